@@ -1,0 +1,56 @@
+"""Errors, sorted by what we do next.
+
+ConnectorError
+  Unavailable   busy, down, throttled      -> the source (or the tenant's store) pauses; retry_after
+  Denied        consent or credentials     -> the source stops; tell the operator exactly which permission
+  Gone          the item is not there      -> drop the redirect, delete nothing
+  FileGone      one file of it is not      -> drop that file, go on
+  Conflict      changed since we read it   -> read again, same step
+  Rejected      will never be accepted     -> hold for a human
+  Corrupt       read back differs          -> hold, never prune
+
+Adapters translate what their library raises at their edge, in one function.
+An exception that is none of these is a bug: it is logged with its traceback, deferred, and held after some attempts.
+
+A message of an error is one plain sentence for an operator.
+It names the server, permission or file at fault and never carries a subject, a body, a token or a password.
+"""
+
+from datetime import timedelta
+
+
+class ConnectorError(Exception):
+    """What an adapter may raise; each subclass names one reaction."""
+
+
+class Unavailable(ConnectorError):
+    """Busy, down or throttled: the same call may succeed later."""
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        """`retry_after` is what the server asked for; None where it did not say."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Denied(ConnectorError):
+    """Credentials or a permission are missing; repeating it could lock an account."""
+
+
+class Gone(ConnectorError):
+    """The item is no longer there under this id. It may have been moved."""
+
+
+class FileGone(ConnectorError):
+    """The item is there, but this one file of it is not."""
+
+
+class Conflict(ConnectorError):
+    """The item changed since it was read; nothing was written."""
+
+
+class Rejected(ConnectorError):
+    """The other side will never accept this, however often it is repeated."""
+
+
+class Corrupt(ConnectorError):
+    """What was read back is not what was written, or the place is taken by other bytes."""

@@ -1,0 +1,230 @@
+"""The nouns of the trade, as plain immutable values. No I/O, no clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+
+class FileKind(StrEnum):
+    """What an attachment is, by the names that EWS and Graph give it."""
+
+    FILE = "fileAttachment"
+    ITEM = "itemAttachment"
+    REFERENCE = "referenceAttachment"
+
+
+class Direction(StrEnum):
+    """Where a message came from. Told by what the server stamped on it, never by a From that anyone can write."""
+
+    INCOMING = "incoming external"
+    INTERNAL = "internal"
+    SENT = "sent"
+
+
+class State(StrEnum):
+    """How far a redirect has come. Past participles: facts, not activities."""
+
+    PLANNED = "planned"
+    STORED = "stored"
+    LINKED = "linked"
+    REWRITTEN = "rewritten"
+    DONE = "done"
+    DROPPED = "dropped"
+    HELD = "held"
+
+
+class Action(StrEnum):
+    """What a policy wants for one file."""
+
+    REDIRECT = "redirect"
+    COPY = "copy"
+    KEEP = "keep"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """One file of an item, as a fresh listing of the source shows it."""
+
+    id: str
+    name: str
+    #: What the source announces, in bytes. It is not the byte count: EWS adds overhead, and some servers guess.
+    size: int
+    content_type: str = ""
+    kind: FileKind = FileKind.FILE
+    inline: bool = False
+    content_id: str = ""
+    #: Opaque, compared for equality only: it differs when the bytes may (LastModifiedTime, eTag).
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The text of a message, as the server hands it out: Unicode, line ends kept."""
+
+    content: str
+    html: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One message in a mailbox. A listing leaves `body` out; `Source.fetch` fills it in."""
+
+    #: EWS changes it when the message is moved.
+    id: str
+    #: EWS ChangeKey: differs after every change.
+    version: str
+    internet_message_id: str
+    #: The path below the mailbox's root, with `/` between names.
+    folder: str
+    subject: str
+    sender: str
+    recipients: tuple[str, ...]
+    #: When the server received it, in UTC; None where the server does not say.
+    received: datetime | None
+    direction: Direction
+    #: PidTagMessageClass, such as IPM.Note.
+    message_class: str = "IPM.Note"
+    #: normal, personal, private or confidential.
+    sensitivity: str = "normal"
+    draft: bool = False
+    #: Transport headers by lower-case name. Only what guards read has to be in here.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: What stands in our named property; "" where it is absent. Not to be trusted before `marker.valid`.
+    marker: str = ""
+    files: tuple[File, ...] = ()
+    body: Body | None = None
+
+
+#: Shared files join in with Teams: Item = Message | SharedFile.
+Item = Message
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the change feed, and the cursor that stands behind just this part."""
+
+    items: tuple[Item, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTerms:
+    """The conditions under which a link opens."""
+
+    #: Who may open it. `store`: whoever may log in at the store and has a right to the file there.
+    audience: str = "store"
+    #: None: never ends.
+    expires: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What is given to people. `expires` is None where it never does."""
+
+    url: str
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """Bytes proved in place: the store gave back what we read."""
+
+    path: str
+    size: int
+    sha256: str
+    #: As the store quoted it; "" where it has none that can be trusted.
+    etag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What the policy says about one file, which rule said so, and why."""
+
+    file: File
+    action: Action
+    rule: str
+    because: str
+    settle: timedelta = timedelta(0)
+    terms: LinkTerms = LinkTerms()
+    #: Ask again then: what stands now may be another verdict later (age, for instance).
+    look_again: datetime | None = None
+    #: The first bytes of the file decide; the caller reads them and asks again.
+    needs_content: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedirectedFile:
+    """One file on its way: what was seen in the item, where it goes, and how far it is."""
+
+    file: File
+    #: In the store; decided and committed before a byte is written.
+    path: str
+    action: Action
+    rule: str
+    terms: LinkTerms = LinkTerms()
+    stored: Stored | None = None
+    link: Link | None = None
+    #: The user took it out of the message before the link was shown.
+    gone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Redirect:
+    """One journalled intent about one item. Its random id is committed before anything is touched."""
+
+    id: str
+    source: str
+    item_id: str
+    internet_message_id: str
+    #: The collection in the store that holds this redirect's files and nothing else.
+    folder: str
+    files: tuple[RedirectedFile, ...]
+    settle: timedelta
+    created: datetime
+    #: Nothing is done before this time: settle, a deferral and "now" are all told by it.
+    due: datetime
+    state: State = State.PLANNED
+    #: Where a held redirect stood, and goes on when it is released.
+    held_in: State | None = None
+    #: Why it is held, dropped or deferred; "" otherwise.
+    reason: str = ""
+    #: Failures in a row at this step.
+    attempts: int = 0
+    #: When its bytes were proved; settle counts from here.
+    proved: datetime | None = None
+    #: The source's count of full passes when its item was first not found; None while nobody misses it.
+    missed: int | None = None
+    #: A human ended it. Such a message is not redirected again.
+    dropped_by: str = ""
+    #: Grows with every write: two writers cannot both win.
+    revision: int = 0
+
+    @property
+    def live(self) -> tuple[RedirectedFile, ...]:
+        """The files that are still in it."""
+        return tuple(each for each in self.files if not each.gone)
+
+    @property
+    def shown(self) -> tuple[RedirectedFile, ...]:
+        """The files whose links the message is to show, and whose originals go."""
+        return tuple(each for each in self.live if each.action is Action.REDIRECT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """What is put into a message, ready made for either kind of body."""
+
+    redirect_id: str
+    #: Goes into our named property with the same write.
+    marker: str
+    html: str
+    text: str
+    #: What must be seen in the body before an original may go.
+    urls: tuple[str, ...]
+
+
+#: Words of a store path template, and what each stands for.
+PathWord = Literal["tenant", "mailbox", "year", "month", "date", "sender", "subject", "id"]

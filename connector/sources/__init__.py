@@ -1,0 +1,70 @@
+"""The port to where messages and shared files are. Adapters are its modules.
+
+A *source* is one mailbox (or, later, one file share): a thing with items that carry files.
+An *item id* names an item as long as it is not moved; a *version* differs after every change.
+A *cursor* is opaque to everyone but the adapter that made it.
+
+Every verb may be repeated; doing it again is harmless.
+Adapters never retry and never sleep. What fails is told as one of `connector.errors`:
+any verb may raise Unavailable or Denied, beside what its docstring says.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+from connector.model import Item, Notice, Page
+
+
+class Source(Protocol):
+    """One mailbox, or one file share."""
+
+    #: Stays the same when the mailbox is renamed. The ledger's key, together with the tenant.
+    key: str
+    #: For people: the address of the mailbox.
+    address: str
+
+    def changes(self, cursor: str | None) -> Iterator[Page]:
+        """What is new since `cursor`, page by page; everything where it is None.
+
+        Reports every item at least once, may repeat one, never skips one. Items come without bodies.
+        The cursor of a page covers just that page and those before it, so work may stop after any of them.
+        When the iterator ends, every folder in scope has been looked at. A cursor that the server no longer
+        knows is not an error: the feed starts again from the beginning.
+        """
+        ...
+
+    def fetch(self, item_id: str) -> Item:
+        """Read the item afresh, with its body and all its files, nothing from a cache. Raises Gone."""
+        ...
+
+    def open(self, item_id: str, file_id: str) -> AbstractContextManager[BinaryIO]:
+        """Stream the exact bytes of one file, never whole in memory. Raises Gone, FileGone, Rejected."""
+        ...
+
+    def rewrite(self, item: Item, notice: Notice) -> None:
+        """Make the item show the notice, and set the marker, in one write. The rest of the item stays as it is.
+
+        `item` is fresh from `fetch`. A notice of the same redirect that is already there is replaced.
+        Recipients, subject, read state, dates, categories, other files and inline images stay untouched.
+        Raises Conflict where the item is no longer at `item.version`, Gone, Rejected.
+        """
+        ...
+
+    def retract(self, item: Item, redirect_id: str) -> None:
+        """Take the notice and the marker of this redirect out again: the body becomes what it was.
+
+        Nothing to take out counts as done. Raises Conflict, Gone, Rejected.
+        """
+        ...
+
+    def prune(self, item: Item, file_ids: Collection[str]) -> None:
+        """Remove these files from the item. A file that is already absent counts as removed.
+
+        The caller reads the item again afterwards: only a fresh listing proves it. Raises Gone, Conflict.
+        """
+        ...
+
+    def find(self, redirect_id: str) -> tuple[Item, ...]:
+        """All items, in every folder of the source, whose marker names this redirect. Copies too; without bodies."""
+        ...

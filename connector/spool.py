@@ -1,0 +1,35 @@
+"""Bytes on their way from a source to a store: counted and hashed once, never whole in memory."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+#: Up to here a spool lives in memory; beyond, in a temporary file that has no name.
+IN_MEMORY = 8 * 1024 * 1024
+CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """The bytes of one file, complete, with their true count and hash."""
+
+    content: BinaryIO
+    size: int
+    sha256: str
+
+
+@contextmanager
+def spooled(stream: BinaryIO) -> Iterator[Spool]:
+    """Read `stream` to its end. The size that a source announces is not the byte count, so the bytes are counted here."""
+    digest = hashlib.sha256()
+    size = 0
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as content:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            content.write(chunk)
+        content.seek(0)
+        yield Spool(cast("BinaryIO", content), size, digest.hexdigest())

@@ -1,0 +1,64 @@
+"""The port to where files go. Adapters are its modules.
+
+A *path* is relative to the root that the tenant's configuration names, has `/` between its parts and no leading one.
+Its parts are safe names (`connector.names`); an adapter need not clean them.
+
+Every verb may be repeated; doing it again is harmless.
+Adapters never retry and never sleep. What fails is told as one of `connector.errors`:
+any verb may raise Unavailable or Denied, and Rejected where the store will never accept it.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from connector.model import Link, LinkTerms, Stored
+from connector.spool import Spool
+
+
+class Store(Protocol):
+    """One place for files, as one account sees it."""
+
+    def put(self, path: str, content: Spool) -> Stored:
+        """Create only, proved by what the store gives back; parents are made as needed.
+
+        The same bytes at the same path: success. Other bytes there: Corrupt, and the old ones stay.
+        Whatever fails, nothing torn is ever left at `path`. Reads `content` from its beginning, also when repeated.
+        Raises Corrupt where what is read back differs.
+        """
+        ...
+
+    def verify(self, stored: Stored) -> bool:
+        """Look afresh: True where the file still is what was proved, False where nothing is at its path.
+
+        Raises Corrupt where other bytes are there.
+        """
+        ...
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Stream the bytes of a stored file. Raises FileGone."""
+        ...
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The names directly in this collection; none where it does not exist."""
+        ...
+
+    def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
+        """A link for each of these files, in their order; all lie in one collection. Shared again: the same links.
+
+        Terms are honoured or Rejected, never weakened.
+        """
+        ...
+
+    def revoke(self, folder: str) -> None:
+        """No link into this collection opens anything afterwards, as far as the store had made it open."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file, or a collection that is empty. Absent counts as removed."""
+        ...
+
+    def now(self) -> datetime | None:
+        """What time the store's last answer said it was; None where it has not said. Costs no request."""
+        ...

@@ -1,0 +1,1 @@
+"""Real WebDAV servers on loopback, as fixtures."""
