@@ -23,7 +23,7 @@ class Spool:
 
 @contextmanager
 def spooled(stream: BinaryIO) -> Iterator[Spool]:
-    """Read `stream` to its end. The size that a source announces is not the byte count, so the bytes are counted here."""
+    """Read `stream` to its end and count: the size that a source announces is not the byte count."""
     digest = hashlib.sha256()
     size = 0
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as content:
