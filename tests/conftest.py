@@ -1,3 +1,7 @@
 """What all tests share: the servers that they start, and where test data from outside the project is found."""
 
+from connector.log import configure
+
+configure("json", "error")
+
 pytest_plugins = ["tests.servers", "tests.exchange"]

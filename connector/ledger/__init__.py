@@ -1,0 +1,8 @@
+"""The journal of everything that connector intends, does and did. The only SQL of the project."""
+
+from connector.ledger.chain import Event
+from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
+from connector.ledger.ledger import Ledger, Pause
+from connector.ledger.sources import Lease, Watched
+
+__all__ = ["Event", "Lease", "LeaseLost", "Ledger", "LedgerError", "NewerLedger", "Pause", "Stale", "Taken", "Watched"]

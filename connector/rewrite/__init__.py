@@ -1,0 +1,48 @@
+"""Notices, and how they get into a body and out again without changing one character of the rest.
+
+A body is Unicode: EWS and Graph hand it out decoded, whatever charset the message has. Bodies are hostile input: they
+are cut into tokens, never parsed and written again, and nothing here is slower than linear.
+"""
+
+from collections.abc import Collection
+
+from connector.model import Body, Notice
+from connector.rewrite import markup, text
+from connector.rewrite.form import Form
+from connector.rewrite.wording import Wording, notice
+
+__all__ = ["Wording", "insert", "notice", "remove", "shows"]
+
+
+def insert(body: Body | None, notice: Notice) -> Body:
+    """Put the notice where a reader sees it first; one of the same redirect is replaced where it stands.
+
+    Doing it twice is doing it once. Afterwards `shows(body, notice.urls)` holds, whatever the body is.
+    Where there is no body, the notice is the body, in HTML.
+    """
+    body = body or Body("", html=True)
+    form = _form(body)
+    fragment = (notice.html if body.html else notice.text).replace("\n", _line_end(body.content))
+    at = form.place(body.content)
+    start, end = form.extent(body.content, notice.redirect_id) or (at, at)
+    return Body(body.content[:start] + fragment + body.content[end:], body.html)
+
+
+def remove(body: Body, redirect_id: str) -> Body:
+    """Take out what `insert` put in, to the character; notices of other redirects and quoted ones stay."""
+    start, end = _form(body).extent(body.content, redirect_id) or (0, 0)
+    return Body(body.content[:start] + body.content[end:], body.html)
+
+
+def shows(body: Body | None, urls: Collection[str]) -> bool:
+    """Whether a reader sees every one of these links: in HTML as live `<a href>`, in text as a word of its own."""
+    seen = _form(body).links(body.content) if body else frozenset()
+    return seen.issuperset(urls)
+
+
+def _form(body: Body) -> Form:
+    return markup if body.html else text
+
+
+def _line_end(content: str) -> str:
+    return "\n" if "\n" in content and "\r\n" not in content else "\r\n"

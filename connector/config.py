@@ -1,0 +1,271 @@
+"""What an operator may set: `connector.yaml` and one file per tenant in `tenants/`, both checked as a whole.
+
+The models of adapters and of the policy stand beside what they configure; here they are only joined.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connector.credentials import Secret
+from connector.log import Format, Level
+from connector.names import check_template
+from connector.policy import Defaults, Duration, Policy, Rule
+from connector.problems import checked, told
+from connector.rewrite import Wording
+from connector.sources.ews import EwsMailboxes
+from connector.stores.webdav import WebdavConfig
+from connector.yamlfile import ConfigError, Document, Steps, dotted, read
+
+T = TypeVar("T")
+
+#: Shorter ones can be guessed, and with the key anyone could make our marker.
+SHORTEST_KEY = 32
+ENVIRONMENT = "CONNECTOR_"
+
+SourceConfig = EwsMailboxes
+StoreConfig = WebdavConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- connector.yaml -----------------------------------------------------------------------------------------------
+
+
+class LogSettings(_Section):
+    """How the daemon logs, to standard error."""
+
+    format: Format = Field("auto", description="auto: console on a terminal, JSON lines otherwise")
+    level: Level = "info"
+
+
+class SweepSettings(_Section):
+    """When stored files that no message shows are deleted."""
+
+    grace: Duration = Field(timedelta(days=30), description="how long a file is kept after nothing needs it any more")
+    at_most: int = Field(1000, ge=1, description="more deletions than these in one run wait for a human")
+
+
+class _Environment(EnvSettingsSource):
+    """What variables set: everything but `marker_key`, since one of that name may well hold the key itself."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__call__().items() if name != "marker_key"}
+
+
+class Settings(BaseSettings):
+    """The process. An environment variable wins over the file: CONNECTOR_INTERVAL, CONNECTOR_LOG__LEVEL and so on."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENVIRONMENT,
+        env_nested_delimiter="__",
+        enable_decoding=False,
+        title="connector.yaml",
+    )
+
+    state: Path = Field(Path("/var/lib/connector"), description="folder of the ledger")
+    ledger: str | None = Field(None, description="SQLAlchemy address of the ledger; left out: SQLite in `state`")
+    marker_key: Secret = Field(description="signs our mark in messages; make one with `openssl rand -hex 32`")
+    log: LogSettings = LogSettings()
+    interval: int = Field(60, ge=1, le=86_400, description="seconds between two looks at a mailbox")
+    threads: int = Field(8, ge=1, le=256, description="mailboxes that are looked at at the same time")
+    sweep: SweepSettings = SweepSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then the file; nothing else."""
+        return _Environment(settings_cls), init_settings
+
+    @field_validator("ledger")
+    @classmethod
+    def _no_password(cls, value: str | None) -> str | None:
+        if value and urlsplit(value).password is not None:
+            raise ValueError("must hold no password: PostgreSQL's own PGPASSFILE names a file that does")
+        return value
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is, for SQLAlchemy."""
+        return self.ledger or f"sqlite:///{self.state / 'ledger.db'}"
+
+    def read_marker_key(self) -> bytes:
+        """The key that signs markers. Raises ConfigError where it cannot be read or could be guessed."""
+        try:
+            key = self.marker_key.read()
+        except LookupError as error:
+            raise ConfigError(f"marker_key: {error.args[0]}") from None
+        if len(key) < SHORTEST_KEY:
+            raise ConfigError(
+                f"marker_key: must have at least {SHORTEST_KEY} characters; make one with `openssl rand -hex 32`"
+            )
+        return key.encode()
+
+
+# --- tenants/*.yaml -----------------------------------------------------------------------------------------------
+
+
+class NoticeSettings(Wording):
+    """What the notice in a message says."""
+
+    templates: Path | None = Field(None, description="folder with a notice.html.j2 or notice.txt.j2 of your own")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_templates(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("templates"), str):
+            return values
+        folder = Path(values["templates"])
+        found = {field: _text(folder / name) for field, name in _TEMPLATES.items() if (folder / name).exists()}
+        if not found:
+            raise ValueError(f"templates: {folder} holds none of {', '.join(_TEMPLATES.values())}")
+        return values | found
+
+
+_TEMPLATES = {"html_template": "notice.html.j2", "text_template": "notice.txt.j2"}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"templates: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"templates: {path} is not UTF-8 text; save it as UTF-8") from None
+
+
+class TenantConfig(_Section):
+    """One customer: its mailboxes, its store, its notice and its policy."""
+
+    model_config = ConfigDict(title="tenants/*.yaml")
+
+    tenant: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", description="name of the tenant")
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    store: StoreConfig
+    path: str = Field(
+        "{tenant}/{mailbox}/{year}/{month}/{id}", description="collection in the store for the files of one message"
+    )
+    since: AwareDatetime | None = Field(
+        None, description="messages received earlier are left alone; left out: those before the first contact"
+    )
+    notice: NoticeSettings
+    defaults: Defaults = Defaults()
+    rules: tuple[Rule, ...] = ()
+
+    @field_validator("path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        check_template(value)
+        return value
+
+    @property
+    def policy(self) -> Policy:
+        """What the tenant wants for each file."""
+        return Policy(defaults=self.defaults, rules=self.rules)
+
+
+# --- both together ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration without a problem."""
+
+    settings: Settings
+    tenants: tuple[TenantConfig, ...]
+
+
+def load(folder: Path) -> Config:
+    """Read and check everything in the folder. Raises ConfigError with the problems of all files."""
+    problems: list[str] = []
+    settings = _tried(load_settings, folder, problems)
+    found = [_tried(_tenant, path, problems) for path in _tenant_files(folder / "tenants", problems)]
+    read_well = [each for each in found if each]
+    problems += _clashes(read_well)
+    if settings is None or problems:
+        raise ConfigError(*problems)
+    return Config(settings, tuple(tenant for _, tenant in read_well))
+
+
+def load_settings(folder: Path) -> Settings:
+    """Read and check `connector.yaml` alone: what a command needs that looks only into the ledger."""
+    document = read(folder / "connector.yaml")
+    try:
+        return Settings(**document.values)
+    except ValidationError as error:
+        raise ConfigError(*told(error, _with_environment(document), Settings)) from None
+
+
+def schemas() -> Mapping[str, dict[str, Any]]:
+    """The JSON schema of each kind of file, by the name under which it lies in `config/`."""
+    return {
+        "connector.schema.json": Settings.model_json_schema(),
+        "tenant.schema.json": TenantConfig.model_json_schema(),
+    }
+
+
+def _with_environment(document: Document) -> Document:
+    """The same document, with the names of variables as the places of what they set."""
+    places = dict(document.places)
+    for name in sorted(os.environ):
+        if name.upper().startswith(ENVIRONMENT):
+            section, *fields = name[len(ENVIRONMENT) :].lower().split("__")
+            place = f"environment variable {name}:"
+            places.setdefault((section,), place)
+            places[section, *fields] = place
+    return replace(document, places=places)
+
+
+def _tenant_files(folder: Path, problems: list[str]) -> Iterable[Path]:
+    paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+    if not paths:
+        problems.append(f"{folder}: holds no tenant; add a file such as {folder / 'acme.yaml'}")
+    return paths
+
+
+def _tenant(path: Path) -> tuple[Document, TenantConfig]:
+    document = read(path)
+    return document, checked(document, TenantConfig)
+
+
+def _tried(make: Callable[[Path], T], path: Path, problems: list[str]) -> T | None:
+    try:
+        return make(path)
+    except ConfigError as error:
+        problems += error.problems
+        return None
+
+
+def _clashes(found: Iterable[tuple[Document, TenantConfig]]) -> Iterator[str]:
+    """What only shows side by side: two tenants of one name, one mailbox in two places."""
+    taken: dict[str, str] = {}
+    for document, tenant in found:
+        for steps, what in _claims(tenant):
+            place = document.places[steps]
+            if other := taken.get(what):
+                yield f"{place} {dotted(steps)}: {what} is already at {other}"
+            taken.setdefault(what, place)
+
+
+def _claims(tenant: TenantConfig) -> Iterator[tuple[Steps, str]]:
+    yield ("tenant",), f"tenant {tenant.tenant}"
+    for number, source in enumerate(tenant.sources):
+        for place, mailbox in enumerate(source.mailboxes):
+            yield ("sources", number, "mailboxes", place), f"mailbox {mailbox.lower()}"

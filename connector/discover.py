@@ -1,0 +1,202 @@
+"""What is new in a source becomes plans: what the policy wants elsewhere, and what to look at again later."""
+
+import secrets
+from dataclasses import replace
+from datetime import datetime
+
+from connector import names
+from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
+from connector.ledger import LedgerError
+from connector.log import Event, log
+from connector.marker import Marker, valid
+from connector.model import Action, File, Item, Redirect, RedirectedFile, State, Verdict
+from connector.policy import HEAD, Facts, decide
+from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
+
+
+def discover(turn: Turn) -> None:
+    """Plan what is new, page by page; the cursor moves with the plans of its page, in one transaction."""
+    _look_again(turn)
+    for page in turn.watch.source.changes(turn.cursor):
+        turn.keep_lease()
+        turn.cursor = page.cursor
+        _record(turn, page.items)
+        if turn.spent():
+            return
+    _record(turn, (), complete=True)
+    turn.passes += 1
+
+
+def _look_again(turn: Turn) -> None:
+    """Ask the policy once more about items whose time has come."""
+    for item_id in turn.ledger.look_again(turn.watch.name, turn.clock()):
+        turn.keep_lease()
+        try:
+            items = (turn.watch.source.fetch(item_id),)
+        except Gone:
+            items = ()
+        _record(turn, items, looked=(item_id,))
+
+
+def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, looked: tuple[str, ...] = ()) -> None:
+    planned: list[Redirect] = []
+    later: dict[str, datetime] = {}
+    for item in items:
+        redirect, again = _plan(item, turn)
+        if redirect:
+            planned.append(redirect)
+        if again:
+            later[item.id] = again
+    turn.ledger.record(
+        turn.lease,
+        planned,
+        later,
+        cursor=turn.cursor,
+        complete=complete,
+        looked=looked,
+        now=turn.clock(),
+    )
+
+
+def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
+    """What is to become of one item, and when to ask again."""
+    ours = genuine(item, turn)
+    if ours:
+        _recognise(item, ours, turn)
+    try:
+        verdicts = _verdicts(item, turn, ours=ours is not None)
+    except Gone:
+        return None, None
+    except Unavailable as error:
+        # One attachment that cannot be read must not block the feed: its page is recorded, and it is looked at again.
+        return None, turn.clock() + outage(error, UNAVAILABLE_PAUSE)
+    except (Denied, LedgerError):
+        raise
+    except Exception:  # noqa: BLE001 - a message that trips a bug of ours must not keep us from all that came after it
+        log.exception(Event.BUG, source=turn.watch.name)
+        return None, turn.clock() + LONGEST_BACKOFF
+    wanted = tuple(verdict for verdict in verdicts if verdict.action is not Action.KEEP)
+    again = min((verdict.look_again for verdict in verdicts if verdict.look_again), default=None)
+    return (_planned(item, wanted, turn) if wanted else None), again
+
+
+def _verdicts(item: Item, turn: Turn, *, ours: bool) -> tuple[Verdict, ...]:
+    facts = Facts(now=turn.clock(), since=turn.since, ours=ours, heads=None)
+    verdicts = decide(turn.watch.policy, item, facts)
+    unread = [verdict.file.id for verdict in verdicts if verdict.needs_content]
+    if not unread:
+        return verdicts
+    heads = {file_id: _head(item, file_id, turn) for file_id in unread}
+    return decide(turn.watch.policy, item, replace(facts, heads=heads))
+
+
+def _head(item: Item, file_id: str, turn: Turn) -> bytes:
+    try:
+        with turn.watch.source.open(item.id, file_id) as stream:
+            return stream.read(HEAD)
+    except (FileGone, Rejected):
+        return b""
+
+
+def _planned(item: Item, wanted: tuple[Verdict, ...], turn: Turn) -> Redirect:
+    """Everything that the effects will bear is decided here: the random id, and each file's path."""
+    redirect_id = _new_id()
+    folder = names.folder(turn.watch.path, _words(item, redirect_id, turn.watch))
+    paths = names.distinct(verdict.file.name for verdict in wanted)
+    held = [verdict for verdict in wanted if verdict.action is Action.HOLD]
+    return Redirect(
+        id=redirect_id,
+        source=turn.watch.name,
+        item_id=item.id,
+        internet_message_id=item.internet_message_id,
+        folder=folder,
+        files=tuple(
+            RedirectedFile(
+                file=verdict.file,
+                path=f"{folder}/{path}",
+                # A released hold is redirected: that is what the human decided.
+                action=Action.COPY if verdict.action is Action.COPY else Action.REDIRECT,
+                rule=verdict.rule,
+                terms=verdict.terms,
+            )
+            for verdict, path in zip(wanted, paths, strict=True)
+        ),
+        settle=max(verdict.settle for verdict in wanted),
+        created=turn.clock(),
+        due=turn.clock(),
+        state=State.HELD if held else State.PLANNED,
+        held_in=State.PLANNED if held else None,
+        reason=f"rule {held[0].rule}: {held[0].because}" if held else "",
+    )
+
+
+def _words(item: Item, redirect_id: str, watch: Watch) -> dict[names.PathWord, str]:
+    received = item.received
+    return {
+        "tenant": watch.tenant,
+        "mailbox": watch.source.address,
+        "year": f"{received:%Y}" if received else "undated",
+        "month": f"{received:%m}" if received else "undated",
+        "date": f"{received:%Y-%m-%d}" if received else "undated",
+        "sender": item.sender,
+        "subject": item.subject,
+        "id": redirect_id,
+    }
+
+
+def _new_id() -> str:
+    return secrets.token_hex(10)
+
+
+# --- whose item is it ---------------------------------------------------------------------------------------------
+
+
+def genuine(item: Item, turn: Turn) -> Marker | None:
+    """The marker of an item, if our key made it for this very message."""
+    if not item.marker:
+        return None
+    watch = turn.watch
+    found = valid(item.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=item.internet_message_id)
+    if found is None:
+        log.warning(Event.MARKER_FORGED, source=watch.name, next="somebody planted our mark; policy goes on as without")
+        turn.ledger.note(watch.tenant, Event.MARKER_FORGED, turn.clock(), source=watch.name)
+    return found
+
+
+def _recognise(item: Item, found: Marker, turn: Turn) -> None:
+    """An item of ours turns up under an id that we do not know: take up again a redirect that missed it.
+
+    Only one that missed it: as long as the old id answers, this is a copy, and a copy is not a move.
+    """
+    redirect = turn.ledger.redirect(found.redirect_id)
+    if redirect is None or redirect.item_id == item.id or redirect.missed is None or redirect.dropped_by:
+        return
+    adopt(_revived(redirect) if redirect.state is State.DROPPED else redirect, item, turn)
+
+
+def _revived(redirect: Redirect) -> Redirect:
+    """Take a dropped redirect up again, where it stood."""
+    redirect = replace(redirect, state=redirect.held_in or State.PLANNED, held_in=None, reason="", attempts=0)
+    if redirect.state is State.REWRITTEN:
+        return redirect  # The store may have the only copy by now, and it is never swept.
+    # Its files may be swept, but nothing was pruned: the originals are in the item.
+    files = tuple(replace(each, stored=None, link=None) for each in redirect.files)
+    return replace(redirect, state=State.PLANNED, files=files)
+
+
+def adopt(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
+    """Follow the item to its new id, with files that have new ids too: by name, size and content id."""
+    left = list(item.files)
+    files = []
+    for each in redirect.files:
+        twin = next((file for file in left if _alike(file, each)), None)
+        if twin:
+            left.remove(twin)
+        files.append(replace(each, file=twin or each.file))
+    adopted = replace(redirect, item_id=item.id, files=tuple(files), missed=None, due=turn.clock())
+    return turn.write(adopted, Event.REDIRECT_ADOPTED)
+
+
+def _alike(file: File, each: RedirectedFile) -> bool:
+    planned = each.file
+    return (file.name, file.size, file.content_id) == (planned.name, planned.size, planned.content_id)

@@ -1,0 +1,150 @@
+"""What must not be touched, whatever the rules say. Pure.
+
+A message is kept whole where taking a file out would break it, or where it is not ordinary mail of somebody who may
+have it changed. The classes, headers and names come from [MS-OXOSMIME], [MS-OXORMMS], [MS-XJRNL], RFC 8551, RFC 3156.
+When in doubt a message is kept: leaving an attachment where it is loses nothing.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from connector.model import File, FileKind, Message
+
+#: The transport headers that guards read; a source fills `Message.headers` with at least these.
+HEADERS = ("content-type", "content-class", "x-ms-journal-report")
+
+_SIGNED = {
+    "multipart/signed",
+    "application/pkcs7-signature",
+    "application/x-pkcs7-signature",
+    "application/pgp-signature",
+}
+_ENCRYPTED = {
+    "multipart/encrypted",
+    "application/pkcs7-mime",
+    "application/x-pkcs7-mime",
+    "application/pgp-encrypted",
+}
+_TNEF = {"application/ms-tnef", "application/vnd.ms-tnef"}
+_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff", ".emf", ".wmf", ".heic")
+
+
+class Kept(NamedTuple):
+    """Which guard speaks, and what it says."""
+
+    name: str
+    because: str
+
+
+def guard(message: Message, file: File, *, ours: bool, since: datetime | None) -> Kept | None:
+    """The first guard that keeps this file, or None. Never raises."""
+    if ours:
+        return Kept("ours", "the message carries our own marker")
+    if since and not _received_after(message, since):
+        return Kept("first-contact", "the message is older than the first contact with this mailbox")
+    for name, holds, because in _OF_MESSAGES:
+        if holds(message):
+            return Kept(name, because)
+    for name, keeps, because in _OF_FILES:
+        if keeps(file):
+            return Kept(name, because)
+    return None
+
+
+def _received_after(message: Message, since: datetime) -> bool:
+    """A message whose age nobody knows may be an old one."""
+    received = message.received
+    if received and received.tzinfo is None:
+        received = received.replace(tzinfo=UTC)
+    return received is not None and received >= since
+
+
+def _class(message: Message) -> list[str]:
+    return message.message_class.casefold().split(".")
+
+
+def _plain(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().casefold()
+
+
+def _types(message: Message) -> set[str]:
+    """What the message as a whole and each of its files say that they are."""
+    return {_plain(message.headers.get("content-type", "")), *(_plain(file.content_type) for file in message.files)}
+
+
+def _names(message: Message) -> set[str]:
+    return {file.name.casefold() for file in message.files}
+
+
+def _is_report(message: Message) -> bool:
+    return _class(message)[0] == "report" or "multipart/report" in _types(message)
+
+
+def _is_calendar(message: Message) -> bool:
+    return _class(message)[:2] in (["ipm", "schedule"], ["ipm", "appointment"]) or "text/calendar" in _types(message)
+
+
+def _is_rights_managed(message: Message) -> bool:
+    return (
+        "rpmsg" in _class(message)
+        or message.headers.get("content-class", "").strip().casefold() == "rpmsg.message"
+        or "application/x-microsoft-rpmsg-message" in _types(message)
+        or "message.rpmsg" in _names(message)
+    )
+
+
+def _is_signed(message: Message) -> bool:
+    return "multipartsigned" in _class(message) or bool(_SIGNED & _types(message)) or "smime.p7s" in _names(message)
+
+
+def _is_encrypted(message: Message) -> bool:
+    # Other makers' classes end in .SMIME too, and that of old Exchange key management holds Secure.
+    return (
+        bool({"smime", "secure"} & set(_class(message)))
+        or bool(_ENCRYPTED & _types(message))
+        or "smime.p7m" in _names(message)
+    )
+
+
+def _is_inline(file: File) -> bool:
+    """Listings come without bodies, so nobody can see which images the body shows by `cid:`.
+
+    Outlook does not flag all that it shows; an image with a Content-ID is taken for one that is shown.
+    """
+    kind = _plain(file.content_type)
+    unsaid = kind in ("", "application/octet-stream")
+    image = kind.startswith("image/") or (unsaid and file.name.casefold().endswith(_IMAGES))
+    return file.inline or (bool(file.content_id) and image)
+
+
+def _is_tnef(file: File) -> bool:
+    return _plain(file.content_type) in _TNEF or file.name.casefold() == "winmail.dat"
+
+
+#: In this order: the first that holds is the one that a verdict names.
+_OF_MESSAGES: tuple[tuple[str, Callable[[Message], bool], str], ...] = (
+    ("draft", lambda message: message.draft, "the message is a draft"),
+    (
+        "sensitivity",
+        lambda message: message.sensitivity.casefold() != "normal",
+        "the message is marked personal, private or confidential",
+    ),
+    ("journal", lambda message: "x-ms-journal-report" in message.headers, "the message is a journal report"),
+    ("report", _is_report, "the message is a delivery or read report"),
+    ("calendar", _is_calendar, "the message belongs to a calendar"),
+    ("rights-managed", _is_rights_managed, "the message is rights-managed"),
+    ("signed", _is_signed, "the message is signed"),
+    ("encrypted", _is_encrypted, "the message is encrypted, or signed in one piece"),
+    (
+        "class",
+        lambda message: _class(message) != ["ipm", "note"],
+        "the class of the message is not that of ordinary mail",
+    ),
+)
+_OF_FILES: tuple[tuple[str, Callable[[File], bool], str], ...] = (
+    ("nested", lambda file: file.kind is FileKind.ITEM, "the file is a message or another item of Exchange"),
+    ("reference", lambda file: file.kind is FileKind.REFERENCE, "the file is only a link already"),
+    ("inline", _is_inline, "the file is an image that the body shows"),
+    ("tnef", _is_tnef, "the file is winmail.dat, which holds parts of the message"),
+)

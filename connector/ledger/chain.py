@@ -1,0 +1,149 @@
+r"""The audit trail: one hash chain of events for each tenant.
+
+How to verify a chain without this program:
+
+1. Take the tenant's events by `number`: 1, 2, 3 and so on, none missing.
+2. Write each as a JSON object with the members at, detail, name, number, redirect_id, source and tenant: members sorted
+   by name at every depth, no space between tokens, characters as they are in UTF-8. Only the control characters, the
+   quotation mark, the backslash and lone surrogates are escaped: `\b \f \n \r \t \" \\` where these exist, otherwise
+   `\u` and four lower-case hexadecimal digits. `at` is UTC with six digits after the second and a Z.
+3. `hash` is the SHA-256, in lower-case hexadecimal, of `previous` (ASCII) followed by these bytes. `previous` is the
+   `hash` of the event before, and empty for the first.
+4. `chains` holds the number and the hash of the last event; keep copies of it elsewhere to notice a rewritten chain.
+
+Details never carry subjects, bodies, file names or secrets; whoever appends an event sees to that.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, insert, literal, select, update
+
+from connector.ledger.schema import AnyText, chains, events, identity, utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What happened, before it has its place in a chain."""
+
+    name: str
+    source: str = ""
+    redirect_id: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What happened, in its place. `number` counts from 1 for each tenant."""
+
+    number: int
+    at: datetime
+    tenant: str
+    source: str
+    redirect_id: str
+    name: str
+    detail: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fact]) -> None:
+    """Add these facts to the tenant's chain, as the last act of the caller's transaction.
+
+    Chains are locked after redirects by everyone, so that two writers cannot wait for each other.
+    """
+    if not facts:
+        return
+    length, head = _end(connection, tenant)
+    rows = []
+    for number, fact in enumerate(facts, length + 1):
+        event = _signed(number, at, tenant, fact, head)
+        head = event.hash
+        rows.append(asdict(event) | {"detail": _json(fact.detail)})
+    connection.execute(insert(events), rows)
+    end = {"length": length + len(facts), "head": head}
+    connection.execute(update(chains).where(chains.c.tenant == tenant).values(end))
+
+
+def read(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Event]:
+    """The events that meet these conditions, each chain in its order."""
+    query = select(events).where(*conditions).order_by(events.c.tenant, events.c.number)
+    for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+        yield Event(**{**row, "detail": json.loads(row["detail"])})
+
+
+def first_break(connection: Connection, tenant: str) -> int | None:
+    """The number of the first event that is changed, missing or in the wrong place; None where the chain is whole."""
+    number, head = 0, ""
+    try:
+        for event in read(connection, events.c.tenant == tenant):
+            if (event.number, event.previous, event.hash) != (number + 1, head, digest(event)):
+                return number + 1
+            number, head = event.number, event.hash
+    except ValueError:  # a time or a detail that `append` cannot have written
+        return number + 1
+    end = connection.execute(_chain(tenant)).one_or_none()
+    length = end.length if end else 0
+    if number != length:
+        return min(number, length) + 1
+    return None if end is None or end.head == head else number
+
+
+def digest(event: Event) -> str:
+    """The hash that this event must carry."""
+    said = asdict(event)
+    del said["hash"], said["previous"]
+    said["at"] = utc_text(event.at)
+    return hashlib.sha256((event.previous + _json(said)).encode()).hexdigest()
+
+
+def _signed(number: int, at: datetime, tenant: str, fact: Fact, previous: str) -> Event:
+    event = Event(
+        number=number,
+        at=at,
+        tenant=tenant,
+        source=fact.source,
+        redirect_id=fact.redirect_id,
+        name=fact.name,
+        # What the hash covers is what a reader will find: tuples become lists, words become text.
+        detail=json.loads(_json(fact.detail)),
+        previous=previous,
+        hash="",
+    )
+    return replace(event, hash=digest(event))
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    # A lone surrogate becomes just the escape that JSON has for it.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    raise TypeError(f"an event's detail cannot hold {type(value).__name__}")
+
+
+def _end(connection: Connection, tenant: str) -> tuple[int, str]:
+    """Lock the tenant's chain; where it ends."""
+    end = connection.execute(_chain(tenant).with_for_update()).one_or_none()
+    if end is None:
+        _begin(connection, tenant)
+        end = connection.execute(_chain(tenant).with_for_update()).one()
+    return end.length, end.head
+
+
+def _begin(connection: Connection, tenant: str) -> None:
+    # One at a time, or two writers would both insert the first event of a tenant.
+    connection.execute(select(identity.c.id).with_for_update())
+    absent = select(literal(tenant, AnyText), literal(0), literal("")).where(~_chain(tenant).exists())
+    connection.execute(insert(chains).from_select(["tenant", "length", "head"], absent))
+
+
+def _chain(tenant: str) -> Select[tuple[int, str]]:
+    return select(chains.c.length, chains.c.head).where(chains.c.tenant == tenant)

@@ -1,0 +1,337 @@
+"""The ledger: what is to be done, how far it is, who may write, and what happened. All SQL of connector is in here.
+
+One function writes the state of a redirect, its files, the event and the hash chain in one transaction: `Ledger.write`
+(and `record`, for what is discovered). No transaction spans two effects, and none waits for a network.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from connector.ledger import chain, database, rows, sources
+from connector.ledger.absorb import ACTIVE, absorbed
+from connector.ledger.chain import Event, Fact
+from connector.ledger.errors import translated
+from connector.ledger.schema import chains, events, identity, later, pauses, redirects
+from connector.ledger.sources import Lease, Watched
+from connector.model import Redirect, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """A source, or a tenant's store, that is left alone until a time."""
+
+    name: str
+    until: datetime
+    #: One sentence for the operator.
+    reason: str
+    #: The class of the error, such as Denied.
+    error: str
+
+
+class Ledger:
+    """One database: a SQLite file or a PostgreSQL database. Threads may share it.
+
+    Every method raises LedgerError where the database cannot be used, and is then as if it had not been called.
+    Times have a zone. Events never carry subjects, bodies, file names or secrets: callers see to what `detail` holds.
+    """
+
+    #: Random, made with the ledger: a cloned or foreign ledger is told by it.
+    id: str
+
+    def __init__(self, url: str) -> None:
+        """Open the ledger and bring its tables to the newest version; a new one is made. Raises NewerLedger."""
+        parts = database.parsed(url)
+        self._place = database.place(parts)
+        self._engine = database.engine(parts)
+        self._reader = self._engine.execution_options(reading=True)
+        with translated(self._place):
+            database.migrate(self._engine, self._place)
+        with self._reading() as connection:
+            self.id = connection.execute(select(identity.c.id)).scalar_one()
+
+    def close(self) -> None:
+        """Close the connections of its pool."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with translated(self._place), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with translated(self._place), self._engine.begin() as connection:
+            yield connection
+
+    # The generation: a restored backup has a lower one than the store and the markers.
+
+    @property
+    def generation(self) -> int:
+        """How often this ledger was rebuilt or taken back."""
+        with self._reading() as connection:
+            return int(connection.execute(select(identity.c.generation)).scalar_one())
+
+    def raise_generation(self) -> int:
+        """One more; committed when this returns."""
+        raising = update(identity).values(generation=identity.c.generation + 1).returning(identity.c.generation)
+        with self._writing() as connection:
+            return int(connection.execute(raising).scalar_one())
+
+    def adopt_generation(self, at_least: int) -> None:
+        """Catch up with a generation that was seen elsewhere; a lower one changes nothing."""
+        with self._writing() as connection:
+            connection.execute(update(identity).where(identity.c.generation < at_least).values(generation=at_least))
+
+    # Sources and their leases: one writer for each.
+
+    def watch(self, name: str, *, tenant: str, address: str, now: datetime, since: datetime | None = None) -> Watched:
+        """Make a source known, or bring its address up to date.
+
+        `since` (at first contact: or `now`) is kept for ever; only an earlier one replaces it.
+        """
+        first = Watched(name=name, tenant=tenant, address=address, since=since or now, cursor=None, passes=0)
+        with self._writing() as connection:
+            return sources.watch(connection, first, since)
+
+    def watched(self) -> tuple[Watched, ...]:
+        """All sources that were ever watched, by name."""
+        with self._reading() as connection:
+            return sources.read(connection)
+
+    def lease(self, source: str, owner: str, now: datetime, ttl: timedelta) -> Lease | None:
+        """The right to write for a watched source; None while somebody else's lease runs.
+
+        The same owner may take it again: what it wrote under the lease before is thereby fenced off.
+        """
+        with self._writing() as connection:
+            return sources.lease(connection, source, owner, now, ttl)
+
+    def renew(self, lease: Lease, now: datetime, ttl: timedelta) -> Lease:
+        """The same lease, with its end moved to `now + ttl`. Raises LeaseLost."""
+        with self._writing() as connection:
+            return sources.renew(connection, lease, now, ttl)
+
+    def release(self, lease: Lease) -> None:
+        """Give the source free at once. A lease that was lost already stays lost."""
+        with self._writing() as connection:
+            sources.release(connection, lease)
+
+    # Discovery.
+
+    def record(
+        self,
+        lease: Lease,
+        planned: Sequence[Redirect],
+        later: Mapping[str, datetime],
+        *,
+        cursor: str | None,
+        complete: bool,
+        now: datetime,
+        looked: Collection[str] = (),
+    ) -> tuple[Redirect, ...]:
+        """Write down what a page of changes brought, together with the cursor behind it: all of it or none.
+
+        Returns what is really new, as it now stands; `absorb.absorbed` says what is not. Recorded again: nothing new.
+        `later` names the items to look at again and when; `looked` those of earlier pages that were looked at again.
+        `cursor` None leaves the cursor where it is. `complete` counts a full pass. Raises LeaseLost, Stale.
+        """
+        with self._writing() as connection:
+            tenant = sources.fence(connection, lease)
+            new = [each for plan in planned if (each := _recorded(connection, plan, now)) is not None]
+            seen = {*looked, *(plan.item_id for plan in planned)}
+            sources.look_later(connection, lease.source, seen, later)
+            sources.move(connection, lease.source, cursor, complete=complete)
+            chain.append(connection, tenant, now, [fact for _, fact in new])
+        return tuple(redirect for redirect, _ in new)
+
+    def look_again(self, source: str, now: datetime) -> tuple[str, ...]:
+        """The items whose time to be looked at again has come, the longest waiting first."""
+        query = select(later.c.item_id).where(later.c.source == source, later.c.at <= now).order_by(later.c.at)
+        with self._reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
+    # Work.
+
+    def due(self, source: str, now: datetime, limit: int = 100) -> tuple[Redirect, ...]:
+        """The redirects with a step to be taken now, the longest due first."""
+        c = redirects.c
+        with self._reading() as connection:
+            return rows.read(
+                connection, c.source == source, c.state.in_(ACTIVE), c.due <= now, order=c.due, limit=limit
+            )
+
+    def next_due(self, source: str | None = None) -> datetime | None:
+        """When the next redirect or item is due, of this source or of all; None where nothing waits."""
+        work = select(func.min(redirects.c.due)).where(redirects.c.state.in_(ACTIVE))
+        looks = select(func.min(later.c.at))
+        if source is not None:
+            work, looks = work.where(redirects.c.source == source), looks.where(later.c.source == source)
+        with self._reading() as connection:
+            times = [connection.execute(query).scalar_one() for query in (work, looks)]
+        return min((at for at in times if at is not None), default=None)
+
+    def write(
+        self, redirect: Redirect, event: str, now: datetime, *, lease: Lease | None = None, **detail: Any
+    ) -> Redirect:
+        """Write a redirect as it now stands, with its files, the event and the chain: all of it or none.
+
+        Returns it with its new revision. Raises Stale where somebody else wrote it since it was read, LeaseLost where
+        `lease` was given to another, Taken where the item (after it was found elsewhere) is another redirect's already.
+        """
+        with self._writing() as connection:
+            tenant = _allowed(connection, redirect, lease)
+            written = rows.change(connection, redirect, now)
+            chain.append(connection, tenant, now, [_fact(written, event, **detail)])
+        return written
+
+    def note(
+        self, tenant: str, event: str, now: datetime, *, source: str = "", redirect_id: str = "", **detail: Any
+    ) -> None:
+        """Append an event that moves no redirect: a forgery that was seen, a sweep."""
+        with self._writing() as connection:
+            chain.append(connection, tenant, now, [Fact(event, source, redirect_id, detail)])
+
+    def restore_redirect(self, redirect: Redirect, event: str, now: datetime, **detail: Any) -> bool:
+        """Insert a redirect that was rebuilt from its manifest. False: one with its id is here, and stays as it is.
+
+        Its source must be watched. Raises Taken.
+        """
+        with self._writing() as connection:
+            tenant = sources.tenant(connection, redirect.source)
+            if rows.read(connection, redirects.c.id == redirect.id):
+                return False
+            rows.add(connection, redirect, now)
+            chain.append(connection, tenant, now, [_fact(redirect, event, **detail)])
+        return True
+
+    # Sweeping: what was dropped may leave files in the store.
+
+    def droppable(self, before: datetime) -> tuple[Redirect, ...]:
+        """The dropped redirects that nobody wrote since `before` and whose files no sweep has deleted yet."""
+        c = redirects.c
+        with self._reading() as connection:
+            return rows.read(connection, c.state == State.DROPPED, c.swept.is_(None), c.written < before)
+
+    def swept(self, redirect: Redirect, now: datetime, *, lease: Lease | None = None, **detail: Any) -> Redirect:
+        """The files of a dropped redirect are deleted from the store: it is not offered again.
+
+        Raises Stale, LeaseLost.
+        """
+        bare = replace(redirect, files=tuple(replace(each, stored=None, link=None) for each in redirect.files))
+        with self._writing() as connection:
+            tenant = _allowed(connection, redirect, lease)
+            written = rows.change(connection, bare, now)
+            connection.execute(update(redirects).where(redirects.c.id == redirect.id).values(swept=now))
+            chain.append(connection, tenant, now, [_fact(written, "sweep.deleted", **detail)])
+        return written
+
+    # Pauses and breakers: they are kept here, so that a restart does not knock at a locked door again.
+
+    def pause(self, name: str, *, until: datetime, reason: str, error: str, now: datetime, tenant: str) -> None:
+        """Leave a source or a store alone until a time. An event tells the first of a row of pauses for one error."""
+        with self._writing() as connection:
+            # One at a time, or two sources that meet the same broken store would both insert it.
+            connection.execute(select(identity.c.id).with_for_update())
+            before = connection.execute(select(pauses.c.error).where(pauses.c.name == name)).scalar_one_or_none()
+            connection.execute(delete(pauses).where(pauses.c.name == name))
+            connection.execute(insert(pauses).values(name=name, until=until, reason=reason, error=error))
+            if error != before:
+                detail = {"paused": name, "error": error, "until": until}
+                chain.append(connection, tenant, now, [Fact("paused", detail=detail)])
+
+    def paused(self, name: str, now: datetime) -> Pause | None:
+        """The pause that this source or store is in; None where it may be asked again."""
+        return next((pause for pause in self.pauses(now) if pause.name == name), None)
+
+    def pauses(self, now: datetime) -> tuple[Pause, ...]:
+        """All pauses that are not over, by name."""
+        query = select(pauses).where(pauses.c.until > now).order_by(pauses.c.name)
+        with self._reading() as connection:
+            return tuple(Pause(**row) for row in connection.execute(query).mappings())
+
+    def resume(self, name: str) -> None:
+        """It answered again, or a human says so: the pause is over."""
+        with self._writing() as connection:
+            connection.execute(delete(pauses).where(pauses.c.name == name))
+
+    # For people.
+
+    def redirect(self, redirect_id: str) -> Redirect | None:
+        """The redirect of this id; None where there is none."""
+        with self._reading() as connection:
+            return next(iter(rows.read(connection, redirects.c.id == redirect_id)), None)
+
+    def redirects(
+        self, *, state: State | None = None, source: str | None = None, internet_message_id: str | None = None
+    ) -> tuple[Redirect, ...]:
+        """All redirects of which this is so, the oldest first."""
+        conditions = []
+        if state is not None:
+            conditions.append(redirects.c.state == state)
+        if source is not None:
+            conditions.append(redirects.c.source == source)
+        if internet_message_id is not None:
+            conditions.append(redirects.c.message_key == rows.message_key(internet_message_id))
+        with self._reading() as connection:
+            return rows.read(connection, *conditions)
+
+    def counts(self) -> Mapping[tuple[str, State], int]:
+        """How many redirects each source has in each state; nothing where it has none."""
+        c = redirects.c
+        query = select(c.source, c.state, func.count()).group_by(c.source, c.state)
+        with self._reading() as connection:
+            return {(source, state): number for source, state, number in connection.execute(query)}
+
+    def events(self, *, tenant: str | None = None, redirect_id: str | None = None) -> Iterator[Event]:
+        """What happened, of a tenant, of a redirect or all of it, each tenant's in its order."""
+        conditions = []
+        if tenant is not None:
+            conditions.append(events.c.tenant == tenant)
+        if redirect_id is not None:
+            conditions.append(events.c.redirect_id == redirect_id)
+        with self._reading() as connection:
+            yield from chain.read(connection, *conditions)
+
+    def last_event_at(self, tenant: str) -> datetime | None:
+        """The time of the tenant's last event; None before the first. A clock that is behind it cannot be right."""
+        query = select(events.c.at).join(
+            chains, (chains.c.tenant == events.c.tenant) & (chains.c.length == events.c.number)
+        )
+        with self._reading() as connection:
+            return connection.execute(query.where(chains.c.tenant == tenant)).scalar_one_or_none()
+
+    def broken_link(self, tenant: str) -> int | None:
+        """The number of the first event at which the tenant's hash chain does not hold; None where it is whole."""
+        with self._reading() as connection:
+            return chain.first_break(connection, tenant)
+
+
+def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) -> str:
+    """The tenant whose redirect it is. Raises LeaseLost."""
+    return sources.fence(connection, lease) if lease else sources.tenant(connection, redirect.source)
+
+
+def _recorded(connection: Connection, planned: Redirect, now: datetime) -> tuple[Redirect, Fact] | None:
+    """Write what is new in this plan; it and what to tell about it, or None."""
+    known = rows.read(connection, redirects.c.source == planned.source, rows.concerns(planned))
+    new = absorbed(planned, known)
+    if new is None:
+        return None
+    if new.id == planned.id:
+        event = "redirect.planned"
+        rows.add(connection, new, now)
+    else:
+        event = "redirect.revived"
+        new = rows.change(connection, new, now)
+    if new.state is State.HELD:
+        event = "redirect.held"
+    return new, _fact(new, event, files=len(new.live), rules=sorted({each.rule for each in new.live}))
+
+
+def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
+    return Fact(event, redirect.source, redirect.id, detail)

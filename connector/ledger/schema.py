@@ -1,0 +1,248 @@
+"""The tables of the ledger, and how values of `connector.model` lie in their columns.
+
+Times are UTC text of one width, so that they sort alike in every database and read well in its shell.
+`migrations/` makes these tables; a test holds the two together.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from connector.model import Action, FileKind, State
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+def utc_text(at: datetime) -> str:
+    """The one form of a time: `2026-01-31T12:00:00.000000Z`. Refuses a time without a zone: it could mean anything."""
+    if at.utcoffset() is None:
+        raise ValueError(f"{at!r} has no time zone")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Time(TypeDecorator[datetime]):
+    """A moment in UTC, to the microsecond."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else utc_text(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class Duration(TypeDecorator[timedelta]):
+    """A length of time, in microseconds."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else value // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> timedelta | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else timedelta(microseconds=value)
+
+
+class Word(TypeDecorator[_E]):
+    """One word of an enumeration."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def __init__(self, words: type[_E]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: _E | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else value.value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> _E | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else self.words(value)
+
+
+class AnyText(TypeDecorator[str]):
+    r"""Text from anywhere, kept to the character.
+
+    NUL, which PostgreSQL refuses, and lone surrogates, which no database takes, are written as `\u0000`, and a
+    backslash as two.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else _UNSAFE.sub(_escaped, value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else _ESCAPE.sub(_unescaped, value)
+
+
+_UNSAFE = re.compile("[\\\\\0\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\(?:\\|u([0-9a-f]{4}))")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}"
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16)) if found[1] else "\\"
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+#: One row: who this ledger is.
+identity = Table(
+    "ledger",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("generation", Integer, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", AnyText, primary_key=True),
+    Column("tenant", AnyText, nullable=False),
+    Column("address", AnyText, nullable=False),
+    #: First contact. Nothing older is ever touched on the feed's account.
+    Column("since", Time, nullable=False),
+    Column("cursor", AnyText),
+    Column("passes", Integer, nullable=False),
+    Column("owner", AnyText, nullable=False),
+    #: Grows with every lease given out: a writer that slept through its lease is told apart by it.
+    Column("epoch", Integer, nullable=False),
+    Column("lease_until", Time),
+)
+
+redirects = Table(
+    "redirects",
+    metadata,
+    Column("id", AnyText, primary_key=True),
+    Column("source", AnyText, ForeignKey("sources.name"), nullable=False),
+    Column("item_id", AnyText, nullable=False),
+    Column("internet_message_id", AnyText, nullable=False),
+    #: sha256 of the Message-ID, which a sender may make longer than an index holds; NULL where there is none.
+    Column("message_key", String(64)),
+    Column("folder", AnyText, nullable=False),
+    Column("settle", Duration, nullable=False),
+    Column("created", Time, nullable=False),
+    Column("due", Time, nullable=False),
+    Column("state", Word(State), nullable=False),
+    Column("held_in", Word(State)),
+    Column("reason", AnyText, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("proved", Time),
+    Column("missed", Integer),
+    Column("dropped_by", AnyText, nullable=False),
+    Column("revision", Integer, nullable=False),
+    #: When this row was last written.
+    Column("written", Time, nullable=False),
+    #: When the files of a dropped redirect were deleted from the store.
+    Column("swept", Time),
+    Index("ix_redirects_source_due", "source", "state", "due"),
+    Index("ix_redirects_due", "state", "due"),
+    Index("ix_redirects_item", "source", "item_id"),
+    Index("ix_redirects_message", "message_key"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("redirect_id", AnyText, ForeignKey("redirects.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("source", AnyText, nullable=False),
+    #: NULL, which is unique everywhere, for a file that is gone: some servers give its id to another one.
+    Column("item_id", AnyText),
+    Column("file_id", AnyText, nullable=False),
+    Column("version", AnyText, nullable=False),
+    Column("name", AnyText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("content_type", AnyText, nullable=False),
+    Column("kind", Word(FileKind), nullable=False),
+    Column("inline", Boolean, nullable=False),
+    Column("content_id", AnyText, nullable=False),
+    Column("path", AnyText, nullable=False),
+    Column("action", Word(Action), nullable=False),
+    Column("rule", AnyText, nullable=False),
+    Column("terms_audience", AnyText, nullable=False),
+    Column("terms_expires", Duration),
+    Column("stored_path", AnyText),
+    Column("stored_size", BigInteger),
+    Column("stored_sha256", AnyText),
+    Column("stored_etag", AnyText),
+    Column("link_url", AnyText),
+    Column("link_expires", Time),
+    Column("gone", Boolean, nullable=False),
+    # Our own rewrite comes back through the change feed; this key lets no file be redirected twice.
+    UniqueConstraint("source", "item_id", "file_id", "version"),
+)
+
+#: Items that a policy wants to see again at a time.
+later = Table(
+    "later",
+    metadata,
+    Column("source", AnyText, ForeignKey("sources.name"), primary_key=True),
+    Column("item_id", AnyText, primary_key=True),
+    Column("at", Time, nullable=False),
+    Index("ix_later_at", "source", "at"),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("name", AnyText, primary_key=True),
+    Column("until", Time, nullable=False),
+    Column("reason", AnyText, nullable=False),
+    Column("error", AnyText, nullable=False),
+)
+
+#: How long each tenant's chain of events is, and where it ends.
+chains = Table(
+    "chains",
+    metadata,
+    Column("tenant", AnyText, primary_key=True),
+    Column("length", Integer, nullable=False),
+    Column("head", String(64), nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("tenant", AnyText, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Time, nullable=False),
+    Column("source", AnyText, nullable=False),
+    Column("redirect_id", AnyText, nullable=False),
+    Column("name", AnyText, nullable=False),
+    Column("detail", AnyText, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_events_redirect", "redirect_id"),
+)

@@ -1,0 +1,182 @@
+"""What the daemon says while it works, and the names of all that can happen.
+
+Logs go to standard error, what a command answers goes to standard output.
+A subject, a body, a file name, a token or a password never gets into a log: keys that could carry one are blanked, an
+exception that is not one of ours is told by its type and place only, and so is what a library says in its own words.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from traceback import walk_tb
+from typing import Literal, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from connector.errors import ConnectorError
+
+Format = Literal["auto", "json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Event(StrEnum):
+    """The stable names of what happens: in the log, and in the events of the ledger."""
+
+    #: The policy wants files of this item elsewhere; nothing is touched yet.
+    REDIRECT_PLANNED = "redirect.planned"
+    #: One file lies in the store and was read back right.
+    REDIRECT_COPIED = "redirect.copied"
+    #: All files of the redirect lie in the store.
+    REDIRECT_STORED = "redirect.stored"
+    #: Every file has its link.
+    REDIRECT_LINKED = "redirect.linked"
+    #: The item shows the links.
+    REDIRECT_REWRITTEN = "redirect.rewritten"
+    #: The originals have left the item.
+    REDIRECT_DONE = "redirect.done"
+    #: A step failed and is tried again at a later time.
+    REDIRECT_DEFERRED = "redirect.deferred"
+    #: A human has to decide; the reason is kept.
+    REDIRECT_HELD = "redirect.held"
+    #: Nothing is needed any more; nothing was deleted.
+    REDIRECT_DROPPED = "redirect.dropped"
+    #: A dropped redirect goes on: its item was found again.
+    REDIRECT_REVIVED = "redirect.revived"
+    #: The item was moved; the redirect follows it to its new id.
+    REDIRECT_ADOPTED = "redirect.adopted"
+    #: A human let a held redirect go on.
+    REDIRECT_RELEASED = "redirect.released"
+    #: A manifest in the store told what the ledger did not know.
+    REDIRECT_RECONCILED = "redirect.reconciled"
+    #: A step went back, because the item or the store is not what it was.
+    REDIRECT_RETURNED = "redirect.returned"
+    #: One file was taken out of the message before its link was shown.
+    FILE_GONE = "file.gone"
+    #: A message bears a marker that our key did not make.
+    MARKER_FORGED = "marker.forged"
+
+    #: A mailbox is watched for the first time: older messages are left alone.
+    SOURCE_FIRST_CONTACT = "source.first_contact"
+    #: A mailbox is busy or down; it is asked again later.
+    SOURCE_PAUSED = "source.paused"
+    #: A mailbox answers again.
+    SOURCE_RESUMED = "source.resumed"
+    #: Credentials or a permission are missing for a mailbox; the others go on.
+    SOURCE_DENIED = "source.denied"
+    #: A store is busy or down; all mailboxes of its tenant wait.
+    STORE_PAUSED = "store.paused"
+    #: A store answers again.
+    STORE_RESUMED = "store.resumed"
+    #: Credentials or a permission are missing for a store; all mailboxes of its tenant wait.
+    STORE_DENIED = "store.denied"
+
+    #: Stored files that nothing shows were deleted after their grace time.
+    SWEEP_DELETED = "sweep.deleted"
+    #: A sweep stopped before it deleted more: the clock is in doubt, or it would be too much at once.
+    SWEEP_STOPPED = "sweep.stopped"
+    #: The ledger is older than what it has written elsewhere, or is another one's: nothing is pruned or deleted.
+    GENERATION_FOREIGN = "generation.foreign"
+    #: A human made the ledger and the store agree again.
+    GENERATION_RECONCILED = "generation.reconciled"
+    #: A manifest in the store is not one of ours, or was damaged; it is left alone.
+    MANIFEST_UNREADABLE = "manifest.unreadable"
+
+    #: The daemon is up.
+    SERVICE_STARTED = "service.started"
+    #: No new steps; the current ones finish.
+    SERVICE_STOPPING = "service.stopping"
+    #: The daemon is down.
+    SERVICE_STOPPED = "service.stopped"
+    #: One turn for one mailbox has ended.
+    TICK_DONE = "tick.done"
+    #: A defect of connector itself: told with its traceback; a redirect is tried again, and held in the end.
+    BUG = "bug"
+    #: A library reported something in its own words, which stay out of our log.
+    LIBRARY_SPOKE = "library.spoke"
+
+
+def configure(form: Format = "auto", level: Level = "info") -> None:
+    """Log to standard error from now on: JSON lines, or for eyes where `form` is auto and a terminal is there."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _tell_errors,
+            _blank,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _for_eyes() if console else structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
+
+
+def _for_eyes() -> Processor:
+    # repr keeps an escape sequence in hostile mail from reaching the terminal.
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), repr_native_str=True)
+
+
+#: Keys whose values could be what mail says.
+_CONTENT = frozenset(
+    {"body", "content", "file_name", "filename", "html", "name", "names", "recipients", "sender", "subject", "text"}
+)
+#: Keys that hold one of these words hold a secret.
+_SECRETS = ("authorization", "cookie", "credential", "_key", "password", "secret", "token")
+_BLANK = "[left out]"
+
+
+def _blank(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return cast("EventDict", _blanked(event))
+
+
+def _blanked(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _BLANK if _private(str(key)) else _blanked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blanked(each) for each in value]
+    return value
+
+
+def _private(key: str) -> bool:
+    key = key.lower().replace("-", "_")
+    return key in _CONTENT or any(word in key for word in _SECRETS)
+
+
+def _tell_errors(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    told = {key: told_error(value) if isinstance(value, BaseException) else value for key, value in event.items()}
+    raised = event.get("exc_info")
+    raised = sys.exc_info()[1] if raised is True else raised
+    told.pop("exc_info", None)
+    if isinstance(raised, BaseException):
+        told["exception"] = _place(raised)
+    return told
+
+
+def told_error(error: BaseException) -> str:
+    """One of our own errors says its sentence; of any other only the type is told, for its text may quote mail."""
+    return str(error) if isinstance(error, ConnectorError) else type(error).__name__
+
+
+def _place(error: BaseException) -> str:
+    """A traceback without source lines, local variables and foreign texts; what caused it stands below."""
+    lines = [f"{type(error).__module__}.{type(error).__qualname__}"]
+    for frame, line in walk_tb(error.__traceback__):
+        lines.append(f"  {frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}")
+    cause = error.__cause__ or error.__context__
+    return "\n".join([*lines, _place(cause)] if cause else lines)
+
+
+class _Libraries(logging.Handler):
+    """Warnings of libraries: who spoke and where. What they say in their own words may quote mail."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = min(record.levelno, logging.ERROR)
+        error = record.exc_info[1] if record.exc_info else None
+        log.log(level, Event.LIBRARY_SPOKE, logger=record.name, at=f"{record.pathname}:{record.lineno}", exc_info=error)

@@ -1,0 +1,196 @@
+"""What the store itself knows: a manifest for each redirect, and which ledger wrote last.
+
+The ledger can be lost, restored from yesterday, or copied to a second machine. So beside the files, never inside what
+is shared, lie a manifest for each redirect and the generations that ledgers have claimed. Both are created only.
+"""
+
+import io
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connector.errors import Corrupt, FileGone
+from connector.ledger import Ledger
+from connector.log import Event, log
+from connector.model import Action, File, FileKind, LinkTerms, Redirect, RedirectedFile, State, Stored
+from connector.spool import spooled
+from connector.stores import Store
+
+_FOLDER = ".connector"
+_MANIFESTS = f"{_FOLDER}/manifests"
+_GENERATIONS = f"{_FOLDER}/generations"
+_FORMAT = 1
+#: What a manifest tells of a redirect. Nothing that differs when a step is repeated after a crash: then the same bytes
+#: have to come out, since a manifest is created only.
+_LASTING = {"id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created"}
+#: Until a human says which ledger is right.
+_FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def brake(tenant: str) -> str:
+    """The name of the pause that stands while the ledger is in doubt."""
+    return f"{tenant}/ledger"
+
+
+# --- manifests ----------------------------------------------------------------------------------------------------
+
+
+def manifest_path(redirect: Redirect) -> str:
+    """Where the manifest of this redirect lies. One that was stored anew has another: nothing is overwritten."""
+    return f"{_MANIFESTS}/{redirect.id}.{redirect.revision:06}.json"
+
+
+def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str) -> bytes:
+    """All that is needed to find the files of a redirect again, and the message that they belong to."""
+    told = {key: value for key, value in asdict(redirect).items() if key in _LASTING}
+    content = {"format": _FORMAT, "tenant": tenant, "mailbox": mailbox, "redirect": told}
+    return json.dumps(content, indent=1, sort_keys=True, default=_plain).encode()
+
+
+def manifests(store: Store) -> Iterator[Redirect]:
+    """Every redirect that the store has a manifest of, by its newest one, at STORED: what came after is looked up."""
+    newest = {name.partition(".")[0]: name for name in sorted(store.names(_MANIFESTS))}
+    for name in newest.values():
+        try:
+            with store.open(f"{_MANIFESTS}/{name}") as stream:
+                content = stream.read()
+        except FileGone:
+            continue
+        redirect = _redirect(content)
+        if redirect is None:
+            log.warning(Event.MANIFEST_UNREADABLE, manifest=name)
+        else:
+            yield redirect
+
+
+def delete_manifests(store: Store, redirect: Redirect) -> None:
+    """Remove the manifests of a redirect whose files are swept."""
+    for name in store.names(_MANIFESTS):
+        if name.startswith(f"{redirect.id}."):
+            store.delete(f"{_MANIFESTS}/{name}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    assert isinstance(value, timedelta)
+    return value.total_seconds()
+
+
+def _redirect(content: bytes) -> Redirect | None:
+    """None where it is not a manifest of ours: whoever may write to the store could have changed it."""
+    try:
+        told = json.loads(content)["redirect"]
+        return Redirect(
+            id=told["id"],
+            source=told["source"],
+            item_id=told["item_id"],
+            internet_message_id=told["internet_message_id"],
+            folder=told["folder"],
+            files=tuple(_file(each) for each in told["files"]),
+            settle=timedelta(seconds=told["settle"]),
+            created=datetime.fromisoformat(told["created"]),
+            due=datetime.fromisoformat(told["created"]),
+            state=State.STORED,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _file(told: dict[str, Any]) -> RedirectedFile:
+    file, terms, stored = told["file"], told["terms"], told["stored"]
+    expires = None if terms["expires"] is None else timedelta(seconds=terms["expires"])
+    return RedirectedFile(
+        file=File(**{**file, "kind": FileKind(file["kind"])}),
+        path=told["path"],
+        action=Action(told["action"]),
+        rule=told["rule"],
+        terms=LinkTerms(terms["audience"], expires),
+        stored=None if stored is None else Stored(**stored),
+        gone=told["gone"],
+    )
+
+
+# --- generations --------------------------------------------------------------------------------------------------
+
+
+def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
+    """Say in the store that this ledger is the one, a generation on. To be repeated at every start, and now and then.
+
+    False where another ledger, or a later generation of this one, was there before: a restored backup, a cloned machine
+    or a second daemon. Then nothing is shared, shown, pruned or swept until `reconcile`.
+    """
+    mine = ledger.raise_generation()
+    claimed = _claimed(store)
+    if claimed and (claimed[-1][1] != ledger.id or claimed[-1][0] >= mine):
+        return _stop(tenant, ledger, now)
+    try:
+        # Two clones that claim the same generation write different bytes: only one of them wins.
+        put_bytes(store, _generation_path(mine, ledger.id), secrets.token_bytes(16))
+    except Corrupt:
+        return _stop(tenant, ledger, now)
+    for number, ledger_id in claimed[:-1]:
+        store.delete(_generation_path(number, ledger_id))
+    return True
+
+
+def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
+    reason = (
+        "the store was written by another ledger, or by a later state of this one; nothing is linked or removed until"
+        " you have made sure that no other daemon runs, and then called `connector ledger reconcile`"
+    )
+    log.error(Event.GENERATION_FOREIGN, tenant=tenant, reason=reason)
+    ledger.pause(brake(tenant), until=_FOR_EVER, reason=reason, error="Foreign", now=now, tenant=tenant)
+    return False
+
+
+def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
+    """Take over what the store's manifests tell and the ledger does not, then claim the store. Returns how many.
+
+    Each comes back at STORED, and the steps find out what is so: they look at the item and its marker afresh.
+    """
+    taken = 0
+    for told in manifests(store):
+        if told.source.startswith(f"{tenant}/"):
+            taken += _take_over(told, ledger, now)
+    claimed = _claimed(store)
+    ledger.adopt_generation(claimed[-1][0] if claimed else 0)
+    for number, ledger_id in claimed:
+        store.delete(_generation_path(number, ledger_id))
+    ledger.resume(brake(tenant))
+    claim(tenant, store, ledger, now)
+    return taken
+
+
+def _take_over(told: Redirect, ledger: Ledger, now: datetime) -> bool:
+    known = ledger.redirect(told.id)
+    due = now + told.settle
+    if known is None:
+        return ledger.restore_redirect(replace(told, due=due), Event.REDIRECT_RECONCILED, now)
+    if known.state is State.PLANNED or (known.held_in or known.state) is State.PLANNED:
+        # The manifest was written after everything had been copied: this ledger is older than it.
+        # Copying again could find the originals gone, and drop what only the store has.
+        files = replace(known, files=told.files, due=due)
+        state = replace(files, held_in=State.STORED) if known.held_in else replace(files, state=State.STORED)
+        ledger.write(state, Event.REDIRECT_RECONCILED, now)
+        return True
+    return False
+
+
+def _claimed(store: Store) -> Sequence[tuple[int, str]]:
+    """Number and ledger of every generation that was claimed here, the newest last."""
+    parts = (name.split(".") for name in store.names(_GENERATIONS))
+    return sorted((int(part[0]), part[1]) for part in parts if len(part) == 2 and part[0].isdecimal())  # noqa: PLR2004
+
+
+def _generation_path(number: int, ledger_id: str) -> str:
+    return f"{_GENERATIONS}/{number:08}.{ledger_id}"
+
+
+def put_bytes(store: Store, path: str, content: bytes) -> None:
+    """Put a small file."""
+    with spooled(io.BytesIO(content)) as spool:
+        store.put(path, spool)

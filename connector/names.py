@@ -1,0 +1,160 @@
+"""Names for the store: one path part each, right on Windows, macOS and WebDAV at once. No I/O, no clock.
+
+What is refused where: Nextcloud with Windows-compatible names (facts of its capabilities), Microsoft's "Naming Files,
+Paths, and Namespaces", and XML 1.0, in which WebDAV lists names and which has no place for control characters.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from itertools import count
+from string import Formatter
+from typing import cast, get_args
+
+from connector.model import PathWord
+
+#: Bytes of UTF-8 in one path part. Stores take 250 or more; the rest is left to their own temporary names.
+LONGEST = 200
+#: The name of something that has none.
+NAMELESS = "unnamed"
+
+#: Bytes for a word that shares its part with others, and for a subject or a sender anywhere.
+_SHORT = 60
+#: Bytes of fixed text beside the words of a part, so that three short words fit and the id is never cut off.
+_FIXED = 20
+_EXTENSION = 20
+_FORBIDDEN = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", "conin$", "conout$"}
+    | {device + digit for device in ("com", "lpt") for digit in "0123456789¹²³"}
+)
+#: A store or its sync client takes these for an upload under way (`.htaccess` loses its dot like every leading one).
+_TEMPORARY = frozenset({"part", "filepart"})
+_PATH_WORDS: tuple[str, ...] = get_args(PathWord)
+_MOST_WORDS = 3
+
+
+def plain(text: str) -> str:
+    """`text` on one line and in reading order: no control, bidi, zero-width or broken character, NFC. May be empty."""
+    kept = (" " if char.isspace() else char for char in text if char.isspace() or _has_a_place(char))
+    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
+
+
+def safe_name(name: str) -> str:
+    """`name` as one path part for any store: never empty, at most `LONGEST` bytes of UTF-8, its extension kept.
+
+    A safe name stays what it is.
+    """
+    safe = _cut(plain(name).translate(_FORBIDDEN).strip(" ."), LONGEST - len("_"))
+    stem, dot, extension = safe.rpartition(".")
+    if dot and extension.lower() in _TEMPORARY:
+        return f"{stem}_{extension}"
+    if safe.partition(".")[0].rstrip().lower() in _DEVICES:
+        return f"_{safe}"
+    return safe or NAMELESS
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """A safe name for each, in their order; no two are one to a store that ignores case: `a.pdf`, `A (2).pdf`."""
+    taken: set[str] = set()
+    numbers: dict[str, count[int]] = {}
+    return tuple(_unused(safe_name(name), taken, numbers) for name in names)
+
+
+def check_template(template: str) -> str:
+    """Give back a template of store folders, such as `{tenant}/{year}/{id}`, that `folder` can render.
+
+    Raises ValueError with a sentence for the operator.
+    """
+    parts = template.split("/")
+    if "" in parts:
+        raise ValueError("a store path neither starts nor ends with '/', and has a name between any two of them")
+    for part in parts:
+        _check_part(part)
+    if "id" not in _words(parts[-1]):
+        raise ValueError("the last part of a store path holds {id}, so that each redirect has a folder of its own")
+    return template
+
+
+def folder(template: str, words: Mapping[PathWord, str]) -> str:
+    """Render a template that `check_template` let through. No word adds a level, whatever stands in it."""
+    return "/".join(_part(part, words) for part in template.split("/"))
+
+
+def _has_a_place(char: str) -> bool:
+    # The last two code points of every plane are no characters, and XML refuses them.
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs"} and ord(char) & 0xFFFE != 0xFFFE  # noqa: PLR2004
+
+
+def _split(name: str) -> tuple[str, str]:
+    stem, dot, extension = name.rpartition(".")
+    return (stem, dot + extension) if stem and len(extension.encode()) <= _EXTENSION else (name, "")
+
+
+def _cut(name: str, limit: int) -> str:
+    if len(name.encode()) <= limit:
+        return name
+    stem, suffix = _split(name)
+    return stem.encode()[: limit - len(suffix.encode())].decode(errors="ignore").rstrip(" .") + suffix
+
+
+def _unused(name: str, taken: set[str], numbers: dict[str, "count[int]"]) -> str:
+    # Each name remembers its next number: a message with thousands of files of one name is not to cost a square.
+    numbering = numbers.setdefault(_key(name), count(2))
+    unused = name
+    while _key(unused) in taken:
+        unused = _numbered(name, next(numbering))
+    taken.add(_key(unused))
+    return unused
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def _numbered(name: str, number: int) -> str:
+    tag = f" ({number})"
+    stem, suffix = _split(_cut(name, LONGEST - len(tag)))
+    return stem + tag + suffix
+
+
+def _pieces(part: str) -> list[tuple[str, str | None]]:
+    """The fixed text and the word after it, pair by pair. Only parsed: a word in a template never reaches an object."""
+    try:
+        return [(fixed, _plain_word(*field)) for fixed, *field in Formatter().parse(part)]
+    except ValueError as error:
+        raise ValueError(f"{part!r} in a store path: {error}") from None
+
+
+def _plain_word(word: str | None, spec: str | None, conversion: str | None) -> str | None:
+    if word is not None and (word not in _PATH_WORDS or spec or conversion):
+        raise ValueError(f"it may hold {{{'}, {'.join(_PATH_WORDS)}}}, each just so, and nothing else in braces")
+    return word
+
+
+def _words(part: str) -> list[str]:
+    return [word for _, word in _pieces(part) if word is not None]
+
+
+def _check_part(part: str) -> None:
+    fixed = "".join(text for text, _ in _pieces(part))
+    if len(_words(part)) > _MOST_WORDS or (_words(part) and len(fixed.encode()) > _FIXED):
+        raise ValueError(
+            f"{part!r} in a store path is too long: at most {_MOST_WORDS} words and {_FIXED} bytes beside them"
+        )
+    sample = "".join(text + ("x" if word else "") for text, word in _pieces(part))
+    if safe_name(sample) != sample:
+        raise ValueError(f"{part!r} in a store path is no name that every store can keep")
+
+
+def _part(part: str, words: Mapping[PathWord, str]) -> str:
+    alone = len(_words(part)) == 1
+    return safe_name(
+        "".join(
+            text + (_filled(cast("PathWord", word), words, alone=alone) if word else "") for text, word in _pieces(part)
+        )
+    )
+
+
+def _filled(word: PathWord, words: Mapping[PathWord, str], *, alone: bool) -> str:
+    limit = LONGEST - _FIXED if alone and word not in {"subject", "sender"} else _SHORT
+    return _cut(safe_name(words[word]), limit)

@@ -1,0 +1,384 @@
+"""What a tenant wants: one verdict for each file of a message. Pure: the same input gives the same verdict.
+
+  guards    first, and no rule overrides them (`connector.guards`): signed, encrypted, private, already ours, ...
+  rules     from the top; the first that matches a file decides about it
+  neither   the file is kept
+
+Within one condition any value of its list will do. In `when` all conditions must hold. In `unless` any one that holds
+skips the rule, as the exceptions of an Exchange mail flow rule do.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from fnmatch import translate
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from connector.filetype import TrueType, true_type
+from connector.guards import guard
+from connector.model import Action, Direction, File, LinkTerms, Message, Verdict
+
+#: How many first bytes of a file `Facts.heads` should carry.
+HEAD = 64 * 1024
+
+T = TypeVar("T")
+
+#: Exchange and Outlook count this way: a limit of 10 MB is 10,485,760 bytes.
+_SIZES = {"GB": 1024**3, "MB": 1024**2, "kB": 1024, "B": 1}
+_DURATIONS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+_AMOUNT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_DOMAIN = re.compile(r"[^@\s.*]+(\.[^@\s.*]+)+")
+
+
+def _fold(text: str) -> str:
+    """Equal for names that people take for equal: any case, accents composed or not."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _amount(value: object, units: Mapping[str, int]) -> int | None:
+    """What `10 MB` or `24h` stands for in the smallest unit; None where it is nothing of the kind."""
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    if not isinstance(value, str) or not (said := _AMOUNT.fullmatch(value.strip())):
+        return None
+    unit = {each.casefold(): factor for each, factor in units.items()}.get(said[2].casefold())
+    return None if unit is None else round(float(said[1]) * unit)
+
+
+def _said(amount: float, units: Mapping[str, int]) -> str:
+    """The amount in its largest unit that leaves no fraction."""
+    unit = next(each for each, factor in units.items() if amount % factor == 0)
+    return f"{amount / units[unit]:.0f} {unit}"
+
+
+def _size(value: object) -> int:
+    size = _amount(value, _SIZES)
+    if size is None:
+        raise ValueError("a size is a number with its unit, such as 10 MB; units are B, kB, MB, GB")
+    return size
+
+
+def _duration(value: object) -> timedelta:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else _amount(value, _DURATIONS)
+    if seconds is None:
+        raise ValueError("a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d")
+    return timedelta(seconds=seconds)
+
+
+def _life(value: object) -> timedelta | None:
+    if value == "never" or value is None:
+        return None
+    life = _duration(value)
+    if not life:
+        raise ValueError("a link that ends at once opens nothing: give a duration such as 30d, or never")
+    return life
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _who(value: str) -> str:
+    if not (_ADDRESS.fullmatch(value) or _DOMAIN.fullmatch(value)):
+        raise ValueError(
+            f"{value!r} is neither an address, such as anna@example.org, nor a domain, such as example.org "
+            "(which covers its subdomains; without @ or * before it)"
+        )
+    return _fold(value)
+
+
+def _extension(value: str) -> str:
+    extension = _fold(value.removeprefix("*").removeprefix("."))
+    if not extension or set(extension) & set("*?/\\ "):
+        raise ValueError(f"{value!r} is not an extension, such as pdf; use the condition `name` for patterns")
+    return extension
+
+
+def _path(value: str) -> str:
+    parts = [part for part in _fold(value).split("/") if part.strip()]
+    if not parts:
+        raise ValueError("name a folder, such as Inbox/Projects")
+    return "/".join(parts)
+
+
+Size = Annotated[int, BeforeValidator(_size)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Name = Annotated[str, Field(min_length=1)]
+#: One value, or a list of which any will do.
+Some = Annotated[tuple[T, ...], BeforeValidator(_listed)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Conditions(_Model):
+    """What may be asked about a file and its message. A condition that is left out asks nothing."""
+
+    size_over: Size | None = Field(
+        default=None, description="more bytes than this, by the size that the source announces"
+    )
+    size_under: Size | None = Field(
+        default=None, description="fewer bytes than this, by the size that the source announces"
+    )
+    name: Some[Annotated[Name, AfterValidator(_fold)]] = Field(
+        default=(), description="file name: *.pdf, scan_????.*; any case"
+    )
+    extension: Some[Annotated[str, AfterValidator(_extension)]] = Field(
+        default=(), description="last part of the file name"
+    )
+    true_type: Some[TrueType] = Field(default=(), description="what the first bytes of the file say that it is")
+    sender: Some[Annotated[str, AfterValidator(_who)]] = Field(
+        default=(), description="address, or domain with its subdomains"
+    )
+    recipient: Some[Annotated[str, AfterValidator(_who)]] = Field(
+        default=(), description="the same, for any one recipient"
+    )
+    direction: Some[Direction] = Field(default=(), description="where the message came from")
+    folder: Some[Annotated[str, AfterValidator(_path)]] = Field(
+        default=(),
+        description="a folder, wherever it is in the mailbox, with all that is below it: Privat, Inbox/Project",
+    )
+    younger_than: Duration | None = Field(default=None, description="time since the server received the message")
+    older_than: Duration | None = Field(default=None, description="time since the server received the message")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        # `sender:` with nothing behind it would otherwise ask nothing, and the rule would match every file.
+        if value is None or value in ([], ()):
+            raise ValueError("says nothing: give a value, or leave the condition out")
+        return value
+
+    @cached_property
+    def asked(self) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+        """Each condition that asks something, with its values."""
+        given = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return tuple((name, value if isinstance(value, tuple) else (value,)) for name, value in given if _asks(value))
+
+
+def _asks(value: object) -> bool:
+    return value is not None and value != ()
+
+
+class Terms(_Model):
+    """Under which conditions a link opens."""
+
+    audience: Name = Field(
+        default=LinkTerms().audience, description="who may open it; `store`: whoever may do so in the store"
+    )
+    expires: Annotated[timedelta | None, BeforeValidator(_life)] = Field(
+        default=None, description="a duration, or never"
+    )
+
+
+class Rule(_Model):
+    """What to do with the files that match, unless an exception holds."""
+
+    name: Name
+    when: Conditions = Field(default=Conditions(), description="all of these; left out: every file")
+    unless: Conditions = Field(default=Conditions(), description="none of these")
+    action: Action
+    settle: Duration | None = Field(
+        default=None, description="how long originals stay after the copy; left out: the default"
+    )
+    link: Terms = Terms()
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name.startswith("guard:"):
+            raise ValueError("names that begin with `guard:` are taken by the guards that no rule overrides")
+        return name
+
+
+class Defaults(_Model):
+    """What holds for every rule that does not say otherwise."""
+
+    settle: Duration = timedelta(hours=24)
+
+
+class Policy(_Model):
+    """The rules of a tenant, in their order."""
+
+    defaults: Defaults = Defaults()
+    rules: tuple[Rule, ...] = ()
+
+    @field_validator("rules")
+    @classmethod
+    def _names_differ(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        twice = [name for name, count in Counter(rule.name for rule in rules).items() if count > 1]
+        if twice:
+            raise ValueError(f"two rules are named {twice[0]!r}; a verdict names its rule, so names must differ")
+        return rules
+
+    @cached_property
+    def ages(self) -> frozenset[timedelta]:
+        """Every age that some rule asks for."""
+        asked = (each for rule in self.rules for each in (rule.when, rule.unless))
+        return frozenset(age for each in asked for age in (each.younger_than, each.older_than) if age is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a policy has to know beside the message."""
+
+    now: datetime
+    #: First contact with the source: older messages stay as they are, whatever the policy says. None: no limit.
+    since: datetime | None
+    #: A genuine marker was found in the message.
+    ours: bool
+    #: The first bytes (`HEAD` of them) by file id, once fetched, for every file whose verdict needs content.
+    heads: Mapping[str, bytes] | None = None
+
+
+def decide(policy: Policy, message: Message, facts: Facts) -> tuple[Verdict, ...]:
+    """One verdict for each file of the message, in their order. Never raises, whatever a message says.
+
+    A verdict that needs content keeps the file; asked again with `facts.heads` it is final.
+    A verdict with `look_again` becomes another one at that time. Redirected is for ever, so there it is None.
+    """
+    return tuple(_verdict(policy, message, file, facts) for file in message.files)
+
+
+def _verdict(policy: Policy, message: Message, file: File, facts: Facts) -> Verdict:
+    if kept := guard(message, file, ours=facts.ours, since=facts.since):
+        return Verdict(file=file, action=Action.KEEP, rule=f"guard:{kept.name}", because=kept.because)
+    case = _Case(message, file, facts.now, (facts.heads or {}).get(file.id))
+    verdict = _judged(policy, case)
+    return replace(verdict, look_again=_turn(policy, case, verdict))
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What conditions look at: one file, at one time."""
+
+    message: Message
+    file: File
+    now: datetime
+    head: bytes | None
+
+    @cached_property
+    def true_type(self) -> TrueType | None:
+        return None if self.head is None else true_type(self.head, self.file.name)
+
+    @cached_property
+    def received(self) -> datetime | None:
+        received = self.message.received
+        return received.replace(tzinfo=UTC) if received and received.tzinfo is None else received
+
+    @property
+    def age(self) -> timedelta | None:
+        return self.now - self.received if self.received else None
+
+
+def _judged(policy: Policy, case: _Case) -> Verdict:
+    """The first rule that matches decides; one that cannot tell without the content of the file asks for it."""
+    for rule in policy.rules:
+        matches = _all((*_answers(rule.when, case), *(_opposite(each) for each in _answers(rule.unless, case))))
+        if matches is None:
+            because = "only the first bytes of the file tell its true type"
+            return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, needs_content=True)
+        if matches:
+            return _fired(rule, policy.defaults, case)
+    return Verdict(file=case.file, action=Action.KEEP, rule="", because="no rule matches")
+
+
+def _fired(rule: Rule, defaults: Defaults, case: _Case) -> Verdict:
+    return Verdict(
+        file=case.file,
+        action=rule.action,
+        rule=rule.name,
+        because=", ".join(_reasons(rule.when, case)) or "the rule has no conditions",
+        settle=defaults.settle if rule.settle is None else rule.settle,
+        terms=LinkTerms(rule.link.audience, rule.link.expires),
+    )
+
+
+def _turn(policy: Policy, case: _Case, verdict: Verdict) -> datetime | None:
+    """When, as the message ages, this verdict first becomes another one."""
+    if verdict.action is Action.REDIRECT or verdict.needs_content or case.received is None:
+        return None
+    for moment in _birthdays(policy.ages, case.received):
+        if moment > case.now:
+            later = _judged(policy, replace(case, now=moment))
+            if (later.action, later.rule) != (verdict.action, verdict.rule):
+                return moment
+    return None
+
+
+def _birthdays(ages: Iterable[timedelta], received: datetime) -> Iterator[datetime]:
+    last = datetime.max.replace(tzinfo=received.tzinfo) - received
+    return (received + age for age in sorted(ages) if age <= last)
+
+
+def _answers(conditions: Conditions, case: _Case) -> Iterator[bool | None]:
+    """For each condition whether it holds; None where the content is needed to tell."""
+    for name, values in conditions.asked:
+        if name == "true_type" and case.head is None:
+            yield None
+        else:
+            yield any(_HOLDS[name](value, case) for value in values)
+
+
+def _all(answers: Iterable[bool | None]) -> bool | None:
+    """No, if one says no; otherwise unknown, if one does not know."""
+    said = set(answers)
+    return False if False in said else None if None in said else True
+
+
+def _opposite(answer: bool | None) -> bool | None:  # noqa: FBT001 - the third truth value is the point
+    return None if answer is None else not answer
+
+
+def _reasons(conditions: Conditions, case: _Case) -> Iterator[str]:
+    """For each condition the first value that holds, in the words of the policy."""
+    for name, values in conditions.asked:
+        value = next(each for each in values if _HOLDS[name](each, case))
+        yield f"{name.replace('_', ' ')} {_told(value)}"
+
+
+def _told(value: object) -> str:
+    if isinstance(value, timedelta):
+        return _said(value.total_seconds(), _DURATIONS)
+    return _said(value, _SIZES) if isinstance(value, int) else str(value)
+
+
+def _is(who: str, address: str) -> bool:
+    """Whether it is this address, or an address in this domain or one below it."""
+    folded = _fold(address)
+    domain = folded.rpartition("@")[2]
+    return folded == who if "@" in who else domain == who or domain.endswith(f".{who}")
+
+
+def _in_folder(wanted: str, folder: str) -> bool:
+    return f"/{wanted}/" in f"/{_fold(folder)}/"
+
+
+@lru_cache(maxsize=4096)
+def _pattern(glob: str) -> re.Pattern[str]:
+    # The expression that fnmatch makes never goes back over a star, so no name makes it slow.
+    return re.compile(translate(glob))
+
+
+#: Whether one value of a condition holds. A new condition is a field above and a line here.
+_HOLDS: Mapping[str, Callable[[Any, _Case], bool]] = {
+    "size_over": lambda size, case: case.file.size > size,
+    "size_under": lambda size, case: case.file.size < size,
+    "name": lambda glob, case: _pattern(glob).match(_fold(case.file.name)) is not None,
+    "extension": lambda extension, case: _fold(case.file.name).rstrip(". ").endswith(f".{extension}"),
+    "true_type": lambda kind, case: case.true_type is kind,
+    "sender": lambda who, case: _is(who, case.message.sender),
+    "recipient": lambda who, case: any(_is(who, each) for each in case.message.recipients),
+    "direction": lambda direction, case: case.message.direction is direction,
+    "folder": lambda folder, case: _in_folder(folder, case.message.folder),
+    "younger_than": lambda age, case: case.age is not None and case.age < age,
+    "older_than": lambda age, case: case.age is not None and case.age >= age,
+}

@@ -1,0 +1,381 @@
+"""The main flow: what is new becomes a plan, and every plan is taken step by step until its item shows links.
+
+    PLANNED    copy      bytes into the store, under a new path, proved there
+    STORED     share     after `settle`: a link for each file
+    LINKED     rewrite   the item shows the links
+    REWRITTEN  prune     the originals go, as far as a fresh look at the item and the store allows
+    DONE | DROPPED (nothing needed any more; deletes nothing) | HELD (a human decides)
+
+Bytes are proved in the store before a link exists; a link exists before the item shows it; the item shows it before the
+original goes. Any prefix of that sequence is safe, so any crash is. Recovery is not a mode: it is the next tick.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+from connector import marker
+from connector.discover import adopt, discover, genuine
+from connector.errors import Conflict, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.ledger import LeaseLost, Ledger, LedgerError, Stale
+from connector.log import Event, log
+from connector.manifest import manifest_bytes, manifest_path, put_bytes
+from connector.model import Action, Item, Notice, Redirect, RedirectedFile, State
+from connector.policy import Facts, decide
+from connector.rewrite import notice, shows
+from connector.sight import originals, seen_in, with_file
+from connector.spool import spooled
+from connector.turn import Clock, Turn, Watch, backoff, outage, take_turn
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: After so many failures, a human decides. An outage is not a failure of the redirect: it ends.
+MOST_ATTEMPTS = 8
+#: How long one redirect waits after an outage, so that the others come first.
+OUTAGE_PAUSE = timedelta(minutes=10)
+#: How long a redirect waits for the full pass that tells whether its item is gone or was moved.
+MISSED_PAUSE = timedelta(minutes=1)
+
+
+def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str) -> bool:
+    """One turn for one source. False where it is paused, or another process has it.
+
+    May be killed at any moment: the next tick goes on from what the ledger, the item and the store say.
+    Raises Unavailable or Denied where the source does not even tell its key, and LeaseLost where it took too long.
+    """
+    with take_turn(watch, ledger, clock, owner) as ours:
+        if ours is None:
+            return False
+        try:
+            discover(ours)
+            _advance_all(ours)
+        except (Unavailable, Denied) as error:
+            ours.pause(watch.name, error)
+        except _StoreFailed as failed:
+            ours.pause(watch.store_name, failed.error)
+        return True
+
+
+# --- step by step -------------------------------------------------------------------------------------------------
+
+
+class _StoreFailed(Exception):
+    """The store, not the source, is busy or refuses: all sources of the tenant wait for it."""
+
+    def __init__(self, error: Unavailable | Denied) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _store(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the store, so that its trouble is not taken for the source's."""
+    try:
+        return call(*args, **kwargs)
+    except (Unavailable, Denied) as error:
+        raise _StoreFailed(error) from error
+
+
+def _advance_all(turn: Turn) -> None:
+    if turn.store_paused():
+        return
+    turn.started = turn.clock()  # A long discovery must not use up the time of what is due already.
+    for redirect in turn.ledger.due(turn.watch.name, turn.clock()):
+        if turn.spent():
+            return
+        advance(redirect, turn)
+
+
+def advance(redirect: Redirect, turn: Turn) -> None:
+    """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
+    while redirect.state in STEPS and redirect.due <= turn.clock():
+        if redirect.state is not State.PLANNED and turn.braked():
+            return
+        turn.keep_lease()
+        redirect = _step(redirect, turn)
+
+
+def _step(redirect: Redirect, turn: Turn) -> Redirect:
+    """One step, and for each way in which it fails the one reaction that `connector.errors` names."""
+    try:
+        return STEPS[redirect.state](redirect, turn)
+    except Gone:
+        return _missed(redirect, turn)
+    except (Rejected, Corrupt) as error:
+        return _hold(redirect, str(error), turn)
+    except (Conflict, FileGone) as error:
+        return _defer(redirect, str(error), turn)
+    except (Unavailable, Denied) as error:
+        _wait(redirect, error, turn)
+        raise
+    except _StoreFailed as failed:
+        _wait(redirect, failed.error, turn)
+        raise
+    except (LeaseLost, Stale, LedgerError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug must not stop the others: it is told, and held in the end
+        log.exception(Event.BUG, redirect=redirect.id, state=redirect.state)
+        return _defer(redirect, f"a bug in connector: {type(error).__name__}", turn)
+
+
+# --- the four steps -----------------------------------------------------------------------------------------------
+
+
+def copy(redirect: Redirect, turn: Turn) -> Redirect:
+    """PLANNED -> STORED: every file into the store, proved there, and a manifest beside them."""
+    for each in redirect.live:
+        if each.stored is None:
+            turn.keep_lease()
+            redirect = _copy_file(redirect, each, turn)
+    if not redirect.live:
+        return _drop(redirect, "every file was taken out of the message", turn)
+    now = turn.clock()
+    redirect = replace(redirect, proved=now, due=now + redirect.settle, missed=None, reason="")
+    manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant)
+    _store(put_bytes, turn.watch.store, manifest_path(redirect), manifest)
+    if not redirect.shown:
+        return turn.write(replace(redirect, state=State.DONE), Event.REDIRECT_DONE, copied=len(redirect.live))
+    return turn.write(replace(redirect, state=State.STORED), Event.REDIRECT_STORED)
+
+
+def share(redirect: Redirect, turn: Turn) -> Redirect:
+    """STORED -> LINKED: a link for each file that is still in the item, and that the policy still wants elsewhere."""
+    item = turn.watch.source.fetch(redirect.item_id)
+    redirect = _looked_at(redirect, item)
+    if not _attempted(redirect, item):
+        redirect = _without_kept(redirect, item, turn)
+    for each in redirect.files:
+        # Nothing but what the message will show may lie where a link leads. It was never shown; the item has it.
+        if each.gone and each.stored:
+            _store(turn.watch.store.delete, each.stored.path)
+    if not redirect.shown:
+        return _drop(redirect, "no file of the message is to be redirected any more", turn)
+    if _unproved(redirect):
+        return _back(redirect, State.PLANNED, "a file of the message changed", turn)
+    linked = replace(_linked(redirect, turn), state=State.LINKED, missed=None, reason="")
+    return turn.write(linked, Event.REDIRECT_LINKED)
+
+
+def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
+    """LINKED -> REWRITTEN: the links are seen in a freshly read body. The marker is only an index to it."""
+    item = turn.watch.source.fetch(redirect.item_id)
+    redirect = _looked_at(redirect, item)
+    if not redirect.shown:
+        return _drop(redirect, "every file was taken out of the message", turn)
+    if _unproved(redirect):
+        return _back(redirect, State.PLANNED, "a file of the message changed", turn)
+    notice = _notice(redirect, item, turn)
+    if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
+        turn.keep_lease()
+        turn.watch.source.rewrite(item, notice)
+        item = turn.watch.source.fetch(redirect.item_id)
+        if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
+            raise Conflict("the message does not show yet what was written into it")
+    return turn.write(replace(redirect, state=State.REWRITTEN, missed=None, reason=""), Event.REDIRECT_REWRITTEN)
+
+
+def prune(redirect: Redirect, turn: Turn) -> Redirect:
+    """REWRITTEN -> DONE: only what a fresh look at both sides allows, and only a fresh listing proves it."""
+    item = turn.watch.source.fetch(redirect.item_id)
+    if not _shown_by(item, redirect):
+        return _back(redirect, State.LINKED, "the message does not show the links any more", turn)
+    redirect = _looked_at(redirect, item)
+    if not _unproved(redirect):
+        redirect = _verified(redirect, item, turn)
+    if _unproved(redirect):
+        return _back(redirect, State.PLANNED, "a file is not what was stored any more", turn)
+    linked = _linked(redirect, turn)
+    if _urls(linked) != _urls(redirect):
+        return _back(linked, State.LINKED, "the store gave the files other links", turn)
+    if doomed := originals(item, redirect):
+        turn.keep_lease()
+        turn.watch.source.prune(item, doomed)
+        item = turn.watch.source.fetch(redirect.item_id)
+    if originals(item, redirect):
+        raise Conflict("the message still lists the originals that were removed")
+    if not _shown_by(item, redirect):
+        return _back(redirect, State.LINKED, "the message does not show the links any more", turn)
+    return turn.write(replace(redirect, state=State.DONE, missed=None, reason=""), Event.REDIRECT_DONE)
+
+
+#: The order is the safety argument, so it stands in one place and no setting changes it.
+STEPS: dict[State, Callable[[Redirect, Turn], Redirect]] = {
+    State.PLANNED: copy,
+    State.STORED: share,
+    State.LINKED: rewrite,
+    State.REWRITTEN: prune,
+}
+
+
+# --- what the steps are made of -----------------------------------------------------------------------------------
+
+
+def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect:
+    try:
+        with turn.watch.source.open(redirect.item_id, each.file.id) as stream, spooled(stream) as content:
+            stored = _store(turn.watch.store.put, each.path, content)
+            if (stored.size, stored.sha256) != (content.size, content.sha256):
+                raise Corrupt("the store has other bytes than were sent to it")
+    except FileGone:
+        if _attempted(redirect, turn.watch.source.fetch(redirect.item_id)):
+            raise Corrupt("the message shows links, but a file is neither in it nor known to be in the store") from None
+        return turn.write(with_file(redirect, each, replace(each, gone=True)), Event.FILE_GONE, rule=each.rule)
+    proved = with_file(redirect, each, replace(each, stored=stored))
+    return turn.write(proved, Event.REDIRECT_COPIED, rule=each.rule, size=stored.size, sha256=stored.sha256)
+
+
+def _attempted(redirect: Redirect, item: Item) -> bool:
+    """Whether the notice was written into the item at some time: the marker comes with the same write."""
+    return marker.names(item.marker) == redirect.id
+
+
+def _looked_at(redirect: Redirect, item: Item) -> Redirect:
+    return seen_in(item, redirect, attempted=_attempted(redirect, item))
+
+
+def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
+    """Ask the policy once more before anything shows: the item may be a private one by now, or the policy another."""
+    verdicts = decide(turn.watch.policy, item, Facts(now=turn.clock(), since=turn.since, ours=False, heads=None))
+    wanted = {verdict.file.id: verdict.action for verdict in verdicts if not verdict.needs_content}
+    for each in redirect.live:
+        match wanted.get(each.file.id):
+            case Action.KEEP:
+                redirect = with_file(redirect, each, replace(each, gone=True))
+            case Action.COPY:
+                redirect = with_file(redirect, each, replace(each, action=Action.COPY))
+            case _:  # A hold was released by a human, who has decided.
+                pass
+    return redirect
+
+
+def _unproved(redirect: Redirect) -> bool:
+    return any(each.stored is None for each in redirect.live)
+
+
+def _linked(redirect: Redirect, turn: Turn) -> Redirect:
+    """The redirect with the links that the store gives now; sharing again gives the same ones."""
+    for terms in dict.fromkeys(each.terms for each in redirect.shown):
+        alike = [each for each in redirect.shown if each.terms == terms]
+        links = _store(turn.watch.store.share, [each.stored for each in alike if each.stored], terms)
+        for each, link in zip(alike, links, strict=True):
+            redirect = with_file(redirect, each, replace(each, link=link))
+    return redirect
+
+
+def _urls(redirect: Redirect) -> tuple[str, ...]:
+    return tuple(each.link.url for each in redirect.shown if each.link)
+
+
+def _shown_by(item: Item, redirect: Redirect) -> bool:
+    return _attempted(redirect, item) and shows(item.body, _urls(redirect))
+
+
+def _notice(redirect: Redirect, item: Item, turn: Turn) -> Notice:
+    watch = turn.watch
+    signed = marker.sign(
+        watch.marker_key,
+        redirect_id=redirect.id,
+        generation=turn.ledger.generation,
+        tenant=watch.tenant,
+        internet_message_id=item.internet_message_id,
+    )
+    return notice(redirect, watch.wording, marker=signed)
+
+
+def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
+    """The redirect, without the proof of files that the store has lost. Raises Corrupt where it has other bytes."""
+    there = originals(item, redirect)
+    for each in redirect.shown:
+        assert each.stored
+        try:
+            present = _store(turn.watch.store.verify, each.stored)
+        except Corrupt:
+            if len(there) == len(redirect.shown):
+                # The message must not go on showing links to bytes that are wrong, while it has the right ones.
+                turn.watch.source.retract(item, redirect.id)
+            raise
+        if not present and each.file.id not in there:
+            raise Corrupt(f"{each.path} is neither in the store nor in the message any more")
+        if not present:
+            redirect = with_file(redirect, each, replace(each, stored=None))
+    return redirect
+
+
+# --- the reactions ------------------------------------------------------------------------------------------------
+
+
+def _missed(redirect: Redirect, turn: Turn) -> Redirect:
+    """The item does not answer under its id: it was moved, it is gone, or the server is behind.
+
+    Gone is only suspected until a full pass over all folders has followed.
+    """
+    for item in turn.watch.source.find(redirect.id):
+        found = genuine(item, turn)
+        if found and found.redirect_id == redirect.id:
+            return adopt(redirect, item, turn)
+    if redirect.missed is not None and turn.passes > redirect.missed:
+        return _drop(redirect, "the message is gone", turn)
+    missed = replace(
+        redirect,
+        missed=turn.passes if redirect.missed is None else redirect.missed,
+        due=turn.clock() + MISSED_PAUSE,
+        reason="the message was not found; it is looked for in all folders",
+    )
+    return turn.write(missed, Event.REDIRECT_DEFERRED)
+
+
+def _hold(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
+    held = replace(redirect, state=State.HELD, held_in=redirect.state, reason=reason)
+    log.error(Event.REDIRECT_HELD, redirect=redirect.id, source=redirect.source, reason=reason)
+    return turn.write(held, Event.REDIRECT_HELD, stood=redirect.state, reason=reason)
+
+
+def _drop(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
+    """Nothing is needed any more. Deletes nothing: that is the sweep's, after a grace time."""
+    if redirect.state is not State.PLANNED:
+        _store(turn.watch.store.revoke, redirect.folder)
+    dropped = replace(redirect, state=State.DROPPED, held_in=redirect.state, reason=reason)
+    return turn.write(dropped, Event.REDIRECT_DROPPED, stood=redirect.state, reason=reason)
+
+
+def _back(redirect: Redirect, state: State, reason: str, turn: Turn) -> Redirect:
+    """An earlier step is due again. It counts as a failure, so that no one can send us in a circle."""
+    return _again(replace(redirect, state=state), reason, Event.REDIRECT_RETURNED, turn)
+
+
+def _defer(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
+    return _again(redirect, reason, Event.REDIRECT_DEFERRED, turn)
+
+
+def _again(redirect: Redirect, reason: str, event: Event, turn: Turn) -> Redirect:
+    attempts = redirect.attempts + 1
+    if attempts >= MOST_ATTEMPTS:
+        return _hold(replace(redirect, attempts=attempts), f"{reason}; tried {attempts} times", turn)
+    due = turn.clock() + backoff(attempts)
+    return turn.write(replace(redirect, attempts=attempts, due=due, reason=reason), event, attempts=attempts)
+
+
+def _wait(redirect: Redirect, error: Unavailable | Denied, turn: Turn) -> Redirect:
+    """An outage is not this redirect's failure, but the others come before it is tried again."""
+    due = turn.clock() + outage(error, OUTAGE_PAUSE)
+    return turn.write(replace(redirect, due=due, reason=str(error)), Event.REDIRECT_DEFERRED)
+
+
+# --- for people ---------------------------------------------------------------------------------------------------
+
+
+def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
+    """Let a held redirect go on where it stood. Raises ValueError where it is not held."""
+    if redirect.state is not State.HELD or redirect.held_in is None:
+        raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
+    released = replace(redirect, state=redirect.held_in, held_in=None, reason="", attempts=0, due=now)
+    return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
+
+
+def drop(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
+    """End a held redirect: the message stays as it is, for ever. Raises ValueError where it is not held."""
+    if redirect.state is not State.HELD:
+        raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
+    dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", dropped_by=by)
+    return ledger.write(dropped, Event.REDIRECT_DROPPED, now, by=by)

@@ -1,0 +1,131 @@
+"""What a notice says, in each language. Facts of wording: a sentence may claim only what is true for every notice.
+
+Words in braces are filled in by `connector.rewrite.wording`. "One" and "many" count files.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Code = Literal["de", "en", "fr", "nl"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Language:
+    """The words of one language."""
+
+    file: str
+    size: str
+    until: str
+    #: For the owner of the message.
+    kept_one: str
+    kept_many: str
+    #: Only where no link ends.
+    stays_one: str
+    stays_many: str
+    #: For those to whom the message is forwarded: where a link opens for whoever may log in at the store.
+    colleague: str
+    outsider: str
+    #: Ends in the address: a full stop behind it would become part of the link.
+    genuine: str
+    help: str
+    #: Of numbers.
+    comma: str
+    #: Bytes, and thousand times as many, and so on.
+    units: tuple[str, ...]
+
+
+LANGUAGES: dict[Code, Language] = {
+    "de": Language(
+        file="Datei",
+        size="Größe",
+        until="Öffnet bis",
+        kept_one="Ein Anhang dieser Nachricht ({size}) liegt unverändert in {product}.",
+        kept_many="{count} Anhänge dieser Nachricht ({size}) liegen unverändert in {product}.",
+        stays_one="Er bleibt dort, solange diese Nachricht besteht.",
+        stays_many="Sie bleiben dort, solange diese Nachricht besteht.",
+        colleague=(
+            "An Sie weitergeleitet? Mit Ihrer üblichen Anmeldung an {product} öffnen Sie jede Datei, "
+            "für die Sie ein Recht haben."
+        ),
+        outsider=(
+            "Nicht bei {organisation}? Eine Datei öffnet nur, wer sich an {product} anmelden kann. "
+            "Bitte antworten Sie und fragen Sie danach."
+        ),
+        genuine="Echte Links beginnen immer mit https://{host}/",
+        help="Hilfe: {desk}",
+        comma=",",
+        units=("Byte", "kB", "MB", "GB", "TB"),
+    ),
+    "en": Language(
+        file="File",
+        size="Size",
+        until="Opens until",
+        kept_one="An attachment of this message ({size}) is kept unchanged in {product}.",
+        kept_many="{count} attachments of this message ({size}) are kept unchanged in {product}.",
+        stays_one="It stays there as long as this message does.",
+        stays_many="They stay there as long as this message does.",
+        colleague=(
+            "Forwarded to you? With your usual sign-in to {product} you can open every file that you have a right to."
+        ),
+        outsider=(
+            "Not at {organisation}? A file opens only for people who can sign in to {product}. "
+            "Please reply and ask for it."
+        ),
+        genuine="Genuine links always start with https://{host}/",
+        help="Help: {desk}",
+        comma=".",
+        units=("bytes", "kB", "MB", "GB", "TB"),
+    ),
+    "fr": Language(
+        file="Fichier",
+        size="Taille",
+        until="Accessible jusqu'au",
+        kept_one="Une pièce jointe de ce message ({size}) est conservée sans modification dans {product}.",
+        kept_many="{count} pièces jointes de ce message ({size}) sont conservées sans modification dans {product}.",
+        stays_one="Elle y reste tant que ce message existe.",
+        stays_many="Elles y restent tant que ce message existe.",
+        colleague=(
+            "Ce message vous a été transféré\u00a0? Avec votre connexion habituelle à {product}, "
+            "vous ouvrez tout fichier auquel vous avez droit."
+        ),
+        outsider=(
+            "Vous n'êtes pas de {organisation}\u00a0? Il faut pouvoir se connecter à {product} pour ouvrir un fichier. "
+            "Merci de répondre à ce message pour le demander."
+        ),
+        genuine="Les vrais liens commencent toujours par https://{host}/",
+        help="Aide\u00a0: {desk}",
+        comma=",",
+        units=("octets", "ko", "Mo", "Go", "To"),
+    ),
+    "nl": Language(
+        file="Bestand",
+        size="Grootte",
+        until="Opent tot",
+        kept_one="Een bijlage van dit bericht ({size}) staat ongewijzigd in {product}.",
+        kept_many="{count} bijlagen van dit bericht ({size}) staan ongewijzigd in {product}.",
+        stays_one="Deze blijft daar zolang dit bericht bestaat.",
+        stays_many="Ze blijven daar zolang dit bericht bestaat.",
+        colleague=(
+            "Doorgestuurd gekregen? Met uw gebruikelijke aanmelding bij {product} opent u elk bestand "
+            "waarop u recht hebt."
+        ),
+        outsider=(
+            "Niet van {organisation}? Een bestand opent alleen voor wie zich bij {product} kan aanmelden. "
+            "Antwoord op dit bericht en vraag erom."
+        ),
+        genuine="Echte links beginnen altijd met https://{host}/",
+        help="Hulp: {desk}",
+        comma=",",
+        units=("bytes", "kB", "MB", "GB", "TB"),
+    ),
+}
+
+
+def human_size(size: int, language: Language) -> str:
+    """A count of bytes as people of this language write it, in powers of 1000: `1.5 MB`."""
+    value, unit = float(size), 0
+    # What would be rounded to 1000 is told in the next unit.
+    while value >= 999.5 and unit < len(language.units) - 1:  # noqa: PLR2004
+        value, unit = value / 1000, unit + 1
+    digits = 1 if unit and value < 9.95 else 0  # noqa: PLR2004
+    return f"{value:.{digits}f}".replace(".", language.comma) + f"\u00a0{language.units[unit]}"

@@ -1,0 +1,204 @@
+"""The notice: what a message says in place of its attachments. Everything that comes from mail is escaped."""
+
+import re
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
+from jinja2.sandbox import SandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connector.model import Action, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
+from connector.names import NAMELESS, plain
+from connector.rewrite import markup, text
+from connector.rewrite.form import Form
+from connector.rewrite.languages import LANGUAGES, Code, Language, human_size
+from connector.rewrite.tokens import tokens
+
+#: What may stand in a URL, so that it stays one word in a text and one value in an attribute.
+_URL = re.compile(r"https?://[!#-;=?-~]+")
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+_HOSTILE = "x-hostile"
+
+
+class Wording(BaseModel):
+    """How a tenant's notices speak. Templates that fail, or do not show every link, are refused when it is built."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    languages: tuple[Code, ...] = Field(("en",), description="of the notice, in this order", min_length=1)
+    product: str = Field(description="what people call the store", min_length=1)
+    organisation: str = Field(description="the name of the house, for outsiders", min_length=1)
+    host: str = Field("", description="host name that every genuine link starts with; left out where it is empty")
+    desk: str = Field("", description="whom to ask for help; left out where it is empty")
+    html_template: str | None = Field(None, description="text of a template in place of our notice.html.j2")
+    text_template: str | None = Field(None, description="text of a template in place of our notice.txt.j2")
+
+    @model_validator(mode="after")
+    def _templates_work(self) -> Self:
+        for files in _SAMPLES:
+            html, _ = _rendered("sample", files, self)
+            if any(token.name == _HOSTILE or _HOSTILE in token.attributes for token in tokens(html)):
+                raise ValueError("the template notice.html.j2 lets markup through that stands in the name of a file")
+        return self
+
+
+def notice(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
+    """What to put into the message of this redirect, whose shown files are stored and have links.
+
+    Raises ValueError where a link is not http(s), nothing is to be shown, or a tenant's template fails.
+    """
+    if _ID.fullmatch(redirect.id) is None:
+        raise ValueError("the id of a redirect holds letters, digits, '-' and '_' only")
+    if not redirect.shown:
+        raise ValueError(f"redirect {redirect.id} has no file to show")
+    html, plain_text = _rendered(redirect.id, redirect.shown, wording)
+    urls = tuple(_link(file).url for file in redirect.shown)
+    return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=urls)
+
+
+class _Row(NamedTuple):
+    """What a template may say about one file."""
+
+    name: str
+    size: str
+    url: str
+    #: "" where the link never ends.
+    until: str
+
+
+class _Lines(NamedTuple):
+    """What a template may say in one language."""
+
+    lang: str
+    owner: list[str]
+    #: For colleagues and outsiders, and whom to ask.
+    others: list[str]
+
+
+def _rendered(redirect_id: str, files: Sequence[RedirectedFile], wording: Wording) -> tuple[str, str]:
+    first = LANGUAGES[wording.languages[0]]
+    words = {
+        "files": [_row(file, first) for file in files],
+        "headers": first,
+        "lines": [_lines(code, files, wording) for code in wording.languages],
+        "expiring": _expiring(files),
+        "product": wording.product,
+        "organisation": wording.organisation,
+        "host": wording.host,
+        "desk": wording.desk,
+    }
+    html = _fragment(markup, redirect_id, _HTML, ("notice.html.j2", wording.html_template), words)
+    return html, _fragment(text, redirect_id, _TEXT, ("notice.txt.j2", wording.text_template), words)
+
+
+def _row(file: RedirectedFile, language: Language) -> _Row:
+    link = _link(file)
+    assert file.stored is not None
+    until = f"{link.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if link.expires else ""
+    return _Row(plain(file.file.name) or NAMELESS, human_size(file.stored.size, language), link.url, until)
+
+
+def _link(file: RedirectedFile) -> Link:
+    assert file.link is not None
+    if _URL.fullmatch(file.link.url) is None:
+        raise ValueError("a link that the store gave is no http or https address in printable ASCII")
+    return file.link
+
+
+def _expiring(files: Sequence[RedirectedFile]) -> bool:
+    return any(_link(file).expires for file in files)
+
+
+def _lines(code: Code, files: Sequence[RedirectedFile], wording: Wording) -> _Lines:
+    language = LANGUAGES[code]
+    facts = {
+        "count": len(files),
+        "size": human_size(sum(file.stored.size for file in files if file.stored), language),
+        "product": wording.product,
+        "organisation": wording.organisation,
+        "host": wording.host,
+        "desk": wording.desk,
+    }
+    owner = [line.format_map(facts) for line in _for_owner(language, files)]
+    others = [line.format_map(facts) for line in _for_others(language, files, wording)]
+    return _Lines(code, owner, others)
+
+
+def _for_owner(language: Language, files: Sequence[RedirectedFile]) -> Iterator[str]:
+    one = len(files) == 1
+    yield language.kept_one if one else language.kept_many
+    if not _expiring(files):
+        yield language.stays_one if one else language.stays_many
+
+
+def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wording) -> Iterator[str]:
+    if all(file.terms.audience == "store" for file in files):
+        yield language.colleague
+        yield language.outsider
+    if wording.host and all(_link(file).url.startswith(f"https://{wording.host}/") for file in files):
+        yield language.genuine
+    if wording.desk:
+        yield language.help
+
+
+def _fragment(
+    form: Form,
+    redirect_id: str,
+    templates: SandboxedEnvironment,
+    template: tuple[str, str | None],
+    words: Mapping[str, Any],
+) -> str:
+    name, source = template
+    fragment = form.wrapped(redirect_id, _filled(templates, name, source, words))
+    shown = form.links(fragment).issuperset(row.url for row in words["files"])
+    if not shown or form.extent(fragment, redirect_id) != (0, len(fragment)):
+        raise ValueError(f"the template {name} does not show every link, holds a <div>, or does not end what it begins")
+    return fragment
+
+
+def _filled(templates: SandboxedEnvironment, name: str, source: str | None, words: Mapping[str, Any]) -> str:
+    try:
+        template = templates.get_template(name) if source is None else templates.from_string(source)
+        return template.render(words).strip()
+    except Exception as error:  # a template of a tenant may raise whatever it likes
+        raise ValueError(f"the template {name} fails{_line(error)}: {error}") from error
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, TemplateSyntaxError):
+        return f" in line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
+    return f" in line {lines[-1]}" if lines else ""
+
+
+def _environment(*, autoescape: bool) -> SandboxedEnvironment:
+    return SandboxedEnvironment(
+        loader=PackageLoader("connector", "rewrite/templates"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _sample(name: str, expires: datetime | None) -> RedirectedFile:
+    return RedirectedFile(
+        file=File(id="1", name=name, size=1),
+        path="sample",
+        action=Action.REDIRECT,
+        rule="sample",
+        terms=LinkTerms(),
+        stored=Stored(path="sample", size=1, sha256=""),
+        link=Link("https://example.org/?a=1&b=2", expires),
+    )
+
+
+_HTML = _environment(autoescape=True)
+_TEXT = _environment(autoescape=False)
+_SAMPLES = (
+    (_sample(f"a <{_HOSTILE}> {_HOSTILE}=1 \"{_HOSTILE}=2 '{_HOSTILE}=3 .pdf", None),),
+    (_sample("a.pdf", None), _sample("b.pdf", datetime(2026, 1, 1, tzinfo=UTC))),
+)

@@ -1,0 +1,67 @@
+"""What a fresh look at an item says about the files that are on their way. Pure."""
+
+from dataclasses import replace
+
+from connector import names
+from connector.model import File, Item, Redirect, RedirectedFile
+
+
+def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
+    """The redirect, with its files as the item has them now.
+
+    A file under another id, but otherwise the same, is followed: some servers number attachments anew.
+    A file that changed loses its proof and gets a path of its own: other bytes never replace stored ones.
+    A file that is not there any more is out of the redirect, but only where the links were never shown
+    (`attempted` is False): afterwards the store may hold the only copy.
+    """
+    left = list(item.files)
+    seen: dict[str, File] = {}
+    for same in (_untouched, _renumbered, _changed):
+        for each in redirect.live:
+            if each.path not in seen and (found := next((file for file in left if same(file, each.file)), None)):
+                seen[each.path] = found
+                left.remove(found)
+    for each in redirect.live:
+        redirect = with_file(redirect, each, _now(each, seen.get(each.path), redirect, attempted=attempted))
+    return redirect
+
+
+def originals(item: Item, redirect: Redirect) -> tuple[str, ...]:
+    """The ids of the originals that are still in the item. Another file under an old id is not one of them."""
+    wanted = [each.file for each in redirect.shown]
+    return tuple(file.id for file in item.files if any(_untouched(file, each) for each in wanted))
+
+
+def with_file(redirect: Redirect, old: RedirectedFile, new: RedirectedFile) -> Redirect:
+    """The redirect, with one file in another's place."""
+    return replace(redirect, files=tuple(new if each is old else each for each in redirect.files))
+
+
+def _now(each: RedirectedFile, found: File | None, redirect: Redirect, *, attempted: bool) -> RedirectedFile:
+    if found is None:
+        return each if attempted else replace(each, gone=True)
+    if found.version == each.file.version and found.size == each.file.size:
+        return replace(each, file=found)
+    return replace(each, file=found, path=_another_path(each, redirect), stored=None, link=None)
+
+
+def _another_path(each: RedirectedFile, redirect: Redirect) -> str:
+    taken = [other.path.rpartition("/")[2] for other in redirect.files]
+    folder, _, name = each.path.rpartition("/")
+    return f"{folder}/{names.distinct([*taken, name])[-1]}"
+
+
+def _untouched(file: File, planned: File) -> bool:
+    return file.id == planned.id and _renumbered(file, planned)
+
+
+def _renumbered(file: File, planned: File) -> bool:
+    return _alike(file, planned) and file.version == planned.version
+
+
+def _changed(file: File, planned: File) -> bool:
+    return file.id == planned.id or _alike(file, planned)
+
+
+def _alike(file: File, planned: File) -> bool:
+    return (file.name, file.size, file.content_id) == (planned.name, planned.size, planned.content_id)

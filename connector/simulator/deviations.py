@@ -1,0 +1,41 @@
+"""What a server may do otherwise than Exchange 2016 does by Microsoft's pages.
+
+The first group was seen in another EWS server ("facts: EWS servers and clients that we did not write, section 4").
+The second group turns over what is only inferred about Exchange: whoever builds on it has to live without it.
+"""
+
+from enum import StrEnum
+
+
+class Deviation(StrEnum):
+    """Each is off until it is switched on by its name."""
+
+    #: A stale change key is accepted, whatever ConflictResolution says.
+    IGNORE_CONFLICTS = "ignore-conflicts"
+    #: Attachment ids are positions, renumbered after each deletion.
+    POSITIONAL_ATTACHMENT_IDS = "positional-attachment-ids"
+    #: A created attachment can be seen for `lag` seconds, and is then gone.
+    VANISHING_ATTACHMENTS = "vanishing-attachments"
+    #: For `lag` seconds after a change, reads show what was before it.
+    STALE_READS = "stale-reads"
+    #: No DeletedEvent and no MovedEvent are told.
+    NO_REMOVAL_EVENTS = "no-removal-events"
+    #: ContentType, ContentId and IsInline of created attachments are dropped.
+    PLAIN_ATTACHMENTS = "plain-attachments"
+    #: Received time and message id of imported MIME are empty.
+    BARE_IMPORT = "bare-import"
+    #: IsDraft is false for drafts.
+    NEVER_DRAFT = "never-draft"
+    #: Dates carry nine decimals.
+    DECIMAL_DATES = "decimal-dates"
+    #: A changed read flag is told as an Update.
+    NO_READ_FLAG_CHANGE = "no-read-flag-change"
+    #: Unknown distinguished folders answer something that is no XML.
+    MALFORMED_UNKNOWN_FOLDER = "malformed-unknown-folder"
+
+    #: Folders have no PidTagLocalCommitTimeMax. Inferred: that they have one, and that it covers every change.
+    NO_COMMIT_TIME = "no-commit-time"
+    #: A changed read flag leaves the change key as it is. Inferred: that it does not.
+    READ_KEEPS_CHANGE_KEY = "read-keeps-change-key"
+    #: Impersonated requests without X-AnchorMailbox get 503 (EWSD: impersonation-and-ews-in-exchange says: may).
+    ANCHOR_REQUIRED = "anchor-required"

@@ -1,0 +1,145 @@
+"""Extended properties: how a request names them, and the MAPI tags that follow from other fields."""
+
+import base64
+import copy
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from connector.simulator.mailbox import TAGGED, Address, Folder, Item, Message, Property
+from connector.simulator.soap import Element, integer, invalid
+
+#: Microsoft: distinguishedpropertysetid, MS-OXPROPS 1.3.2.
+_SETS = {
+    "Meeting": "6ed8da90-450b-101b-98da-00aa003f1305",
+    "Appointment": "00062002-0000-0000-c000-000000000046",
+    "Common": "00062008-0000-0000-c000-000000000046",
+    "PublicStrings": "00020329-0000-0000-c000-000000000046",
+    "Address": "00062004-0000-0000-c000-000000000046",
+    "InternetHeaders": "00020386-0000-0000-c000-000000000046",
+    "CalendarAssistant": "11000e07-b51b-40d6-af21-caa85edab1d0",
+    "UnifiedMessaging": "4442858e-a9e3-4e80-b900-317a210cc15b",
+    "Task": "00062003-0000-0000-c000-000000000046",
+    "Sharing": "00062040-0000-0000-c000-000000000046",
+}
+_HEADERS = _SETS["InternetHeaders"]
+
+Date = Callable[[datetime | None], str | None]
+
+
+def _tag(number: int) -> Property:
+    return Property(TAGGED, number)
+
+
+FLAG_STATUS = _tag(0x1090)
+MESSAGE_FLAGS = _tag(0x0E07)
+#: PidTagLocalCommitTimeMax: when anything in a folder last changed.
+COMMIT_TIME = _tag(0x670A)
+_READ, _UNSENT, _HAS_ATTACHMENTS = 0x01, 0x08, 0x10
+
+
+def named(path: Element) -> Property:
+    """The property that a t:ExtendedFieldURI names (Microsoft: extendedfielduri)."""
+    if path.get("PropertyType") is None:
+        invalid("ExtendedFieldURI lacks PropertyType")
+    if (number := path.get("PropertyTag")) is not None:
+        return _tag(int(number, 16) if number.lower().startswith("0x") else integer(number, "PropertyTag"))
+    distinguished = path.get("DistinguishedPropertySetId")
+    group = _SETS.get(distinguished, "") if distinguished else (path.get("PropertySetId") or "").lower()
+    name, number = path.get("PropertyName"), path.get("PropertyId")
+    if not group or (name is None) == (number is None):
+        invalid("ExtendedFieldURI names no property")
+    if name is None:
+        return Property(group, integer(number, "PropertyId"))
+    # Names of headers have no case (RFC 5322); other names do.
+    return Property(group, name.lower() if group == _HEADERS else name)
+
+
+def path_copy(path: Element) -> Element:
+    """A path of a request, to stand in a reply."""
+    twin = copy.copy(path)
+    twin.tail = None
+    return twin
+
+
+def value(message: Message, item: Item, prop: Property, date: Date) -> str | list[str] | None:
+    """The value of a property; None where the item has none."""
+    if prop in message.extended:
+        return message.extended[prop]
+    if prop.set == _HEADERS:
+        return next((text for name, text in message.headers if name.lower() == prop.key), None)
+    computed = _COMPUTED.get(prop.key) if prop.set == TAGGED and isinstance(prop.key, int) else None
+    return computed(message, item, date) if computed else None
+
+
+def folder_value(folder: Folder, prop: Property, date: Date) -> str | None:
+    """The value of a folder's property; None where it has none."""
+    read = _OF_FOLDERS.get(prop.key) if prop.set == TAGGED and isinstance(prop.key, int) else None
+    return read(folder, date) if read else None
+
+
+def store(message: Message, prop: Property, told: str | list[str]) -> None:
+    """Set an extended property. PidTagMessageFlags also tells whether a new message is a draft, and read."""
+    if prop == MESSAGE_FLAGS:
+        flags = integer(told if isinstance(told, str) else None, "PidTagMessageFlags")
+        message.draft, message.read = bool(flags & _UNSENT), bool(flags & _READ)
+    else:
+        message.extended[prop] = told
+
+
+def topic(subject: str) -> str:
+    """The subject without RE: and FW: (PidTagConversationTopic)."""
+    return re.sub(r"^(?:\s*(?:re|fwd?|aw|wg)\s*:\s*)+", "", subject, flags=re.IGNORECASE)
+
+
+def _flags(message: Message) -> str:
+    flags = _READ * message.read | _UNSENT * message.draft | _HAS_ATTACHMENTS * bool(message.attachments)
+    return str(flags)
+
+
+def _headers(message: Message) -> str:
+    return "".join(f"{name}: {text}\r\n" for name, text in message.headers)
+
+
+def _names(people: list[Address]) -> str:
+    return "; ".join(each.name or each.address for each in people)
+
+
+#: MS-OXPROPS, by property tag.
+_COMPUTED: dict[int, Callable[[Message, Item, Date], str | None]] = {
+    0x0017: lambda message, *_: {"Low": "0", "Normal": "1", "High": "2"}[message.importance],
+    0x001A: lambda message, *_: message.item_class,
+    0x0036: lambda message, *_: str(["Normal", "Personal", "Private", "Confidential"].index(message.sensitivity)),
+    0x0037: lambda message, *_: message.subject,
+    0x0039: lambda message, _, date: date(message.sent),
+    0x0070: lambda message, *_: topic(message.subject),
+    0x007D: lambda message, *_: _headers(message) or None,
+    0x0C1A: lambda message, *_: message.sender.name if message.sender else None,
+    0x0C1F: lambda message, *_: message.sender.address if message.sender else None,
+    0x0E03: lambda message, *_: _names(message.cc),
+    0x0E04: lambda message, *_: _names(message.to),
+    0x0E06: lambda message, _, date: date(message.received),
+    0x0E07: lambda message, *_: _flags(message),
+    0x0E08: lambda message, *_: str(message.size),
+    0x0E1B: lambda message, *_: "true" if message.has_attachments else "false",
+    0x0E1D: lambda message, *_: topic(message.subject),
+    0x0E23: lambda _, item, __: str(item.number),
+    0x1000: lambda message, *_: None if message.html else message.body,
+    0x1013: lambda message, *_: base64.b64encode(message.body.encode()).decode() if message.html else None,
+    0x1035: lambda message, *_: message.internet_message_id or None,
+    0x1039: lambda message, *_: message.references or None,
+    0x1042: lambda message, *_: message.in_reply_to or None,
+    0x3007: lambda _, item, date: date(item.created),
+    0x3008: lambda _, item, date: date(item.modified),
+    0x3FDE: lambda *_: "65001",
+}
+_OF_FOLDERS: dict[int, Callable[[Folder, Date], str | None]] = {
+    0x0E08: lambda folder, _: str(sum(item.message.size for item in folder.items.values())),
+    0x10F4: lambda *_: "false",
+    0x3001: lambda folder, _: folder.name,
+    0x3602: lambda folder, _: str(len(folder.items)),
+    0x3603: lambda folder, _: str(sum(not item.message.read for item in folder.items.values())),
+    0x3613: lambda folder, _: folder.folder_class,
+    0x670A: lambda folder, date: date(folder.committed),
+    0x6751: lambda folder, _: str(max((item.number for item in folder.items.values()), default=0) + 1),
+}

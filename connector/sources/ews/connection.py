@@ -1,0 +1,236 @@
+"""exchangelib, down to what it does best: authentication, sessions, impersonation and the SOAP envelope.
+
+Left out is what costs too much or hides too much. exchangelib
+
+- reads every reply byte by byte, and mends broken XML: a reply that was cut off looks like a shorter one;
+- guesses versions and authentication by asking, and asks again by itself where a server is busy;
+- keeps protocols, with their credentials, in a cache of the process, whatever CA or mailbox they belong to;
+- replaces characters in what it writes that are legal XML, and logs whole requests when one fails.
+
+So requests are written and replies are read here, and each mailbox has its own protocol.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from exchangelib import DELEGATE, IMPERSONATION, UTC, Configuration, Credentials, FailFast, Identity, Version
+from exchangelib.protocol import CachingProtocol, Protocol
+from exchangelib.services.common import EWSAccountService
+from exchangelib.version import EXCHANGE_2016
+from lxml import etree
+from requests import Response, Session
+from requests.auth import HTTPBasicAuth
+
+from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
+from connector.sources.ews.words import NS, Element, text
+
+#: Sessions, and so TCP connections, of one mailbox.
+CONNECTIONS = 4
+#: Seconds without a byte, until a server counts as silent.
+TIMEOUT = 120
+#: Exchange 2016, 2019 and SE all speak this version of EWS.
+VERSION = Version(build=EXCHANGE_2016)
+
+_OK, _SERVER_ERROR = 200, 500
+#: What XML cannot hold. Exchange passes such characters on from mail, as bytes or as references.
+_ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+_REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]+)|([0-9]+));")
+
+logging.getLogger("exchangelib").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How to authenticate, and whom to trust with it."""
+
+    #: As exchangelib names it: basic, NTLM, gssapi or CBA.
+    auth_type: str
+    credentials: Credentials | None
+    ca: Path | None
+    #: Certificate and key of the client.
+    certificate: tuple[str, str] | None
+
+
+class _Uncached(CachingProtocol):
+    """Every protocol is made anew, and dies with its mailbox."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return type.__call__(cls, *args, **kwargs)
+
+
+class _Protocol(Protocol, metaclass=_Uncached):  # type: ignore[misc]  # exchangelib is untyped
+    """The sessions of one mailbox."""
+
+    TIMEOUT = TIMEOUT
+    USERAGENT = "connector"
+
+    def __init__(self, config: Configuration, login: Login) -> None:
+        super().__init__(config=config)
+        self._login = login
+
+    def create_session(self) -> Session:
+        """A session that heeds nothing from the environment: no proxies, no netrc, no other CA bundle."""
+        session: Session = super().create_session()
+        session.trust_env = False
+        session.verify = str(self._login.ca) if self._login.ca else True
+        session.cert = self._login.certificate
+        if isinstance(session.auth, HTTPBasicAuth):
+            # Left as text, requests would take them for Latin-1.
+            user, password = str(session.auth.username), str(session.auth.password)
+            session.auth = HTTPBasicAuth(user.encode(), password.encode())
+        return session
+
+
+class _OneTry(FailFast):  # type: ignore[misc]  # exchangelib is untyped
+    """exchangelib's hook for replies that are not EWS. Nothing is tried twice."""
+
+    def raise_response_errors(self, response: Response) -> None:
+        """EWS answers with 200, and SOAP faults with 500; all else is for `failures` to tell."""
+        is_xml = "xml" in response.headers.get("Content-Type", "")
+        if response.status_code == _OK or (response.status_code == _SERVER_ERROR and is_xml):
+            return
+        seconds = response.headers.get("Retry-After", "")
+        raise Status(response.status_code, timedelta(seconds=int(seconds)) if seconds.isdecimal() else None)
+
+
+@dataclass
+class _Account:
+    """What exchangelib's services ask of an account. Its own class would use the cache."""
+
+    protocol: _Protocol
+    primary_smtp_address: str
+    access_type: str
+    identity: Identity
+    version: Version = VERSION
+    default_timezone: Any = UTC
+    affinity_cookie: str | None = None
+
+
+class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is untyped
+    """One request to a mailbox, as exchangelib wraps and sends it."""
+
+    SERVICE_NAME = "EWS"
+
+    def post(self, request: Element, *, streaming: bool = False) -> Response:
+        """The reply. If streaming, `stop_streaming` must follow, or the session is lost."""
+        self.streaming = streaming
+        response: Response = self._get_response(payload=request, api_version=VERSION.api_version)
+        return response
+
+
+class Connection:
+    """One mailbox on one server. Every failure of its verbs is told as one of `connector.errors`."""
+
+    def __init__(self, url: str, login: Login, party: Party) -> None:
+        """No request is made before the first question."""
+        self.party = party
+        #: What time the server's last answer said it was.
+        self.date: datetime | None = None
+        config = Configuration(
+            service_endpoint=url,
+            credentials=login.credentials,
+            auth_type=login.auth_type,
+            version=VERSION,
+            retry_policy=_OneTry(),
+            max_connections=CONNECTIONS,
+        )
+        self._account = _Account(
+            protocol=_Protocol(config, login),
+            primary_smtp_address=party.mailbox,
+            access_type=IMPERSONATION if party.impersonation else DELEGATE,
+            identity=Identity(primary_smtp_address=party.mailbox),
+        )
+
+    def ask(self, request: Element) -> list[Element]:
+        """The response messages; the first one that tells of an error is raised."""
+        answers = self.answers(request)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, Exception)]
+
+    def answers(self, request: Element) -> list[Element | Exception]:
+        """The response messages, one for each thing asked for: its element, or the error that it tells."""
+        with self.told():
+            response = _Operation(account=self._account).post(request)
+            self.date = _date(response)
+            messages = response_messages(response.content)
+        return [
+            translate(message, self.party) if isinstance(message, Answered) else message for message in messages
+        ]
+
+    @contextmanager
+    def stream(self, request: Element) -> Iterator[Iterator[bytes]]:
+        """The reply as it comes in. The connection is given back when the context ends."""
+        operation = _Operation(account=self._account)
+        with self.told():
+            response = operation.post(request, streaming=True)
+        try:
+            yield response.iter_content(64 * 1024)
+        finally:
+            operation.stop_streaming()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Translate what is raised within."""
+        try:
+            yield
+        except Exception as error:
+            # Without its origin: a traceback of exchangelib may hold parts of a message.
+            raise translate(error, self.party) from None
+
+
+def response_messages(reply: bytes) -> list[Element | Answered]:
+    """Split a reply into its response messages, each checked. Raises Answered for a SOAP fault, Garbled."""
+    body = _parsed(reply).find("s:Body", NS)
+    if body is None or not len(body):
+        raise Garbled
+    if (fault := body.find("s:Fault", NS)) is not None:
+        raise _error(fault)
+    messages = body[0].find("m:ResponseMessages", NS)
+    if messages is None:
+        raise Garbled
+    return [message if message.get("ResponseClass") == "Success" else _error(message) for message in messages]
+
+
+def _parsed(reply: bytes) -> Element:
+    # Never lxml's recovering parser: from a reply that was cut off it makes a whole one with less in it.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+    try:
+        try:
+            return etree.fromstring(reply, parser)
+        except etree.XMLSyntaxError:
+            return etree.fromstring(_ILLEGAL.sub(b"", _REFERENCE.sub(_if_legal, reply)), parser)
+    except etree.XMLSyntaxError:
+        raise Garbled from None
+
+
+def _if_legal(reference: re.Match[bytes]) -> bytes:
+    hexadecimal, decimal = reference.groups()
+    code = int(hexadecimal, 16) if hexadecimal else int(decimal)
+    legal = code in {9, 10, 13} or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code <= 0x10FFFF  # noqa: PLR2004 - https://www.w3.org/TR/xml/#charsets
+    return reference.group() if legal else b""
+
+
+def _error(told: Element) -> Answered:
+    code = next((element.text for element in told.iter("{*}ResponseCode")), None)
+    # A fault that knows no response code has at least one like `a:ErrorSchemaValidation`.
+    code = code or (text(told, "faultcode").rpartition(":")[2] or "no response code")
+    for value in told.iter("{*}Value"):
+        if value.get("Name") == "BackOffMilliseconds" and (value.text or "").isdecimal():
+            return Answered(code, timedelta(milliseconds=int(value.text)))
+    return Answered(code)
+
+
+def _date(response: Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None

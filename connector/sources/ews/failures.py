@@ -1,0 +1,204 @@
+"""What Exchange, HTTP and the network answer when they do not answer, told as the errors that `connector` knows.
+
+`translate` is the one place where that happens. Its sentences name the server, the mailbox and the right to grant, and
+never repeat what a server wrote: that may hold parts of a message.
+
+Response codes: https://learn.microsoft.com/exchange/client-developer/web-service-reference/responsecode
+"""
+
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+
+import requests
+from exchangelib.errors import EWSError
+
+from connector.errors import Conflict, ConnectorError, Denied, FileGone, Gone, Rejected, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who asks whom for what: the words of every sentence."""
+
+    host: str
+    mailbox: str
+    user: str
+    impersonation: bool
+
+    @property
+    def permission(self) -> str:
+        """The right that opens the mailbox."""
+        if self.impersonation:
+            return "the management role ApplicationImpersonation, with a scope that holds this mailbox"
+        return "the permission FullAccess on this mailbox"
+
+
+class Answered(Exception):
+    """Exchange answered with a response code other than NoError."""
+
+    def __init__(self, code: str, back_off: timedelta | None = None) -> None:
+        """`back_off` is what BackOffMilliseconds says."""
+        super().__init__(code)
+        self.code = code
+        self.back_off = back_off
+
+
+class Status(Exception):
+    """The answer was HTTP, but not EWS."""
+
+    def __init__(self, status: int, retry_after: timedelta | None = None) -> None:
+        """`retry_after` is the header of that name, in seconds."""
+        super().__init__(status)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class Garbled(Exception):
+    """The answer is no whole EWS reply: cut off, or not from Exchange at all."""
+
+
+_DENIED = {
+    "ErrorNonExistentMailbox": "{host} has no mailbox {mailbox}: check the address, and whether it was disabled",
+    "ErrorMissingEmailAddress": "{host} knows no mailbox for {user}: an address of a mailbox is needed",
+    "ErrorNonPrimarySmtpAddress": "{host} asks for the primary address of {mailbox}: write that one",
+    "ErrorPasswordExpired": "the password of {user} has expired",
+    "ErrorPasswordChangeRequired": "the password of {user} must be changed first",
+    "ErrorAccountDisabled": "{host} says that the account of {mailbox} is disabled",
+    "ErrorUserNotAllowedByPolicy": "{host} bars {user} from EWS: allow this application in the EWS access policy",
+    **dict.fromkeys(
+        (
+            "ErrorAccessDenied",
+            "ErrorImpersonateUserDenied",
+            "ErrorImpersonationDenied",
+            "ErrorImpersonationFailed",
+            "ErrorMailboxLogonFailed",
+        ),
+        "{host} does not let {user} into the mailbox {mailbox}: give it {permission}",
+    ),
+}
+_GONE = frozenset(
+    {
+        "ErrorItemNotFound",
+        "ErrorInvalidId",
+        "ErrorInvalidIdEmpty",
+        "ErrorInvalidIdMalformed",
+        "ErrorInvalidIdMalformedEwsLegacyIdFormat",
+        "ErrorObjectTypeChanged",
+        "ErrorFolderNotFound",
+        "ErrorSyncFolderNotFound",
+    }
+)
+_FILE_GONE = frozenset({"ErrorInvalidAttachmentId", "ErrorInvalidIdNotAnItemAttachmentId"})
+_CONFLICT = frozenset(
+    {
+        "ErrorIrresolvableConflict",
+        "ErrorStaleObject",
+        "ErrorChangeKeyRequired",
+        "ErrorChangeKeyRequiredForWriteOperations",
+        "ErrorInvalidChangeKey",
+    }
+)
+_UNAVAILABLE = frozenset(
+    {
+        "ErrorADOperation",
+        "ErrorADUnavailable",
+        "ErrorConnectionFailed",
+        "ErrorExceededConnectionCount",
+        "ErrorInsufficientResources",
+        "ErrorInternalServerTransientError",
+        "ErrorMailboxFailover",
+        "ErrorMailboxMoveInProgress",
+        "ErrorMailboxStoreUnavailable",
+        "ErrorNotEnoughMemory",
+        "ErrorProxyRequestProcessingFailed",
+        "ErrorProxyServiceDiscoveryFailed",
+        "ErrorQuotaExceeded",
+        "ErrorRequestAborted",
+        "ErrorServerBusy",
+        "ErrorTimeoutExpired",
+        "ErrorTooManyObjectsOpened",
+    }
+)
+_REJECTED = frozenset(
+    {
+        "ErrorAttachmentSizeLimitExceeded",
+        "ErrorCannotOpenFileAttachment",
+        "ErrorContentConversionFailed",
+        "ErrorCorruptData",
+        "ErrorDataSizeLimitExceeded",
+        "ErrorInvalidPropertySet",
+        "ErrorInvalidPropertyUpdateSentMessage",
+        "ErrorInvalidRequest",
+        "ErrorItemCorrupt",
+        "ErrorItemSave",
+        "ErrorItemSavePropertyError",
+        "ErrorMessageSizeExceeded",
+        "ErrorMimeContentConversionFailed",
+        "ErrorPropertyUpdate",
+        "ErrorRequestStreamTooBig",
+        "ErrorSchemaValidation",
+        "ErrorVirusDetected",
+    }
+)
+
+
+def translate(error: Exception, party: Party) -> Exception:
+    """The error to raise instead. One that nobody foresaw comes back as a plain exception that names it: a bug."""
+    match error:
+        case ConnectorError():
+            return error
+        case Answered():
+            return _answered(error, party)
+        case Status():
+            return _status(error, party)
+        case Garbled():
+            return Unavailable(f"the answer of {party.host} for the mailbox {party.mailbox} is not a whole EWS reply")
+        case EWSError() | requests.RequestException() | OSError():
+            return Unavailable(f"{party.host} cannot be used: {_reason(error)}")
+        case _:
+            return error
+
+
+def _answered(error: Answered, party: Party) -> Exception:
+    mailbox, code = party.mailbox, error.code
+    if code in _DENIED:
+        words = {"host": party.host, "mailbox": mailbox, "user": party.user, "permission": party.permission}
+        return Denied(f"{_DENIED[code].format(**words)} ({code})")
+    if code in _GONE:
+        return Gone(f"the mailbox {mailbox} has nothing under this id ({code})")
+    if code in _FILE_GONE:
+        return FileGone(f"an item of the mailbox {mailbox} has no such attachment ({code})")
+    if code in _CONFLICT:
+        return Conflict(f"an item of the mailbox {mailbox} changed since it was read ({code})")
+    if code in _UNAVAILABLE:
+        return Unavailable(f"{party.host} has no time or room for the mailbox {mailbox} now ({code})", error.back_off)
+    if code in _REJECTED:
+        return Rejected(f"{party.host} refuses this for an item of the mailbox {mailbox} ({code})")
+    return RuntimeError(f"{party.host} answered {code} for the mailbox {mailbox}, and nobody foresaw that")
+
+
+def _status(error: Status, party: Party) -> ConnectorError:
+    match error.status:
+        case HTTPStatus.UNAUTHORIZED:
+            return Denied(f"{party.host} refuses the credentials of {party.user}: check user, password and `auth`")
+        case HTTPStatus.FORBIDDEN:
+            return Denied(f"{party.host} bars {party.user} from EWS: allow EWS for it (Set-CASMailbox -EwsEnabled)")
+        case HTTPStatus.NOT_FOUND:
+            return Denied(f"{party.host} has no EWS at this address: check `url`")
+        case HTTPStatus.MOVED_PERMANENTLY | HTTPStatus.FOUND:
+            return Denied(f"{party.host} sends EWS elsewhere, which is not followed: write that place as `url`")
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return Rejected(f"{party.host} takes no request of this size: raise maxAllowedContentLength for EWS")
+    return Unavailable(f"{party.host} answers with the HTTP status {error.status}", error.retry_after)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, in a few words: what the network said, without what was sent over it."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not accepted ({error.verify_message})"
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    return getattr(error, "strerror", None) or type(error).__name__

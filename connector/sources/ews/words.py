@@ -1,0 +1,156 @@
+"""The requests that a mailbox makes, written out. Their shape is Microsoft's schema for Exchange 2016.
+
+https://learn.microsoft.com/exchange/client-developer/web-service-reference/ews-operations-in-exchange
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lxml.builder import ElementMaker
+
+from connector.model import Body
+
+Element = Any  # lxml ships no types
+
+MESSAGES = "http://schemas.microsoft.com/exchange/services/2006/messages"
+TYPES = "http://schemas.microsoft.com/exchange/services/2006/types"
+NS = {"s": "http://schemas.xmlsoap.org/soap/envelope/", "m": MESSAGES, "t": TYPES}
+M = ElementMaker(namespace=MESSAGES, nsmap={"m": MESSAGES, "t": TYPES})
+T = ElementMaker(namespace=TYPES, nsmap={"m": MESSAGES, "t": TYPES})
+
+#: Our named property. The set is ours alone, so that no sender can reach it by an X- header.
+MARKER = {
+    "PropertySetId": "0f6d0a5e-3d2f-4c6b-9a57-6f0a4e1c7b92",
+    "PropertyName": "ConnectorMarker",
+    "PropertyType": "String",
+}
+#: PidTagLocalCommitTimeMax: the last change of a message in the folder [MS-OXPROPS 2.773].
+COMMIT_TIME = {"PropertyTag": "0x670a", "PropertyType": "SystemTime"}
+
+#: All that is asked for while the feed is read. What has no attachments is not asked about again.
+_FEED = (
+    "item:ItemClass",
+    "item:Subject",
+    "item:Sensitivity",
+    "item:DateTimeReceived",
+    "item:HasAttachments",
+    "message:From",
+    "message:InternetMessageId",
+)
+_LISTING = (
+    "item:ParentFolderId",
+    "item:ItemClass",
+    "item:Subject",
+    "item:Sensitivity",
+    "item:DateTimeReceived",
+    "item:Attachments",
+    "item:IsDraft",
+    "item:InternetMessageHeaders",
+    "message:From",
+    "message:ToRecipients",
+    "message:CcRecipients",
+    "message:BccRecipients",
+    "message:InternetMessageId",
+)
+_FOLDER = ("folder:DisplayName", "folder:ParentFolderId", "folder:FolderClass", "folder:TotalCount")
+
+
+def text(element: Element, path: str) -> str:
+    """The text at this path below an element; "" where there is none."""
+    return element.findtext(path, "", NS) or ""
+
+
+def number(element: Element, path: str) -> int:
+    """The number at this path; 0 where there is none, or something else."""
+    digits = text(element, path)
+    return int(digits) if digits.isdecimal() else 0
+
+
+def get_distinguished_folders(names: Iterable[str], mailbox: str | None) -> Element:
+    """GetFolder: the ids of well-known folders; of another mailbox than one's own where it is named."""
+    owner = [] if mailbox is None else [T.Mailbox(T.EmailAddress(mailbox))]
+    ids = (T.DistinguishedFolderId(*owner, Id=name) for name in names)
+    return M.GetFolder(M.FolderShape(T.BaseShape("IdOnly")), M.FolderIds(*ids))
+
+
+def find_folders(root: str, offset: int, page: int) -> Element:
+    """FindFolder: every folder below `root`, and when something in it changed last."""
+    return M.FindFolder(
+        M.FolderShape(T.BaseShape("IdOnly"), T.AdditionalProperties(*_fields(_FOLDER), T.ExtendedFieldURI(COMMIT_TIME))),
+        M.IndexedPageFolderView(_view(offset, page)),
+        M.ParentFolderIds(T.FolderId(Id=root)),
+        Traversal="Deep",
+    )
+
+
+def sync_items(folder: str, state: str, page: int) -> Element:
+    """SyncFolderItems: what changed in a folder since this state; all of it where there is none."""
+    return M.SyncFolderItems(
+        M.ItemShape(T.BaseShape("IdOnly"), T.AdditionalProperties(*_fields(_FEED))),
+        M.SyncFolderId(T.FolderId(Id=folder)),
+        *([M.SyncState(state)] if state else []),
+        M.MaxChangesReturned(str(page)),
+    )
+
+
+def get_items(ids: Iterable[str], *, body: bool) -> Element:
+    """GetItem: all that a `Message` holds."""
+    best = [T.BodyType("Best")] if body else []
+    fields = (*_LISTING, "item:Body") if body else _LISTING
+    properties = T.AdditionalProperties(*_fields(fields), T.ExtendedFieldURI(MARKER))
+    return M.GetItem(
+        M.ItemShape(T.BaseShape("IdOnly"), *best, properties), M.ItemIds(*(T.ItemId(Id=item_id) for item_id in ids))
+    )
+
+
+def find_items(folders: Iterable[str], prefix: str, offset: int, page: int) -> Element:
+    """FindItem: the ids of all items in these folders whose marker begins with `prefix`."""
+    begins = T.Contains(
+        T.ExtendedFieldURI(MARKER), T.Constant(Value=prefix), ContainmentMode="Prefixed", ContainmentComparison="Exact"
+    )
+    return M.FindItem(
+        M.ItemShape(T.BaseShape("IdOnly")),
+        M.IndexedPageItemView(_view(offset, page)),
+        M.Restriction(begins),
+        M.ParentFolderIds(*(T.FolderId(Id=folder) for folder in folders)),
+        Traversal="Shallow",
+    )
+
+
+def get_attachment(file_id: str) -> Element:
+    """GetAttachment: the content of a file; of an attached item its MIME."""
+    return M.GetAttachment(
+        M.AttachmentShape(T.IncludeMimeContent("true")), M.AttachmentIds(T.AttachmentId(Id=file_id))
+    )
+
+
+def update_item(item_id: str, version: str, body: Body, marker: str) -> Element:
+    """UpdateItem: body and marker in one save, refused where the item is no longer at `version`."""
+    new_body = T.Body(body.content, BodyType="HTML" if body.html else "Text")
+    updates = [T.SetItemField(T.FieldURI(FieldURI="item:Body"), T.Message(new_body)), _marker_update(marker)]
+    return M.UpdateItem(
+        M.ItemChanges(T.ItemChange(T.ItemId(Id=item_id, ChangeKey=version), T.Updates(*updates))),
+        ConflictResolution="NeverOverwrite",
+        MessageDisposition="SaveOnly",
+        SuppressReadReceipts="true",
+    )
+
+
+def delete_attachments(file_ids: Iterable[str]) -> Element:
+    """DeleteAttachment: all of them in one request."""
+    return M.DeleteAttachment(M.AttachmentIds(*(T.AttachmentId(Id=file_id) for file_id in file_ids)))
+
+
+def _marker_update(marker: str) -> Element:
+    if not marker:
+        return T.DeleteItemField(T.ExtendedFieldURI(MARKER))
+    extended = T.ExtendedProperty(T.ExtendedFieldURI(MARKER), T.Value(marker))
+    return T.SetItemField(T.ExtendedFieldURI(MARKER), T.Message(extended))
+
+
+def _fields(names: Iterable[str]) -> list[Element]:
+    return [T.FieldURI(FieldURI=name) for name in names]
+
+
+def _view(offset: int, page: int) -> dict[str, str]:
+    return {"MaxEntriesReturned": str(page), "Offset": str(offset), "BasePoint": "Beginning"}

@@ -1,0 +1,267 @@
+"""A mailbox in memory: the world (`MemoryMailbox`) and the adapter that looks at it (`MemorySource`).
+
+The world can be copied, pickled and kept while the adapter is thrown away and built again, which is what a restart is.
+It behaves as Exchange does where that is unpleasant: an item has a new id, and new file ids, after a move; every change
+gives a new version; what is announced as a file's size is not its byte count; each of our own writes comes back through
+the change feed; and ids are never used twice.
+"""
+
+import io
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
+
+from connector import marker as markers
+from connector import rewrite as bodies
+from connector.errors import Conflict, FileGone, Gone, Unavailable
+from connector.model import Body, Direction, File, FileKind, Message, Notice, Page
+
+#: Their items are not in the change feed, as with every mail source.
+OUT_OF_SCOPE = ("Deleted Items", "Drafts", "Junk Email", "Outbox", "Recoverable Items")
+#: What a server adds to the byte count when it announces a size.
+OVERHEAD = 300
+_START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that a user attaches to a message."""
+
+    name: str
+    content: bytes
+    content_type: str = "application/octet-stream"
+    kind: FileKind = FileKind.FILE
+    inline: bool = False
+    content_id: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One message as the mailbox keeps it: the message with its body, the bytes of its files, what only users see."""
+
+    message: Message
+    contents: dict[str, bytes]
+    #: The place in the change feed; grows with every change.
+    changed: int
+    read: bool = False
+    categories: tuple[str, ...] = ()
+
+
+@dataclass
+class MemoryMailbox:
+    """One mailbox, with the acts of its user as methods. Raises Gone where an act names an item that is not there."""
+
+    address: str = "anna@example.org"
+    key: str = "6f1b1a52-8d0c-4f0e-9f5e-0d6a3c1e7b11"
+    #: While set, every call of an adapter fails with it: the server throttles.
+    busy: timedelta | None = None
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _serial: int = 0
+    #: Names the change feed; a cursor of another feed is unknown.
+    _feed: int = 0
+
+    def deliver(self, *files: Attached, read: bool = False, categories: tuple[str, ...] = (), **message: Any) -> str:
+        """A message arrives; `message` overrides fields of `Message`. Returns its id."""
+        serial = self._next()
+        contents = {f"file-{self._next()}": file for file in files}
+        arrived: dict[str, Any] = {
+            "id": f"item-{serial}",
+            "version": "",
+            "internet_message_id": f"<{serial}@example.org>",
+            "folder": "Inbox",
+            "subject": f"Message {serial}",
+            "sender": "bert@example.net",
+            "recipients": (self.address,),
+            "received": _START + timedelta(minutes=serial),
+            "direction": Direction.INCOMING,
+            "files": tuple(_listed(id_, file) for id_, file in contents.items()),
+            "body": Body("<html><body><p>Hello</p></body></html>", html=True),
+        }
+        entry = Entry(
+            Message(**(arrived | message)), {id_: file.content for id_, file in contents.items()}, 0, read, categories
+        )
+        self._entries[entry.message.id] = entry
+        self._changed(entry.message.id)
+        return entry.message.id
+
+    def move(self, item_id: str, folder: str) -> str:
+        """Returns the new id; the old one is gone."""
+        moved = self.copy(item_id, folder)
+        del self._entries[item_id]
+        return moved
+
+    def copy(self, item_id: str, folder: str = "Inbox") -> str:
+        """The copy carries the marker too. Returns its id."""
+        old = self.entry(item_id)
+        files = {file.id: replace(file, id=f"file-{self._next()}") for file in old.message.files}
+        message = replace(old.message, id=f"item-{self._next()}", folder=folder, files=tuple(files.values()))
+        contents = {files[id_].id: content for id_, content in old.contents.items()}
+        self._entries[message.id] = replace(old, message=message, contents=contents)
+        self._changed(message.id)
+        return message.id
+
+    def delete(self, item_id: str) -> None:
+        """For good; `move` to Deleted Items is what the Delete key does."""
+        self.entry(item_id)
+        del self._entries[item_id]
+
+    def edit_body(self, item_id: str, content: str) -> None:
+        """The user opens the message, edits it and saves it."""
+        body = self.entry(item_id).message.body
+        assert body is not None
+        self.change(item_id, body=replace(body, content=content))
+
+    def attach(self, item_id: str, file: Attached) -> str:
+        """Returns the id of the new file."""
+        entry = self.entry(item_id)
+        listed = _listed(f"file-{self._next()}", file)
+        entry.contents[listed.id] = file.content
+        self.change(item_id, files=(*entry.message.files, listed))
+        return listed.id
+
+    def detach(self, item_id: str, file_id: str) -> None:
+        """Absent counts as removed."""
+        entry = self.entry(item_id)
+        if entry.contents.pop(file_id, None) is not None:
+            self.change(item_id, files=tuple(file for file in entry.message.files if file.id != file_id))
+
+    def mark_read(self, item_id: str, *, read: bool = True) -> None:
+        """The user opens the message, or marks it unread again."""
+        self.entry(item_id).read = read
+        self._changed(item_id)
+
+    def change(self, item_id: str, **message: Any) -> None:
+        """Replace fields of the message: one save, one new version."""
+        entry = self.entry(item_id)
+        entry.message = replace(entry.message, **message)
+        self._changed(item_id)
+
+    def lose_cursors(self) -> None:
+        """The server forgets every cursor that it gave out."""
+        self._feed += 1
+
+    def items(self) -> tuple[Message, ...]:
+        """Every message of every folder, with its body, in the order of their last change."""
+        return tuple(entry.message for entry in self.entries())
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The same, with all that the mailbox keeps."""
+        return tuple(sorted(self._entries.values(), key=lambda entry: entry.changed))
+
+    def entry(self, item_id: str) -> Entry:
+        """What is kept under this id. Raises Gone."""
+        try:
+            return self._entries[item_id]
+        except KeyError:
+            raise Gone(f"mailbox {self.address} has no item with the id {item_id}") from None
+
+    def cursor(self, changed: int = 0) -> str:
+        """The cursor that stands behind this place in the change feed."""
+        return f"{self._feed}:{changed}"
+
+    def since(self, cursor: str | None) -> int:
+        """The place in the change feed that a cursor names; the beginning where it is None or unknown."""
+        feed, _, changed = (cursor or "").partition(":")
+        return int(changed) if feed == str(self._feed) and changed.isdecimal() else 0
+
+    def _changed(self, item_id: str) -> None:
+        entry = self._entries[item_id]
+        entry.changed = self._next()
+        entry.message = replace(entry.message, version=f"version-{entry.changed}")
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+
+class MemorySource:
+    """The adapter: the port over a `MemoryMailbox`. It keeps nothing itself."""
+
+    def __init__(self, mailbox: MemoryMailbox, page_size: int = 3) -> None:
+        """Pages are small, so that few messages already make several."""
+        self._mailbox = mailbox
+        self._page_size = page_size
+        self.key = mailbox.key
+        self.address = mailbox.address
+
+    def changes(self, cursor: str | None) -> Iterator[Page]:
+        """See `Source.changes`. There is always a last page, so that also an empty mailbox has a cursor."""
+        since = self._reached().since(cursor)
+        while True:
+            new = [entry for entry in self._reached().entries() if entry.changed > since and _in_scope(entry)]
+            page = new[: self._page_size]
+            since = page[-1].changed if page else since
+            yield Page(tuple(_without_body(entry.message) for entry in page), self._mailbox.cursor(since))
+            if len(new) <= self._page_size:
+                return
+
+    def fetch(self, item_id: str) -> Message:
+        """See `Source.fetch`."""
+        return self._reached().entry(item_id).message
+
+    @contextmanager
+    def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:
+        """See `Source.open`."""
+        contents = self._reached().entry(item_id).contents
+        if file_id not in contents:
+            raise FileGone(f"an item of mailbox {self.address} has no file with the id {file_id}")
+        yield io.BytesIO(contents[file_id])
+
+    def rewrite(self, item: Message, notice: Notice) -> None:
+        """See `Source.rewrite`."""
+        assert item.body is not None
+        self._write(item, bodies.insert(item.body, notice), notice.marker)
+
+    def retract(self, item: Message, redirect_id: str) -> None:
+        """See `Source.retract`."""
+        assert item.body is not None
+        ours = markers.names(item.marker) == redirect_id
+        self._write(item, bodies.remove(item.body, redirect_id), "" if ours else item.marker)
+
+    def prune(self, item: Message, file_ids: Collection[str]) -> None:
+        """See `Source.prune`."""
+        entry = self._reached().entry(item.id)
+        kept = {id_: content for id_, content in entry.contents.items() if id_ not in file_ids}
+        if len(kept) < len(entry.contents):
+            entry.contents = kept
+            self._mailbox.change(item.id, files=tuple(file for file in entry.message.files if file.id in kept))
+
+    def find(self, redirect_id: str) -> tuple[Message, ...]:
+        """See `Source.find`."""
+        items = self._reached().items()
+        return tuple(_without_body(item) for item in items if markers.names(item.marker) == redirect_id)
+
+    def _write(self, item: Message, body: Body, marker: str) -> None:
+        now = self._reached().entry(item.id).message
+        if now.version != item.version:
+            raise Conflict(f"an item of mailbox {self.address} changed since it was read")
+        if (body, marker) != (now.body, now.marker):
+            self._mailbox.change(item.id, body=body, marker=marker)
+
+    def _reached(self) -> MemoryMailbox:
+        if self._mailbox.busy is not None:
+            raise Unavailable(f"mailbox {self.address} is busy", self._mailbox.busy)
+        return self._mailbox
+
+
+def _listed(id_: str, file: Attached) -> File:
+    return File(
+        id=id_,
+        name=file.name,
+        size=len(file.content) + OVERHEAD,
+        content_type=file.content_type,
+        kind=file.kind,
+        inline=file.inline,
+        content_id=file.content_id,
+        version=f"{id_}-written",
+    )
+
+
+def _in_scope(entry: Entry) -> bool:
+    return entry.message.folder.split("/")[0] not in OUT_OF_SCOPE
+
+
+def _without_body(message: Message) -> Message:
+    return replace(message, body=None)

@@ -1,0 +1,350 @@
+"""One WebDAV request at a time (RFC 4918): the library, bent to be strict, and what servers answer.
+
+webdavclient3 as it comes follows redirects, which turns a PUT into the GET of a login page and calls that success. It
+also keeps cookies, which some servers believe more than the password; obeys proxies and .netrc files of the
+environment; leaves bodies unread, so that every request opens a connection; and drops headers and bodies of errors.
+`DavClient` does none of that and uses none of its calls above `execute_request`.
+"""
+
+import ssl
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from io import BufferedReader, RawIOBase
+from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+from lxml import etree
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
+from webdav3.client import Client
+
+from connector.errors import ConnectorError, Denied, FileGone, Rejected, Unavailable
+from connector.spool import CHUNK, Spool
+
+#: No answer but a download is longer than this; a listing has some 500 bytes for each name.
+_LONGEST_ANSWER = 64 * 1024 * 1024
+_CONNECT_SECONDS = 10.0
+_PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?>
+<propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getetag/></prop></propfind>"""
+_ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+_BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+_REACTIONS: Mapping[int, tuple[type[ConnectorError], str]] = {
+    HTTPStatus.UNAUTHORIZED: (Denied, "it does not accept the user name and password"),
+    HTTPStatus.FORBIDDEN: (Denied, "the account has no right to do that"),
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (Denied, "a proxy before it wants a login"),
+    # A collection that we made may be deleted by others; the next attempt makes it again.
+    HTTPStatus.NOT_FOUND: (Unavailable, "a collection on the way is missing"),
+    HTTPStatus.GONE: (Unavailable, "a collection on the way is missing"),
+    HTTPStatus.CONFLICT: (Unavailable, "a collection on the way is missing"),
+    HTTPStatus.METHOD_NOT_ALLOWED: (Rejected, "there is no WebDAV collection, or it is read-only or full"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (Rejected, "the file is larger than it, or a proxy before it, takes"),
+    HTTPStatus.NOT_IMPLEMENTED: (Rejected, "it does not know that method"),
+    HTTPStatus.INSUFFICIENT_STORAGE: (Unavailable, "the store is full"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One resource in a PROPFIND answer."""
+
+    #: On the server, decoded, without slashes at its ends.
+    path: str
+    collection: bool
+    #: In bytes; None where the server does not say.
+    size: int | None
+    #: With its quotes; "" where it is missing, weak, or not quoted as RFC 9110 wants it, and so proves nothing:
+    #: WsgiDAV's unquoted ones stay the same when a file is overwritten within the same second.
+    etag: str
+
+
+class DavClient(Client):  # type: ignore[misc]  # the library has no types
+    """One account at one server, for one thread. Paths are relative to the root and unquoted."""
+
+    def __init__(self, url: str, *, auth: AuthBase | None, ca: Path | None, timeout: float) -> None:
+        """`url` is that of the root collection; `timeout` counts seconds for each read of the network."""
+        parts = urlsplit(url)
+        super().__init__(
+            {
+                "webdav_hostname": f"{parts.scheme}://{parts.netloc}",
+                "webdav_root": unquote(parts.path),
+                "webdav_timeout": (min(timeout, _CONNECT_SECONDS), timeout),
+            }
+        )
+        self.host = parts.netloc
+        self.verify = str(ca) if ca else True
+        self.session = _session(auth)
+        self._date = ""
+
+    def ask(
+        self,
+        action: str,
+        path: str,
+        *,
+        success: Container[int],
+        data: "bytes | Upload | None" = None,
+        headers: Sequence[str] = (),
+    ) -> Answer:
+        """Send one request and read the whole answer, so that the connection can be used again.
+
+        Raises Unavailable, Denied or Rejected for every status that is not in `success`.
+        """
+        with self._translated(), closing(self.execute_request(action, path, data, headers)) as response:
+            body = response.raw.read(_LONGEST_ANSWER + 1, decode_content=True)
+        answer = Answer(response.status_code, response.headers, body)
+        if len(body) > _LONGEST_ANSWER:
+            raise Rejected(f"{self.host} answers {self.requests[action]} without end")
+        if answer.status not in success:
+            raise refusal(self.host, self.requests[action], answer)
+        return answer
+
+    @contextmanager
+    def download(self, path: str) -> Iterator[BinaryIO]:
+        """Stream a file. Raises FileGone; reading raises Unavailable where the connection breaks off."""
+        with self._translated():
+            response = self.execute_request("download", path)
+        with closing(response):
+            if response.status_code in _ABSENT:
+                raise FileGone(f"the file is not on {self.host}")
+            if response.status_code != HTTPStatus.OK:
+                raise refusal(self.host, "GET", Answer(response.status_code, response.headers, b""))
+            yield cast("BinaryIO", BufferedReader(_Download(response, self.host), CHUNK))
+
+    def look(self, path: str, *, depth: int) -> tuple[Entry, ...]:
+        """The resource at `path`, and with depth 1 those directly inside; nothing where it does not exist."""
+        answer = self.ask(
+            "list",
+            path,
+            success=(207, 301, 308, *_ABSENT),
+            data=_PROPERTIES,
+            headers=(f"Depth: {depth}", "Content-Type: application/xml; charset=utf-8"),
+        )
+        if answer.status in _ABSENT:
+            return ()
+        if answer.status != HTTPStatus.MULTI_STATUS:
+            # Apache sends whoever leaves out the slash of a collection to the address that has it.
+            if path.endswith("/") or not self._only_adds_slash(answer, path):
+                raise refusal(self.host, "PROPFIND", answer)
+            return self.look(path + "/", depth=depth)
+        return tuple(_entries(self.host, answer.body))
+
+    def refuse_failures(self, method: str, answer: Answer) -> None:
+        """Raise for the first failure that a 207 carries inside, as the answer to something else than PROPFIND."""
+        for line in _xml(self.host, answer.body).iter("{DAV:}status"):
+            status = _status(line.text)
+            if status >= HTTPStatus.BAD_REQUEST and status not in _ABSENT:
+                raise refusal(self.host, method, Answer(status, answer.headers, b""))
+
+    def url(self, path: str) -> str:
+        """The address of `path`, quoted."""
+        return cast("str", self.get_url("/" + quote(path)))
+
+    def location(self, path: str) -> str:
+        """`path` as `Entry.path` has it."""
+        return _decoded(self.url(path))
+
+    def now(self) -> datetime | None:
+        """The `Date` of the last answer."""
+        return _http_date(self._date)
+
+    def execute_request(
+        self,
+        action: str,
+        path: str,
+        data: "bytes | Upload | None" = None,
+        headers_ext: Sequence[str] | None = None,
+    ) -> requests.Response:
+        """Send a request and hand out what comes back, whatever its status, with its body unread."""
+        response = self.session.request(
+            self.requests[action],
+            self.url(path),
+            data=data,
+            headers=self.get_headers(action, headers_ext),
+            timeout=self.timeout,
+            verify=self.verify,
+            allow_redirects=False,
+            stream=True,
+        )
+        self._date = response.headers.get("Date", "")
+        return response
+
+    def _only_adds_slash(self, answer: Answer, path: str) -> bool:
+        location = answer.headers.get("Location", "")
+        return location.endswith("/") and _decoded(location) == self.location(path)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        # What requests raises is an OSError too.
+        try:
+            yield
+        except (OSError, HTTPError) as error:
+            raise unreachable(self.host, error) from error
+
+
+class Upload:
+    """A spool on its way out, with its true length. Each pass begins at the start: Digest may need a second one."""
+
+    def __init__(self, content: Spool) -> None:
+        """The spool must stay open until the request is answered."""
+        self._content = content
+
+    def __len__(self) -> int:
+        return self._content.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._content.content.seek(0)
+        return iter(lambda: self._content.content.read(CHUNK), b"")
+
+
+class _Download(RawIOBase):
+    """The body of an answer as a raw stream. urllib3 raises where it ends before its Content-Length."""
+
+    def __init__(self, response: requests.Response, host: str) -> None:
+        self._response = response
+        self._host = host
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the stub's name for it is private
+        try:
+            data = self._response.raw.read(len(buffer), decode_content=True)
+        except HTTPError as error:
+            raise unreachable(self._host, error) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the library's signature
+        # Not even looked at: requests would read the body of a redirect and parse an address that may be hostile.
+        return None
+
+
+def _session(auth: AuthBase | None) -> requests.Session:
+    session = _Session()
+    session.trust_env = False
+    session.auth = auth
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    # What is compared are bytes; a compressed answer would only hide their length.
+    session.headers["Accept-Encoding"] = "identity"
+    return session
+
+
+def unreachable(host: str, error: Exception) -> ConnectorError:
+    """A failure of the network, as an error of ours."""
+    reason = _tls_reason(error)
+    if reason is not None:
+        return Unavailable(f"no trusted TLS connection to {host}: {reason}")
+    if isinstance(error, requests.Timeout):
+        return Unavailable(f"{host} does not answer in time")
+    if isinstance(error, requests.ConnectionError):
+        return Unavailable(f"{host} cannot be reached, or broke the connection off")
+    return Unavailable(f"the answer of {host} broke off ({type(error).__name__})")
+
+
+def refusal(host: str, method: str, answer: Answer) -> ConnectorError:
+    """An answer that is no success, as an error of ours."""
+    said = f"{host} answers {method} with {answer.status}"
+    if answer.status in _REACTIONS:
+        reaction, why = _REACTIONS[answer.status]
+        return reaction(f"{said}: {why}")
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
+        return Unavailable(f"{said}: it is busy, down or full", _retry_after(answer))
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        return Rejected(f"{said}: it will not take that")
+    if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return Denied(f"{said}, a redirect to {_host_of(answer)}: that is a login page, or not its final address")
+    if "html" in answer.headers.get("Content-Type", ""):
+        return Denied(f"{said} and a web page: that is a login page or a web site, not a WebDAV store")
+    return Rejected(f"{said}, which no WebDAV store answers to that")
+
+
+def _host_of(answer: Answer) -> str:
+    try:
+        # Never the whole address: the query of a login page carries tokens.
+        return urlsplit(answer.headers.get("Location", "")).hostname or "nowhere"
+    except ValueError:
+        return "nowhere"
+
+
+def _retry_after(answer: Answer) -> timedelta | None:
+    """RFC 9110 section 10.2.3: seconds, or a date, which is read against the server's own clock."""
+    value = answer.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return timedelta(seconds=min(int(value[:9]), 10**9))
+    until = _http_date(value)
+    if until is None:
+        return None
+    now = _http_date(answer.headers.get("Date", "")) or datetime.now(UTC)
+    return max(until - now, timedelta(0))
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _tls_reason(error: BaseException | None) -> str | None:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return getattr(error, "verify_message", None) or error.reason or "handshake failed"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _entries(host: str, body: bytes) -> Iterator[Entry]:
+    for response in _xml(host, body).iter("{DAV:}response"):
+        href = response.findtext("{DAV:}href", "")
+        found = [
+            each for each in response.iter("{DAV:}propstat") if _status(each.findtext("{DAV:}status")) == HTTPStatus.OK
+        ]
+        size = _first(found, "getcontentlength")
+        yield Entry(
+            path=_decoded(href),
+            collection=any(each.find(".//{DAV:}collection") is not None for each in found),
+            size=int(size) if size.isdecimal() else None,
+            etag=etag if (etag := _first(found, "getetag")).startswith('"') else "",
+        )
+
+
+def _xml(host: str, body: bytes) -> etree._Element:
+    # What a server sends is not trusted: no entities, no files, no network, and no help for broken markup.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        return etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        raise Rejected(f"{host} answers with 207, but not with the XML of WebDAV") from error
+
+
+def _first(propstats: Sequence[etree._Element], name: str) -> str:
+    return next((text.strip() for each in propstats if (text := each.findtext(f".//{{DAV:}}{name}"))), "")
+
+
+def _status(line: str | None) -> int:
+    words = (line or "").split()
+    return int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
+
+
+def _decoded(address: str) -> str:
+    try:
+        return unquote(urlsplit(address.strip()).path).strip("/")
+    except ValueError:
+        return ""

@@ -1,0 +1,262 @@
+"""A WebDAV server as a store: Apache, nginx, rclone, WsgiDAV and their like (RFC 4918).
+
+What servers do differently decides how `put` works. Some overwrite in spite of `If-None-Match: *`, and some keep half
+an upload and call it created; a MOVE with `Overwrite: F` is the one thing that all of them honour. So bytes go to a
+fresh name beside the target, are read back and hashed there, and only then moved to where they belong.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime
+from http import HTTPStatus
+from io import BytesIO
+from itertools import accumulate
+from typing import Annotated, BinaryIO, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, model_validator
+from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
+from requests.utils import requote_uri
+
+from connector.credentials import Secret
+from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Rejected, Unavailable
+from connector.model import Link, LinkTerms, Stored
+from connector.spool import CHUNK, Spool
+from connector.stores.dav import DavClient, Entry, Upload, refusal
+
+_CREATED = (201, 204)  # nginx answers a MOVE to a new name with 204
+_TAKEN = 412
+_THERE = 405  # RFC 4918 section 9.3.1, of MKCOL
+#: What Apache (403), rclone (423) and others answer to two clients that make one collection at the same moment.
+_PERHAPS_THERE = (301, 403, 409, 423, 500)
+_TEMPORARY = re.compile(r"upload-[0-9a-f]{32}\.tmp")
+
+
+class WebdavStore:
+    """The files below one collection, as one account sees them. For one thread."""
+
+    def __init__(self, client: DavClient, link_url: str) -> None:
+        """`link_url` is the address of the root collection for people."""
+        self._client = client
+        self._link_url = link_url.rstrip("/")
+        #: The collections around the last file: surely there, so the next file beside it needs no MKCOL.
+        self._made: frozenset[str] = frozenset()
+
+    def put(self, path: str, content: Spool) -> Stored:
+        """Create only, proved by reading back, see the port.
+
+        A process that dies meanwhile leaves at worst a file `upload-*.tmp` beside the target, which `names` does not
+        show and `delete` removes together with its collection.
+        """
+        folder, _, _ = path.rpartition("/")
+        temporary = f"{folder}/upload-{secrets.token_hex(16)}.tmp".removeprefix("/")
+        try:
+            self._make_collections(folder)
+            self._upload(temporary, content)
+            self._prove(temporary, content)
+            moved = self._move(temporary, path)
+        except BaseException as error:
+            self._made = frozenset()
+            # After a 401 nothing more is sent: servers lock accounts and addresses that go on.
+            if not isinstance(error, Denied):
+                self._discard(temporary)
+            raise
+        if not moved:
+            self._discard(temporary)
+        return self._settled(path, content, proved=moved)
+
+    def verify(self, stored: Stored) -> bool:
+        """Look at size and ETag, and where there is no ETag to be trusted, at every byte."""
+        entry = self._entry(stored.path)
+        if entry is None:
+            return False
+        self._check_size(entry, stored.size)
+        if not stored.etag or entry.etag != stored.etag:
+            try:
+                self._check_bytes(stored.path, stored.size, stored.sha256)
+            except FileGone:
+                return False
+        return True
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Stream the bytes of a stored file. Raises FileGone."""
+        return self._client.download(path)
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The names directly in this collection; none where it does not exist."""
+        entries = self._client.look(f"{folder}/" if folder else "", depth=1)
+        return _names_inside(self._client.location(folder), entries)
+
+    def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
+        """The store's own addresses: they open for whoever may log in there, and for nobody else."""
+        if terms != LinkTerms():
+            raise Rejected("plain WebDAV has no links but its own addresses, which never end and ask for a login")
+        return tuple(Link(f"{self._link_url}/{quote(each.path)}") for each in stored)
+
+    def revoke(self, folder: str) -> None:
+        """Nothing to do: an address opens nothing that the server would not open without it."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file, or a collection that is empty. Absent counts as removed.
+
+        WebDAV deletes collections with all that is in them, so the collection is looked at first.
+        """
+        entries = self._client.look(path, depth=1)
+        if _names_inside(self._client.location(path), entries):
+            raise Rejected(f"a collection on {self._client.host} is not empty and stays")
+        if entries:
+            self._made = frozenset()
+            self._remove(f"{path}/" if entries[0].collection else path)
+
+    def now(self) -> datetime | None:
+        """What time the server's last answer said it was."""
+        return self._client.now()
+
+    def check(self) -> Iterator[str]:
+        """Try what the daemon will do, with a small file of its own: one sentence for each thing that is wrong."""
+        try:
+            self._probe()
+        except ConnectorError as error:
+            yield str(error)
+
+    def _probe(self) -> None:
+        self._require_root()
+        data = b"Written by `connector check`; may be deleted.\n"
+        content = Spool(BytesIO(data), len(data), hashlib.sha256(data).hexdigest())
+        stored = self.put(f"connector-check-{secrets.token_hex(8)}.txt", content)
+        try:
+            self._check_bytes(stored.path, stored.size, stored.sha256)
+        finally:
+            self.delete(stored.path)
+
+    def _make_collections(self, folder: str) -> None:
+        wanted = [each for each in accumulate(folder.split("/"), "{}/{}".format) if each]
+        for collection in wanted:
+            if collection not in self._made:
+                self._make_collection(collection + "/")
+        self._made = frozenset(wanted)
+
+    def _make_collection(self, collection: str) -> None:
+        answer = self._client.ask("mkdir", collection, success=(*_CREATED, _THERE, *_PERHAPS_THERE))
+        if answer.status in (*_CREATED, _THERE) or self._client.look(collection, depth=0):
+            return
+        self._require_root()
+        raise refusal(self._client.host, "MKCOL", answer)
+
+    def _require_root(self) -> None:
+        """The root is never made: a wrong address, or a disk that is not mounted, must not look like an empty store."""
+        if not self._client.look("", depth=0):
+            raise Unavailable(f"the collection {self._client.url('')} does not exist: create it on the server")
+
+    def _upload(self, path: str, content: Spool) -> None:
+        # requests would send an empty stream chunked; empty bytes go out with `Content-Length: 0`.
+        data = Upload(content) if content.size else b""
+        self._client.ask("upload", path, success=_CREATED, data=data, headers=("If-None-Match: *",))
+
+    def _move(self, source: str, target: str) -> bool:
+        """True where the file is now at `target`, False where something is already there."""
+        headers = (f"Destination: {self._client.url(target)}", "Overwrite: F")
+        return self._client.ask("move", source, success=(*_CREATED, _TAKEN), headers=headers).status != _TAKEN
+
+    def _settled(self, path: str, content: Spool, *, proved: bool) -> Stored:
+        """What is at `path` at last, by a fresh look: a server may say Created and have done something else."""
+        entry = self._entry(path)
+        if entry is None:
+            raise Corrupt(f"{self._client.host} took a file, and has nothing in its place")
+        self._check_size(entry, content.size)
+        if not proved or entry.size is None:
+            self._prove(path, content)
+        return Stored(path=path, size=content.size, sha256=content.sha256, etag=entry.etag)
+
+    def _prove(self, path: str, content: Spool) -> None:
+        try:
+            self._check_bytes(path, content.size, content.sha256)
+        except FileGone as error:
+            # To the caller FileGone would mean that the source has lost the file.
+            raise Corrupt(f"{self._client.host} took a file, and does not give it back") from error
+
+    def _check_bytes(self, path: str, size: int, sha256: str) -> None:
+        digest = hashlib.sha256()
+        count = 0
+        with self._client.download(path) as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+                count += len(chunk)
+        if (count, digest.hexdigest()) != (size, sha256):
+            raise Corrupt(f"{self._client.host} gives back {count} bytes that are not the {size} bytes of the original")
+
+    def _check_size(self, entry: Entry, size: int) -> None:
+        if entry.collection or entry.size not in (None, size):
+            raise Corrupt(f"{self._client.host} has something else in the place of a file of {size} bytes")
+
+    def _entry(self, path: str) -> Entry | None:
+        return next(iter(self._client.look(path, depth=0)), None)
+
+    def _remove(self, path: str) -> None:
+        answer = self._client.ask("clean", path, success=(200, 204, 207, 404, 410))
+        # RFC 4918 section 9.6.1: a 207 names what could not be deleted.
+        if answer.status == HTTPStatus.MULTI_STATUS:
+            self._client.refuse_failures("DELETE", answer)
+
+    def _discard(self, temporary: str) -> None:
+        # The first error is the one to tell; what stays is found by name.
+        with suppress(ConnectorError):
+            self._remove(temporary)
+
+
+def _names_inside(collection: str, entries: Iterable[Entry]) -> tuple[str, ...]:
+    names = (each.path.rpartition("/")[2] for each in entries if each.path != collection)
+    return tuple(name for name in names if not _TEMPORARY.fullmatch(name))
+
+
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give a whole address, such as https://dav.example.org/attachments/")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("user and password have fields of their own, and no place in the address")
+    if parts.query or parts.fragment:
+        raise ValueError("the address of a collection has no ? and no #")
+    return requote_uri(value)
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class WebdavConfig(BaseModel):
+    """A collection on a WebDAV server, and the account that writes there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["webdav"]
+    url: Address = Field(description="address of the collection that holds everything; it must exist")
+    auth: Literal["basic", "digest"] = Field("basic", description="how the server asks for the password")
+    user: str | None = Field(None, min_length=1, description="account that writes; none where the server asks for none")
+    password: Secret | None = Field(None, description="where the account's password is found")
+    ca: FilePath | None = Field(
+        None, description="PEM file with the authorities that may vouch for the server's TLS name"
+    )
+    link_url: Address | None = Field(None, description="address of the same collection for people, where it differs")
+    timeout: float = Field(60, gt=0, description="seconds to wait for the server's next bytes")
+
+    @model_validator(mode="after")
+    def _user_and_password(self) -> "WebdavConfig":
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password go together: give both, or neither")
+        return self
+
+    def connect(self) -> WebdavStore:
+        """A client for one thread; nothing is sent yet. Raises LookupError where the password is not to be had."""
+        client = DavClient(self.url, auth=self._credentials(), ca=self.ca, timeout=self.timeout)
+        return WebdavStore(client, self.link_url or self.url)
+
+    def _credentials(self) -> AuthBase | None:
+        if self.user is None or self.password is None:
+            return None
+        if self.auth == "digest":
+            return HTTPDigestAuth(self.user, self.password.read())
+        # As bytes: requests would write text as Latin-1, and servers read UTF-8 (RFC 7617 section 2.1).
+        return HTTPBasicAuth(self.user.encode(), self.password.read().encode())

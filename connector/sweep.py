@@ -1,0 +1,67 @@
+"""The only place that deletes what was stored: copies that nothing shows, after a grace time, and with brakes."""
+
+from datetime import datetime, timedelta
+
+from connector.ledger import Ledger
+from connector.log import Event, log
+from connector.manifest import delete_manifests
+from connector.model import Redirect, State
+from connector.turn import Clock, Turn, Watch, take_turn
+
+#: Clocks that differ by more are in doubt, and a wrong clock ends a grace time early.
+_CLOCK_DOUBT = timedelta(minutes=10)
+
+
+def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int:
+    """Delete the stored files of redirects that were dropped before `grace`, and never shown. Returns how many.
+
+    Deletes nothing where the ledger or the clock is in doubt, nor where it would be more than `at_most`: a human looks
+    first. Nothing is deleted that a message of the source names by its marker.
+    """
+    with take_turn(watch, ledger, clock, owner) as turn:
+        if turn is None:
+            return 0
+        doomed = [each for each in ledger.droppable(clock() - grace) if _is_unshown(each, watch)]
+        doubt = _doubt(turn, len(doomed), at_most) if doomed else ""
+        if doubt:
+            log.error(Event.SWEEP_STOPPED, source=watch.name, reason=doubt)
+            ledger.note(watch.tenant, Event.SWEEP_STOPPED, clock(), source=watch.name, reason=doubt)
+            return 0
+        return sum(_sweep_one(each, turn) for each in doomed)
+
+
+def _is_unshown(redirect: Redirect, watch: Watch) -> bool:
+    """One that was dropped after its links were seen in the message keeps its files: a recovered copy may show them."""
+    return redirect.source == watch.name and redirect.held_in is not State.REWRITTEN
+
+
+def _doubt(turn: Turn, count: int, at_most: int) -> str:
+    """Why nothing may be deleted now; "" where nothing speaks against it."""
+    now = turn.clock()
+    if turn.braked():
+        return "the ledger is in doubt; see `connector status`"
+    if count > at_most:
+        return f"{count} redirects would be swept at once, more than {at_most}; look at them, then raise sweep.at_most"
+    last = turn.ledger.last_event_at(turn.watch.tenant)
+    if last and last - now > _CLOCK_DOUBT:
+        return "the clock stands before the ledger's last event; set it right first"
+    turn.watch.store.names("")  # any answer tells the server's time
+    told: datetime | None = turn.watch.store.now()
+    if told and abs(told - now) > _CLOCK_DOUBT:
+        return "this machine's clock and the store's differ; set them right first"
+    return ""
+
+
+def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
+    turn.keep_lease()
+    if turn.watch.source.find(redirect.id):
+        return False
+    store = turn.watch.store
+    store.revoke(redirect.folder)
+    for each in redirect.files:
+        store.delete(each.path)
+    store.delete(redirect.folder)
+    delete_manifests(store, redirect)
+    turn.ledger.swept(redirect, turn.clock(), lease=turn.lease)
+    log.info(Event.SWEEP_DELETED, redirect=redirect.id, source=redirect.source, files=len(redirect.files))
+    return True

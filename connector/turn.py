@@ -1,0 +1,154 @@
+"""One tick's grip on one source: what it watches, where it writes, how long it may.
+
+Nothing here decides anything; `connector.redirect` does.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from connector.errors import ConnectorError, Denied, Unavailable
+from connector.ledger import Lease, Ledger
+from connector.log import Event, log
+from connector.manifest import brake
+from connector.model import Redirect
+from connector.policy import Policy
+from connector.rewrite import Wording
+from connector.sources import Source
+from connector.stores import Store
+
+#: How long a tick may own its source without saying so again; half of it is longer than any time-out of an adapter.
+LEASE = timedelta(minutes=15)
+#: A backlog does not starve the other sources: what a tick does not reach stays due.
+BUDGET = timedelta(minutes=5)
+#: No failure is put off longer than this.
+LONGEST_BACKOFF = timedelta(hours=1)
+#: A refused login is tried again this seldom, so that no restart loop locks an account or an address out.
+DENIED_PAUSE = timedelta(minutes=30)
+UNAVAILABLE_PAUSE = timedelta(minutes=1)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """One source, where its files go, and what its tenant wants."""
+
+    tenant: str
+    source: Source
+    store: Store
+    policy: Policy
+    wording: Wording
+    #: The template of the collection for one redirect's files (`connector.names.folder`).
+    path: str
+    marker_key: bytes
+    #: Messages received earlier are left alone; None: those before the first contact.
+    since: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The ledger's key for the source."""
+        return f"{self.tenant}/{self.source.key}"
+
+    @property
+    def store_name(self) -> str:
+        """The name under which the tenant's store pauses."""
+        return f"{self.tenant}/store"
+
+
+@dataclass(kw_only=True)
+class Turn:
+    """What a step may use while its source is ours."""
+
+    watch: Watch
+    ledger: Ledger
+    clock: Clock
+    lease: Lease
+    started: datetime
+    #: Nothing that was received earlier is touched.
+    since: datetime
+    cursor: str | None
+    #: Full passes over all folders so far.
+    passes: int
+
+    def write(self, redirect: Redirect, event: Event, **detail: Any) -> Redirect:
+        """Journal what is so now, and what happened."""
+        return self.ledger.write(redirect, event, self.clock(), lease=self.lease, **detail)
+
+    def keep_lease(self) -> None:
+        """Before an effect: more time must be left than the effect may take. Raises LeaseLost."""
+        if self.lease.until - self.clock() < LEASE / 2:
+            self.lease = self.ledger.renew(self.lease, self.clock(), LEASE)
+
+    def spent(self) -> bool:
+        """Whether the budget is used up."""
+        return self.clock() - self.started > BUDGET
+
+    def braked(self) -> bool:
+        """Whether the ledger is in doubt: then files are copied, but nothing is shared, shown or pruned."""
+        return self.ledger.paused(brake(self.watch.tenant), self.clock()) is not None
+
+    def store_paused(self) -> bool:
+        """Whether the tenant's store is known to be busy, down or refusing."""
+        return self.ledger.paused(self.watch.store_name, self.clock()) is not None
+
+    def pause(self, name: str, error: Unavailable | Denied) -> None:
+        """Leave the source, or the tenant's store, alone for a while. In the ledger, so that it survives a restart."""
+        of_store = name == self.watch.store_name
+        if isinstance(error, Denied):
+            event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
+        else:
+            event, wait = (Event.STORE_PAUSED if of_store else Event.SOURCE_PAUSED), outage(error, UNAVAILABLE_PAUSE)
+        until = self.clock() + wait
+        log.warning(event, source=self.watch.name, reason=str(error), until=until.isoformat())
+        self.ledger.pause(
+            name,
+            until=until,
+            reason=str(error),
+            error=type(error).__name__,
+            now=self.clock(),
+            tenant=self.watch.tenant,
+        )
+
+
+@contextmanager
+def take_turn(watch: Watch, ledger: Ledger, clock: Clock, owner: str) -> Iterator[Turn | None]:
+    """Take the source, if nothing and nobody keeps us from it; give it back at the end.
+
+    Raises Unavailable or Denied where the source does not even tell its key.
+    """
+    now = clock()
+    watched = ledger.watch(watch.name, tenant=watch.tenant, address=watch.source.address, now=now, since=watch.since)
+    lease = None if ledger.paused(watch.name, now) else ledger.lease(watch.name, owner, now, LEASE)
+    if lease is None:
+        yield None
+        return
+    turn = Turn(
+        watch=watch,
+        ledger=ledger,
+        clock=clock,
+        lease=lease,
+        started=now,
+        since=watched.since,
+        cursor=watched.cursor,
+        passes=watched.passes,
+    )
+    try:
+        yield turn
+    finally:
+        ledger.release(turn.lease)
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after so many failures: the first is tried again at once."""
+    if attempts <= 1:
+        return timedelta(0)
+    return min(timedelta(seconds=15) * 2**attempts, LONGEST_BACKOFF)
+
+
+def outage(error: ConnectorError, otherwise: timedelta) -> timedelta:
+    """How long to wait for something that is busy or down: what it asked for, within reason."""
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    return min(asked or otherwise, LONGEST_BACKOFF)

@@ -1,0 +1,103 @@
+"""Kill it before and after every effect: the promise holds at the kill, and the next run ends in the same world."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.model import Body, FileKind
+from connector.policy import Policy
+from connector.sources.memory import Attached
+from tests.world import Killed, Saboteur, World
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+
+
+def policy(**rule: object) -> Policy:
+    """Everything goes, at once, unless the rule says otherwise."""
+    told = {"name": "all", "action": "redirect", "settle": 0} | rule
+    return Policy.model_validate({"rules": [told]})
+
+
+def several_messages(folder: Path) -> World:
+    """One file, two of one name, an inline image beside a file, a text body, and one with nothing."""
+    world = World(folder / "ledger.db", policy())
+    world.deliver(Attached("report.pdf", b"%PDF-1.7 report"))
+    world.deliver(Attached("scan.tif", b"II*\x00first"), Attached("scan.tif", b"II*\x00second"))
+    world.deliver(
+        Attached("logo.png", PNG, "image/png", inline=True, content_id="logo@example.org"),
+        Attached("offer.docx", b"PK\x03\x04offer"),
+        body=Body('<html><body><p>Hi</p><img src="cid:logo@example.org"></body></html>', html=True),
+    )
+    world.deliver(Attached("notes.txt", b"some notes"), body=Body("Hello\r\n\r\nBye\r\n", html=False))
+    world.deliver(Attached("forwarded.eml", b"From: x", "message/rfc822", FileKind.ITEM))
+    world.deliver()
+    return world
+
+
+def with_settle(folder: Path) -> World:
+    """Links are shown a day after the copy."""
+    world = World(folder / "ledger.db", policy(settle="24h"))
+    world.deliver(Attached("a.bin", b"aaaa"), Attached("b.bin", b"bbbb"))
+    return world
+
+
+def copied_only(folder: Path) -> World:
+    """The originals stay."""
+    world = World(folder / "ledger.db", policy(action="copy"))
+    world.deliver(Attached("a.bin", b"aaaa"))
+    return world
+
+
+SCENES = (several_messages, with_settle, copied_only)
+
+
+def kills(scene: Callable[[Path], World], tmp_path: Path, when: str) -> Iterator[tuple[int, World, bool]]:
+    """The world after a kill at the n-th effect, for every n; the last one ended without."""
+    at = 1
+    while True:
+        folder = tmp_path / f"{when}-{at}"
+        folder.mkdir()
+        world = scene(folder)
+        try:
+            world.run(Saboteur(kill_at=at, when=when))
+        except Killed:
+            yield at, world, True
+        else:
+            yield at, world, False
+            return
+        shutil.rmtree(folder)
+        at += 1
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_survives_a_kill_at_every_effect(scene: Callable[[Path], World], when: str, tmp_path: Path) -> None:
+    """Wherever it dies, nothing is lost, and the next run ends in the same world as one that was never killed."""
+    (tmp_path / "calm").mkdir()
+    calm = scene(tmp_path / "calm")
+    calm.run()
+    assert not calm.lost()
+    killed = 0
+    for at, world, died in kills(scene, tmp_path, when):
+        killed += died
+        assert not world.lost(), f"killed {when} effect {at}"
+        world.run()
+        assert not world.lost(), f"after a kill {when} effect {at}"
+        assert world.view() == calm.view(), f"after a kill {when} effect {at}"
+        assert len(world.manifest_free()) == len(calm.manifest_free()), f"an orphan after a kill {when} effect {at}"
+        assert len(world.store.shares) == len(calm.store.shares), f"a second share after a kill {when} effect {at}"
+    assert killed > 10
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_second_run_does_nothing(scene: Callable[[Path], World], tmp_path: Path) -> None:
+    """What is done is done: our own writes come back through the change feed and are absorbed."""
+    world = scene(tmp_path)
+    world.run()
+    before, stored = world.view(), dict(world.store.files)
+    world.mailbox.lose_cursors()
+    world.run()
+    assert world.view() == before
+    assert world.store.files == stored

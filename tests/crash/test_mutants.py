@@ -1,0 +1,180 @@
+"""The harness itself is tested: a connector that is wrong in one of these ways must be caught by it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import discover, redirect, sight
+from connector.errors import Corrupt
+from connector.log import Event
+from connector.marker import Marker
+from connector.model import Item, Link, LinkTerms, Notice, Redirect, State, Stored
+from connector.sources.memory import Attached, MemorySource
+from connector.spool import Spool
+from connector.stores.memory import MemoryStore
+from connector.turn import Turn
+from tests.crash.test_every_effect import policy, several_messages
+from tests.test_redirect import acting
+from tests.world import Killed, Saboteur, World
+
+
+def caught(scene: Callable[[Path], World], tmp_path: Path, **mutants: Any) -> bool:
+    """Whether a kill somewhere, or the calm run, shows that the mutant breaks the promise or ends elsewhere."""
+    (tmp_path / "calm").mkdir()
+    calm = several_messages(tmp_path / "calm")
+    calm.run()
+    for when in ("before", "after"):
+        for at in range(1, 200):
+            folder = tmp_path / f"{when}-{at}"
+            folder.mkdir()
+            world = scene(folder)
+            try:
+                world.run(Saboteur(kill_at=at, when=when), **mutants)
+            except Killed:
+                died = True
+            else:
+                died = False
+            if world.lost():
+                return True
+            world.run(**mutants)
+            if world.lost() or world.view() != calm.view() or len(world.store.shares) != len(calm.store.shares):
+                return True
+            if not died:
+                break
+    return False
+
+
+def test_the_real_one_is_not_caught(tmp_path: Path) -> None:
+    """Without a mutant the same judge finds nothing."""
+    assert not caught(several_messages, tmp_path)
+
+
+def test_prune_before_rewrite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Originals that go before the links are shown are lost for as long as nothing shows them."""
+
+    def prune_first(planned: Redirect, turn: Turn) -> Redirect:
+        item = turn.watch.source.fetch(planned.item_id)
+        turn.watch.source.prune(item, sight.originals(item, planned))
+        return real(planned, turn)
+
+    real = redirect.STEPS[State.LINKED]
+    monkeypatch.setitem(redirect.STEPS, State.LINKED, prune_first)
+    assert caught(several_messages, tmp_path)
+
+
+def test_cursor_before_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cursor that is written before the plans of its page skips messages after a crash."""
+
+    def cursor_first(turn: Turn, items: tuple[Item, ...], **told: Any) -> None:
+        turn.ledger.record(turn.lease, (), {}, cursor=turn.cursor, complete=False, now=turn.clock())
+        real(turn, items, **told)
+
+    real = discover._record
+    monkeypatch.setattr(discover, "_record", cursor_first)
+    assert caught(several_messages, tmp_path)
+
+
+def test_put_that_cannot_be_repeated(tmp_path: Path) -> None:
+    """A store that refuses what it already has leaves redirects held after a crash."""
+
+    class Refusing(MemoryStore):
+        def put(self, path: str, content: Spool) -> Stored:
+            if path in self.files:
+                raise Corrupt("it is there already")
+            return super().put(path, content)
+
+    assert caught(lambda folder: replace(several_messages(folder), store=Refusing()), tmp_path)
+
+
+def test_share_that_cannot_be_repeated(tmp_path: Path) -> None:
+    """A store that makes a new link each time it is asked is left with links that nobody revokes."""
+
+    class Doubling(MemoryStore):
+        def share(self, stored: Any, terms: LinkTerms) -> tuple[Link, ...]:
+            kept, self.shares = self.shares, []
+            links = super().share(stored, terms)
+            self.shares = [*kept, *self.shares]
+            return links
+
+    assert caught(lambda folder: replace(several_messages(folder), store=Doubling()), tmp_path)
+
+
+def test_rewrite_that_cannot_be_repeated(tmp_path: Path) -> None:
+    """A source that adds a notice each time it is asked shows the same files twice after a crash."""
+
+    class Adding(MemorySource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            assert item.body
+            added = replace(item.body, content=notice.html + item.body.content)
+            self._mailbox.change(item.id, body=added, marker=notice.marker)
+
+    # A share that is made anew makes the notice be written anew.
+    class Forgetting(MemoryStore):
+        def verify(self, stored: Stored) -> bool:
+            self.shares = self.shares if self._shared > 1 else []
+            return super().verify(stored)
+
+    world = World(tmp_path / "ledger.db", policy(), store=Forgetting())
+    world.deliver(Attached("a.bin", b"aaaa"))
+    world.run()
+    assert str(world.mailbox.items()[0].body).count("data-redirect") == 1
+    world = World(tmp_path / "mutant.db", policy(), store=Forgetting())
+    world.deliver(Attached("a.bin", b"aaaa"))
+    world.run(source=Adding)
+    assert str(world.mailbox.items()[0].body).count("data-redirect") == 2
+
+
+def test_prune_that_trusts_an_old_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who takes the notice out between rewrite and prune must not lose the file."""
+
+    def blind(written: Redirect, turn: Turn) -> Redirect:
+        item = turn.watch.source.fetch(written.item_id)
+        turn.watch.source.prune(item, [each.file.id for each in written.shown])
+        return turn.write(replace(written, state=State.DONE), Event.REDIRECT_DONE)
+
+    def lost(ledger: str) -> list[str]:
+        world = World(tmp_path / ledger, policy())
+        item_id = world.deliver(Attached("a.bin", b"aaaa"))
+        edit = acting("rewrite", lambda: world.mailbox.edit_body(item_id, "<html><body>mine</body></html>"))
+        world.run(source=edit)
+        return world.lost()
+
+    assert not lost("ledger.db")
+    monkeypatch.setitem(redirect.STEPS, State.REWRITTEN, blind)
+    assert lost("mutant.db")
+
+
+def test_adoption_that_trusts_the_html(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply quotes our notice, attribute and all: taking it for the message would remove files of the reply."""
+
+    class Searching(MemorySource):
+        def find(self, redirect_id: str) -> tuple[Item, ...]:
+            return tuple(item for item in self._mailbox.items() if f'data-redirect="{redirect_id}"' in str(item.body))
+
+    def lost(ledger: str, source: type[MemorySource]) -> list[str]:
+        world = World(tmp_path / ledger, policy())
+        item_id = world.deliver(Attached("a.bin", b"aaaa"))
+
+        def answer_and_delete() -> None:
+            body = world.mailbox.entry(item_id).message.body
+            # The reply is private, so that no redirect of its own touches it; its file only looks like the other one.
+            world.deliver(Attached("a.bin", b"zzzz"), body=body, sensitivity="private")
+            world.mailbox.delete(item_id)
+
+        hooked = acting("rewrite", answer_and_delete)
+        world.run(source=type("Hooked", (hooked, source), {}))
+        return world.lost()
+
+    assert not lost("ledger.db", MemorySource)
+
+    def by_attribute(item: Item, turn: Turn) -> Marker | None:
+        found = re.search(r'data-redirect="([^"]+)"', str(item.body))
+        return Marker(found[1], 1) if found else None
+
+    monkeypatch.setattr(redirect, "genuine", by_attribute)
+    monkeypatch.setattr(redirect, "_attempted", lambda each, item: each.id in str(item.body))
+    assert lost("mutant.db", Searching)

@@ -1,0 +1,246 @@
+"""What every store promises, whatever stands behind it."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from io import BytesIO
+from typing import Protocol
+
+import pytest
+
+from connector.errors import Corrupt, FileGone, Rejected
+from connector.model import LinkTerms, Stored
+from connector.spool import Spool
+from connector.stores import Store
+
+#: Safe for every system by `connector.names`, and still hard on quoting, encodings and length limits.
+NASTY_NAMES = (
+    "Prüfung der Übergröße.pdf",
+    "two  spaces.txt",
+    "50% #1.txt",
+    "%2F%2e%2e.txt",
+    "& why+how=1,2.txt",
+    "it's (a) [b] {c} ~d !e @f $g ^h `i.txt",
+    "عقد الإيجار.pdf",
+    "חוזה.docx",
+    "договор №5.doc",
+    "報告書.xlsx",
+    "🧾👩‍💻.png",
+    "e\u0301 decomposed.txt",
+    "no.hidden.name",
+    "…dots...in..name",
+    "x" * 196 + ".txt",
+    "ü" * 98 + ".txt",
+)
+
+
+class World(Protocol):
+    """A store and the hand of somebody else beside it."""
+
+    def connect(self) -> Store:
+        """A client of its own for the same store."""
+        ...
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Change a stored file behind the store's back."""
+        ...
+
+
+def spool(data: bytes) -> Spool:
+    """Bytes as they come from a source."""
+    return Spool(BytesIO(data), len(data), hashlib.sha256(data).hexdigest())
+
+
+def contents(store: Store, path: str) -> bytes:
+    """All bytes of a stored file."""
+    with store.open(path) as stream:
+        return stream.read()
+
+
+class StoreLaws:
+    """Inherited by the tests of each store, which give the fixture `world`."""
+
+    @pytest.fixture
+    def store(self, world: World) -> Store:
+        """One client."""
+        return world.connect()
+
+    def test_put_gives_back_what_was_proved(self, store: Store) -> None:
+        """Path, true size and hash come back, and the bytes are there."""
+        stored = store.put("mailbox/2026/R1/report.pdf", spool(b"quarterly figures"))
+        assert stored.path == "mailbox/2026/R1/report.pdf"
+        assert stored.size == 17
+        assert stored.sha256 == hashlib.sha256(b"quarterly figures").hexdigest()
+        assert contents(store, stored.path) == b"quarterly figures"
+
+    def test_put_at_the_root(self, store: Store) -> None:
+        """A file needs no collection around it."""
+        assert store.verify(store.put("ledger.json", spool(b"{}")))
+        assert store.names("") == ("ledger.json",)
+
+    def test_put_twice_is_put_once(self, store: Store, world: World) -> None:
+        """The same bytes at the same path succeed, also from another client, and leave one file."""
+        first = store.put("box/R1/a.txt", spool(b"same"))
+        assert store.put("box/R1/a.txt", spool(b"same")).sha256 == first.sha256
+        assert world.connect().put("box/R1/a.txt", spool(b"same")).sha256 == first.sha256
+        assert store.names("box/R1") == ("a.txt",)
+
+    def test_a_spool_is_read_from_its_beginning(self, store: Store) -> None:
+        """A spool that was read before, by an attempt that failed, is sent whole."""
+        content = spool(b"read before")
+        content.content.read()
+        assert contents(store, store.put("box/R1/a.txt", content).path) == b"read before"
+
+    @pytest.mark.parametrize("other", [b"other bytes", b"SAME LENGTH", b""])
+    def test_other_bytes_are_corrupt_and_the_old_ones_stay(self, store: Store, other: bytes) -> None:
+        """Create only: what lies at a path is never overwritten."""
+        stored = store.put("box/R1/a.txt", spool(b"same length"))
+        with pytest.raises(Corrupt):
+            store.put("box/R1/a.txt", spool(other))
+        assert contents(store, "box/R1/a.txt") == b"same length"
+        assert store.verify(stored)
+        assert store.names("box/R1") == ("a.txt",)
+
+    def test_an_empty_file(self, store: Store) -> None:
+        """Zero bytes are a file like any other."""
+        stored = store.put("box/R1/empty", spool(b""))
+        assert stored.size == 0
+        assert store.verify(stored)
+        assert contents(store, "box/R1/empty") == b""
+
+    @pytest.mark.parametrize("name", NASTY_NAMES)
+    def test_nasty_names_survive(self, store: Store, name: str) -> None:
+        """A name comes back as it was given, as a file and as a collection."""
+        stored = store.put(f"box/{name}/{name}", spool(name.encode()))
+        assert store.verify(stored)
+        assert contents(store, stored.path) == name.encode()
+        assert store.names("box") == (name,)
+        assert store.names(f"box/{name}") == (name,)
+        store.delete(stored.path)
+        assert not store.verify(stored)
+
+    def test_verify_tells_there_gone_and_corrupt(self, store: Store, world: World) -> None:
+        """True while the file is what was proved, Corrupt when somebody changed it, False when nothing is there."""
+        stored = store.put("box/R1/a.txt", spool(b"original"))
+        assert store.verify(stored)
+        for tampered in (b"0riginal", b"longer than before", b""):
+            world.overwrite(stored.path, tampered)
+            with pytest.raises(Corrupt):
+                store.verify(stored)
+        store.delete(stored.path)
+        assert not store.verify(stored)
+
+    def test_verify_where_there_never_was_anything(self, store: Store) -> None:
+        """A missing collection is a missing file."""
+        stored = Stored(path="no/such/file", size=1, sha256="0" * 64)
+        assert not store.verify(stored)
+
+    def test_a_file_that_was_restored_is_what_was_proved(self, store: Store, world: World) -> None:
+        """The same bytes written again, by a restored backup say, are no corruption."""
+        stored = store.put("box/R1/a.txt", spool(b"original"))
+        world.overwrite(stored.path, b"changed!")
+        world.overwrite(stored.path, b"original")
+        assert store.verify(stored)
+
+    def test_open_of_nothing_is_file_gone(self, store: Store) -> None:
+        """Reading what is not there has its own error."""
+        with pytest.raises(FileGone), store.open("box/R1/a.txt"):
+            pass
+
+    def test_names_are_those_directly_inside(self, store: Store) -> None:
+        """Files and collections by name, nothing deeper, not the collection itself."""
+        for path in ("box/a.txt", "box/R1/b.txt", "box/R1/c.txt", "boxes/d.txt"):
+            store.put(path, spool(b"x"))
+        assert sorted(store.names("box")) == ["R1", "a.txt"]
+        assert sorted(store.names("box/R1")) == ["b.txt", "c.txt"]
+        assert sorted(store.names("")) == ["box", "boxes"]
+        assert store.names("nowhere") == ()
+
+    def test_delete_twice_is_delete_once(self, store: Store) -> None:
+        """Absent counts as removed, and the neighbour stays."""
+        store.put("box/R1/a.txt", spool(b"a"))
+        kept = store.put("box/R1/b.txt", spool(b"b"))
+        store.delete("box/R1/a.txt")
+        store.delete("box/R1/a.txt")
+        store.delete("never/was/here")
+        assert store.names("box/R1") == ("b.txt",)
+        assert store.verify(kept)
+
+    def test_only_an_empty_collection_is_deleted(self, store: Store) -> None:
+        """A collection with something in it is Rejected whole; once empty it goes, and can be made again."""
+        stored = store.put("box/R1/a.txt", spool(b"a"))
+        for collection in ("box", "box/R1"):
+            with pytest.raises(Rejected):
+                store.delete(collection)
+        assert store.verify(stored)
+        store.delete("box/R1/a.txt")
+        store.delete("box/R1")
+        assert store.names("box") == ()
+        assert store.verify(store.put("box/R1/a.txt", spool(b"a")))
+
+    def test_share_twice_gives_the_same_links(self, store: Store, world: World) -> None:
+        """Links come in the order of the files, and come again, also from another client."""
+        files = [store.put(f"box/R1/{name}", spool(name.encode())) for name in ("b.txt", "a.txt", "50% ü.txt")]
+        links = store.share(files, LinkTerms())
+        assert len({link.url for link in links}) == 3
+        assert store.share(files, LinkTerms()) == links
+        assert world.connect().share(files, LinkTerms()) == links
+        assert store.share(files[::-1], LinkTerms()) == links[::-1]
+
+    @pytest.mark.parametrize("terms", [LinkTerms("anyone"), LinkTerms("anyone", timedelta(days=7))])
+    def test_terms_that_cannot_be_kept_are_refused(self, store: Store, terms: LinkTerms) -> None:
+        """A link for people whom the store does not know is Rejected, not given out for fewer or more."""
+        stored = store.put("box/R1/a.txt", spool(b"a"))
+        with pytest.raises(Rejected):
+            store.share([stored], terms)
+
+    def test_an_end_is_kept_or_refused(self, store: Store) -> None:
+        """A link that is to end says when it does, or is not made."""
+        stored = store.put("box/R1/a.txt", spool(b"a"))
+        try:
+            (link,) = store.share([stored], LinkTerms(expires=timedelta(days=7)))
+        except Rejected:
+            return
+        assert link.expires is not None
+
+    def test_revoke_twice_is_revoke_once(self, store: Store) -> None:
+        """Revoking may be repeated, needs no link, and removes no file."""
+        stored = store.put("box/R1/a.txt", spool(b"a"))
+        store.share([stored], LinkTerms())
+        store.revoke("box/R1")
+        store.revoke("box/R1")
+        store.revoke("nowhere")
+        assert store.verify(stored)
+
+    def test_two_clients_put_one_path_at_once(self, world: World) -> None:
+        """One content wins whole. A loser who is told so is told Corrupt."""
+        candidates = [bytes([letter]) * 300_000 for letter in b"ab"]
+
+        def put(data: bytes) -> str:
+            try:
+                return world.connect().put("box/R1/raced.bin", spool(data)).sha256
+            except Corrupt:
+                return ""
+
+        with ThreadPoolExecutor(2) as pool:
+            winners = list(pool.map(put, candidates))
+        store = world.connect()
+        won = contents(store, "box/R1/raced.bin")
+        assert won in candidates
+        assert hashlib.sha256(won).hexdigest() in winners
+        assert store.names("box/R1") == ("raced.bin",)
+
+    def test_two_clients_put_the_same_bytes_at_once(self, world: World) -> None:
+        """Both succeed."""
+        data = b"same" * 50_000
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(lambda _: world.connect().put("box/R1/same.bin", spool(data)), range(2)))
+        assert {each.sha256 for each in both} == {hashlib.sha256(data).hexdigest()}
+        assert contents(world.connect(), "box/R1/same.bin") == data
+
+    def test_now_is_what_the_store_says(self, store: Store) -> None:
+        """After an answer the store's time is known, with its zone."""
+        store.names("")
+        now = store.now()
+        assert now is not None
+        assert now.tzinfo is not None

@@ -1,0 +1,257 @@
+"""A whole configuration: joined, checked at once, every problem with its place."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from connector.config import Settings, TenantConfig, load, load_settings, schemas
+from connector.yamlfile import ConfigError, read
+
+EXAMPLES = Path(__file__).parent.parent / "config"
+
+PROCESS = "marker_key: {env: MARKER}\n"
+TENANT = """
+tenant: acme
+sources:
+  - type: ews
+    url: https://mail.example.org/EWS/Exchange.asmx
+    user: connector@example.org
+    password: {env: EXCHANGE_PASSWORD}
+    mailboxes: [anna@example.org]
+store:
+  type: webdav
+  url: https://files.example.org/dav/
+notice: {product: Files, organisation: Example}
+"""
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a configuration: connector.yaml, and each tenant by the name of its file."""
+
+    def write(process: str = PROCESS, **tenants: str) -> Path:
+        (tmp_path / "tenants").mkdir(exist_ok=True)
+        (tmp_path / "connector.yaml").write_text(process)
+        for name, content in (tenants or {"acme": TENANT}).items():
+            (tmp_path / "tenants" / f"{name}.yaml").write_text(content)
+        return tmp_path
+
+    return write
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with the configuration, without its folder."""
+    with pytest.raises(ConfigError) as raised:
+        load(folder)
+    return [problem.replace(f"{folder}/", "") for problem in raised.value.problems]
+
+
+def test_a_small_configuration_is_enough(write: Write) -> None:
+    """What is left out has a default."""
+    config = load(write())
+    assert config.settings.interval == 60
+    assert config.settings.ledger_url == "sqlite:////var/lib/connector/ledger.db"
+    assert config.settings.sweep.grace == timedelta(days=30)
+    (tenant,) = config.tenants
+    assert tenant.path == "{tenant}/{mailbox}/{year}/{month}/{id}"
+    assert tenant.policy.defaults.settle == timedelta(hours=24)
+    assert tenant.since is None
+
+
+def test_the_examples_are_valid(tmp_path: Path) -> None:
+    """What we ship as an example can be used as it is."""
+    (tmp_path / "tenants").mkdir()
+    (tmp_path / "connector.yaml").write_text((EXAMPLES / "connector.example.yaml").read_text())
+    (tmp_path / "tenants" / "example.yaml").write_text((EXAMPLES / "tenants" / "example.yaml").read_text())
+    config = load(tmp_path)
+    assert [tenant.tenant for tenant in config.tenants] == ["example"]
+    assert config.tenants[0].rules
+
+
+@pytest.mark.parametrize("example", ["connector.example.yaml", "tenants/example.yaml"])
+def test_an_example_names_its_schema(example: str) -> None:
+    """An editor that knows the language server finds the schema beside the file."""
+    path = EXAMPLES / example
+    first = path.read_text().splitlines()[0]
+    assert (path.parent / first.removeprefix("# yaml-language-server: $schema=")).is_file()
+
+
+@pytest.mark.parametrize("name", ["connector.schema.json", "tenant.schema.json"])
+def test_the_schemas_are_up_to_date(name: str) -> None:
+    """An editor is told what the models accept today; `python -m tests.test_config` writes the files anew."""
+    assert json.loads((EXAMPLES / name).read_text()) == schemas()[name]
+
+
+@pytest.mark.parametrize(
+    ("process", "problem"),
+    [
+        ("interval: 5\n", "connector.yaml:1:1 marker_key: is missing"),
+        (PROCESS + "intervall: 5\n", "connector.yaml:2:1 intervall: is not a field; did you mean interval?"),
+        (PROCESS + "log: {levle: info}\n", "connector.yaml:2:7 log.levle: is not a field; did you mean level?"),
+        (PROCESS + "log: {x: 1}\n", "connector.yaml:2:7 log.x: is not a field; allowed: format, level"),
+        (PROCESS + "interval: soon\n", "connector.yaml:2:11 interval: must be a whole number"),
+        (PROCESS + "interval: 0\n", "connector.yaml:2:11 interval: must be at least 1"),
+        (PROCESS + "log:\n", "connector.yaml:2:1 log: must hold fields, as in `field: value`"),
+        (
+            PROCESS + "log: {level: loud}\n",
+            "connector.yaml:2:14 log.level: must be one of: 'debug', 'info', 'warning' or 'error'",
+        ),
+        (
+            "marker_key: hunter2-hunter2-hunter2\n",
+            "connector.yaml:1:13 marker_key: a secret is never written here: name it with {env: NAME}, {file: PATH} or "
+            "{credential: NAME}",
+        ),
+        (
+            PROCESS + "ledger: postgresql://connector:hunter2@db.example.org/connector\n",
+            "connector.yaml:2:9 ledger: must hold no password: PostgreSQL's own PGPASSFILE names a file that does",
+        ),
+        (
+            PROCESS + "sweep: {grace: 30}\n",
+            "connector.yaml:2:16 sweep.grace: a duration is 0 or a number with its unit, "
+            "such as 24h or 30d; units are s, min, h, d",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: str, problem: str) -> None:
+    """`file:line:column field: what is wrong, what is allowed`, and never the value."""
+    assert problems(write(process)) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("tenant: acme", "tenant: ACME Ltd", "acme.yaml:2:9 tenant: must match ^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"),
+        ("type: ews", "type: imap", "acme.yaml:4:11 sources.0.type: must be one of: 'ews'"),
+        ("mailboxes: [", "mailbox: [", "acme.yaml:8:5 sources.0.mailbox: is not a field; did you mean mailboxes?"),
+        ("{env: EXCHANGE_PASSWORD}", "hunter2", "acme.yaml:7:15 sources.0.password: a secret is never written here"),
+        ("product: Files, ", "", "acme.yaml:12:9 notice.product: is missing"),
+        ("notice: {", "notice: {languages: [de, xx], ", "acme.yaml:12:26 notice.languages.1: must be one of: 'de'"),
+        ("notice: {", "notice: {templates: /nowhere, ", "acme.yaml:12:9 notice: templates: /nowhere holds none of"),
+        ("notice:", "path: '{tenant}/x'\nnotice:", "acme.yaml:12:7 path: the last part {id}"),
+        ("notice:", "since: 2026-01-01\nnotice:", "acme.yaml:12:8 since: must say its time zone"),
+        (
+            "notice:",
+            "rules: [{name: big, action: redirekt}]\nnotice:",
+            "acme.yaml:12:29 rules.0.action: must be one of",
+        ),
+        (
+            "notice:",
+            "rules:\n  - {name: big, action: redirect, when: {size_ovr: 10 MB}}\nnotice:",
+            "acme.yaml:13:42 rules.0.when.size_ovr: is not a field; did you mean size_over?",
+        ),
+        ("store:\n  type: webdav\n", "store:\n", "acme.yaml:10:3 store.type: is missing"),
+    ],
+)
+def test_a_wrong_tenant_is_told_with_place_and_remedy(write: Write, old: str, new: str, problem: str) -> None:
+    """As far down as the field lies, in the words of the file."""
+    told = problems(write(acme=TENANT.replace(old, new)))
+    assert any(each.startswith(f"tenants/{problem}") for each in told), told
+    assert not any("hunter2" in each for each in told)
+
+
+def test_the_problems_of_all_files_are_told_at_once(write: Write) -> None:
+    """Nobody mends a configuration one run at a time."""
+    told = problems(write("interval: x\n", a="- x\n", b=TENANT.replace("acme", "A").replace("url", "ulr", 1)))
+    assert [each.split(" ")[0] for each in told] == [
+        "connector.yaml:1:1",
+        "connector.yaml:1:11",
+        "tenants/a.yaml:1:1",
+        "tenants/b.yaml:2:9",
+        "tenants/b.yaml:4:5",
+        "tenants/b.yaml:5:5",
+    ]
+
+
+def test_two_tenants_of_one_name_and_one_mailbox_in_two_are_problems(write: Write) -> None:
+    """A mailbox has one writer, whatever case its address is written in."""
+    assert problems(write(a=TENANT, b=TENANT.replace("anna@", "Anna@"))) == [
+        "tenants/b.yaml:2:9 tenant: tenant acme is already at tenants/a.yaml:2:9",
+        "tenants/b.yaml:8:17 sources.0.mailboxes.0: mailbox anna@example.org is already at tenants/a.yaml:8:17",
+    ]
+
+
+def test_a_folder_without_configuration_says_what_is_missing(tmp_path: Path) -> None:
+    """An empty folder is the first thing that a new operator has."""
+    assert problems(tmp_path) == [
+        "connector.yaml: cannot be read: No such file or directory",
+        "tenants: holds no tenant; add a file such as " + f"{tmp_path}/tenants/acme.yaml".replace(f"{tmp_path}/", ""),
+    ]
+
+
+def test_a_variable_wins_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also inside a section, where the rest of the section stays as the file says."""
+    monkeypatch.setenv("CONNECTOR_INTERVAL", "7")
+    monkeypatch.setenv("CONNECTOR_LOG__LEVEL", "debug")
+    settings = load_settings(write(PROCESS + "interval: 9\nlog: {format: json, level: error}\n"))
+    assert (settings.interval, settings.log.format, settings.log.level) == (7, "json", "debug")
+
+
+def test_a_wrong_variable_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place of such a mistake is the variable, not the file."""
+    monkeypatch.setenv("CONNECTOR_LOG__LEVEL", "loud")
+    monkeypatch.setenv("CONNECTOR_SWEEP", "x")
+    assert problems(write()) == [
+        "environment variable CONNECTOR_LOG__LEVEL: log.level: must be one of: 'debug', 'info', 'warning' or 'error'",
+        "environment variable CONNECTOR_SWEEP: sweep: must hold fields, as in `field: value`",
+    ]
+
+
+def test_the_marker_key_may_be_in_a_variable_of_that_name(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The natural name does not collide with the variables that win over the file."""
+    monkeypatch.setenv("CONNECTOR_MARKER_KEY", "k" * 32)
+    assert load_settings(write("marker_key: {env: CONNECTOR_MARKER_KEY}\n")).read_marker_key() == b"k" * 32
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(None, "marker_key: environment variable MARKER is not set"), ("short", "must have at least 32 characters")],
+)
+def test_a_marker_key_that_is_absent_or_could_be_guessed_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, value: str | None, problem: str
+) -> None:
+    """With a guessed key, anyone could make our mark."""
+    monkeypatch.delenv("MARKER", raising=False)
+    if value:
+        monkeypatch.setenv("MARKER", value)
+    with pytest.raises(ConfigError, match=problem):
+        load_settings(write()).read_marker_key()
+
+
+def test_a_tenant_may_bring_its_own_templates(write: Write, tmp_path: Path) -> None:
+    """A template that lies in the folder takes the place of ours; one that is broken is a problem."""
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    content = TENANT.replace("notice: {", f"notice: {{templates: {folder}, ")
+    (folder / "notice.txt").write_text("Look: {% for file in files %}{{ file.url }}{% endfor %}")
+    assert "Look" in (load(write(acme=content)).tenants[0].notice.text_template or "")
+    (folder / "notice.txt").write_text("{% for %}")
+    assert len(problems(write(acme=content))) == 1
+
+
+@pytest.mark.parametrize("model", [Settings, TenantConfig])
+def test_every_model_refuses_what_it_does_not_know(model: type[BaseModel]) -> None:
+    """A misspelt field is never a silent default, however deep."""
+
+    def objects(part: Any) -> list[Mapping[str, Any]]:
+        inner = list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else []
+        here = [part] if isinstance(part, dict) and "properties" in part else []
+        return here + [found for each in inner for found in objects(each)]
+
+    assert all(each["additionalProperties"] is False for each in objects(model.model_json_schema()))
+
+
+def test_places_are_those_of_the_file(write: Write) -> None:
+    """The loader keeps YAML's own positions, through the document that it checks."""
+    assert read(write() / "tenants" / "acme.yaml").places["sources", 0, "type"].endswith("acme.yaml:4:11")
+
+
+if __name__ == "__main__":
+    for name, schema in schemas().items():
+        (EXAMPLES / name).write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")

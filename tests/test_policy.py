@@ -1,0 +1,362 @@
+"""What a policy means, as a table: a rule, a message, the verdict. Each condition with a hit and a near miss."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from connector.filetype import TrueType
+from connector.model import Action, Direction, File, LinkTerms, Message
+from connector.policy import Conditions, Facts, Policy, decide
+
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+MB = 1024 * 1024
+FILE = File(id="f1", name="Plan.pdf", size=5 * MB, content_type="application/pdf")
+MESSAGE = Message(
+    id="m1",
+    version="v1",
+    internet_message_id="<m1@example.org>",
+    folder="Inbox/Projects",
+    subject="Plan",
+    sender="Anna@Example.org",
+    recipients=("bob@mail.example.org", "carol@example.net"),
+    received=NOW - timedelta(days=10),
+    direction=Direction.INCOMING,
+    files=(FILE,),
+)
+FACTS = Facts(now=NOW, since=None, ours=False)
+
+PDF = b"%PDF-1.7\n"
+PROGRAM = b"MZ\x90\0\x03\0\0\0" + bytes(120)
+
+
+def policy(*rules: Mapping[str, Any], **more: Any) -> Policy:
+    """A policy as a tenant writes it."""
+    return Policy.model_validate({"rules": rules, **more})
+
+
+def redirects_when(**conditions: Any) -> Policy:
+    """One rule that redirects under these conditions."""
+    return policy({"name": "it", "when": conditions, "action": "redirect"})
+
+
+HIT, MISS = Action.REDIRECT, Action.KEEP
+
+#: condition, its value, what is different about the file, what is different about the message, verdict.
+EXAMPLES: tuple[tuple[str, Any, dict[str, Any], dict[str, Any], Action], ...] = (
+    ("size_over", "5 MB", {"size": 5 * MB + 1}, {}, HIT),
+    ("size_over", "5 MB", {"size": 5 * MB}, {}, MISS),
+    ("size_over", "0 B", {"size": 1}, {}, HIT),
+    ("size_over", 0, {"size": 0}, {}, MISS),
+    ("size_over", "1.5kB", {"size": 1537}, {}, HIT),
+    ("size_over", "1.5kB", {"size": 1536}, {}, MISS),
+    ("size_over", "2 gb", {"size": 2 * 1024 * MB + 1}, {}, HIT),
+    ("size_under", "5 MB", {"size": 5 * MB - 1}, {}, HIT),
+    ("size_under", "5 MB", {"size": 5 * MB}, {}, MISS),
+    ("name", "*.pdf", {}, {}, HIT),
+    ("name", "*.pdf", {"name": "Plan.pdf.zip"}, {}, MISS),
+    ("name", "plan.PDF", {}, {}, HIT),
+    ("name", "plan", {}, {}, MISS),
+    ("name", "scan_????.tif", {"name": "Scan_0042.TIF"}, {}, HIT),
+    ("name", "scan_????.tif", {"name": "scan_042.tif"}, {}, MISS),
+    ("name", "[0-9]*", {"name": "7 dwarfs.txt"}, {}, HIT),
+    ("name", "[0-9]*", {}, {}, MISS),
+    ("name", ["*.doc", "*.pdf"], {}, {}, HIT),
+    ("name", "*über*", {"name": "Ubersicht U\u0308BER alles"}, {}, HIT),
+    ("name", "*über*", {"name": "uber alles"}, {}, MISS),
+    ("name", "*evil*", {"name": "a\nevil\x00\u202e.txt"}, {}, HIT),
+    ("extension", "pdf", {}, {}, HIT),
+    ("extension", ".PDF", {}, {}, HIT),
+    ("extension", "pdf", {"name": "pdf"}, {}, MISS),
+    ("extension", "pdf", {"name": "a.xpdf"}, {}, MISS),
+    ("extension", "exe", {"name": "plan.pdf.exe . "}, {}, HIT),
+    ("extension", "pdf", {"name": "plan.pdf.exe . "}, {}, MISS),
+    ("extension", "tar.gz", {"name": "all.tar.gz"}, {}, HIT),
+    ("extension", "tar.gz", {"name": "all.gz"}, {}, MISS),
+    ("sender", "anna@example.org", {}, {}, HIT),
+    ("sender", "anna@example.org", {}, {"sender": "joanna@example.org"}, MISS),
+    ("sender", "example.org", {}, {}, HIT),
+    ("sender", "EXAMPLE.ORG", {}, {"sender": "x@deep.sub.example.org"}, HIT),
+    ("sender", "example.org", {}, {"sender": "x@notexample.org"}, MISS),
+    ("sender", "example.org", {}, {"sender": "example.org@example.net"}, MISS),
+    ("sender", "sub.example.org", {}, {}, MISS),
+    ("sender", "example.org", {}, {"sender": ""}, MISS),
+    ("sender", ["example.com", "anna@example.org"], {}, {}, HIT),
+    ("recipient", "carol@example.net", {}, {}, HIT),
+    ("recipient", "dave@example.net", {}, {}, MISS),
+    ("recipient", "example.org", {}, {}, HIT),
+    ("recipient", "example.org", {}, {"recipients": ("carol@example.net",)}, MISS),
+    ("recipient", "example.org", {}, {"recipients": ()}, MISS),
+    ("direction", "incoming external", {}, {}, HIT),
+    ("direction", "incoming external", {}, {"direction": Direction.INTERNAL}, MISS),
+    ("direction", ["internal", "sent"], {}, {"direction": Direction.SENT}, HIT),
+    ("direction", ["internal", "sent"], {}, {}, MISS),
+    ("folder", "Inbox/Projects", {}, {}, HIT),
+    ("folder", "inbox", {}, {}, HIT),
+    ("folder", "projects", {}, {}, HIT),
+    ("folder", "Inbox/Pro", {}, {}, MISS),
+    ("folder", "Inbox/Projects/2026", {}, {}, MISS),
+    ("folder", "/Inbox/", {}, {}, HIT),
+    ("folder", ["Privat", "Nicht auslagern"], {}, {"folder": "Posteingang/PRIVAT/2026"}, HIT),
+    ("folder", ["Privat", "Nicht auslagern"], {}, {"folder": "Posteingang/Privatissimum"}, MISS),
+    ("younger_than", "30d", {}, {}, HIT),
+    ("younger_than", "10d", {}, {}, MISS),
+    ("younger_than", "241 h", {}, {}, HIT),
+    ("younger_than", "30d", {}, {"received": None}, MISS),
+    ("older_than", "10d", {}, {}, HIT),
+    ("older_than", "14401 min", {}, {}, MISS),
+    ("older_than", 0, {}, {}, HIT),
+    ("older_than", 0, {}, {"received": None}, MISS),
+)
+
+
+@pytest.mark.parametrize(("condition", "value", "file", "message", "expected"), EXAMPLES)
+def test_each_condition_means_what_it_says(
+    condition: str, value: object, file: dict[str, Any], message: dict[str, Any], expected: Action
+) -> None:
+    """A condition holds for its hit, and not for what only looks like one."""
+    asked = replace(MESSAGE, files=(replace(FILE, **file),), **message)
+    (verdict,) = decide(redirects_when(**{condition: value}), asked, FACTS)
+    assert verdict.action is expected
+
+
+@pytest.mark.parametrize(("condition", "value", "file", "message", "expected"), EXAMPLES)
+def test_an_exception_is_the_opposite_of_its_condition(
+    condition: str, value: object, file: dict[str, Any], message: dict[str, Any], expected: Action
+) -> None:
+    """`unless` skips the rule exactly where the same words in `when` would let it match."""
+    rule = {"name": "it", "unless": {condition: value}, "action": "redirect"}
+    asked = replace(MESSAGE, files=(replace(FILE, **file),), **message)
+    (verdict,) = decide(policy(rule), asked, FACTS)
+    assert verdict.action is (MISS if expected is HIT else HIT)
+
+
+#: Rules by their words, and the rule that decides about the file of MESSAGE.
+ORDERS: tuple[tuple[str, tuple[dict[str, Any], ...], str, Action], ...] = (
+    ("no rules", (), "", Action.KEEP),
+    ("a rule without conditions", ({"name": "all", "action": "copy"},), "all", Action.COPY),
+    (
+        "the first match wins",
+        ({"name": "first", "action": "hold"}, {"name": "second", "action": "redirect"}),
+        "first",
+        Action.HOLD,
+    ),
+    (
+        "what does not match is passed over",
+        ({"name": "zips", "when": {"extension": "zip"}, "action": "hold"}, {"name": "rest", "action": "redirect"}),
+        "rest",
+        Action.REDIRECT,
+    ),
+    (
+        "a keep rule shields from those below",
+        ({"name": "pdf", "when": {"extension": "pdf"}, "action": "keep"}, {"name": "rest", "action": "redirect"}),
+        "pdf",
+        Action.KEEP,
+    ),
+    (
+        "all conditions of when must hold",
+        ({"name": "both", "when": {"extension": "pdf", "size_over": "9 MB"}, "action": "redirect"},),
+        "",
+        Action.KEEP,
+    ),
+    (
+        "all conditions of when do hold",
+        ({"name": "both", "when": {"extension": "pdf", "size_over": "4 MB"}, "action": "redirect"},),
+        "both",
+        Action.REDIRECT,
+    ),
+    (
+        "one exception of several is enough",
+        ({"name": "it", "unless": {"sender": "example.org", "folder": "Privat"}, "action": "redirect"},),
+        "",
+        Action.KEEP,
+    ),
+    (
+        "no exception holds",
+        ({"name": "it", "unless": {"sender": "example.com", "folder": "Privat"}, "action": "redirect"},),
+        "it",
+        Action.REDIRECT,
+    ),
+    (
+        "an exception beats its when",
+        ({"name": "it", "when": {"extension": "pdf"}, "unless": {"name": "plan*"}, "action": "redirect"},),
+        "",
+        Action.KEEP,
+    ),
+    ("empty groups ask nothing", ({"name": "it", "when": {}, "unless": {}, "action": "copy"},), "it", Action.COPY),
+)
+
+
+@pytest.mark.parametrize(("rules", "rule", "action"), [row[1:] for row in ORDERS], ids=[row[0] for row in ORDERS])
+def test_rules_are_asked_from_the_top(rules: tuple[dict[str, Any], ...], rule: str, action: Action) -> None:
+    """The verdict names the first rule that matches, and does what that rule says."""
+    (verdict,) = decide(policy(*rules), MESSAGE, FACTS)
+    assert (verdict.rule, verdict.action) == (rule, action)
+
+
+def test_each_file_has_its_own_verdict() -> None:
+    """Files of one message are judged one by one, and answered in their order."""
+    files = (replace(FILE, id="small", size=1), FILE, replace(FILE, id="zip", name="a.zip"))
+    rules = policy(
+        {"name": "zips", "when": {"extension": "zip"}, "action": "hold"},
+        {"name": "large", "when": {"size_over": "1 MB"}, "action": "redirect"},
+    )
+    verdicts = decide(rules, replace(MESSAGE, files=files), FACTS)
+    assert [(each.file.id, each.rule) for each in verdicts] == [("small", ""), ("f1", "large"), ("zip", "zips")]
+
+
+def test_a_verdict_says_why_in_the_words_of_the_policy() -> None:
+    """Each condition is named with the one value that held; nothing of the message is told."""
+    rules = redirects_when(
+        size_over="1 MB", size_under="1536 kB", name=["*.doc", "*"], sender=["example.com", "example.org"],
+        direction="incoming external", older_than="36h",
+    )  # fmt: skip
+    (verdict,) = decide(rules, replace(MESSAGE, files=(replace(FILE, size=MB + 1),)), FACTS)
+    assert verdict.because == (
+        "size over 1 MB, size under 1536 kB, name *, sender example.org, direction incoming external, older than 36 h"
+    )
+    assert decide(policy({"name": "all", "action": "copy"}), MESSAGE, FACTS)[0].because == "the rule has no conditions"
+    assert decide(policy(), MESSAGE, FACTS)[0].because == "no rule matches"
+
+
+def test_a_rule_brings_its_own_settle_and_terms() -> None:
+    """What a rule leaves out comes from the defaults; 0 is an answer, not an omission."""
+    rules = policy(
+        {"name": "pdf", "when": {"extension": "pdf"}, "action": "redirect"},
+        {
+            "name": "rest",
+            "action": "redirect",
+            "settle": 0,
+            "link": {"audience": "staff", "expires": "30d"},
+        },
+        defaults={"settle": "2d"},
+    )
+    files = (FILE, replace(FILE, id="zip", name="a.zip"))
+    pdf, rest = decide(rules, replace(MESSAGE, files=files), FACTS)
+    assert (pdf.settle, pdf.terms) == (timedelta(days=2), LinkTerms())
+    assert (rest.settle, rest.terms) == (timedelta(0), LinkTerms("staff", timedelta(days=30)))
+
+
+def test_settle_is_a_day_where_nobody_says_otherwise() -> None:
+    """Originals stay a day after the copy, so that the backup of the store has the file too."""
+    assert decide(redirects_when(), MESSAGE, FACTS)[0].settle == timedelta(hours=24)
+
+
+def test_a_true_type_asks_for_content_and_then_decides() -> None:
+    """Without the first bytes the file is kept and the verdict asks for them; with them it is final."""
+    rules = redirects_when(true_type="executable")
+    (verdict,) = decide(rules, MESSAGE, FACTS)
+    assert (verdict.action, verdict.rule, verdict.needs_content) == (Action.KEEP, "it", True)
+    for head, expected in ((PROGRAM, Action.REDIRECT), (PDF, Action.KEEP)):
+        (verdict,) = decide(rules, MESSAGE, replace(FACTS, heads={"f1": head}))
+        assert (verdict.action, verdict.needs_content) == (expected, False)
+    assert decide(rules, MESSAGE, replace(FACTS, heads={"other": PDF}))[0].needs_content
+
+
+#: Rules of which one asks for the true type of a PDF; whether the answer can be given without its content.
+WITHOUT_CONTENT: tuple[tuple[str, dict[str, Any], bool], ...] = (
+    ("another condition says no", {"when": {"true_type": "pdf", "extension": "zip"}}, True),
+    ("an exception says no", {"when": {"true_type": "pdf"}, "unless": {"extension": "pdf"}}, True),
+    ("the others say yes", {"when": {"true_type": "pdf", "extension": "pdf"}}, False),
+    ("the exception asks", {"when": {"extension": "pdf"}, "unless": {"true_type": ["pdf", "image"]}}, False),
+    ("the exception need not be asked", {"when": {"extension": "zip"}, "unless": {"true_type": "pdf"}}, True),
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "known"), [row[1:] for row in WITHOUT_CONTENT], ids=[row[0] for row in WITHOUT_CONTENT]
+)
+def test_content_is_asked_for_only_where_it_decides(rule: dict[str, Any], *, known: bool) -> None:
+    """Nothing is fetched for a rule that cannot match anyway."""
+    rules = policy({"name": "it", "action": "redirect", **rule})
+    assert decide(rules, MESSAGE, FACTS)[0].needs_content is not known
+
+
+def test_an_exception_by_content_is_honoured() -> None:
+    """A rule that spares programs spares one that is called a PDF."""
+    rules = policy({"name": "it", "unless": {"true_type": TrueType.EXECUTABLE}, "action": "redirect"})
+    kept, redirected = (decide(rules, MESSAGE, replace(FACTS, heads={"f1": head}))[0] for head in (PROGRAM, PDF))
+    assert (kept.action, redirected.action) == (Action.KEEP, Action.REDIRECT)
+
+
+def test_a_rule_above_that_matches_spares_the_content() -> None:
+    """A file that a rule higher up decides about is not opened for one below."""
+    rules = policy(
+        {"name": "pdf", "when": {"extension": "pdf"}, "action": "keep"},
+        {"name": "bad", "when": {"true_type": "executable"}, "action": "hold"},
+    )
+    assert not decide(rules, MESSAGE, FACTS)[0].needs_content
+
+
+RECEIVED = NOW - timedelta(days=10)
+
+#: Rules, and after how many days of the message's life the verdict is another one; None: never.
+TURNS: tuple[tuple[str, tuple[dict[str, Any], ...], int | None], ...] = (
+    ("grows old", ({"name": "old", "when": {"older_than": "30d"}, "action": "redirect"},), 30),
+    ("already old", ({"name": "old", "when": {"older_than": "10d"}, "action": "redirect"},), None),
+    ("kept while young", ({"name": "it", "unless": {"younger_than": "20d"}, "action": "redirect"},), 20),
+    ("redirected is for ever", ({"name": "young", "when": {"younger_than": "30d"}, "action": "redirect"},), None),
+    (
+        "copied first, redirected later",
+        (
+            {"name": "young", "when": {"younger_than": "30d"}, "action": "copy"},
+            {"name": "old", "action": "redirect"},
+        ),
+        30,
+    ),
+    (
+        "another condition never holds",
+        ({"name": "old", "when": {"older_than": "30d", "extension": "zip"}, "action": "redirect"},),
+        None,
+    ),
+    (
+        "the nearest of several",
+        (
+            {"name": "very old", "when": {"older_than": "90d"}, "action": "hold"},
+            {"name": "old", "when": {"older_than": "60d"}, "action": "redirect"},
+            {"name": "zip", "when": {"older_than": "30d", "extension": "zip"}, "action": "redirect"},
+        ),
+        60,
+    ),
+    (
+        "will need its content",
+        ({"name": "old", "when": {"older_than": "30d", "true_type": "pdf"}, "action": "redirect"},),
+        30,
+    ),
+    ("needs its content now", ({"name": "now", "when": {"true_type": "pdf"}, "action": "redirect"},), None),
+)
+
+
+@pytest.mark.parametrize(("rules", "days"), [row[1:] for row in TURNS], ids=[row[0] for row in TURNS])
+def test_a_verdict_tells_when_it_will_be_another(rules: tuple[dict[str, Any], ...], days: int | None) -> None:
+    """Just before that time the answer stands, at that time it is another; never later, never earlier."""
+    (verdict,) = decide(policy(*rules), MESSAGE, FACTS)
+    assert verdict.look_again == (None if days is None else RECEIVED + timedelta(days=days))
+    if verdict.look_again:
+        just_before = replace(FACTS, now=verdict.look_again - timedelta(microseconds=1))
+        (before,), (then,) = (
+            decide(policy(*rules), MESSAGE, facts) for facts in (just_before, replace(FACTS, now=verdict.look_again))
+        )
+        assert (before.action, before.rule) == (verdict.action, verdict.rule)
+        assert (then.action, then.rule) != (verdict.action, verdict.rule)
+
+
+def test_a_message_of_unknown_age_is_not_looked_at_again() -> None:
+    """Without a received time no age condition will ever hold."""
+    rules = redirects_when(older_than="30d")
+    assert decide(rules, replace(MESSAGE, received=None), FACTS)[0].look_again is None
+
+
+def test_a_time_that_the_calendar_does_not_have_is_not_reached() -> None:
+    """A received time at the end of all calendars breaks nothing."""
+    rules = redirects_when(older_than="30d")
+    for received in (datetime.max, datetime.max.replace(tzinfo=UTC), datetime.min, datetime.min.replace(tzinfo=UTC)):
+        (verdict,) = decide(rules, replace(MESSAGE, received=received), FACTS)
+        assert verdict.look_again is None
+
+
+def test_every_condition_can_be_asked_for() -> None:
+    """The tables here and the language name the same conditions, so none is without its hit and near miss."""
+    assert {row[0] for row in EXAMPLES} | {"true_type"} == set(Conditions.model_fields)

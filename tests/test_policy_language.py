@@ -1,0 +1,162 @@
+"""What may be written in a policy, and what is said about what may not."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from connector.model import Action, Direction
+from connector.policy import Policy
+from tests.test_policy import policy, redirects_when
+
+
+def problems(**values: Any) -> list[tuple[str, str]]:
+    """Where a policy is wrong, and what is said about it."""
+    with pytest.raises(ValidationError) as caught:
+        Policy.model_validate(values)
+    return [
+        (".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")) for each in caught.value.errors()
+    ]
+
+
+def rule_problem(**rule: Any) -> tuple[str, str]:
+    """The one problem of a policy with this one rule."""
+    (problem,) = problems(rules=[{"name": "it", "action": "keep", **rule}])
+    return problem[0].removeprefix("rules.0."), problem[1]
+
+
+def test_an_administrators_first_policy_is_understood() -> None:
+    """Units, lists, single values and defaults mean what they say."""
+    rules = policy(
+        {
+            "name": "large-mail",
+            "when": {"direction": ["incoming external", "internal"], "size_over": "10 MB"},
+            "unless": {"sender": ["example.com", "anna@example.org"], "folder": ["Privat"]},
+            "action": "redirect",
+            "link": {"audience": "staff", "expires": "never"},
+        },
+        {"name": "rest", "action": "keep", "settle": "15 min"},
+        defaults={"settle": "24h"},
+    )
+    large, rest = rules.rules
+    assert large.when.direction == (Direction.INCOMING, Direction.INTERNAL)
+    assert large.when.size_over == 10_485_760
+    assert large.link.expires is None
+    assert rules.defaults.settle == timedelta(hours=24)
+    assert (rest.settle, rest.action) == (timedelta(minutes=15), Action.KEEP)
+
+
+def test_a_policy_without_rules_is_a_policy() -> None:
+    """It keeps everything."""
+    assert Policy().rules == ()
+
+
+SIZE = "a size is a number with its unit, such as 10 MB; units are B, kB, MB, GB"
+DURATION = "a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d"
+
+
+@pytest.mark.parametrize(
+    "value", [10, "10", "10 M", "10 000 kB", "-1 B", "1e3 B", "", True, False, 1.5, "1,5 MB", "9999999 GB", [1], "٣ MB"]
+)
+def test_a_size_needs_its_unit(value: object) -> None:
+    """10 of what? A guess could redirect every file."""
+    assert rule_problem(when={"size_over": value}) == ("when.size_over", SIZE)
+
+
+@pytest.mark.parametrize("value", [30, "30", "3 months", "5m", "-1d", "d", True, {"days": 1}, "99999999d"])
+def test_a_duration_needs_its_unit(value: object) -> None:
+    """`5m` may be minutes or months; it is not guessed."""
+    assert rule_problem(when={"older_than": value}) == ("when.older_than", DURATION)
+    assert rule_problem(settle=value) == ("settle", DURATION)
+
+
+def test_a_link_does_not_end_at_once() -> None:
+    """A link that nobody could open is refused."""
+    sentence = "a link that ends at once opens nothing: give a duration such as 30d, or never"
+    assert rule_problem(link={"expires": 0}) == ("link.expires", sentence)
+    assert rule_problem(link={"expires": "soon"}) == ("link.expires", DURATION)
+
+
+@pytest.mark.parametrize(
+    "value", ["@example.org", "*.example.org", "anna", "anna@", "a b@example.org", "", "a@b@c.org"]
+)
+def test_people_are_named_by_address_or_domain(value: str) -> None:
+    """A domain written as an address, or a pattern, matches nobody; it is refused."""
+    where, said = rule_problem(when={"sender": ["example.org", value]})
+    assert where == "when.sender.1"
+    assert said == (
+        f"{value!r} is neither an address, such as anna@example.org, nor a domain, such as example.org "
+        "(which covers its subdomains; without @ or * before it)"
+    )
+
+
+@pytest.mark.parametrize("value", [".", "*.p?f", "a b", "p/f"])
+def test_an_extension_is_no_pattern(value: str) -> None:
+    """What belongs into `name` is sent there."""
+    where, said = rule_problem(when={"extension": value})
+    assert where == "when.extension.0"
+    assert said == f"{value!r} is not an extension, such as pdf; use the condition `name` for patterns"
+
+
+@pytest.mark.parametrize("value", ["/", " ", "//"])
+def test_a_folder_has_a_name(value: str) -> None:
+    """The root of a mailbox is no folder to be told from others."""
+    assert rule_problem(when={"folder": value}) == ("when.folder.0", "name a folder, such as Inbox/Projects")
+
+
+@pytest.mark.parametrize("value", [None, []])
+@pytest.mark.parametrize("condition", ["size_over", "sender", "true_type", "older_than"])
+def test_a_condition_with_nothing_behind_it_is_refused(condition: str, value: object) -> None:
+    """It would ask nothing, and its rule would match every file."""
+    said = "says nothing: give a value, or leave the condition out"
+    assert rule_problem(when={condition: value}) == (f"when.{condition}", said)
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "word"),
+    [
+        ({"action": "delete"}, "action", "'redirect', 'copy', 'keep' or 'hold'"),
+        ({"when": {"direction": "outgoing"}}, "when.direction.0", "'incoming external', 'internal' or 'sent'"),
+        ({"when": {"true_type": "exe"}}, "when.true_type.0", "'executable'"),
+        ({"when": {"sizeover": "1 MB"}}, "when.sizeover", "not permitted"),
+        ({"when": {"sender": 7}}, "when.sender.0", "string"),
+        ({"when": {"name": ""}}, "when.name.0", "at least 1 character"),
+        ({"name": ""}, "name", "at least 1 character"),
+        ({"name": "guard:signed"}, "name", "taken by the guards"),
+        ({"link": {"audience": ""}}, "link.audience", "at least 1 character"),
+    ],
+)
+def test_what_is_wrong_is_told_where_it_stands(rule: dict[str, Any], where: str, word: str) -> None:
+    """The sentence names what would be right."""
+    place, said = rule_problem(**rule)
+    assert place == where
+    assert word in said
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    """A verdict names its rule; two of one name could not be told apart."""
+    rule = {"name": "it", "action": "keep"}
+    said = "two rules are named 'it'; a verdict names its rule, so names must differ"
+    assert problems(rules=[rule, rule]) == [("rules", said)]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """Nobody has to run it once for each mistake."""
+    wrong = {"name": "a", "when": {"size_over": 1, "folder": None}, "action": "x"}
+    found = problems(rules=[wrong, {"action": "keep"}], defaults={"settle": 5}, mode="x")
+    assert {where for where, _ in found} == {
+        "rules.0.when.size_over",
+        "rules.0.when.folder",
+        "rules.0.action",
+        "rules.1.name",
+        "defaults.settle",
+        "mode",
+    }
+
+
+def test_a_policy_cannot_be_changed_behind_the_back() -> None:
+    """Frozen, so that one policy may serve all threads."""
+    rules = redirects_when(extension="pdf")
+    with pytest.raises(ValidationError):
+        rules.rules = ()  # type: ignore[misc] # that it cannot be assigned is the point

@@ -1,0 +1,677 @@
+"""Every rule of the design that a first draft gets wrong, each in a test with its name."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from connector.errors import Corrupt, Denied, Rejected, Unavailable
+from connector.ledger import Ledger
+from connector.marker import sign
+from connector.model import Item, Notice, Redirect, State, Stored
+from connector.redirect import MOST_ATTEMPTS, drop, release, tick
+from connector.sources.memory import Attached, MemorySource
+from connector.spool import Spool
+from connector.stores.memory import MemoryStore
+from tests.crash.test_every_effect import policy
+from tests.world import KEY, TENANT, World
+
+FILE = Attached("a.bin", b"aaaa")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A mailbox under a policy that redirects everything at once."""
+    return World(tmp_path / "ledger.db", policy())
+
+
+def step(world: World, ticks: int = 1, **mutants: Any) -> None:
+    """So many ticks, without waiting for anything."""
+    with world.process(**mutants) as (watch, ledger):
+        for _ in range(ticks):
+            tick(watch, ledger, world.clock, "one")
+            world.now += timedelta(seconds=1)
+
+
+def redirects(world: World) -> tuple[Redirect, ...]:
+    """All that the ledger has."""
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    try:
+        return ledger.redirects()
+    finally:
+        ledger.close()
+
+
+def only(world: World) -> Redirect:
+    """The one that the ledger has."""
+    (redirect,) = redirects(world)
+    return redirect
+
+
+def events(world: World) -> list[str]:
+    """The names of all that happened."""
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    try:
+        return [event.name for event in ledger.events()]
+    finally:
+        ledger.close()
+
+
+class Interrupted(MemorySource):
+    """A source whose user acts right after (or before) our first call of one verb."""
+
+    verb = ""
+    act: Callable[[], None] | None = None
+    first = False
+
+    def rewrite(self, item: Item, notice: Notice) -> None:
+        self._around("rewrite", lambda: super(Interrupted, self).rewrite(item, notice))
+
+    def prune(self, item: Item, file_ids: Any) -> None:
+        self._around("prune", lambda: super(Interrupted, self).prune(item, file_ids))
+
+    def _around(self, verb: str, call: Callable[[], None]) -> None:
+        act = type(self).act if verb == self.verb else None
+        if act:
+            type(self).act = None
+        if act and self.first:
+            act()
+        call()
+        if act and not self.first:
+            act()
+
+
+def acting(verb: str, act: Callable[[], object], *, first: bool = False) -> type[MemorySource]:
+    """A source class for one test, in which `act` happens once."""
+    return type("Acting", (Interrupted,), {"verb": verb, "act": staticmethod(act), "first": first})
+
+
+def done(world: World) -> None:
+    """Nothing is lost, every original has left its message, and every link opens."""
+    assert not world.lost()
+    assert [each.state for each in redirects(world)] == [State.DONE]
+
+
+# --- identity -----------------------------------------------------------------------------------------------------
+
+
+def test_identity_before_effect(world: World) -> None:
+    """The random id is committed before anything is touched, and the path in the store carries it."""
+    world.deliver(FILE)
+
+    class Watching(MemoryStore):
+        def put(self, path: str, content: Spool) -> Stored:
+            assert any(each.id in path for each in redirects(world))
+            return super().put(path, content)
+
+    world.store = Watching()
+    world.run()
+    done(world)
+
+
+def test_moved_message_is_found_again_by_its_marker(world: World) -> None:
+    """Exchange gives a moved message a new id, and its attachments too: work goes on where it stood."""
+    item_id = world.deliver(FILE, Attached("b.bin", b"bbbb"))
+    world.run(source=acting("rewrite", lambda: world.mailbox.move(item_id, "Inbox/Project")))
+    done(world)
+    (message,) = world.mailbox.items()
+    assert message.folder == "Inbox/Project"
+    assert not message.files
+    assert "redirect.adopted" in events(world)
+
+
+def test_a_copy_is_not_a_move(world: World) -> None:
+    """A copy carries the marker too. It keeps its files, and starts nothing."""
+    item_id = world.deliver(FILE)
+    world.run(source=acting("rewrite", lambda: world.mailbox.copy(item_id, "Inbox/Copies")))
+    done(world)
+    assert sorted(len(message.files) for message in world.mailbox.items()) == [0, 1]
+
+
+def test_adopted_twin_starts_no_second_redirect(world: World) -> None:
+    """Copied, then the first one deleted: one redirect goes on with the copy, and there is no second."""
+    item_id = world.deliver(FILE)
+
+    def copy_and_delete() -> None:
+        world.mailbox.copy(item_id, "Inbox/Copies")
+        world.mailbox.delete(item_id)
+
+    world.run(source=acting("rewrite", copy_and_delete))
+    done(world)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "1.0123456789abcdef0123.1.00",
+        "nonsense",
+        sign(b"x" * 32, redirect_id="r", generation=1, tenant=TENANT, internet_message_id="<forged@example.net>"),
+        sign(KEY, redirect_id="r", generation=1, tenant=TENANT, internet_message_id="<another@example.net>"),
+        sign(KEY, redirect_id="r", generation=1, tenant="other", internet_message_id="<forged@example.net>"),
+    ],
+)
+def test_marker_is_not_forgeable(world: World, planted: str) -> None:
+    """A sender who plants a mark, even one taken from another message, does not dodge the policy; and it is told."""
+    world.deliver(FILE, marker=planted, internet_message_id="<forged@example.net>")
+    world.run()
+    done(world)
+    assert "marker.forged" in events(world)
+
+
+def test_notice_quoted_in_a_reply_is_only_text(world: World) -> None:
+    """The attribute in the HTML travels with every reply: it neither spares the reply nor makes it ours."""
+    world.deliver(FILE)
+    world.run()
+    (first,) = world.mailbox.items()
+    assert first.body
+    quoting = replace(
+        first.body, content=f"<html><body>Thanks!<blockquote>{first.body.content}</blockquote></body></html>"
+    )
+    world.deliver(Attached("answer.bin", b"answer"), body=quoting)
+    world.run()
+    assert not world.lost()
+    reply = world.mailbox.items()[-1]
+    assert reply.body
+    assert not reply.files
+    assert quoting.content.removeprefix("<html><body>") in reply.body.content
+    assert len(redirects(world)) == 2
+
+
+def test_rewritten_means_the_links_are_seen(world: World) -> None:
+    """A server that says yes and writes nothing never gets to the prune: a human is asked."""
+
+    class Forgetful(MemorySource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            pass
+
+    world.deliver(FILE)
+    world.run(source=Forgetful)
+    assert only(world).state is State.HELD
+    assert world.mailbox.items()[0].files
+
+
+def test_marker_without_links_is_rewritten_again(world: World) -> None:
+    """A marker is only an index to the notice: where the body does not show it, it is written again."""
+
+    class MarkerOnly(MemorySource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            if not item.marker:
+                self._mailbox.change(item.id, marker=notice.marker)
+            else:
+                super().rewrite(item, notice)
+
+    world.deliver(FILE)
+    world.run(source=MarkerOnly)
+    done(world)
+
+
+def test_links_without_marker_get_their_marker(world: World) -> None:
+    """A body that shows the links, but has lost the mark, is marked before anything is pruned."""
+
+    class BodyOnly(MemorySource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            if "data-redirect" not in str(item.body):
+                super().rewrite(item, notice)
+                self._mailbox.change(item.id, marker="")
+            else:
+                super().rewrite(item, notice)
+
+    world.deliver(FILE)
+    world.run(source=BodyOnly)
+    done(world)
+    assert world.mailbox.items()[0].marker
+
+
+def test_a_renamed_mailbox_keeps_its_redirects(world: World) -> None:
+    """Redirects belong to the mailbox, not to its address."""
+    world.policy = policy(settle="24h")
+    world.deliver(FILE)
+    step(world)
+    world.mailbox.address = "anna.married@example.org"
+    world.run()
+    done(world)
+
+
+# --- before anything is destroyed ---------------------------------------------------------------------------------
+
+
+def test_prune_sees_that_the_notice_is_out(world: World) -> None:
+    """The user removed it between rewrite and prune: it is written again before an original goes."""
+    item_id = world.deliver(FILE)
+    world.run(source=acting("rewrite", lambda: world.mailbox.edit_body(item_id, "<html><body>mine</body></html>")))
+    done(world)
+    assert "mine" in str(world.mailbox.items()[0].body)
+
+
+def test_prune_sees_that_an_attachment_changed(world: World) -> None:
+    """The user edited it in Outlook after it was copied: the new bytes are stored beside the old ones first."""
+    item_id = world.deliver(FILE)
+
+    def edit() -> None:
+        entry = world.mailbox.entry(item_id)
+        (file,) = entry.message.files
+        entry.contents[file.id] = b"edited"
+        world.mailbox.change(item_id, files=(replace(file, size=306, version="edited"),))
+        world.files[entry.message.internet_message_id] = [b"edited"]
+
+    world.run(source=acting("rewrite", edit))
+    done(world)
+    assert sorted(world.manifest_free().values()) == [b"aaaa", b"edited"]
+
+
+def test_prune_sees_that_the_share_is_revoked(world: World) -> None:
+    """Links that died meanwhile are made anew and shown before an original goes."""
+    world.deliver(FILE)
+    world.run(source=acting("rewrite", world.store.shares.clear))
+    done(world)
+
+
+def test_prune_sees_that_the_stored_bytes_are_wrong(world: World) -> None:
+    """Held, with the notice taken out first: the message has the right bytes and must not show wrong ones."""
+    world.deliver(FILE)
+
+    def rot() -> None:
+        (path,) = world.manifest_free()
+        world.store.files[path] = b"rotten"
+
+    world.run(source=acting("rewrite", rot))
+    assert only(world).state is State.HELD
+    (message,) = world.mailbox.items()
+    assert message.files
+    assert message.body == world.bodies[message.internet_message_id]
+    assert not message.marker
+
+
+def test_prune_sees_that_the_stored_file_is_lost(world: World) -> None:
+    """It is copied again from the original."""
+    world.deliver(FILE)
+
+    def lose() -> None:
+        (path,) = world.manifest_free()
+        del world.store.files[path]
+
+    world.run(source=acting("rewrite", lose))
+    done(world)
+    assert list(world.manifest_free().values()) == [b"aaaa"]
+
+
+def test_file_lost_on_both_sides_is_held(world: World) -> None:
+    """Neither in the store nor in the message: nothing can be done but to tell a human, and nothing else is removed."""
+    item_id = world.deliver(FILE, Attached("b.bin", b"bbbb"))
+
+    def lose() -> None:
+        file = world.mailbox.entry(item_id).message.files[0]
+        world.mailbox.detach(item_id, file.id)
+        world.store.files = {path: data for path, data in world.store.files.items() if data != b"aaaa"}
+
+    world.run(source=acting("rewrite", lose))
+    assert only(world).state is State.HELD
+    assert [file.name for file in world.mailbox.items()[0].files] == ["b.bin"]
+
+
+def test_pruned_is_believed_only_from_a_fresh_listing(world: World) -> None:
+    """A server that says yes and removes nothing is not believed."""
+
+    class Lazy(MemorySource):
+        def prune(self, item: Item, file_ids: Any) -> None:
+            pass
+
+    world.deliver(FILE)
+    world.run(source=Lazy)
+    assert only(world).state is State.HELD
+    assert not world.lost()
+
+
+def test_renumbered_attachments_are_followed(world: World) -> None:
+    """A server that numbers attachments anew after each removal: another file under an old id is never removed."""
+    item_id = world.deliver(Attached("keep.eml", b"From: x", inline=True), FILE, Attached("b.bin", b"bbbb"))
+
+    def renumber() -> None:
+        entry = world.mailbox.entry(item_id)
+        ids = [file.id for file in entry.message.files]
+        turned = [replace(file, id=new) for file, new in zip(entry.message.files, ids[1:] + ids[:1], strict=True)]
+        entry.contents = {new: entry.contents[old] for old, new in zip(ids, ids[1:] + ids[:1], strict=True)}
+        world.mailbox.change(item_id, files=tuple(turned))
+
+    world.run(source=acting("rewrite", renumber))
+    done(world)
+    assert [file.name for file in world.mailbox.items()[0].files] == ["keep.eml"]
+
+
+def test_settle(world: World) -> None:
+    """A copy is made at once; links are shown, and originals removed, only a day after the proof."""
+    world.policy = policy(settle="24h")
+    world.deliver(FILE)
+    step(world)
+    assert list(world.manifest_free().values()) == [b"aaaa"]
+    assert world.mailbox.items()[0].files
+    world.now += timedelta(hours=23)
+    step(world)
+    assert "href" not in str(world.mailbox.items()[0].body)
+    world.now += timedelta(hours=1)
+    step(world)
+    done(world)
+    assert not world.mailbox.items()[0].files
+
+
+def test_look_again_at_a_later_time(world: World) -> None:
+    """What does not match on arrival is not forgotten: a rule about age is asked again when it would flip."""
+    world.policy = policy(when={"older_than": "30d"})
+    world.deliver(FILE, received=world.now)
+    world.run(ticks=3)
+    done(world)
+    assert world.now > world.mailbox.items()[0].received + timedelta(days=30)  # type: ignore[operator]
+
+
+def test_file_taken_out_during_settle_is_never_shown(world: World) -> None:
+    """The folder is reduced to what is still in the message before a link leads to it."""
+    world.policy = policy(settle="24h")
+    item_id = world.deliver(FILE, Attached("b.bin", b"bbbb"))
+    step(world)
+    file = world.mailbox.entry(item_id).message.files[0]
+    world.mailbox.detach(item_id, file.id)
+    world.files = {key: [b"bbbb"] for key in world.files}
+    world.run()
+    done(world)
+    assert list(world.manifest_free().values()) == [b"bbbb"]
+
+
+def test_file_taken_out_before_the_copy(world: World) -> None:
+    """FileGone drops that file, and the rest goes on."""
+    item_id = world.deliver(FILE, Attached("b.bin", b"bbbb"))
+
+    class Quick(MemorySource):
+        def open(self, item: str, file_id: str) -> AbstractContextManager[BinaryIO]:
+            gone = self._mailbox.entry(item_id).message.files[0]
+            if gone.name == "a.bin":
+                self._mailbox.detach(item_id, gone.id)
+            return super().open(item, file_id)
+
+    world.files = {key: [b"bbbb"] for key in world.files}
+    world.run(source=Quick)
+    done(world)
+
+
+def test_all_files_taken_out_drops_the_redirect(world: World) -> None:
+    """Nothing is left to do, and nothing is deleted but the copy that no link ever led to."""
+    world.policy = policy(settle="24h")
+    item_id = world.deliver(FILE)
+    step(world)
+    world.mailbox.detach(item_id, world.mailbox.entry(item_id).message.files[0].id)
+    world.run()
+    assert only(world).state is State.DROPPED
+
+
+def test_policy_is_asked_again_before_anything_shows(world: World) -> None:
+    """Marked as private during settle: the message stays as it is."""
+    world.policy = policy(settle="24h")
+    item_id = world.deliver(FILE)
+    step(world)
+    world.mailbox.change(item_id, sensitivity="private")
+    world.run()
+    assert only(world).state is State.DROPPED
+    assert world.mailbox.items()[0].files
+
+
+def test_gone_is_only_suspected_until_a_full_pass(world: World) -> None:
+    """A message that does not answer once is not given up at once."""
+    world.policy = policy(settle="1h")
+    item_id = world.deliver(FILE)
+    step(world)
+    hidden = world.mailbox._entries.pop(item_id)
+    world.now += timedelta(hours=1)
+    step(world)
+    assert only(world).state is State.STORED
+    world.mailbox._entries[item_id] = hidden
+    world.run()
+    done(world)
+
+
+def test_deleted_message_drops_its_redirect_and_deletes_nothing(world: World) -> None:
+    """Only the sweep deletes."""
+    world.policy = policy(settle="1h")
+    item_id = world.deliver(FILE)
+    step(world)
+    world.mailbox.delete(item_id)
+    world.run()
+    assert only(world).state is State.DROPPED
+    assert world.manifest_free()
+    assert not world.store.shares
+
+
+def test_dropped_can_be_revived(world: World) -> None:
+    """A message that was recovered after it had been given up goes on, with its links made anew."""
+    item_id = world.deliver(FILE)
+    hidden: list[Any] = []
+    world.run(source=acting("rewrite", lambda: hidden.append(world.mailbox._entries.pop(item_id))))
+    assert only(world).state is State.DROPPED
+    message = replace(hidden[0].message, id="item-recovered")
+    world.mailbox._entries["item-recovered"] = replace(hidden[0], message=message)
+    world.mailbox._changed("item-recovered")
+    world.run()
+    done(world)
+    assert not world.mailbox.items()[0].files
+
+
+# --- the ledger can be wrong --------------------------------------------------------------------------------------
+
+
+def test_nothing_older_than_first_contact_is_touched(world: World) -> None:
+    """Not at the beginning, and not when the cursor is lost."""
+    with world.process() as (told, ledger):
+        watch = replace(told, since=None)
+        world.deliver(FILE, received=world.now - timedelta(days=1))
+        tick(watch, ledger, world.clock, "one")
+        world.deliver(Attached("new.bin", b"new"), received=world.now + timedelta(seconds=1))
+        world.now += timedelta(minutes=1)
+        world.mailbox.lose_cursors()
+        tick(watch, ledger, world.clock, "one")
+    assert [len(message.files) for message in world.mailbox.items()] == [1, 0]
+
+
+def test_what_a_human_dropped_stays_dropped(world: World) -> None:
+    """Also when the message is moved and shows up under another id."""
+    world.policy = policy(action="hold")
+    item_id = world.deliver(FILE)
+    step(world)
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    drop(only(world), ledger, world.clock(), "operator")
+    ledger.close()
+    world.policy = policy()
+    world.mailbox.move(item_id, "Inbox/Project")
+    world.run()
+    assert only(world).state is State.DROPPED
+    assert world.mailbox.items()[0].files
+
+
+def test_hold_waits_for_a_human_and_release_goes_on(world: World) -> None:
+    """A rule may ask for a human; what he lets go is redirected."""
+    world.policy = policy(action="hold")
+    world.deliver(FILE)
+    world.run()
+    assert only(world).state is State.HELD
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    release(only(world), ledger, world.clock(), "operator")
+    with pytest.raises(ValueError, match="not held"):
+        release(only(world), ledger, world.clock(), "operator")
+    with pytest.raises(ValueError, match="not held"):
+        drop(only(world), ledger, world.clock(), "operator")
+    ledger.close()
+    world.run()
+    done(world)
+
+
+# --- trouble ------------------------------------------------------------------------------------------------------
+
+
+def test_throttled_source_is_left_alone_for_as_long_as_it_asked(world: World) -> None:
+    """The pause is in the ledger, so a restart does not shorten it."""
+    world.deliver(FILE)
+    world.mailbox.busy = timedelta(minutes=20)
+    step(world)
+    world.mailbox.busy = None
+    world.now += timedelta(minutes=19)
+    step(world)
+    assert not redirects(world)
+    world.now += timedelta(minutes=2)
+    world.run()
+    done(world)
+
+
+@pytest.mark.parametrize("error", [Unavailable("busy", timedelta(minutes=7)), Unavailable("down"), Denied("no right")])
+@pytest.mark.parametrize("verb", ["put", "share", "verify"])
+def test_store_in_trouble_pauses_the_store_and_not_the_source(world: World, error: Exception, verb: str) -> None:
+    """Nothing is held for an outage, and work goes on when it has ended."""
+
+    class Troubled(MemoryStore):
+        broken = True
+
+    def failing(self: Troubled, *args: Any) -> Any:
+        if type(self).broken:
+            raise error
+        return getattr(MemoryStore, verb)(self, *args)
+
+    setattr(Troubled, verb, failing)
+    world.store = Troubled()
+    world.deliver(FILE)
+    step(world, 3)
+    with world.process() as (watch, ledger):
+        assert ledger.paused(watch.store_name, world.now)
+        assert not ledger.paused(watch.name, world.now)
+    assert not world.lost()
+    Troubled.broken = False
+    world.now += timedelta(hours=1)
+    world.run()
+    done(world)
+
+
+def test_source_that_fails_in_a_step_is_paused(world: World) -> None:
+    """The redirect waits a little longer than the source, so that one bad message does not keep the others waiting."""
+    poisoned = world.deliver(Attached("bad.bin", b"bad"))
+    world.deliver(FILE)
+
+    class Poisoned(MemorySource):
+        def open(self, item_id: str, file_id: str) -> AbstractContextManager[BinaryIO]:
+            if item_id == poisoned:
+                raise Unavailable("the connection was cut")
+            return super().open(item_id, file_id)
+
+    world.run(source=Poisoned, ticks=20)
+    states = {each.item_id: each.state for each in redirects(world)}
+    assert states.pop(poisoned) is State.PLANNED
+    assert set(states.values()) == {State.DONE}
+
+
+@pytest.mark.parametrize("error", [Rejected("too large"), Corrupt("read back differs")])
+def test_what_can_never_work_is_held_with_its_reason(world: World, error: Exception) -> None:
+    """A human finds the reason in plain words; the original is where it was."""
+
+    class Refusing(MemoryStore):
+        def put(self, path: str, content: Spool) -> Stored:
+            raise error
+
+    world.store = Refusing()
+    world.deliver(FILE)
+    world.run()
+    held = only(world)
+    assert (held.state, held.held_in, held.reason) == (State.HELD, State.PLANNED, str(error))
+    assert world.mailbox.items()[0].files
+
+
+def test_store_that_lies_about_the_hash_is_held(world: World) -> None:
+    """What the store says it has must be what was read from the source."""
+
+    class Lying(MemoryStore):
+        def put(self, path: str, content: Spool) -> Stored:
+            return replace(super().put(path, content), sha256="0" * 64)
+
+    world.store = Lying()
+    world.deliver(FILE)
+    world.run()
+    assert only(world).state is State.HELD
+
+
+def test_terms_that_the_store_cannot_keep_are_held(world: World) -> None:
+    """Never a weaker link than was asked for."""
+    world.policy = policy(link={"audience": "anyone"})
+    world.deliver(FILE)
+    world.run()
+    assert only(world).state is State.HELD
+    assert not world.store.shares
+    assert world.mailbox.items()[0].files
+
+
+def test_a_bug_is_told_tried_again_and_held_in_the_end(world: World) -> None:
+    """Never lost, never a hot loop, and the other messages go on."""
+    poisoned = world.deliver(Attached("bad.bin", b"bad"))
+    world.deliver(FILE)
+    tries = []
+
+    class Buggy(MemorySource):
+        def open(self, item_id: str, file_id: str) -> AbstractContextManager[BinaryIO]:
+            if item_id == poisoned:
+                tries.append(item_id)
+                raise ZeroDivisionError
+            return super().open(item_id, file_id)
+
+    world.run(source=Buggy)
+    states = {each.item_id: each.state for each in redirects(world)}
+    assert states.pop(poisoned) is State.HELD
+    assert set(states.values()) == {State.DONE}
+    assert len(tries) == MOST_ATTEMPTS
+
+
+def test_message_that_trips_the_planning_does_not_stop_the_feed(world: World) -> None:
+    """It is looked at again later; what comes after it is planned."""
+    world.policy = policy(when={"true_type": "executable"})
+    poisoned = world.deliver(Attached("bad.bin", b"bad"))
+    unreadable = world.deliver(Attached("cut.bin", b"cut"))
+    world.deliver(Attached("setup.exe", b"MZ" + bytes(200)))
+    vanished = world.deliver(Attached("gone.bin", b"gone"))
+
+    class Buggy(MemorySource):
+        def open(self, item_id: str, file_id: str) -> AbstractContextManager[BinaryIO]:
+            if item_id == poisoned:
+                raise ZeroDivisionError
+            if item_id == unreadable:
+                raise Unavailable("cut")
+            if item_id == vanished:
+                self._mailbox._entries.pop(item_id, None)
+            return super().open(item_id, file_id)
+
+    step(world, source=Buggy)
+    assert only(world).state is State.DONE
+
+
+def test_two_processes_do_not_share_a_source(world: World) -> None:
+    """The second one finds the lease taken, and does nothing."""
+    world.deliver(FILE)
+    with world.process() as (watch, ledger):
+        lease = ledger.watch(watch.name, tenant=TENANT, address="x", now=world.now)
+        assert lease
+        assert ledger.lease(watch.name, "other", world.now, timedelta(minutes=5))
+        assert not tick(watch, ledger, world.clock, "one")
+    assert not redirects(world)
+
+
+def test_announced_size_is_not_the_byte_count(world: World) -> None:
+    """What is proved is what was read, whatever the server announced."""
+    world.deliver(Attached("big.bin", b"x" * 3_000_000))
+    world.run()
+    done(world)
+    stored = only(world).files[0].stored
+    assert stored
+    assert stored.size == 3_000_000
+    assert only(world).files[0].file.size != 3_000_000
+
+
+def test_files_of_one_name_stay_apart(world: World) -> None:
+    """Two attachments of one name end under two names, each with its own link."""
+    world.deliver(Attached("scan.tif", b"one"), Attached("SCAN.TIF", b"two"), Attached("scan.tif", b"three"))
+    world.run()
+    done(world)
+    assert len({path.casefold() for path in world.manifest_free()}) == 3

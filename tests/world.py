@@ -1,0 +1,199 @@
+"""A whole world in memory: a mailbox, a store, a ledger on disk, a clock; and the promise, checked from outside.
+
+The checker reads only the mailbox, the store and its links, never the ledger.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from connector.errors import FileGone
+from connector.ledger import LeaseLost, Ledger
+from connector.model import Body, Message
+from connector.policy import Policy
+from connector.redirect import tick
+from connector.rewrite import Wording
+from connector.sources.memory import Attached, MemoryMailbox, MemorySource
+from connector.stores.memory import MemoryStore
+from connector.turn import Watch
+
+TENANT = "acme"
+KEY = b"a key that only the tests know, 32 bytes"
+START = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
+WORDING = Wording(product="the store", organisation="Example")
+EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
+_HREF = re.compile(r'href="([^"]+)"')
+_URL = re.compile(r"https?://[^\s<>]+")
+
+#: Ports whose every verb is an effect that a power cut may come before or after.
+Effects = Callable[[str], None]
+
+
+class Killed(BaseException):
+    """The power went. Not an Exception: nothing may catch it."""
+
+
+@dataclass
+class Saboteur:
+    """Counts what crosses a boundary, and pulls the plug before or after the n-th."""
+
+    kill_at: int = 0
+    when: str = "before"
+    count: int = 0
+    #: What is done between two effects; users act here.
+    between: Callable[[], None] = lambda: None
+    seen: list[str] = field(default_factory=list)
+
+    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same call, with a plug on both sides."""
+
+        def plugged(*args: Any, **kwargs: Any) -> Any:
+            self.between()
+            self.count += 1
+            self.seen.append(name)
+            if self.count == self.kill_at and self.when == "before":
+                raise Killed
+            result = call(*args, **kwargs)
+            if self.count == self.kill_at and self.when == "after":
+                raise Killed
+            return result
+
+        return plugged
+
+
+class Plugged:
+    """An adapter, or the ledger, whose effects go through the saboteur."""
+
+    def __init__(self, inner: Any, saboteur: Saboteur, verbs: tuple[str, ...]) -> None:
+        self._inner, self._saboteur, self._verbs = inner, saboteur, verbs
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return self._saboteur.around(name, found) if name in self._verbs else found
+
+
+SOURCE_VERBS = ("fetch", "open", "rewrite", "retract", "prune", "find")
+STORE_VERBS = ("put", "verify", "share", "revoke", "delete", "names")
+LEDGER_VERBS = ("write", "record", "watch", "lease", "release")
+
+
+@dataclass
+class World:
+    """All that outlives a process, and what was in the mailbox at the beginning."""
+
+    ledger_file: Path
+    policy: Policy
+    mailbox: MemoryMailbox = field(default_factory=MemoryMailbox)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    now: datetime = START
+    wording: Wording = WORDING
+    #: By Message-ID: every file's bytes, and the body, as they were delivered.
+    files: dict[str, list[bytes]] = field(default_factory=dict)
+    bodies: dict[str, Body] = field(default_factory=dict)
+
+    def deliver(self, *files: Attached, **message: Any) -> str:
+        """A message arrives, and is remembered."""
+        item_id = self.mailbox.deliver(*files, **message)
+        arrived = self.mailbox.entry(item_id).message
+        self.files[arrived.internet_message_id] = [file.content for file in files]
+        assert arrived.body is not None
+        self.bodies[arrived.internet_message_id] = arrived.body
+        return item_id
+
+    def clock(self) -> datetime:
+        """Never stands quite still."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    @contextmanager
+    def process(self, saboteur: Saboteur | None = None, **mutants: Any) -> Iterator[tuple[Watch, Ledger]]:
+        """A process starts: adapters and ledger are built anew over what is there. It may be killed."""
+        saboteur = saboteur or Saboteur()
+        ledger = Ledger(f"sqlite:///{self.ledger_file}")
+        source = mutants.get("source", MemorySource)(self.mailbox)
+        watch = Watch(
+            tenant=TENANT,
+            source=Plugged(source, saboteur, SOURCE_VERBS),  # type: ignore[arg-type]
+            store=Plugged(self.store, saboteur, STORE_VERBS),  # type: ignore[arg-type]
+            policy=self.policy,
+            wording=self.wording,
+            path="{tenant}/{mailbox}/{year}/{id}",
+            marker_key=KEY,
+            since=EVERYTHING,
+        )
+        try:
+            yield watch, Plugged(ledger, saboteur, LEDGER_VERBS)  # type: ignore[misc]
+        finally:
+            ledger.close()
+
+    def run(self, saboteur: Saboteur | None = None, *, owner: str = "one", ticks: int = 60, **mutants: Any) -> None:
+        """Tick until nothing is left to do; time passes between ticks, so that waits come to their end."""
+        with self.process(saboteur, **mutants) as (watch, ledger):
+            for _ in range(ticks):
+                try:
+                    tick(watch, ledger, self.clock, owner)
+                except LeaseLost:
+                    continue
+                finally:
+                    self.now += timedelta(minutes=2)
+                if ledger.next_due() is None:
+                    return
+                self.now = max(self.now, ledger.next_due() or self.now)
+
+    def copy(self, ledger_file: Path) -> "World":
+        """The same world once more, with a ledger that has to be copied by the caller."""
+        twin = deepcopy(self)
+        twin.ledger_file = ledger_file
+        return twin
+
+    # --- the promise ---
+
+    def shown(self, message: Message) -> dict[str, bytes]:
+        """What a person gets who follows each link in the message, by link."""
+        assert message.body is not None
+        found = _HREF.findall(message.body.content) if message.body.html else _URL.findall(message.body.content)
+        links = {}
+        for url in map(unescape, found):
+            try:
+                links[url] = self.store.download(url)
+            except FileGone:
+                continue
+        return links
+
+    def lost(self) -> list[str]:
+        """Every original of every message that is neither in it nor behind a link that it shows. Must be empty."""
+        missing = []
+        for entry in self.mailbox.entries():
+            reachable = {_hash(content) for content in entry.contents.values()}
+            reachable |= {_hash(content) for content in self.shown(entry.message).values()}
+            missing += [
+                f"{entry.message.id} in {entry.message.folder} lost {content[:20]!r}"
+                for content in self.files.get(entry.message.internet_message_id, ())
+                if _hash(content) not in reachable
+            ]
+        return missing
+
+    def manifest_free(self) -> dict[str, bytes]:
+        """The stored files that are for people."""
+        return {path: data for path, data in self.store.files.items() if not path.startswith(".connector/")}
+
+    def view(self) -> list[tuple[Any, ...]]:
+        """The end world as people see it, without random ids: for comparison between runs."""
+        seen = []
+        for entry in self.mailbox.entries():
+            message = entry.message
+            attached = sorted(_hash(content) for content in entry.contents.values())
+            linked = sorted(_hash(content) for content in self.shown(message).values())
+            seen.append((message.internet_message_id, message.folder, attached, linked, entry.read))
+        return sorted(seen, key=repr)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
