@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.credentials import Secret
@@ -44,15 +44,17 @@ class _Section(BaseModel):
 class LogSettings(_Section):
     """How the daemon logs, to standard error."""
 
-    format: Format = Field("auto", description="auto: console on a terminal, JSON lines otherwise")
+    format: Format = Field(default="auto", description="auto: console on a terminal, JSON lines otherwise")
     level: Level = "info"
 
 
 class SweepSettings(_Section):
     """When stored files that no message shows are deleted."""
 
-    grace: Duration = Field(timedelta(days=30), description="how long a file is kept after nothing needs it any more")
-    at_most: int = Field(1000, ge=1, description="more deletions than these in one run wait for a human")
+    grace: Duration = Field(
+        default=timedelta(days=30), description="how long a file is kept after nothing needs it any more"
+    )
+    at_most: int = Field(default=1000, ge=1, description="more deletions than these in one run wait for a human")
 
 
 class _Environment(EnvSettingsSource):
@@ -74,12 +76,14 @@ class Settings(BaseSettings):
         title="connector.yaml",
     )
 
-    state: Path = Field(Path("/var/lib/connector"), description="folder of the ledger")
-    ledger: str | None = Field(None, description="SQLAlchemy address of the ledger; left out: SQLite in `state`")
+    state: Path = Field(default=Path("/var/lib/connector"), description="folder of the ledger")
+    ledger: str | None = Field(
+        default=None, description="SQLAlchemy address of the ledger; left out: SQLite in `state`"
+    )
     marker_key: Secret = Field(description="signs our mark in messages; make one with `openssl rand -hex 32`")
     log: LogSettings = LogSettings()
-    interval: int = Field(60, ge=1, le=86_400, description="seconds between two looks at a mailbox")
-    threads: int = Field(8, ge=1, le=256, description="mailboxes that are looked at at the same time")
+    interval: int = Field(default=60, ge=1, le=86_400, description="seconds between two looks at a mailbox")
+    threads: int = Field(default=8, ge=1, le=256, description="mailboxes that are looked at at the same time")
     sweep: SweepSettings = SweepSettings()
 
     @classmethod
@@ -125,7 +129,9 @@ class Settings(BaseSettings):
 class NoticeSettings(Wording):
     """What the notice in a message says."""
 
-    templates: Path | None = Field(None, description="folder with a notice.html.j2 or notice.txt.j2 of your own")
+    templates: Path | None = Field(
+        default=None, description="folder with a notice.html.j2 or notice.txt.j2 of your own"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -160,10 +166,8 @@ class TenantConfig(_Section):
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     store: StoreConfig
     path: str = Field(
-        "{tenant}/{mailbox}/{year}/{month}/{id}", description="collection in the store for the files of one message"
-    )
-    since: AwareDatetime | None = Field(
-        None, description="messages received earlier are left alone; left out: those before the first contact"
+        default="{tenant}/{mailbox}/{year}/{month}/{id}",
+        description="collection in the store for the files of one message",
     )
     notice: NoticeSettings
     defaults: Defaults = Defaults()

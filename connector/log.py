@@ -54,6 +54,8 @@ class Event(StrEnum):
     REDIRECT_RECONCILED = "redirect.reconciled"
     #: A step went back, because the item or the store is not what it was.
     REDIRECT_RETURNED = "redirect.returned"
+    #: An operator looked into a message (`connector explain`).
+    MESSAGE_EXPLAINED = "message.explained"
     #: One file was taken out of the message before its link was shown.
     FILE_GONE = "file.gone"
     #: A message bears a marker that our key did not make.
@@ -73,6 +75,11 @@ class Event(StrEnum):
     STORE_RESUMED = "store.resumed"
     #: Credentials or a permission are missing for a store; all mailboxes of its tenant wait.
     STORE_DENIED = "store.denied"
+
+    #: A tick took so long that another process has the mailbox by now; nothing was written since.
+    LEASE_LOST = "lease.lost"
+    #: The ledger cannot be read or written; nothing is done until it can.
+    LEDGER_FAILED = "ledger.failed"
 
     #: Stored files that nothing shows were deleted after their grace time.
     SWEEP_DELETED = "sweep.deleted"

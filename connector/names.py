@@ -5,7 +5,7 @@ Paths, and Namespaces", and XML 1.0, in which WebDAV lists names and which has n
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from string import Formatter
 from typing import cast, get_args
@@ -44,12 +44,13 @@ def safe_name(name: str) -> str:
 
     A safe name stays what it is.
     """
-    safe = _cut(plain(name).translate(_FORBIDDEN).strip(" ."), LONGEST - len("_"))
+    safe = plain(name).translate(_FORBIDDEN).strip(" .")
+    if safe.partition(".")[0].rstrip().lower() in _DEVICES:
+        safe = f"_{safe}"
+    safe = _cut(safe, LONGEST)
     stem, dot, extension = safe.rpartition(".")
     if dot and extension.lower() in _TEMPORARY:
         return f"{stem}_{extension}"
-    if safe.partition(".")[0].rstrip().lower() in _DEVICES:
-        return f"_{safe}"
     return safe or NAMELESS
 
 
@@ -114,47 +115,47 @@ def _key(name: str) -> str:
 def _numbered(name: str, number: int) -> str:
     tag = f" ({number})"
     stem, suffix = _split(_cut(name, LONGEST - len(tag)))
-    return stem + tag + suffix
-
-
-def _pieces(part: str) -> list[tuple[str, str | None]]:
-    """The fixed text and the word after it, pair by pair. Only parsed: a word in a template never reaches an object."""
-    try:
-        return [(fixed, _plain_word(*field)) for fixed, *field in Formatter().parse(part)]
-    except ValueError as error:
-        raise ValueError(f"{part!r} in a store path: {error}") from None
-
-
-def _plain_word(word: str | None, spec: str | None, conversion: str | None) -> str | None:
-    if word is not None and (word not in _PATH_WORDS or spec or conversion):
-        raise ValueError(f"it may hold {{{'}, {'.join(_PATH_WORDS)}}}, each just so, and nothing else in braces")
-    return word
-
-
-def _words(part: str) -> list[str]:
-    return [word for _, word in _pieces(part) if word is not None]
+    return stem.rstrip(" .") + tag + suffix
 
 
 def _check_part(part: str) -> None:
-    fixed = "".join(text for text, _ in _pieces(part))
-    if len(_words(part)) > _MOST_WORDS or (_words(part) and len(fixed.encode()) > _FIXED):
+    words = _words(part)
+    if len(words) > _MOST_WORDS or (words and len(_joined(part, lambda _: "").encode()) > _FIXED):
         raise ValueError(
             f"{part!r} in a store path is too long: at most {_MOST_WORDS} words and {_FIXED} bytes beside them"
         )
-    sample = "".join(text + ("x" if word else "") for text, word in _pieces(part))
+    sample = _joined(part, lambda _: "x")
     if safe_name(sample) != sample:
         raise ValueError(f"{part!r} in a store path is no name that every store can keep")
 
 
 def _part(part: str, words: Mapping[PathWord, str]) -> str:
     alone = len(_words(part)) == 1
-    return safe_name(
-        "".join(
-            text + (_filled(cast("PathWord", word), words, alone=alone) if word else "") for text, word in _pieces(part)
-        )
-    )
+
+    def filled(word: PathWord) -> str:
+        limit = LONGEST - _FIXED if alone and word not in {"subject", "sender"} else _SHORT
+        return _cut(safe_name(words[word]), limit)
+
+    return safe_name(_joined(part, filled))
 
 
-def _filled(word: PathWord, words: Mapping[PathWord, str], *, alone: bool) -> str:
-    limit = LONGEST - _FIXED if alone and word not in {"subject", "sender"} else _SHORT
-    return _cut(safe_name(words[word]), limit)
+def _joined(part: str, fill: Callable[[PathWord], str]) -> str:
+    return "".join(fixed + (fill(word) if word else "") for fixed, word in _pieces(part))
+
+
+def _words(part: str) -> list[PathWord]:
+    return [word for _, word in _pieces(part) if word]
+
+
+def _pieces(part: str) -> list[tuple[str, PathWord | None]]:
+    """Fixed text and the word after it, pair by pair. Only parsed: a template never reaches into an object."""
+    try:
+        return [(fixed, _path_word(*field)) for fixed, *field in Formatter().parse(part)]
+    except ValueError as error:
+        raise ValueError(f"{part!r} in a store path: {error}") from None
+
+
+def _path_word(word: str | None, spec: str | None, conversion: str | None) -> PathWord | None:
+    if word is not None and (word not in _PATH_WORDS or spec or conversion):
+        raise ValueError(f"it may hold {{{'}, {'.join(_PATH_WORDS)}}}, each just so, and nothing else in braces")
+    return cast("PathWord | None", word)

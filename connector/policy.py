@@ -16,9 +16,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import translate
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, TypeVar
+from itertools import chain
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from connector.filetype import TrueType, true_type
 from connector.guards import guard
@@ -32,7 +43,8 @@ T = TypeVar("T")
 #: Exchange and Outlook count this way: a limit of 10 MB is 10,485,760 bytes.
 _SIZES = {"GB": 1024**3, "MB": 1024**2, "kB": 1024, "B": 1}
 _DURATIONS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
-_AMOUNT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})")
+_LONGEST = timedelta(days=36500).total_seconds()
+_AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _DOMAIN = re.compile(r"[^@\s.*]+(\.[^@\s.*]+)+")
 
@@ -54,7 +66,8 @@ def _amount(value: object, units: Mapping[str, int]) -> int | None:
 
 def _said(amount: float, units: Mapping[str, int]) -> str:
     """The amount in its largest unit that leaves no fraction."""
-    unit = next(each for each, factor in units.items() if amount % factor == 0)
+    *larger, smallest = units
+    unit = next((each for each in larger if amount and amount % units[each] == 0), smallest)
     return f"{amount / units[unit]:.0f} {unit}"
 
 
@@ -67,12 +80,14 @@ def _size(value: object) -> int:
 
 def _duration(value: object) -> timedelta:
     seconds = value.total_seconds() if isinstance(value, timedelta) else _amount(value, _DURATIONS)
-    if seconds is None:
-        raise ValueError("a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d")
+    if seconds is None or seconds > _LONGEST:
+        raise ValueError(
+            "a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d, the most is 36500d"
+        )
     return timedelta(seconds=seconds)
 
 
-def _life(value: object) -> timedelta | None:
+def _expiry(value: object) -> timedelta | None:
     if value == "never" or value is None:
         return None
     life = _duration(value)
@@ -81,8 +96,8 @@ def _life(value: object) -> timedelta | None:
     return life
 
 
-def _listed(value: object) -> object:
-    return value if isinstance(value, list | tuple) else (value,)
+def _listed(value: object) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _who(value: str) -> str:
@@ -101,18 +116,31 @@ def _extension(value: str) -> str:
     return extension
 
 
-def _path(value: str) -> str:
+def _folder(value: str) -> str:
     parts = [part for part in _fold(value).split("/") if part.strip()]
     if not parts:
         raise ValueError("name a folder, such as Inbox/Projects")
     return "/".join(parts)
 
 
-Size = Annotated[int, BeforeValidator(_size)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+class _OneOrMany:
+    """Lets an editor accept one value without the brackets of a list."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        many = handler(core)
+        return {"anyOf": [many["items"], many]}
+
+
+Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=str | Literal[0])]
+Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=str | Literal[0])]
+Expiry = Annotated[timedelta | None, BeforeValidator(_expiry, json_schema_input_type=str)]
 Name = Annotated[str, Field(min_length=1)]
+Glob = Annotated[Name, AfterValidator(_fold)]
+Extension = Annotated[str, AfterValidator(_extension)]
+Who = Annotated[str, AfterValidator(_who)]
+Folder = Annotated[str, AfterValidator(_folder)]
 #: One value, or a list of which any will do.
-Some = Annotated[tuple[T, ...], BeforeValidator(_listed)]
+Some = Annotated[tuple[T, ...], BeforeValidator(_listed), _OneOrMany()]
 
 
 class _Model(BaseModel):
@@ -120,38 +148,27 @@ class _Model(BaseModel):
 
 
 class Conditions(_Model):
-    """What may be asked about a file and its message. A condition that is left out asks nothing."""
+    """What may be asked about a file and its message. A condition that is left out asks nothing.
 
-    size_over: Size | None = Field(
-        default=None, description="more bytes than this, by the size that the source announces"
-    )
-    size_under: Size | None = Field(
-        default=None, description="fewer bytes than this, by the size that the source announces"
-    )
-    name: Some[Annotated[Name, AfterValidator(_fold)]] = Field(
-        default=(), description="file name: *.pdf, scan_????.*; any case"
-    )
-    extension: Some[Annotated[str, AfterValidator(_extension)]] = Field(
-        default=(), description="last part of the file name"
-    )
-    true_type: Some[TrueType] = Field(default=(), description="what the first bytes of the file say that it is")
-    sender: Some[Annotated[str, AfterValidator(_who)]] = Field(
-        default=(), description="address, or domain with its subdomains"
-    )
-    recipient: Some[Annotated[str, AfterValidator(_who)]] = Field(
-        default=(), description="the same, for any one recipient"
-    )
+    Sizes are those that the source announces, which are not the byte counts. A time of a message counts from when the
+    server received it; where the server does not say when that was, no condition on age holds.
+    """
+
+    size_over: Size | None = Field(default=None, description="the file is larger, as its source announces it")
+    size_under: Size | None = Field(default=None, description="the file is smaller, as its source announces it")
+    name: Some[Glob] = Field(default=(), description="pattern of the file name, such as scan_????.*; any case")
+    extension: Some[Extension] = Field(default=(), description="end of the file name, such as pdf or tar.gz")
+    true_type: Some[TrueType] = Field(default=(), description="what the content of the file says that it is")
+    sender: Some[Who] = Field(default=(), description="an address, or a domain with its subdomains")
+    recipient: Some[Who] = Field(default=(), description="the same, for any one of the recipients")
     direction: Some[Direction] = Field(default=(), description="where the message came from")
-    folder: Some[Annotated[str, AfterValidator(_path)]] = Field(
-        default=(),
-        description="a folder, wherever it is in the mailbox, with all that is below it: Privat, Inbox/Project",
-    )
-    younger_than: Duration | None = Field(default=None, description="time since the server received the message")
-    older_than: Duration | None = Field(default=None, description="time since the server received the message")
+    folder: Some[Folder] = Field(default=(), description="a folder anywhere in the mailbox, with what is below it")
+    younger_than: Duration | None = Field(default=None, description="age of the message")
+    older_than: Duration | None = Field(default=None, description="age of the message")
 
     @field_validator("*", mode="before")
     @classmethod
-    def _not_empty(cls, value: object) -> object:
+    def _says_something(cls, value: object) -> object:
         # `sender:` with nothing behind it would otherwise ask nothing, and the rule would match every file.
         if value is None or value in ([], ()):
             raise ValueError("says nothing: give a value, or leave the condition out")
@@ -160,35 +177,25 @@ class Conditions(_Model):
     @cached_property
     def asked(self) -> tuple[tuple[str, tuple[Any, ...]], ...]:
         """Each condition that asks something, with its values."""
-        given = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return tuple((name, value if isinstance(value, tuple) else (value,)) for name, value in given if _asks(value))
-
-
-def _asks(value: object) -> bool:
-    return value is not None and value != ()
+        values = {name: _listed(getattr(self, name)) for name in type(self).model_fields}
+        return tuple((name, each) for name, each in values.items() if each not in ((), (None,)))
 
 
 class Terms(_Model):
     """Under which conditions a link opens."""
 
-    audience: Name = Field(
-        default=LinkTerms().audience, description="who may open it; `store`: whoever may do so in the store"
-    )
-    expires: Annotated[timedelta | None, BeforeValidator(_life)] = Field(
-        default=None, description="a duration, or never"
-    )
+    audience: Name = Field(default=LinkTerms().audience, description="who may open it; store: whom the store lets in")
+    expires: Expiry = Field(default=None, description="a duration, or never")
 
 
 class Rule(_Model):
     """What to do with the files that match, unless an exception holds."""
 
     name: Name
-    when: Conditions = Field(default=Conditions(), description="all of these; left out: every file")
-    unless: Conditions = Field(default=Conditions(), description="none of these")
+    when: Conditions = Field(default=Conditions(), description="all of these hold; left out: any file")
+    unless: Conditions = Field(default=Conditions(), description="none of these holds")
     action: Action
-    settle: Duration | None = Field(
-        default=None, description="how long originals stay after the copy; left out: the default"
-    )
+    settle: Duration | None = Field(default=None, description="how long originals stay after the copy")
     link: Terms = Terms()
 
     @field_validator("name")
@@ -205,25 +212,27 @@ class Defaults(_Model):
     settle: Duration = timedelta(hours=24)
 
 
+def _names_differ(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    twice = [name for name, count in Counter(rule.name for rule in rules).items() if count > 1]
+    if twice:
+        raise ValueError(f"two rules are named {twice[0]!r}; a verdict names its rule, so names must differ")
+    return rules
+
+
+Rules = Annotated[tuple[Rule, ...], AfterValidator(_names_differ)]
+
+
 class Policy(_Model):
     """The rules of a tenant, in their order."""
 
     defaults: Defaults = Defaults()
-    rules: tuple[Rule, ...] = ()
-
-    @field_validator("rules")
-    @classmethod
-    def _names_differ(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-        twice = [name for name, count in Counter(rule.name for rule in rules).items() if count > 1]
-        if twice:
-            raise ValueError(f"two rules are named {twice[0]!r}; a verdict names its rule, so names must differ")
-        return rules
+    rules: Rules = ()
 
     @cached_property
     def ages(self) -> frozenset[timedelta]:
         """Every age that some rule asks for."""
-        asked = (each for rule in self.rules for each in (rule.when, rule.unless))
-        return frozenset(age for each in asked for age in (each.younger_than, each.older_than) if age is not None)
+        groups = (group for rule in self.rules for group in (rule.when, rule.unless))
+        return frozenset(age for each in groups for age in (each.younger_than, each.older_than) if age is not None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,7 +262,7 @@ def _verdict(policy: Policy, message: Message, file: File, facts: Facts) -> Verd
         return Verdict(file=file, action=Action.KEEP, rule=f"guard:{kept.name}", because=kept.because)
     case = _Case(message, file, facts.now, (facts.heads or {}).get(file.id))
     verdict = _judged(policy, case)
-    return replace(verdict, look_again=_turn(policy, case, verdict))
+    return replace(verdict, look_again=_look_again(policy, case, verdict))
 
 
 @dataclass(frozen=True)
@@ -282,7 +291,7 @@ class _Case:
 def _judged(policy: Policy, case: _Case) -> Verdict:
     """The first rule that matches decides; one that cannot tell without the content of the file asks for it."""
     for rule in policy.rules:
-        matches = _all((*_answers(rule.when, case), *(_opposite(each) for each in _answers(rule.unless, case))))
+        matches = _all(chain(_answers(rule.when, case), map(_not, _answers(rule.unless, case))))
         if matches is None:
             because = "only the first bytes of the file tell its true type"
             return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, needs_content=True)
@@ -302,7 +311,7 @@ def _fired(rule: Rule, defaults: Defaults, case: _Case) -> Verdict:
     )
 
 
-def _turn(policy: Policy, case: _Case, verdict: Verdict) -> datetime | None:
+def _look_again(policy: Policy, case: _Case, verdict: Verdict) -> datetime | None:
     """When, as the message ages, this verdict first becomes another one."""
     if verdict.action is Action.REDIRECT or verdict.needs_content or case.received is None:
         return None
@@ -329,12 +338,16 @@ def _answers(conditions: Conditions, case: _Case) -> Iterator[bool | None]:
 
 
 def _all(answers: Iterable[bool | None]) -> bool | None:
-    """No, if one says no; otherwise unknown, if one does not know."""
-    said = set(answers)
-    return False if False in said else None if None in said else True
+    """No, as soon as one says no; otherwise unknown, if one does not know."""
+    said: bool | None = True
+    for answer in answers:
+        if answer is False:
+            return False
+        said = said and answer
+    return said
 
 
-def _opposite(answer: bool | None) -> bool | None:  # noqa: FBT001 - the third truth value is the point
+def _not(answer: bool | None) -> bool | None:  # noqa: FBT001 - the third truth value is the point
     return None if answer is None else not answer
 
 

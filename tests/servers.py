@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,10 @@ import pytest
 USER = "connector"
 PASSWORD = "pässword: with #signs"
 _APACHE_MODULES = Path("/usr/lib/apache2/modules")
+_MODULES = (
+    *("mpm_event", "authn_core", "authn_file", "auth_basic", "auth_digest", "authz_core", "authz_user"),
+    *("alias", "dav", "dav_fs"),
+)
 _NGINX_DAV_EXT = Path("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so")
 _START_SECONDS = 20
 
@@ -41,10 +45,10 @@ class DavServer:
     name: str
     url: str
     folder: Path
-    stop: Callable[[], None]
     auth: str = "basic"
     user: str = USER
     password: str = PASSWORD
+    stop: Callable[[], None] = lambda: None
 
     @property
     def port(self) -> int:
@@ -63,7 +67,8 @@ def start_apache(folder: Path, *, auth: str = "basic") -> DavServer:
     (work / "htdigest").write_text(f"{USER}:dav:{hashlib.md5(f'{USER}:dav:{PASSWORD}'.encode()).hexdigest()}\n")
     (work / "apache.conf").write_text(_apache_conf(work, folder, port))
     command = [program, "-f", str(work / "apache.conf"), "-DFOREGROUND"]
-    return _start("apache", command, work, folder, f"http://127.0.0.1:{port}/{auth}/", auth)
+    server = DavServer("apache", f"http://127.0.0.1:{port}/{auth}/", folder, auth)
+    return _started(server, command, work)
 
 
 def start_nginx(folder: Path) -> DavServer:
@@ -76,7 +81,7 @@ def start_nginx(folder: Path) -> DavServer:
     (work / "htpasswd").write_text(_sha_line())
     (work / "nginx.conf").write_text(_nginx_conf(work, folder, port))
     command = [program, "-p", str(work), "-c", str(work / "nginx.conf"), "-e", str(work / "error.log")]
-    return _start("nginx", command, work, folder, f"http://127.0.0.1:{port}/")
+    return _started(DavServer("nginx", f"http://127.0.0.1:{port}/", folder), command, work)
 
 
 def start_rclone(folder: Path) -> DavServer:
@@ -84,7 +89,7 @@ def start_rclone(folder: Path) -> DavServer:
     work, port = _work(), free_port()
     command = [_program("rclone"), "serve", "webdav", str(folder), "--addr", f"127.0.0.1:{port}"]
     command += ["--user", USER, "--pass", PASSWORD, "--config", str(work / "none.conf"), "--cache-dir", str(work)]
-    return _start("rclone", command, work, folder, f"http://127.0.0.1:{port}/")
+    return _started(DavServer("rclone", f"http://127.0.0.1:{port}/", folder), command, work)
 
 
 def start_wsgidav(folder: Path) -> DavServer:
@@ -100,7 +105,7 @@ def start_wsgidav(folder: Path) -> DavServer:
     }
     (work / "wsgidav.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "wsgidav.server.server_cli", "--config", str(work / "wsgidav.json")]
-    return _start("wsgidav", command, work, folder, f"http://127.0.0.1:{port}/")
+    return _started(DavServer("wsgidav", f"http://127.0.0.1:{port}/", folder), command, work)
 
 
 STARTERS: dict[str, Callable[[Path], DavServer]] = {
@@ -172,7 +177,7 @@ def _running(name: str) -> Iterator[DavServer]:
         shutil.rmtree(folder)
 
 
-def _start(name: str, command: list[str], work: Path, folder: Path, url: str, auth: str = "basic") -> DavServer:
+def _started(server: DavServer, command: list[str], work: Path) -> DavServer:
     with (work / "output.log").open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
@@ -185,13 +190,12 @@ def _start(name: str, command: list[str], work: Path, folder: Path, url: str, au
             process.wait()
         shutil.rmtree(work, ignore_errors=True)
 
-    server = DavServer(name, url, folder, stop, auth)
     try:
         _await(process, server, work)
     except BaseException:
         stop()
         raise
-    return server
+    return replace(server, stop=stop)
 
 
 def _await(process: subprocess.Popen[bytes], server: DavServer, work: Path) -> None:
@@ -242,8 +246,7 @@ def _sha_line() -> str:
 
 
 def _apache_conf(work: Path, folder: Path, port: int) -> str:
-    modules = "mpm_event authn_core authn_file auth_basic auth_digest authz_core authz_user alias dav dav_fs".split()
-    loads = "\n".join(f"LoadModule {name}_module {_APACHE_MODULES}/mod_{name}.so" for name in modules)
+    loads = "\n".join(f"LoadModule {name}_module {_APACHE_MODULES}/mod_{name}.so" for name in _MODULES)
     return f"""
 ServerRoot {work}
 ServerName 127.0.0.1

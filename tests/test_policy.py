@@ -52,6 +52,7 @@ EXAMPLES: tuple[tuple[str, Any, dict[str, Any], dict[str, Any], Action], ...] = 
     ("size_over", 0, {"size": 0}, {}, MISS),
     ("size_over", "1.5kB", {"size": 1537}, {}, HIT),
     ("size_over", "1.5kB", {"size": 1536}, {}, MISS),
+    ("size_over", "5242880 B", {"size": 5 * MB + 1}, {}, HIT),
     ("size_over", "2 gb", {"size": 2 * 1024 * MB + 1}, {}, HIT),
     ("size_under", "5 MB", {"size": 5 * MB - 1}, {}, HIT),
     ("size_under", "5 MB", {"size": 5 * MB}, {}, MISS),
@@ -217,6 +218,9 @@ def test_a_verdict_says_why_in_the_words_of_the_policy() -> None:
     assert verdict.because == (
         "size over 1 MB, size under 1536 kB, name *, sender example.org, direction incoming external, older than 36 h"
     )
+    assert (
+        decide(redirects_when(size_over=0, older_than=0), MESSAGE, FACTS)[0].because == "size over 0 B, older than 0 s"
+    )
     assert decide(policy({"name": "all", "action": "copy"}), MESSAGE, FACTS)[0].because == "the rule has no conditions"
     assert decide(policy(), MESSAGE, FACTS)[0].because == "no rule matches"
 
@@ -352,9 +356,10 @@ def test_a_message_of_unknown_age_is_not_looked_at_again() -> None:
 def test_a_time_that_the_calendar_does_not_have_is_not_reached() -> None:
     """A received time at the end of all calendars breaks nothing."""
     rules = redirects_when(older_than="30d")
-    for received in (datetime.max, datetime.max.replace(tzinfo=UTC), datetime.min, datetime.min.replace(tzinfo=UTC)):
-        (verdict,) = decide(rules, replace(MESSAGE, received=received), FACTS)
-        assert verdict.look_again is None
+    for received in (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)):
+        for asked in (received, received.replace(tzinfo=None)):
+            (verdict,) = decide(rules, replace(MESSAGE, received=asked), FACTS)
+            assert verdict.look_again is None
 
 
 def test_every_condition_can_be_asked_for() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from connector.model import Action, File, FileKind
-from tests.test_policy import FACTS, FILE, MESSAGE, NOW, decide, policy
+from connector.policy import decide
+from tests.test_policy import FACTS, FILE, MESSAGE, NOW, policy
 
 EVERYTHING = policy({"name": "everything", "action": "redirect"})
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from connector.model import Action, Direction
-from connector.policy import Policy
+from connector.policy import Conditions, Policy
 from tests.test_policy import policy, redirects_when
 
 
@@ -53,18 +53,19 @@ def test_a_policy_without_rules_is_a_policy() -> None:
 
 
 SIZE = "a size is a number with its unit, such as 10 MB; units are B, kB, MB, GB"
-DURATION = "a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d"
+DURATION = "a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d, the most is 36500d"
 
 
 @pytest.mark.parametrize(
-    "value", [10, "10", "10 M", "10 000 kB", "-1 B", "1e3 B", "", True, False, 1.5, "1,5 MB", "9999999 GB", [1], "٣ MB"]
+    "value",
+    [10, "10", "10 M", "10 000 kB", "-1 B", "1e3 B", "", True, False, 1.5, "1,5 MB", "9999999999999 B", [1], "٣ MB"],
 )
 def test_a_size_needs_its_unit(value: object) -> None:
     """10 of what? A guess could redirect every file."""
     assert rule_problem(when={"size_over": value}) == ("when.size_over", SIZE)
 
 
-@pytest.mark.parametrize("value", [30, "30", "3 months", "5m", "-1d", "d", True, {"days": 1}, "99999999d"])
+@pytest.mark.parametrize("value", [30, "30", "3 months", "5m", "-1d", "d", True, {"days": 1}, "36501d", "99999999d"])
 def test_a_duration_needs_its_unit(value: object) -> None:
     """`5m` may be minutes or months; it is not guessed."""
     assert rule_problem(when={"older_than": value}) == ("when.older_than", DURATION)
@@ -155,8 +156,21 @@ def test_all_problems_are_told_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("size_over", [{"type": "string"}, {"const": 0, "type": "integer"}, {"type": "null"}]),
+        ("older_than", [{"type": "string"}, {"const": 0, "type": "integer"}, {"type": "null"}]),
+        ("sender", [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]),
+    ],
+)
+def test_an_editor_accepts_what_may_be_written(condition: str, expected: list[dict[str, Any]]) -> None:
+    """The JSON schema knows units and single values, so that no editor underlines a right policy."""
+    assert Conditions.model_json_schema()["properties"][condition]["anyOf"] == expected
+
+
 def test_a_policy_cannot_be_changed_behind_the_back() -> None:
     """Frozen, so that one policy may serve all threads."""
     rules = redirects_when(extension="pdf")
     with pytest.raises(ValidationError):
-        rules.rules = ()  # type: ignore[misc] # that it cannot be assigned is the point
+        rules.rules = ()

@@ -17,7 +17,7 @@ TYPES = st.sampled_from(["", "application/pdf", "image/png", "text/calendar", "m
 CLASSES = st.sampled_from(["IPM.Note", "IPM.Note.SMIME", "REPORT.IPM.Note.NDR", "IPM.Schedule.Meeting.Request", ""])
 ADDRESSES = st.sampled_from(["anna@example.org", "b@sub.example.org", "@", ""]) | TEXT
 MOMENTS = st.datetimes() | st.datetimes(timezones=st.just(UTC))
-AGES = st.sampled_from([0, "1h", "30d", "3000d", "999999d"])
+AGES = st.sampled_from([0, "1h", "30d", "3000d", "36500d"])
 
 FILES = st.builds(
     File,
@@ -90,11 +90,13 @@ def test_decide_is_total(policy: Policy, message: Message, facts: Facts) -> None
     assert all(each.because for each in verdicts)
 
 
-@given(POLICIES, MESSAGES, FACTS)
-def test_the_same_input_gives_the_same_verdict(policy: Policy, message: Message, facts: Facts) -> None:
-    """Nothing is remembered, and nobody looks at a clock."""
-    again = Policy.model_validate_json(policy.model_dump_json(exclude_unset=True)) if not policy.rules else policy
-    assert decide(policy, message, facts) == decide(again, replace(message), replace(facts))
+@given(SOME_RULES, MESSAGES, FACTS)
+def test_the_same_input_gives_the_same_verdict(rules: list[dict[str, Any]], message: Message, facts: Facts) -> None:
+    """Nothing is remembered from one question to the next, and nobody looks at a clock."""
+    policy = named(rules)
+    first = decide(policy, message, facts)
+    decide(policy, replace(message, draft=not message.draft), facts)
+    assert first == decide(policy, message, facts) == decide(named(rules), replace(message), replace(facts))
 
 
 @given(SOME_RULES, RULES, MESSAGES, FACTS)

@@ -53,7 +53,8 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    waiting = {"connect_timeout": 10, "options": f"-c lock_timeout={PATIENCE}s"}
+    options = f"{url.query.get('options', '')} -c lock_timeout={PATIENCE}s"
+    waiting = {"connect_timeout": 10, "options": options}
     try:
         return create_engine(url, hide_parameters=True, max_overflow=-1, pool_pre_ping=True, connect_args=waiting)
     except ModuleNotFoundError as error:

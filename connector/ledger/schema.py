@@ -241,7 +241,8 @@ events = Table(
     Column("source", AnyText, nullable=False),
     Column("redirect_id", AnyText, nullable=False),
     Column("name", AnyText, nullable=False),
-    Column("detail", AnyText, nullable=False),
+    #: JSON, as it was hashed.
+    Column("detail", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Index("ix_events_redirect", "redirect_id"),

@@ -101,7 +101,7 @@ def _held_by(lease: Lease) -> ColumnElement[bool]:
 
 def move(connection: Connection, source: str, cursor: str | None, *, complete: bool) -> None:
     """Move the cursor (None leaves it where it is), and count a full pass."""
-    values: dict[str, Any] = {"passes": sources.c.passes + complete}
+    values: dict[str, Any] = {"passes": sources.c.passes + int(complete)}
     if cursor is not None:
         values["cursor"] = cursor
     connection.execute(update(sources).where(sources.c.name == source).values(values))

@@ -9,8 +9,14 @@ from connector.rewrite.tokens import SPACE, Kind, Token, tokens
 _ELEMENT = "div"
 _ATTRIBUTE = "data-redirect"
 
-_HEAD_TAGS = frozenset({"base", "head", "link", "meta"})
-_HEAD_RAW = frozenset({"script", "style", "title"})
+#: What a browser takes in without beginning the body, and `<body>` itself.
+_BEFORE = {
+    Kind.START: frozenset({"base", "body", "head", "html", "link", "meta"}),
+    Kind.END: frozenset({"base", "head", "link", "meta"}),
+    Kind.RAW: frozenset({"script", "style", "title"}),
+}
+#: At the head of a document, decoded with the rest.
+_BYTE_ORDER_MARK = "\ufeff"
 #: Not shown, or not by every client, whatever tags stand in it.
 _UNSEEN = frozenset({"noscript", "template"})
 
@@ -70,20 +76,10 @@ def _seen(body: str) -> Iterator[Token]:
 
 
 def _goes_before(body: str, token: Token) -> bool:
-    """Whether this shows nothing itself, and a browser has not begun the body behind it, unless it is `<body>`."""
-    match token.kind:
-        case Kind.TEXT:
-            return not body[token.start : token.end].strip(SPACE)
-        case Kind.COMMENT:
-            return True
-        case Kind.START:
-            return token.name in _HEAD_TAGS or token.name in {"html", "body"}
-        case Kind.END:
-            return token.name in _HEAD_TAGS
-        case Kind.RAW:
-            return token.name in _HEAD_RAW
-        case Kind.LOST:
-            return False
+    """Whether a browser has seen nothing to show up to the end of this, and is outside of the body or at its start."""
+    if token.kind is Kind.TEXT:
+        return not body[token.start : token.end].strip(SPACE + _BYTE_ORDER_MARK)
+    return token.kind is Kind.COMMENT or token.name in _BEFORE.get(token.kind, ())
 
 
 def _condition(body: str, token: Token, outer: int | None) -> int | None:

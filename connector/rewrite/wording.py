@@ -20,6 +20,8 @@ from connector.rewrite.tokens import tokens
 #: What may stand in a URL, so that it stays one word in a text and one value in an attribute.
 _URL = re.compile(r"https?://[!#-;=?-~]+")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
+_HOUSE = {"product", "organisation", "host", "desk"}
+#: What the sample names try to smuggle in, as a tag or as an attribute.
 _HOSTILE = "x-hostile"
 
 
@@ -28,13 +30,13 @@ class Wording(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    languages: tuple[Code, ...] = Field(("en",), description="of the notice, in this order", min_length=1)
+    languages: tuple[Code, ...] = Field(default=("en",), description="of the notice, in this order", min_length=1)
     product: str = Field(description="what people call the store", min_length=1)
     organisation: str = Field(description="the name of the house, for outsiders", min_length=1)
-    host: str = Field("", description="host name that every genuine link starts with; left out where it is empty")
-    desk: str = Field("", description="whom to ask for help; left out where it is empty")
-    html_template: str | None = Field(None, description="text of a template in place of our notice.html.j2")
-    text_template: str | None = Field(None, description="text of a template in place of our notice.txt.j2")
+    host: str = Field(default="", description="host of every genuine link; left out where it is empty")
+    desk: str = Field(default="", description="whom to ask for help; left out where it is empty")
+    html_template: str | None = Field(default=None, description="text of a template in place of our notice.html.j2")
+    text_template: str | None = Field(default=None, description="text of a template in place of our notice.txt.j2")
 
     @model_validator(mode="after")
     def _templates_work(self) -> Self:
@@ -57,6 +59,14 @@ def notice(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
     html, plain_text = _rendered(redirect.id, redirect.shown, wording)
     urls = tuple(_link(file).url for file in redirect.shown)
     return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=urls)
+
+
+class _Kind(NamedTuple):
+    """How one kind of body gets its notice."""
+
+    form: Form
+    template: str
+    environment: SandboxedEnvironment
 
 
 class _Row(NamedTuple):
@@ -85,20 +95,16 @@ def _rendered(redirect_id: str, files: Sequence[RedirectedFile], wording: Wordin
         "headers": first,
         "lines": [_lines(code, files, wording) for code in wording.languages],
         "expiring": _expiring(files),
-        "product": wording.product,
-        "organisation": wording.organisation,
-        "host": wording.host,
-        "desk": wording.desk,
+        **wording.model_dump(include=_HOUSE),
     }
-    html = _fragment(markup, redirect_id, _HTML, ("notice.html.j2", wording.html_template), words)
-    return html, _fragment(text, redirect_id, _TEXT, ("notice.txt.j2", wording.text_template), words)
+    html = _fragment(_HTML, wording.html_template, redirect_id, words)
+    return html, _fragment(_TEXT, wording.text_template, redirect_id, words)
 
 
 def _row(file: RedirectedFile, language: Language) -> _Row:
     link = _link(file)
-    assert file.stored is not None
     until = f"{link.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if link.expires else ""
-    return _Row(plain(file.file.name) or NAMELESS, human_size(file.stored.size, language), link.url, until)
+    return _Row(plain(file.file.name) or NAMELESS, human_size(_size(file), language), link.url, until)
 
 
 def _link(file: RedirectedFile) -> Link:
@@ -106,6 +112,11 @@ def _link(file: RedirectedFile) -> Link:
     if _URL.fullmatch(file.link.url) is None:
         raise ValueError("a link that the store gave is no http or https address in printable ASCII")
     return file.link
+
+
+def _size(file: RedirectedFile) -> int:
+    assert file.stored is not None
+    return file.stored.size
 
 
 def _expiring(files: Sequence[RedirectedFile]) -> bool:
@@ -116,11 +127,8 @@ def _lines(code: Code, files: Sequence[RedirectedFile], wording: Wording) -> _Li
     language = LANGUAGES[code]
     facts = {
         "count": len(files),
-        "size": human_size(sum(file.stored.size for file in files if file.stored), language),
-        "product": wording.product,
-        "organisation": wording.organisation,
-        "host": wording.host,
-        "desk": wording.desk,
+        "size": human_size(sum(map(_size, files)), language),
+        **wording.model_dump(include=_HOUSE),
     }
     owner = [line.format_map(facts) for line in _for_owner(language, files)]
     others = [line.format_map(facts) for line in _for_others(language, files, wording)]
@@ -144,27 +152,23 @@ def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wo
         yield language.help
 
 
-def _fragment(
-    form: Form,
-    redirect_id: str,
-    templates: SandboxedEnvironment,
-    template: tuple[str, str | None],
-    words: Mapping[str, Any],
-) -> str:
-    name, source = template
-    fragment = form.wrapped(redirect_id, _filled(templates, name, source, words))
-    shown = form.links(fragment).issuperset(row.url for row in words["files"])
-    if not shown or form.extent(fragment, redirect_id) != (0, len(fragment)):
-        raise ValueError(f"the template {name} does not show every link, holds a <div>, or does not end what it begins")
+def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[str, Any]) -> str:
+    fragment = kind.form.wrapped(redirect_id, _filled(kind, source, words))
+    shown = kind.form.links(fragment).issuperset(row.url for row in words["files"])
+    if not shown or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
+        raise ValueError(
+            f"the template {kind.template} does not show every link, holds a <div>, or does not end what it begins"
+        )
     return fragment
 
 
-def _filled(templates: SandboxedEnvironment, name: str, source: str | None, words: Mapping[str, Any]) -> str:
+def _filled(kind: _Kind, source: str | None, words: Mapping[str, Any]) -> str:
+    templates = kind.environment
     try:
-        template = templates.get_template(name) if source is None else templates.from_string(source)
+        template = templates.get_template(kind.template) if source is None else templates.from_string(source)
         return template.render(words).strip()
     except Exception as error:  # a template of a tenant may raise whatever it likes
-        raise ValueError(f"the template {name} fails{_line(error)}: {error}") from error
+        raise ValueError(f"the template {kind.template} fails{_line(error)}: {error}") from error
 
 
 def _line(error: Exception) -> str:
@@ -196,8 +200,8 @@ def _sample(name: str, expires: datetime | None) -> RedirectedFile:
     )
 
 
-_HTML = _environment(autoescape=True)
-_TEXT = _environment(autoescape=False)
+_HTML = _Kind(markup, "notice.html.j2", _environment(autoescape=True))
+_TEXT = _Kind(text, "notice.txt.j2", _environment(autoescape=False))
 _SAMPLES = (
     (_sample(f"a <{_HOSTILE}> {_HOSTILE}=1 \"{_HOSTILE}=2 '{_HOSTILE}=3 .pdf", None),),
     (_sample("a.pdf", None), _sample("b.pdf", datetime(2026, 1, 1, tzinfo=UTC))),

@@ -1,0 +1,32 @@
+"""Exchange on localhost, over HTTP, for the demo and for tests: EWS as Exchange 2016 speaks it.
+
+It is built from Microsoft's documentation and from what real clients expect, and shares no code with
+`connector.sources`. Comments cite where a rule comes from: "Microsoft: NAME" is a page of the EWS reference,
+"EWSD: NAME" one of its guide, MS-... an open specification, "facts" what was seen in programs.
+Everything is in memory; what is written over EWS is gone when the process ends.
+
+The control page takes a JSON object by POST, with one or more of these orders (`Exchange.order` takes them as keywords):
+
+    {"reset": true}                                      no faults, no deviations, nothing seen
+    {"throttle": {"requests": 3, "back_off": 5000, "status": 500}}
+                                                         ErrorServerBusy with BackOffMilliseconds, as a fault (500)
+                                                         or as a result (200); or a bare 503
+    {"drop": {"request": 2, "when": "after"}}            the second request from now loses its connection, before or
+                                                         after its effect
+    {"kill": {"pid": 4711, "request": 2, "when": "before"}}
+                                                         likewise, and SIGKILL to that process first
+    {"truncate": {"request": 1}}                         the reply breaks off in the middle
+    {"deviate": {"stale-reads": true}}                   switch a deviation on or off: `deviations.py` names them
+    {"lag": 5}                                           how long, in seconds, such deviations take
+    {"forget_sync_states": true}                         all sync states become invalid
+    {"deliver": {"mailbox": "anna@example.org", "folder": "Inbox", "eml": "BASE64"}}
+                                                         answers {"item": ID}
+
+A GET answers {"requests": N, "seen": [{"operation": NAME, "anchor": X-AnchorMailbox}], "deviations": [...]}.
+Requests are counted when their login is accepted.
+"""
+
+from connector.simulator.deviations import Deviation
+from connector.simulator.exchange import Exchange, simulate
+
+__all__ = ["Deviation", "Exchange", "simulate"]

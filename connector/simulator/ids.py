@@ -20,7 +20,7 @@ TOKEN_LENGTH = 16
 
 def folder_id(mailbox_guid: str, number: int) -> str:
     """The id of the folder with this number."""
-    return _encode(mailbox_guid, _place(mailbox_guid, 1, number) + bytes(2), ())
+    return _encode(mailbox_guid, _place(mailbox_guid, 1, number), ())
 
 
 def item_id(mailbox_guid: str, folder_number: int, number: int) -> str:
@@ -56,7 +56,7 @@ def change_key(mailbox_guid: str, number: int, *, folder: bool = False) -> str:
 
 def _place(mailbox_guid: str, kind: int, folder_number: int) -> bytes:
     folder = uuid.UUID(mailbox_guid).bytes + folder_number.to_bytes(6, "big")
-    return bytes(4) + _PROVIDER + struct.pack("<H", kind) + folder
+    return bytes(4) + _PROVIDER + struct.pack("<H", kind) + folder + bytes(2)
 
 
 def _encode(guid: str, entry: bytes, path: Sequence[bytes]) -> str:

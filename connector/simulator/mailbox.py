@@ -3,6 +3,7 @@
 import copy
 import secrets
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Attachment:
     content: Content | None = None
     message: "Message | None" = None
     modified: datetime = field(default_factory=now)
+    #: The moment (time.monotonic) from which it cannot be seen any more; None for all but deviating servers.
+    vanishes: float | None = None
     token: bytes = field(default_factory=lambda: secrets.token_bytes(ids.TOKEN_LENGTH))
 
     @property
@@ -118,8 +121,8 @@ class Item:
     changed: int
     read_changed: int
     change_key: str
-    #: What it was before its last change, and the time of that change (for stale reads).
-    before: tuple[Message, str, datetime] | None = None
+    #: Message and change key before the last change, and the moment of that change (for stale reads).
+    before: tuple[Message, str, float] | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -181,12 +184,12 @@ _DISTINGUISHED = (
 
 
 class Mailbox:
-    """One mailbox. Whoever reads or writes it holds `lock`; `lock` also wakes those who wait for events."""
+    """One mailbox. Whoever reads or writes it holds `lock`."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.guid = str(uuid.uuid4())
-        self.lock = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
         self.folders: dict[str, Folder] = {}
         self.removed_folders: list[tuple[str, int, int]] = []
         self.items: dict[str, Item] = {}
@@ -261,6 +264,12 @@ class Mailbox:
         self._tell(event, item)
         return item
 
+    def deliver(self, message: Message, folder: Folder) -> Item:
+        """Put a new message into a folder, as transport does: those who listen hear of it twice."""
+        item = self.add(message, folder)
+        self._tell("NewMailEvent", item)
+        return item
+
     def copy(self, item: Item, folder: Folder) -> Item:
         """Put a second, equal item into a folder; its attachments get ids of their own."""
         copied = self.add(duplicate(item.message), folder, event="CopiedEvent")
@@ -287,7 +296,7 @@ class Mailbox:
 
     def changing(self, item: Item) -> Message:
         """The item's message, for the caller to change at once; the item has a new change key afterwards."""
-        item.before = (duplicate(item.message), item.change_key, now())
+        item.before = (duplicate(item.message), item.change_key, time.monotonic())
         self._stamp(item)
         item.changed = self.clock
         item.modified = now()
@@ -318,19 +327,18 @@ class Mailbox:
 
     def _tell(self, kind: str, item: Item, *, old_id: str = "", old_folder: Folder | None = None) -> None:
         item.folder.committed = now()
-        event = Event(
-            number=self._tick(),
-            kind=kind,
-            time=now(),
-            folder=item.folder,
-            item_id=item.id,
-            change_key=item.change_key,
-            old_item_id=old_id,
-            old_folder=old_folder,
+        self.events.append(
+            Event(
+                number=self._tick(),
+                kind=kind,
+                time=now(),
+                folder=item.folder,
+                item_id=item.id,
+                change_key=item.change_key,
+                old_item_id=old_id,
+                old_folder=old_folder,
+            )
         )
-        with self.lock:
-            self.events.append(event)
-            self.lock.notify_all()
 
 
 def duplicate(message: Message) -> Message:

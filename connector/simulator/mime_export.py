@@ -36,7 +36,9 @@ def _headers(message: Message) -> bytes:
         for name, value in message.headers or _made_up_headers(message)
         if not name.lower().startswith("content-") and name.lower() != "mime-version"
     ]
-    return b"".join(_line(name, value) for name, value in [*kept, ("MIME-Version", "1.0")])
+    # A subject that was changed is no longer in encoded words.
+    lines = (_line(name, _encoded(value) if name.lower() == "subject" else value) for name, value in kept)
+    return b"".join([*lines, _line("MIME-Version", "1.0")])
 
 
 def _made_up_headers(message: Message) -> list[tuple[str, str]]:
@@ -45,7 +47,7 @@ def _made_up_headers(message: Message) -> list[tuple[str, str]]:
         ("From", _people([message.author] if message.author else [])),
         ("To", _people(message.to)),
         ("Cc", _people(message.cc)),
-        ("Subject", _encoded(message.subject)),
+        ("Subject", message.subject),
         ("Date", format_datetime(message.sent) if message.sent else ""),
         ("Message-ID", message.internet_message_id),
         ("In-Reply-To", message.in_reply_to),

@@ -27,7 +27,7 @@ class View:
     def date(self, moment: datetime | None) -> str | None:
         """A date as Exchange writes it: `yyyy-MM-ddTHH:mm:ssZ`, 20 characters. exchangelib reads no decimals."""
         decimals = ".000000000" if Deviation.DECIMAL_DATES in self.deviations else ""
-        return moment and f"{moment:%Y-%m-%dT%H:%M:%S}{decimals}Z".rjust(20, "0")
+        return None if moment is None else f"{moment.replace(tzinfo=None).isoformat()}{decimals}Z"
 
     def attachment_id(self, item: Item, path: tuple[Attachment, ...]) -> str:
         """The id of the attachment at the end of a path of attachments."""
@@ -349,27 +349,3 @@ FIELDS = (
     _recipients("ReplyTo", lambda message: message.reply_to, default=True),
     _recipient("ReceivedBy", lambda shown: None if shown.message.draft else Address("", shown.view.mailbox.address)),
 )
-
-_KNOWN = {each.uri for each in FIELDS}
-#: Fields of the schema that messages here never have; others are unknown to the schema.
-_ABSENT = frozenset(
-    f"item:{name}"
-    for name in (
-        "ResponseObjects ReminderDueBy ReminderIsSet ReminderNextTime ReminderMinutesBeforeStart DisplayBcc StoreEntryId "
-        "InstanceKey EntityExtractionResult PolicyTag ArchiveTag RetentionDate Preview PredictedActionReasons IsClutter "
-        "RightsManagementLicenseData BlockStatus HasBlockedImages WebClientReadFormQueryString "
-        "WebClientEditFormQueryString IconIndex MimeContentUTF8 Mentions MentionedMe MentionsPreview MentionsEx Hashtags "
-        "AppliedHashtags AppliedHashtagsPreview Likes LikesPreview PendingSocialActivityTagIds AtAllMention CanDelete "
-        "InferenceClassification FirstBody"
-    ).split()
-) | frozenset(
-    f"message:{name}"
-    for name in (
-        "ConversationIndex ReceivedRepresenting ApprovalRequestData VotingInformation ReminderMessageData"
-    ).split()
-)
-
-
-def known(uri: str) -> bool:
-    """Whether Microsoft's schema has this field for some kind of item."""
-    return uri in _KNOWN or uri in _ABSENT or uri.partition(":")[0] not in ("item", "message", "folder")

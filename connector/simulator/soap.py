@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import NoReturn
+from typing import NoReturn, TypeAlias, cast
 
 from lxml import etree
-from lxml.etree import _Element as Element
+from lxml.etree import _Element
+
+Element: TypeAlias = _Element
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 MESSAGES = "http://schemas.microsoft.com/exchange/services/2006/messages"
@@ -23,12 +25,13 @@ class Namespace:
     """Makes elements: `T.ItemId(Id="x")`, `T.Items(first, second)`, `T.Subject("text")`. None adds nothing."""
 
     uri: str
-    prefixes: Mapping[str | None, str]
+    prefixes: Mapping[str, str]
 
     def __getattr__(self, name: str) -> "Callable[..., Element]":
         return partial(self, name)
 
     def __call__(self, name: str, *content: "Element | str | None", **attributes: str) -> Element:
+        """An element of this name."""
         element = etree.Element(f"{{{self.uri}}}{name}", attributes, self.prefixes)
         for each in content:
             if isinstance(each, str):
@@ -42,7 +45,7 @@ S = Namespace(SOAP, {"s": SOAP, "m": MESSAGES, "t": TYPES})
 M = Namespace(MESSAGES, S.prefixes)
 T = Namespace(TYPES, S.prefixes)
 #: Without a prefix for SOAP: the form of a stream of events.
-_BARE = Namespace(SOAP, {None: SOAP, "m": MESSAGES, "t": TYPES})
+_BARE = Namespace(SOAP, {cast("str", None): SOAP, "m": MESSAGES, "t": TYPES})
 
 #: Exactly this: DavMail compares the string.
 CONTENT_TYPE = "text/xml; charset=utf-8"
@@ -202,3 +205,15 @@ def _back_off(maker: Callable[..., Element], milliseconds: int) -> Element:
 
 def _version() -> Element:
     return T.ServerVersionInfo(Version=SCHEMA_VERSION, **VERSION)
+
+
+def as_message(operation: str, refused: Refused) -> bytes:
+    """A refusal of the whole request that comes as a result, not as a fault."""
+    return envelope(response(operation, [failure(operation, refused, *_EMPTY.get(operation, tuple)())]))
+
+
+#: What the type of a result must contain, be it an error.
+_EMPTY: dict[str, Callable[[], tuple[Element, ...]]] = {
+    **dict.fromkeys(("GetItem", "CreateItem", "UpdateItem", "MoveItem", "CopyItem"), lambda: (M.Items(),)),
+    **dict.fromkeys(("GetAttachment", "CreateAttachment"), lambda: (M.Attachments(),)),
+}

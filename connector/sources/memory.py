@@ -211,14 +211,13 @@ class MemorySource:
 
     def rewrite(self, item: Message, notice: Notice) -> None:
         """See `Source.rewrite`."""
-        assert item.body is not None
         self._write(item, bodies.insert(item.body, notice), notice.marker)
 
     def retract(self, item: Message, redirect_id: str) -> None:
         """See `Source.retract`."""
-        assert item.body is not None
+        body = item.body and bodies.remove(item.body, redirect_id)
         ours = markers.names(item.marker) == redirect_id
-        self._write(item, bodies.remove(item.body, redirect_id), "" if ours else item.marker)
+        self._write(item, body, "" if ours else item.marker)
 
     def prune(self, item: Message, file_ids: Collection[str]) -> None:
         """See `Source.prune`."""
@@ -233,7 +232,7 @@ class MemorySource:
         items = self._reached().items()
         return tuple(_without_body(item) for item in items if markers.names(item.marker) == redirect_id)
 
-    def _write(self, item: Message, body: Body, marker: str) -> None:
+    def _write(self, item: Message, body: Body | None, marker: str) -> None:
         now = self._reached().entry(item.id).message
         if now.version != item.version:
             raise Conflict(f"an item of mailbox {self.address} changed since it was read")

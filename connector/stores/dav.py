@@ -28,15 +28,22 @@ from webdav3.client import Client
 from connector.errors import ConnectorError, Denied, FileGone, Rejected, Unavailable
 from connector.spool import CHUNK, Spool
 
+
+class WrongPassword(Denied):
+    """Nothing more may be sent: servers lock accounts and addresses that go on."""
+
+
 #: No answer but a download is longer than this; a listing has some 500 bytes for each name.
 _LONGEST_ANSWER = 64 * 1024 * 1024
+#: Digits; Python refuses to read numbers of thousands of them.
+_LONGEST_SIZE = 20
 _CONNECT_SECONDS = 10.0
 _PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?>
 <propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getetag/></prop></propfind>"""
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _REACTIONS: Mapping[int, tuple[type[ConnectorError], str]] = {
-    HTTPStatus.UNAUTHORIZED: (Denied, "it does not accept the user name and password"),
+    HTTPStatus.UNAUTHORIZED: (WrongPassword, "it does not accept the user name and password"),
     HTTPStatus.FORBIDDEN: (Denied, "the account has no right to do that"),
     HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (Denied, "a proxy before it wants a login"),
     # A collection that we made may be deleted by others; the next attempt makes it again.
@@ -145,7 +152,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
 
     def refuse_failures(self, method: str, answer: Answer) -> None:
         """Raise for the first failure that a 207 carries inside, as the answer to something else than PROPFIND."""
-        for line in _xml(self.host, answer.body).iter("{DAV:}status"):
+        for line in _multistatus(self.host, answer.body).iter("{DAV:}status"):
             status = _status(line.text)
             if status >= HTTPStatus.BAD_REQUEST and status not in _ABSENT:
                 raise refusal(self.host, method, Answer(status, answer.headers, b""))
@@ -311,27 +318,36 @@ def _tls_reason(error: BaseException | None) -> str | None:
 
 
 def _entries(host: str, body: bytes) -> Iterator[Entry]:
-    for response in _xml(host, body).iter("{DAV:}response"):
-        href = response.findtext("{DAV:}href", "")
-        found = [
-            each for each in response.iter("{DAV:}propstat") if _status(each.findtext("{DAV:}status")) == HTTPStatus.OK
-        ]
-        size = _first(found, "getcontentlength")
-        yield Entry(
-            path=_decoded(href),
-            collection=any(each.find(".//{DAV:}collection") is not None for each in found),
-            size=int(size) if size.isdecimal() else None,
-            etag=etag if (etag := _first(found, "getetag")).startswith('"') else "",
-        )
+    responses = _multistatus(host, body).findall("{DAV:}response")
+    if not responses:
+        raise Rejected(f"{host} answers PROPFIND with a list of nothing")
+    return (_entry(each) for each in responses if _status(each.findtext("{DAV:}status")) not in _ABSENT)
 
 
-def _xml(host: str, body: bytes) -> etree._Element:
+def _entry(response: etree._Element) -> Entry:
+    found = [
+        each for each in response.iter("{DAV:}propstat") if _status(each.findtext("{DAV:}status")) == HTTPStatus.OK
+    ]
+    size = _first(found, "getcontentlength")
+    etag = _first(found, "getetag")
+    return Entry(
+        path=_decoded(response.findtext("{DAV:}href", "")),
+        collection=any(each.find(".//{DAV:}collection") is not None for each in found),
+        size=int(size) if size.isdecimal() and len(size) < _LONGEST_SIZE else None,
+        etag=etag if etag.startswith('"') else "",
+    )
+
+
+def _multistatus(host: str, body: bytes) -> etree._Element:
     # What a server sends is not trusted: no entities, no files, no network, and no help for broken markup.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        return etree.fromstring(body, parser)
-    except etree.XMLSyntaxError as error:
-        raise Rejected(f"{host} answers with 207, but not with the XML of WebDAV") from error
+        root = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError:
+        root = None
+    if root is None or root.tag != "{DAV:}multistatus":
+        raise Rejected(f"{host} answers with 207, but not with the XML of WebDAV")
+    return root
 
 
 def _first(propstats: Sequence[etree._Element], name: str) -> str:

@@ -22,10 +22,10 @@ from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 from requests.utils import requote_uri
 
 from connector.credentials import Secret
-from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Rejected, Unavailable
+from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Link, LinkTerms, Stored
 from connector.spool import CHUNK, Spool
-from connector.stores.dav import DavClient, Entry, Upload, refusal
+from connector.stores.dav import DavClient, Entry, Upload, WrongPassword, refusal
 
 _CREATED = (201, 204)  # nginx answers a MOVE to a new name with 204
 _TAKEN = 412
@@ -58,15 +58,15 @@ class WebdavStore:
             self._upload(temporary, content)
             self._prove(temporary, content)
             moved = self._move(temporary, path)
+            stored = self._settled(path, content, proved=moved)
         except BaseException as error:
             self._made = frozenset()
-            # After a 401 nothing more is sent: servers lock accounts and addresses that go on.
-            if not isinstance(error, Denied):
+            if not isinstance(error, WrongPassword):
                 self._discard(temporary)
             raise
         if not moved:
             self._discard(temporary)
-        return self._settled(path, content, proved=moved)
+        return stored
 
     def verify(self, stored: Stored) -> bool:
         """Look at size and ETag, and where there is no ETag to be trusted, at every byte."""
@@ -109,7 +109,7 @@ class WebdavStore:
             raise Rejected(f"a collection on {self._client.host} is not empty and stays")
         if entries:
             self._made = frozenset()
-            self._remove(f"{path}/" if entries[0].collection else path)
+            self._remove(f"{path}/" if any(each.collection for each in entries) else path)
 
     def now(self) -> datetime | None:
         """What time the server's last answer said it was."""
@@ -233,14 +233,18 @@ class WebdavConfig(BaseModel):
 
     type: Literal["webdav"]
     url: Address = Field(description="address of the collection that holds everything; it must exist")
-    auth: Literal["basic", "digest"] = Field("basic", description="how the server asks for the password")
-    user: str | None = Field(None, min_length=1, description="account that writes; none where the server asks for none")
-    password: Secret | None = Field(None, description="where the account's password is found")
-    ca: FilePath | None = Field(
-        None, description="PEM file with the authorities that may vouch for the server's TLS name"
+    auth: Literal["basic", "digest"] = Field(default="basic", description="how the server asks for the password")
+    user: str | None = Field(
+        default=None, min_length=1, description="account that writes; none where the server asks for none"
     )
-    link_url: Address | None = Field(None, description="address of the same collection for people, where it differs")
-    timeout: float = Field(60, gt=0, description="seconds to wait for the server's next bytes")
+    password: Secret | None = Field(default=None, description="where the account's password is found")
+    ca: FilePath | None = Field(
+        default=None, description="PEM file with the authorities that may vouch for the server's TLS name"
+    )
+    link_url: Address | None = Field(
+        default=None, description="address of the same collection for people, where it differs"
+    )
+    timeout: float = Field(default=60, gt=0, description="seconds to wait for the server's next bytes")
 
     @model_validator(mode="after")
     def _user_and_password(self) -> "WebdavConfig":

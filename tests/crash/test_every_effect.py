@@ -88,7 +88,7 @@ def test_survives_a_kill_at_every_effect(scene: Callable[[Path], World], when: s
         assert world.view() == calm.view(), f"after a kill {when} effect {at}"
         assert len(world.manifest_free()) == len(calm.manifest_free()), f"an orphan after a kill {when} effect {at}"
         assert len(world.store.shares) == len(calm.store.shares), f"a second share after a kill {when} effect {at}"
-    assert killed > 10
+    assert killed >= 10
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -17,15 +17,23 @@ from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from connector.turn import Turn
-from tests.crash.test_every_effect import policy, several_messages
+from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting
 from tests.world import Killed, Saboteur, World
+
+
+def two_messages(folder: Path) -> World:
+    """Enough for two items on one page, and two files in one item."""
+    world = World(folder / "ledger.db", policy())
+    world.deliver(Attached("a.bin", b"aaaa"))
+    world.deliver(Attached("b.bin", b"bbbb"), Attached("c.bin", b"cccc"))
+    return world
 
 
 def caught(scene: Callable[[Path], World], tmp_path: Path, **mutants: Any) -> bool:
     """Whether a kill somewhere, or the calm run, shows that the mutant breaks the promise or ends elsewhere."""
     (tmp_path / "calm").mkdir()
-    calm = several_messages(tmp_path / "calm")
+    calm = two_messages(tmp_path / "calm")
     calm.run()
     for when in ("before", "after"):
         for at in range(1, 200):
@@ -50,7 +58,7 @@ def caught(scene: Callable[[Path], World], tmp_path: Path, **mutants: Any) -> bo
 
 def test_the_real_one_is_not_caught(tmp_path: Path) -> None:
     """Without a mutant the same judge finds nothing."""
-    assert not caught(several_messages, tmp_path)
+    assert not caught(two_messages, tmp_path)
 
 
 def test_prune_before_rewrite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +71,7 @@ def test_prune_before_rewrite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     real = redirect.STEPS[State.LINKED]
     monkeypatch.setitem(redirect.STEPS, State.LINKED, prune_first)
-    assert caught(several_messages, tmp_path)
+    assert caught(two_messages, tmp_path)
 
 
 def test_cursor_before_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +83,7 @@ def test_cursor_before_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     real = discover._record
     monkeypatch.setattr(discover, "_record", cursor_first)
-    assert caught(several_messages, tmp_path)
+    assert caught(two_messages, tmp_path)
 
 
 def test_put_that_cannot_be_repeated(tmp_path: Path) -> None:
@@ -87,7 +95,7 @@ def test_put_that_cannot_be_repeated(tmp_path: Path) -> None:
                 raise Corrupt("it is there already")
             return super().put(path, content)
 
-    assert caught(lambda folder: replace(several_messages(folder), store=Refusing()), tmp_path)
+    assert caught(lambda folder: replace(two_messages(folder), store=Refusing()), tmp_path)
 
 
 def test_share_that_cannot_be_repeated(tmp_path: Path) -> None:
@@ -100,7 +108,7 @@ def test_share_that_cannot_be_repeated(tmp_path: Path) -> None:
             self.shares = [*kept, *self.shares]
             return links
 
-    assert caught(lambda folder: replace(several_messages(folder), store=Doubling()), tmp_path)
+    assert caught(lambda folder: replace(two_messages(folder), store=Doubling()), tmp_path)
 
 
 def test_rewrite_that_cannot_be_repeated(tmp_path: Path) -> None:
@@ -139,10 +147,19 @@ def test_prune_that_trusts_an_old_read(tmp_path: Path, monkeypatch: pytest.Monke
     def lost(ledger: str) -> list[str]:
         world = World(tmp_path / ledger, policy())
         item_id = world.deliver(Attached("a.bin", b"aaaa"))
-        edit = acting("rewrite", lambda: world.mailbox.edit_body(item_id, "<html><body>mine</body></html>"))
-        world.run(source=edit)
+
+        def edited(linked: Redirect, turn: Turn) -> Redirect:
+            after = real(linked, turn)
+            if not world.mailbox.entry(item_id).categories:
+                world.mailbox.entry(item_id).categories = ("edited",)
+                world.mailbox.edit_body(item_id, "<html><body>mine</body></html>")
+            return after
+
+        monkeypatch.setitem(redirect.STEPS, State.LINKED, edited)
+        world.run()
         return world.lost()
 
+    real = redirect.STEPS[State.LINKED]
     assert not lost("ledger.db")
     monkeypatch.setitem(redirect.STEPS, State.REWRITTEN, blind)
     assert lost("mutant.db")

@@ -13,12 +13,16 @@ import pytest
 
 from connector.errors import Conflict, FileGone, Gone, Unavailable
 from connector.model import Message, Notice, Page
+from connector.rewrite import markup, text
 from connector.sources import Source
 from connector.sources.memory import Attached
 
 REPORT = Attached("report.pdf", b"%PDF-1.7 numbers", "application/pdf")
 LOGO = Attached("logo.png", b"\x89PNG logo", "image/png", inline=True, content_id="logo@example.org")
-HTML = "<html>\r\n<head><title>x</title></head>\r\n<body>\r\n<p>Gr\u00fc\u00dfe &amp; K\u00fcsse\u00a0!</p>\r\n</body>\r\n</html>\r\n"
+HTML = (
+    "<html>\r\n<head><title>x</title></head>\r\n"
+    "<body>\r\n<p>Gr\u00fc\u00dfe &amp; K\u00fcsse\u00a0!</p>\r\n</body>\r\n</html>\r\n"
+)
 TEXT = "Hello,\r\n\r\n  here it is. \u4f60\u597d\r\n-- \r\nBert\r\n"
 
 
@@ -71,8 +75,8 @@ def notice(redirect_id: str = "RX7Q2", *, link: str = "https://files.example.org
     return Notice(
         redirect_id=redirect_id,
         marker=f"1.{redirect_id}.1.00ff",
-        html=f'<div data-redirect="{redirect_id}"><a href="{link}">report.pdf</a></div>',
-        text=f"report.pdf: {link}",
+        html=markup.wrapped(redirect_id, f'<a href="{link}">report.pdf</a>'),
+        text=text.wrapped(redirect_id, f"report.pdf: {link}"),
         urls=(link,),
     )
 
@@ -180,7 +184,7 @@ class SourceLaws:
         assert (fetched.folder, fetched.body.html, fetched.body.content) == ("Projects/2026", True, HTML)
         for name in ("id", "version", "folder", "subject", "sender", "recipients", "received", "files", "marker"):
             assert getattr(listed, name) == getattr(fetched, name), name
-        report, logo = fetched.files
+        report, logo = sorted(fetched.files, key=lambda file: file.inline)
         assert (report.name, report.content_type, report.inline) == ("report.pdf", "application/pdf", False)
         assert (logo.name, logo.inline, logo.content_id) == ("logo.png", True, "logo@example.org")
 
@@ -242,14 +246,15 @@ class SourceLaws:
     def test_a_vanished_file_is_gone(self, world: World, source: Source) -> None:
         """The item is there, the file is not."""
         item = source.fetch(world.deliver(REPORT, LOGO))
-        world.detach(item.id, item.files[0].id)
-        with pytest.raises(FileGone), source.open(item.id, item.files[0].id):
+        detached, _ = item.files
+        world.detach(item.id, detached.id)
+        with pytest.raises(FileGone), source.open(item.id, detached.id):
             pass
 
     # --- rewriting ---------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("body", [{"html": HTML}, {"text": TEXT}], ids=["html", "text"])
-    def test_rewrite_and_retract(self, world: World, source: Source, body: dict[str, str]) -> None:
+    def test_rewrite_and_retract(self, world: World, source: Source, body: dict[str, Any]) -> None:
         """The item shows the links and carries the marker; without them it is byte for byte what it was."""
         before = source.fetch(world.deliver(REPORT, **body))
         source.rewrite(before, notice())
@@ -323,7 +328,7 @@ class SourceLaws:
         item = source.fetch(world.deliver(REPORT, LOGO, Attached("b.txt", b"b"), Attached("c.txt", b"c")))
         source.prune(item, [file.id for file in item.files if file.name in {"report.pdf", "c.txt"}])
         left = source.fetch(item.id)
-        assert [file.name for file in left.files] == ["logo.png", "b.txt"]
+        assert {file.name for file in left.files} == {"logo.png", "b.txt"}
         assert (read(source, left, "logo.png"), read(source, left, "b.txt")) == (LOGO.content, b"b")
         source.prune(left, [file.id for file in item.files if file.name in {"report.pdf", "c.txt"}])
         assert source.fetch(item.id) == left

@@ -58,10 +58,10 @@ class Login:
     certificate: tuple[str, str] | None
 
 
-class _Uncached(CachingProtocol):
+class _Uncached(CachingProtocol):  # type: ignore[misc]  # exchangelib is untyped
     """Every protocol is made anew, and dies with its mailbox."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - a metaclass
         return type.__call__(cls, *args, **kwargs)
 
 
@@ -162,9 +162,7 @@ class Connection:
             response = _Operation(account=self._account).post(request)
             self.date = _date(response)
             messages = response_messages(response.content)
-        return [
-            translate(message, self.party) if isinstance(message, Answered) else message for message in messages
-        ]
+        return [translate(message, self.party) if isinstance(message, Answered) else message for message in messages]
 
     @contextmanager
     def stream(self, request: Element) -> Iterator[Iterator[bytes]]:
@@ -182,7 +180,7 @@ class Connection:
         """Translate what is raised within."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `translate` hands back what it does not know
             # Without its origin: a traceback of exchangelib may hold parts of a message.
             raise translate(error, self.party) from None
 

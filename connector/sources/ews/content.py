@@ -10,7 +10,7 @@ from xml.parsers import expat
 import pybase64
 
 from connector.sources.ews.connection import response_messages
-from connector.sources.ews.failures import Garbled
+from connector.sources.ews.failures import Answered, Garbled
 from connector.sources.ews.words import TYPES
 
 if TYPE_CHECKING:
@@ -21,26 +21,30 @@ _CONTENT = (f"{TYPES} Content", f"{TYPES} MimeContent")
 
 
 def decoded(reply: Iterator[bytes]) -> Iterator[bytes]:
-    """Raises Answered where the reply tells of an error instead, Garbled where it is not whole."""
+    """The bytes, in parts that are not empty.
+
+    Raises Answered where the reply tells of an error instead, Garbled where it is not whole.
+    """
     content = _Content()
     head = bytearray()
     for chunk in reply:
         if not content.found:
             head += chunk
-        yield content.feed(chunk)
-    yield content.feed(b"", last=True)
+        if part := content.feed(chunk):
+            yield part
+    content.feed(b"", last=True)
     if not content.found:
-        response_messages(bytes(head), refuse_errors=True)
-        raise Garbled
+        told = next((message for message in response_messages(bytes(head)) if isinstance(message, Answered)), None)
+        raise told or Garbled
 
 
 class Readable(io.RawIOBase):
-    """A file to read from, over chunks. What goes wrong while they come is translated by `told`."""
+    """A file to read from: the first chunk and those after it. What goes wrong on the way is translated by `told`."""
 
-    def __init__(self, chunks: Iterator[bytes], told: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, first: bytes, chunks: Iterator[bytes], told: Callable[[], AbstractContextManager[None]]) -> None:
         self._chunks = chunks
         self._told = told
-        self._left = b""
+        self._left = first
 
     def readable(self) -> bool:
         """It is."""
@@ -49,8 +53,7 @@ class Readable(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """As the standard library asks for it: at most one chunk, and 0 at the end."""
         with self._told():
-            while not self._left and (chunk := next(self._chunks, None)) is not None:
-                self._left = chunk
+            self._left = self._left or next(self._chunks, b"")
         view = memoryview(buffer).cast("B")
         part, self._left = self._left[: len(view)], self._left[len(view) :]
         view[: len(part)] = part
@@ -83,7 +86,7 @@ class _Content:
         whole, self._base64 = self._base64[:cut], self._base64[cut:]
         if (whole and self._padded) or (last and self._base64):
             raise Garbled
-        self._padded = whole.endswith("=")
+        self._padded = self._padded or whole.endswith("=")
         try:
             return pybase64.b64decode(whole, validate=True)
         except binascii.Error:

@@ -58,88 +58,129 @@ class Garbled(Exception):
     """The answer is no whole EWS reply: cut off, or not from Exchange at all."""
 
 
-_DENIED = {
-    "ErrorNonExistentMailbox": "{host} has no mailbox {mailbox}: check the address, and whether it was disabled",
-    "ErrorMissingEmailAddress": "{host} knows no mailbox for {user}: an address of a mailbox is needed",
-    "ErrorNonPrimarySmtpAddress": "{host} asks for the primary address of {mailbox}: write that one",
-    "ErrorPasswordExpired": "the password of {user} has expired",
-    "ErrorPasswordChangeRequired": "the password of {user} must be changed first",
-    "ErrorAccountDisabled": "{host} says that the account of {mailbox} is disabled",
-    "ErrorUserNotAllowedByPolicy": "{host} bars {user} from EWS: allow this application in the EWS access policy",
-    **dict.fromkeys(
-        (
-            "ErrorAccessDenied",
-            "ErrorImpersonateUserDenied",
-            "ErrorImpersonationDenied",
-            "ErrorImpersonationFailed",
-            "ErrorMailboxLogonFailed",
+class LostState(ConnectorError):
+    """The server no longer knows this state of a change feed. It never leaves the adapter: the feed starts again."""
+
+
+_ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
+    (
+        Gone,
+        "the mailbox {mailbox} has nothing under this id",
+        frozenset(
+            {
+                "ErrorFolderNotFound",
+                "ErrorInvalidId",
+                "ErrorInvalidIdEmpty",
+                "ErrorInvalidIdMalformed",
+                "ErrorInvalidIdMalformedEwsLegacyIdFormat",
+                "ErrorItemNotFound",
+                "ErrorObjectTypeChanged",
+                "ErrorSyncFolderNotFound",
+            }
         ),
-        "{host} does not let {user} into the mailbox {mailbox}: give it {permission}",
     ),
-}
-_GONE = frozenset(
-    {
-        "ErrorItemNotFound",
-        "ErrorInvalidId",
-        "ErrorInvalidIdEmpty",
-        "ErrorInvalidIdMalformed",
-        "ErrorInvalidIdMalformedEwsLegacyIdFormat",
-        "ErrorObjectTypeChanged",
-        "ErrorFolderNotFound",
-        "ErrorSyncFolderNotFound",
-    }
-)
-_FILE_GONE = frozenset({"ErrorInvalidAttachmentId", "ErrorInvalidIdNotAnItemAttachmentId"})
-_CONFLICT = frozenset(
-    {
-        "ErrorIrresolvableConflict",
-        "ErrorStaleObject",
-        "ErrorChangeKeyRequired",
-        "ErrorChangeKeyRequiredForWriteOperations",
-        "ErrorInvalidChangeKey",
-    }
-)
-_UNAVAILABLE = frozenset(
-    {
-        "ErrorADOperation",
-        "ErrorADUnavailable",
-        "ErrorConnectionFailed",
-        "ErrorExceededConnectionCount",
-        "ErrorInsufficientResources",
-        "ErrorInternalServerTransientError",
-        "ErrorMailboxFailover",
-        "ErrorMailboxMoveInProgress",
-        "ErrorMailboxStoreUnavailable",
-        "ErrorNotEnoughMemory",
-        "ErrorProxyRequestProcessingFailed",
-        "ErrorProxyServiceDiscoveryFailed",
-        "ErrorQuotaExceeded",
-        "ErrorRequestAborted",
-        "ErrorServerBusy",
-        "ErrorTimeoutExpired",
-        "ErrorTooManyObjectsOpened",
-    }
-)
-_REJECTED = frozenset(
-    {
-        "ErrorAttachmentSizeLimitExceeded",
-        "ErrorCannotOpenFileAttachment",
-        "ErrorContentConversionFailed",
-        "ErrorCorruptData",
-        "ErrorDataSizeLimitExceeded",
-        "ErrorInvalidPropertySet",
-        "ErrorInvalidPropertyUpdateSentMessage",
-        "ErrorInvalidRequest",
-        "ErrorItemCorrupt",
-        "ErrorItemSave",
-        "ErrorItemSavePropertyError",
-        "ErrorMessageSizeExceeded",
-        "ErrorMimeContentConversionFailed",
-        "ErrorPropertyUpdate",
-        "ErrorRequestStreamTooBig",
-        "ErrorSchemaValidation",
-        "ErrorVirusDetected",
-    }
+    (
+        FileGone,
+        "an item of the mailbox {mailbox} has no such attachment",
+        frozenset({"ErrorInvalidAttachmentId", "ErrorInvalidIdNotAnItemAttachmentId"}),
+    ),
+    (
+        Conflict,
+        "an item of the mailbox {mailbox} changed since it was read",
+        frozenset(
+            {
+                "ErrorChangeKeyRequired",
+                "ErrorChangeKeyRequiredForWriteOperations",
+                "ErrorInvalidChangeKey",
+                "ErrorIrresolvableConflict",
+                "ErrorStaleObject",
+            }
+        ),
+    ),
+    (
+        Unavailable,
+        "{host} has no time or room for the mailbox {mailbox} now",
+        frozenset(
+            {
+                "ErrorADOperation",
+                "ErrorADUnavailable",
+                "ErrorConnectionFailed",
+                "ErrorExceededConnectionCount",
+                "ErrorInsufficientResources",
+                "ErrorInternalServerTransientError",
+                "ErrorMailboxFailover",
+                "ErrorMailboxMoveInProgress",
+                "ErrorMailboxStoreUnavailable",
+                "ErrorNotEnoughMemory",
+                "ErrorProxyRequestProcessingFailed",
+                "ErrorProxyServiceDiscoveryFailed",
+                "ErrorQuotaExceeded",
+                "ErrorRequestAborted",
+                "ErrorServerBusy",
+                "ErrorTimeoutExpired",
+                "ErrorTooManyObjectsOpened",
+            }
+        ),
+    ),
+    (
+        Rejected,
+        "{host} refuses this for an item of the mailbox {mailbox}",
+        frozenset(
+            {
+                "ErrorAttachmentSizeLimitExceeded",
+                "ErrorCannotOpenFileAttachment",
+                "ErrorContentConversionFailed",
+                "ErrorCorruptData",
+                "ErrorDataSizeLimitExceeded",
+                "ErrorInvalidPropertySet",
+                "ErrorInvalidPropertyUpdateSentMessage",
+                "ErrorInvalidRequest",
+                "ErrorItemCorrupt",
+                "ErrorItemSave",
+                "ErrorItemSavePropertyError",
+                "ErrorMessageSizeExceeded",
+                "ErrorMimeContentConversionFailed",
+                "ErrorPropertyUpdate",
+                "ErrorRequestStreamTooBig",
+                "ErrorSchemaValidation",
+                "ErrorVirusDetected",
+            }
+        ),
+    ),
+    (LostState, "the change feed of the mailbox {mailbox} starts again", frozenset({"ErrorInvalidSyncStateData"})),
+    (
+        Denied,
+        "{host} does not let {user} into the mailbox {mailbox}: give it {permission}",
+        frozenset(
+            {
+                "ErrorAccessDenied",
+                "ErrorImpersonateUserDenied",
+                "ErrorImpersonationDenied",
+                "ErrorImpersonationFailed",
+                "ErrorMailboxLogonFailed",
+            }
+        ),
+    ),
+    (
+        Denied,
+        "{host} has no mailbox {mailbox}: check the address, and whether it was disabled",
+        frozenset({"ErrorNonExistentMailbox", "ErrorAccountDisabled"}),
+    ),
+    (
+        Denied,
+        "{host} knows {mailbox} by another primary address: write that one",
+        frozenset({"ErrorNonPrimarySmtpAddress"}),
+    ),
+    (
+        Denied,
+        "{host} takes the password of {user} no longer: set a new one",
+        frozenset({"ErrorPasswordExpired", "ErrorPasswordChangeRequired"}),
+    ),
+    (
+        Denied,
+        "{host} bars {user} from EWS: allow it in the EWS access policy",
+        frozenset({"ErrorUserNotAllowedByPolicy"}),
+    ),
 )
 
 
@@ -161,21 +202,12 @@ def translate(error: Exception, party: Party) -> Exception:
 
 
 def _answered(error: Answered, party: Party) -> Exception:
-    mailbox, code = party.mailbox, error.code
-    if code in _DENIED:
-        words = {"host": party.host, "mailbox": mailbox, "user": party.user, "permission": party.permission}
-        return Denied(f"{_DENIED[code].format(**words)} ({code})")
-    if code in _GONE:
-        return Gone(f"the mailbox {mailbox} has nothing under this id ({code})")
-    if code in _FILE_GONE:
-        return FileGone(f"an item of the mailbox {mailbox} has no such attachment ({code})")
-    if code in _CONFLICT:
-        return Conflict(f"an item of the mailbox {mailbox} changed since it was read ({code})")
-    if code in _UNAVAILABLE:
-        return Unavailable(f"{party.host} has no time or room for the mailbox {mailbox} now ({code})", error.back_off)
-    if code in _REJECTED:
-        return Rejected(f"{party.host} refuses this for an item of the mailbox {mailbox} ({code})")
-    return RuntimeError(f"{party.host} answered {code} for the mailbox {mailbox}, and nobody foresaw that")
+    for reaction, sentence, codes in _ANSWERS:
+        if error.code in codes:
+            told = sentence.format(host=party.host, mailbox=party.mailbox, user=party.user, permission=party.permission)
+            told = f"{told} ({error.code})"
+            return Unavailable(told, error.back_off) if reaction is Unavailable else reaction(told)
+    return RuntimeError(f"{party.host} answered {error.code} for the mailbox {party.mailbox}, and nobody foresaw that")
 
 
 def _status(error: Status, party: Party) -> ConnectorError:

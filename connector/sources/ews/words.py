@@ -4,9 +4,10 @@ https://learn.microsoft.com/exchange/client-developer/web-service-reference/ews-
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
-from lxml.builder import ElementMaker
+from lxml.builder import ElementMaker  # type: ignore[import-not-found]  # missing in the stubs
 
 from connector.model import Body
 
@@ -66,6 +67,15 @@ def number(element: Element, path: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
+def when(moment: str) -> datetime | None:
+    """The time in UTC that a dateTime names; None where it names none, or does not say in which zone."""
+    try:
+        time = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return time.astimezone(UTC) if time.tzinfo else None
+
+
 def get_distinguished_folders(names: Iterable[str], mailbox: str | None) -> Element:
     """GetFolder: the ids of well-known folders; of another mailbox than one's own where it is named."""
     owner = [] if mailbox is None else [T.Mailbox(T.EmailAddress(mailbox))]
@@ -76,7 +86,9 @@ def get_distinguished_folders(names: Iterable[str], mailbox: str | None) -> Elem
 def find_folders(root: str, offset: int, page: int) -> Element:
     """FindFolder: every folder below `root`, and when something in it changed last."""
     return M.FindFolder(
-        M.FolderShape(T.BaseShape("IdOnly"), T.AdditionalProperties(*_fields(_FOLDER), T.ExtendedFieldURI(COMMIT_TIME))),
+        M.FolderShape(
+            T.BaseShape("IdOnly"), T.AdditionalProperties(*_fields(_FOLDER), T.ExtendedFieldURI(COMMIT_TIME))
+        ),
         M.IndexedPageFolderView(_view(offset, page)),
         M.ParentFolderIds(T.FolderId(Id=root)),
         Traversal="Deep",
@@ -119,15 +131,13 @@ def find_items(folders: Iterable[str], prefix: str, offset: int, page: int) -> E
 
 def get_attachment(file_id: str) -> Element:
     """GetAttachment: the content of a file; of an attached item its MIME."""
-    return M.GetAttachment(
-        M.AttachmentShape(T.IncludeMimeContent("true")), M.AttachmentIds(T.AttachmentId(Id=file_id))
-    )
+    return M.GetAttachment(M.AttachmentShape(T.IncludeMimeContent("true")), M.AttachmentIds(T.AttachmentId(Id=file_id)))
 
 
-def update_item(item_id: str, version: str, body: Body, marker: str) -> Element:
-    """UpdateItem: body and marker in one save, refused where the item is no longer at `version`."""
-    new_body = T.Body(body.content, BodyType="HTML" if body.html else "Text")
-    updates = [T.SetItemField(T.FieldURI(FieldURI="item:Body"), T.Message(new_body)), _marker_update(marker)]
+def update_item(item_id: str, version: str, body: Body | None, marker: str) -> Element:
+    """UpdateItem: body (if any) and marker in one save, refused where the item is no longer at `version`."""
+    updates = [_set(T.FieldURI(FieldURI="item:Body"), _body(body))] if body else []
+    updates.append(_set_marker(marker) if marker else T.DeleteItemField(T.ExtendedFieldURI(MARKER)))
     return M.UpdateItem(
         M.ItemChanges(T.ItemChange(T.ItemId(Id=item_id, ChangeKey=version), T.Updates(*updates))),
         ConflictResolution="NeverOverwrite",
@@ -141,11 +151,16 @@ def delete_attachments(file_ids: Iterable[str]) -> Element:
     return M.DeleteAttachment(M.AttachmentIds(*(T.AttachmentId(Id=file_id) for file_id in file_ids)))
 
 
-def _marker_update(marker: str) -> Element:
-    if not marker:
-        return T.DeleteItemField(T.ExtendedFieldURI(MARKER))
-    extended = T.ExtendedProperty(T.ExtendedFieldURI(MARKER), T.Value(marker))
-    return T.SetItemField(T.ExtendedFieldURI(MARKER), T.Message(extended))
+def _body(body: Body) -> Element:
+    return T.Body(body.content, BodyType="HTML" if body.html else "Text")
+
+
+def _set_marker(marker: str) -> Element:
+    return _set(T.ExtendedFieldURI(MARKER), T.ExtendedProperty(T.ExtendedFieldURI(MARKER), T.Value(marker)))
+
+
+def _set(field: Element, value: Element) -> Element:
+    return T.SetItemField(field, T.Message(value))
 
 
 def _fields(names: Iterable[str]) -> list[Element]:

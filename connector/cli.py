@@ -1,0 +1,280 @@
+"""The commands. What they do is in the modules; what they answer is in `connector.report`."""
+
+import getpass
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connector import __version__, config, log, redirect, report
+from connector.check import findings
+from connector.errors import ConnectorError, Unavailable
+from connector.explain import find, known, message_id
+from connector.ledger import Ledger, LedgerError, Stale
+from connector.log import Event
+from connector.model import Redirect, State
+from connector.service import Daemon, clock, tenants
+from connector.yamlfile import ConfigError
+
+_EPILOG = """
+Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong;
+3 a server or the ledger is out of reach; 4 a server refuses: a login or a right is missing; 70 a bug.
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    epilog=_EPILOG,
+    help="Moves attachments from Exchange mailboxes into a WebDAV store, and leaves links in the messages.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+ledger_app = typer.Typer(help="The ledger itself.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+
+
+class Exit(IntEnum):
+    """What a script may rely on."""
+
+    DONE = 0
+    HELD = 1
+    CONFIGURATION = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    BUG = 70
+
+
+Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the redirect, as `connector held` shows it.")]
+Message = Annotated[
+    str, typer.Argument(help="Message-ID, id in the mailbox, id of a redirect, or path of an .eml file.")
+]
+Only = Annotated[str | None, typer.Option("--mailbox", help="Look into this mailbox only.")]
+Mail = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Folder with .eml files of your own.")]
+MailBoxes = Annotated[Path, typer.Option("--mail", help="Folder of mailboxes: anna@example.org/[Folder/]*.eml.")]
+Decision = Callable[[Redirect, Ledger, datetime, str], Redirect]
+
+
+def main() -> None:
+    """Run one command, and end the process with one of `Exit`. Whatever fails, the user reads sentences."""
+    log.configure()
+    try:
+        app()
+    except ConfigError as error:
+        _fail(Exit.CONFIGURATION, *error.problems)
+    except (LedgerError, Stale, Unavailable) as error:
+        _fail(Exit.UNREACHABLE, str(error))
+    except ConnectorError as error:
+        _fail(Exit.REFUSED, str(error))
+    except Exception as error:  # noqa: BLE001 - the traceback goes to the log, the user gets a sentence
+        log.log.exception(Event.BUG)
+        _fail(
+            Exit.BUG, f"connector: this is a bug ({type(error).__name__}); the log above says where. Nothing is lost."
+        )
+
+
+def _fail(code: Exit, *sentences: str) -> None:
+    print(*sentences, sep="\n", file=sys.stderr)  # noqa: T201 - for the user, beside the log
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _settings(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Option("--config", envvar="CONNECTOR_CONFIG", help="Folder of connector.yaml and tenants/.")
+    ] = Path("/etc/connector"),
+    *,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")] = False,
+) -> None:
+    context.obj = folder
+
+
+# --- the work -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def once(context: typer.Context, *, as_json: Json = False) -> None:
+    """Give every mailbox its turn until nothing is due now, and sum up."""
+    with _everything(context) as (whole, ledger):
+        Daemon(whole, ledger).once()
+        _sum_up(ledger, as_json=as_json)
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Work until SIGTERM: no new step begins, and the current ones finish."""
+    with _everything(context) as (whole, ledger):
+        Daemon(whole, ledger).run()
+
+
+@app.command()
+def sweep(context: typer.Context, *, as_json: Json = False) -> None:
+    """Delete stored copies that were never shown in a message, a grace time after nothing needs them any more."""
+    with _everything(context) as (whole, ledger):
+        swept = Daemon(whole, ledger).sweep()
+    report.tell({"swept": swept}, f"{swept} redirects were swept.", as_json=as_json)
+
+
+@ledger_app.command()
+def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
+    """Take over what the store knows and the ledger does not: after a restored backup. Stop every daemon first."""
+    with _everything(context) as (whole, ledger):
+        taken = Daemon(whole, ledger).reconcile()
+    report.tell({"taken_over": taken}, f"{taken} redirects were taken over.", as_json=as_json)
+
+
+# --- looking ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(context: typer.Context, *, as_json: Json = False) -> None:
+    """Try everything that the daemon needs: configuration, secrets, ledger, stores, mailboxes."""
+    with _everything(context) as (whole, ledger):
+        found = list(findings(tenants(whole), ledger))
+    report.tell_rows("Tried", [asdict(each) for each in found], as_json=as_json)
+    raise typer.Exit(max(_CODES[each.severity] for each in found))
+
+
+@app.command()
+def explain(context: typer.Context, message: Message, mailbox: Only = None, *, as_json: Json = False) -> None:
+    """Why the attachments of a message are where they are: verdict, rule, reason, and what happened so far."""
+    with _everything(context) as (whole, ledger):
+        said = message_id(message)
+        watches = [each.watch() for tenant in tenants(whole) for each in tenant.mailboxes]
+        wanted = [each for each in watches if mailbox in (None, each.source.address)]
+        redirects = known(said, ledger)
+        found = list(find(said, redirects, wanted, ledger, clock()))
+        report.tell_explanation(found, redirects, ledger, as_json=as_json)
+        for each in found:
+            ledger.note(each.watch.tenant, Event.MESSAGE_EXPLAINED, clock(), source=each.watch.name, by=_user())
+
+
+@app.command()
+def status(context: typer.Context, *, as_json: Json = False) -> None:
+    """How far each mailbox is, and what waits for what. Asks the ledger only."""
+    with _ledger(context) as ledger:
+        _sum_up(ledger, as_json=as_json)
+
+
+@app.command()
+def held(context: typer.Context, *, as_json: Json = False) -> None:
+    """The redirects that wait for a human, with their reasons. Asks the ledger only."""
+    with _ledger(context) as ledger:
+        found = report.redirects(ledger.redirects(state=State.HELD))
+    report.tell_rows("Held: `connector release ID` or `connector drop ID`", found, as_json=as_json)
+    raise typer.Exit(Exit.HELD if found else Exit.DONE)
+
+
+# --- deciding -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def release(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
+    """Let a held redirect go on where it stood. Asks the ledger only."""
+    _decide(context, redirect.release, redirect_id, as_json=as_json)
+
+
+@app.command()
+def drop(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
+    """End a held redirect: its message stays as it is, for ever. Asks the ledger only."""
+    _decide(context, redirect.drop, redirect_id, as_json=as_json)
+
+
+def _decide(context: typer.Context, decide: Decision, redirect_id: str, *, as_json: bool) -> None:
+    with _ledger(context) as ledger:
+        found = ledger.redirect(redirect_id)
+        if found is None:
+            raise typer.BadParameter(f"the ledger knows no redirect {redirect_id}")
+        try:
+            decided = decide(found, ledger, clock(), _user())
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    report.tell_rows("", report.redirects([decided]), as_json=as_json)
+
+
+def _user() -> str:
+    return getpass.getuser()
+
+
+# --- trying it out ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    mail: Mail = None, *, keep: Annotated[bool, typer.Option(help="Leave everything up, and say where.")] = False
+) -> None:
+    """See it work: a simulated Exchange, a WebDAV store, sample mail, a crash in the middle."""
+    with _extra():
+        from connector.demo import demo as show  # noqa: PLC0415 - an extra that a daemon does without
+    raise typer.Exit(Exit.DONE if show(mail, keep=keep) else Exit.BUG)
+
+
+@app.command()
+def simulate(mail: MailBoxes, port: Annotated[int, typer.Option(min=0, max=65535)] = 0) -> None:
+    """A simulated Exchange on localhost, until SIGTERM. Prints its addresses and accounts as one line of JSON."""
+    with _extra():
+        from connector.simulator import simulate as run_exchange  # noqa: PLC0415 - an extra that a daemon does without
+    try:
+        run_exchange(mail, port)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"the module {error.name} is missing: pip install 'connector[demo]'") from None
+
+
+# --- what commands stand on ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _everything(context: typer.Context) -> Iterator[tuple[config.Config, Ledger]]:
+    """The whole configuration, and the ledger."""
+    whole = config.load(context.obj)
+    with _opened(whole.settings) as ledger:
+        yield whole, ledger
+
+
+@contextmanager
+def _ledger(context: typer.Context) -> Iterator[Ledger]:
+    """The ledger alone: what looks only into it works while every server is down, and every tenant file broken."""
+    with _opened(config.load_settings(context.obj)) as ledger:
+        yield ledger
+
+
+@contextmanager
+def _opened(settings: config.Settings) -> Iterator[Ledger]:
+    log.configure(settings.log.format, settings.log.level)
+    with closing(Ledger(settings.ledger_url)) as ledger:
+        yield ledger
+
+
+def _sum_up(ledger: Ledger, *, as_json: bool) -> None:
+    summary = report.summary(ledger, clock())
+    report.tell_summary(summary, as_json=as_json)
+    codes = [_PAUSED.get(each["error"], Exit.REFUSED) for each in summary["paused"]]
+    if any(each["held"] for each in summary["mailboxes"]):
+        codes.append(Exit.HELD)
+    raise typer.Exit(max(codes, default=Exit.DONE))
+
+
+_CODES = {"fine": Exit.DONE, "stopped": Exit.HELD, "unreachable": Exit.UNREACHABLE, "refused": Exit.REFUSED}
+#: What a pause means, by the error that it came from.
+_PAUSED = {"Unavailable": Exit.UNREACHABLE, "Foreign": Exit.HELD}

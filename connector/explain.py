@@ -1,0 +1,87 @@
+"""Why an attachment is still in its message, or gone: the verdict as it is now, and what the ledger knows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email import message_from_binary_file, policy
+from pathlib import Path
+
+from connector.errors import FileGone, Gone, Rejected
+from connector.ledger import Ledger
+from connector.marker import valid
+from connector.model import Message, Redirect, Verdict
+from connector.policy import HEAD, Facts, decide
+from connector.turn import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message in a mailbox, and what the policy says about each of its files now."""
+
+    watch: Watch
+    message: Message
+    verdicts: tuple[Verdict, ...]
+
+
+def message_id(said: str) -> str:
+    """The Message-ID of an `.eml` file; anything else is taken for an id. Raises ValueError where the file has none."""
+    path = Path(said)
+    if path.suffix.lower() != ".eml":
+        return said
+    try:
+        with path.open("rb") as file:
+            found = message_from_binary_file(file, policy=policy.default)["Message-ID"]
+    except OSError as error:
+        raise ValueError(f"{said} cannot be read: {error.strerror}") from None
+    if not found:
+        raise ValueError(f"{said} has no Message-ID; name the message by its id in the mailbox")
+    return str(found).strip()
+
+
+def known(said: str, ledger: Ledger) -> tuple[Redirect, ...]:
+    """The redirects of this message, by its Message-ID, or the one with this id."""
+    one = ledger.redirect(said)
+    return (one,) if one else ledger.redirects(internet_message_id=said)
+
+
+def find(
+    said: str, redirects: Iterable[Redirect], watches: Iterable[Watch], ledger: Ledger, now: datetime
+) -> Iterator[Found]:
+    """The message, wherever it is in these mailboxes, judged afresh; nothing is changed.
+
+    One that the ledger does not know, or that was moved, is looked for through the whole mailbox.
+    """
+    for watch in watches:
+        ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
+        for message in _found(said, ids, watch):
+            yield Found(watch, message, _verdicts(message, watch, ledger, now))
+
+
+def _found(said: str, ids: Iterable[str], watch: Watch) -> Iterator[Message]:
+    missed = False
+    for item_id in ids:
+        try:
+            yield watch.source.fetch(item_id)
+        except (Gone, Rejected):
+            missed = True
+    if missed and "@" in said:
+        for page in watch.source.changes(None):
+            yield from (item for item in page.items if item.internet_message_id == said)
+
+
+def _verdicts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> tuple[Verdict, ...]:
+    ours = valid(message.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=message.internet_message_id)
+    since = next((each.since for each in ledger.watched() if each.name == watch.name), watch.since or now)
+    facts = Facts(now=now, since=since, ours=ours is not None)
+    verdicts = decide(watch.policy, message, facts)
+    unread = [verdict.file.id for verdict in verdicts if verdict.needs_content]
+    heads = {file_id: _head(message.id, file_id, watch) for file_id in unread}
+    return decide(watch.policy, message, replace(facts, heads=heads)) if heads else verdicts
+
+
+def _head(item_id: str, file_id: str, watch: Watch) -> bytes:
+    try:
+        with watch.source.open(item_id, file_id) as stream:
+            return stream.read(HEAD)
+    except (FileGone, Rejected):
+        return b""

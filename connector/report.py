@@ -1,0 +1,154 @@
+"""What the commands answer, for scripts as JSON, and for people as tables and sentences."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from connector.explain import Found
+from connector.ledger import Ledger
+from connector.model import Redirect, State
+from connector.names import plain
+
+Row = Mapping[str, Any]
+
+_UNDER_WAY = (State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN)
+
+
+# --- what is so ---------------------------------------------------------------------------------------------------
+
+
+def summary(ledger: Ledger, now: datetime) -> Mapping[str, list[Row]]:
+    """How far each mailbox is, and what is left alone for now, and why."""
+    paused: list[Row] = [
+        {"paused": each.name, "until": each.until, "error": each.error, "reason": each.reason}
+        for each in ledger.pauses(now)
+    ]
+    return {"mailboxes": _mailboxes(ledger), "paused": paused}
+
+
+def _mailboxes(ledger: Ledger) -> list[Row]:
+    counts = ledger.counts()
+    return [
+        {
+            "tenant": each.tenant,
+            "mailbox": each.address,
+            "redirected": counts.get((each.name, State.DONE), 0),
+            "under_way": sum(counts.get((each.name, state), 0) for state in _UNDER_WAY),
+            "held": counts.get((each.name, State.HELD), 0),
+            "dropped": counts.get((each.name, State.DROPPED), 0),
+            "next": ledger.next_due(each.name),
+            "since": each.since,
+        }
+        for each in ledger.watched()
+    ]
+
+
+def redirects(found: Iterable[Redirect]) -> list[Row]:
+    """Redirects, as an operator looks at them."""
+    return [
+        {
+            "redirect": each.id,
+            "source": each.source,
+            "message": each.internet_message_id,
+            "state": each.state,
+            "files": len(each.files),
+            "due": each.due,
+            "reason": each.reason,
+        }
+        for each in found
+    ]
+
+
+def _verdicts(found: Iterable[Found]) -> list[Row]:
+    return [
+        {
+            "mailbox": each.watch.source.address,
+            "folder": each.message.folder,
+            "file": verdict.file.name,
+            "size": verdict.file.size,
+            "action": verdict.action,
+            "rule": verdict.rule,
+            "because": verdict.because,
+            "look_again": verdict.look_again,
+        }
+        for each in found
+        for verdict in each.verdicts
+    ]
+
+
+def _history(found: Iterable[Redirect], ledger: Ledger) -> list[Row]:
+    return [
+        {"at": event.at, "redirect": each.id, "event": event.name, "detail": dict(event.detail)}
+        for each in found
+        for event in ledger.events(redirect_id=each.id)
+    ]
+
+
+# --- how it is told -----------------------------------------------------------------------------------------------
+
+
+def tell(value: object, sentence: str, *, as_json: bool) -> None:
+    """One line: JSON for a script, or a sentence."""
+    typer.echo(json.dumps(value, default=_as_json) if as_json else sentence)
+
+
+def tell_rows(title: str, rows: Sequence[Row], *, as_json: bool) -> None:
+    """A list of JSON, or a table."""
+    if as_json or not rows:
+        tell(rows, "Nothing.", as_json=as_json)
+        return
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console().print(table)
+
+
+def tell_summary(summary: Mapping[str, list[Row]], *, as_json: bool) -> None:
+    """What `summary` found, with what to do about it."""
+    if as_json:
+        tell(summary, "", as_json=True)
+        return
+    tell_rows("Mailboxes", summary["mailboxes"], as_json=False)
+    if summary["paused"]:
+        tell_rows("Left alone for now", summary["paused"], as_json=False)
+    if any(each["held"] for each in summary["mailboxes"]):
+        typer.echo("Some redirects are held, and wait for you: `connector held` lists them with their reasons.")
+    if summary["mailboxes"]:
+        typer.echo(
+            "Messages received before the time under `since` stay as they are: the first contact with their mailbox, "
+            "unless `since` in the tenant's sources says otherwise (a date, or everything)."
+        )
+
+
+def tell_explanation(found: Sequence[Found], known: Sequence[Redirect], ledger: Ledger, *, as_json: bool) -> None:
+    """What the policy says now, and what happened so far."""
+    parts = {"verdicts": _verdicts(found), "redirects": redirects(known), "history": _history(known, ledger)}
+    if as_json:
+        tell(parts, "", as_json=True)
+        return
+    if not found:
+        typer.echo("No mailbox has this message.")
+    elif not parts["verdicts"]:
+        typer.echo("The message has no attachments.")
+    for title, rows in parts.items():
+        if rows:
+            tell_rows(title.capitalize(), rows, as_json=False)
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, datetime):
+        return Text(f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+    # What comes from mail may hold control characters, and is never read as markup.
+    return Text("" if value is None else plain(str(value)))
+
+
+def _as_json(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,275 @@
+"""The daemon: which mailbox has its turn, when, and in which thread. Nothing else here knows threads or time.
+
+One job per tenant plans its mailboxes again and again; a pool of threads gives each its tick. A mailbox never has two
+ticks at a time, and one that fails never stops another. All that must outlast a restart is in the ledger.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal, ParamSpec
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from connector.config import Config, TenantConfig
+from connector.errors import ConnectorError, Unavailable
+from connector.ledger import LeaseLost, Ledger, LedgerError
+from connector.log import Event, log
+from connector.manifest import claim, reconcile
+from connector.redirect import tick
+from connector.sources import Source
+from connector.stores import Store
+from connector.sweep import sweep
+from connector.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, Watch
+from connector.yamlfile import ConfigError
+
+P = ParamSpec("P")
+
+#: How long a claim on the store is good for, until we look whether another ledger came along.
+CLAIM = timedelta(hours=1)
+_NEVER = datetime.fromtimestamp(0, UTC)
+_ENDING = {signal.SIGTERM, signal.SIGINT}
+
+
+def clock() -> datetime:
+    """What time it is."""
+    return datetime.now(UTC)
+
+
+class Tenant:
+    """One tenant at work: its mailboxes, and a client of its store for each thread."""
+
+    def __init__(self, config: TenantConfig, marker_key: bytes) -> None:
+        """Nothing is sent yet. Raises ConfigError where a secret is not to be had."""
+        self.config = config
+        self.name = config.tenant
+        self.marker_key = marker_key
+        self._thread = threading.local()
+        try:
+            self.store()
+            self.mailboxes = tuple(
+                Mailbox(self, source, _time(each.since)) for each in config.sources for source in each.sources()
+            )
+        except LookupError as error:
+            raise ConfigError(f"tenant {self.name}: {error.args[0]}") from None
+
+    def store(self) -> Store:
+        """This thread's client of the store."""
+        if not hasattr(self._thread, "store"):
+            self._thread.store = self.config.store.connect()
+        store: Store = self._thread.store
+        return store
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """One mailbox of a tenant."""
+
+    tenant: Tenant
+    source: Source
+    #: Messages received earlier are left alone; None: those before the first contact.
+    since: datetime | None
+
+    @property
+    def name(self) -> str:
+        """For people, and for the ledger as long as the mailbox has not told its key."""
+        return f"{self.tenant.name}/{self.source.address}"
+
+    def watch(self) -> Watch:
+        """What a tick needs, in this thread."""
+        return Watch(
+            tenant=self.tenant.name,
+            source=self.source,
+            store=self.tenant.store(),
+            policy=self.tenant.config.policy,
+            wording=self.tenant.config.notice,
+            path=self.tenant.config.path,
+            marker_key=self.tenant.marker_key,
+            since=self.since,
+        )
+
+
+def _time(since: date | Literal["everything"] | None) -> datetime | None:
+    if since == "everything":
+        return _NEVER
+    return datetime.combine(since, time(), UTC) if since else None
+
+
+def tenants(config: Config) -> tuple[Tenant, ...]:
+    """All tenants, with their secrets read. Raises ConfigError where one is not to be had."""
+    key = config.settings.read_marker_key()
+    return tuple(Tenant(each, key) for each in config.tenants)
+
+
+class Daemon:
+    """All tenants and their one ledger."""
+
+    def __init__(self, config: Config, ledger: Ledger) -> None:
+        """Raises ConfigError where a secret is not to be had."""
+        self._tenants = tenants(config)
+        self._settings = config.settings
+        self._ledger = ledger
+        # Random: a process of the same number after a restart, or in another container, is not the same owner.
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._busy: set[str] = set()
+        #: When each tenant's store was last claimed for our ledger.
+        self._claimed: dict[str, datetime] = {}
+
+    def once(self) -> None:
+        """Give every mailbox its turn until nothing is due now. Raises the first bug, after all others had theirs."""
+        with ThreadPoolExecutor(self._settings.threads) as pool:
+            given = [pool.submit(self._exhaust, mailbox) for mailbox in self._mailboxes()]
+        for turn in given:
+            turn.result()
+
+    def run(self) -> None:
+        """Give every mailbox its turn again and again, until SIGTERM or SIGINT. A second one ends it at once."""
+        # Blocked before there are threads, so that all of them inherit it, and `sigwait` gets the signal.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        with ThreadPoolExecutor(self._settings.threads) as pool:
+            scheduler = self._scheduler(pool)
+            scheduler.start()
+            notify("READY=1")
+            log.info(Event.SERVICE_STARTED, tenants=len(self._tenants))
+            signal.sigwait(_ENDING)
+            notify("STOPPING=1")
+            log.info(Event.SERVICE_STOPPING)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+            scheduler.shutdown()
+            pool.shutdown(cancel_futures=True)
+        log.info(Event.SERVICE_STOPPED)
+
+    def sweep(self) -> int:
+        """Delete what was dropped long ago and never shown; how many redirects. Brakes are in `connector.sweep`."""
+        swept = 0
+        brakes = self._settings.sweep
+        for mailbox in self._mailboxes():
+            left = brakes.at_most - swept
+            watch = mailbox.watch()
+            swept += sweep(watch, self._ledger, clock, self._owner, grace=brakes.grace, at_most=left)
+        return swept
+
+    def reconcile(self) -> int:
+        """Take over what the stores tell and the ledger does not; how many redirects."""
+        return sum(reconcile(tenant.name, tenant.store(), self._ledger, clock()) for tenant in self._tenants)
+
+    # --- one turn -------------------------------------------------------------------------------------------------
+
+    def _turn(self, mailbox: Mailbox) -> bool:
+        """One tick of one mailbox. False where it is paused, out of reach, or another process has it."""
+        if self._left_alone(mailbox):
+            return False
+        try:
+            return tick(mailbox.watch(), self._ledger, clock, self._owner)
+        except LeaseLost:
+            log.warning(Event.LEASE_LOST, source=mailbox.name)
+        except ConnectorError as error:
+            self._pause(mailbox.name, mailbox.tenant, error, Event.SOURCE_PAUSED)
+        return False
+
+    def _left_alone(self, mailbox: Mailbox) -> bool:
+        """Whether it is paused, or its whole tenant is.
+
+        Two mailboxes that are refused in the same words do not speak of a mailbox, but of the account: to try it with
+        a thousand more would lock it.
+        """
+        pauses = self._ledger.pauses(clock())
+        refused = [
+            each.reason for each in pauses if each.error == "Denied" and each.name.startswith(mailbox.tenant.name + "/")
+        ]
+        return len(refused) > len(set(refused)) or any(each.name == mailbox.name for each in pauses)
+
+    def _exhaust(self, mailbox: Mailbox) -> None:
+        """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""
+        moved: object = None
+        while self._turn(mailbox):
+            name = mailbox.watch().name
+            complete = any(each.passes for each in self._ledger.watched() if each.name == name)
+            due = frozenset((each.id, each.revision) for each in self._ledger.due(name, clock()))
+            if complete and due in (frozenset(), moved):
+                return
+            moved = due
+
+    def _claim(self, tenant: Tenant) -> bool:
+        """Make sure, once in a while, that this ledger is the one the store knows. False where it is out of reach."""
+        now = clock()
+        store = f"{tenant.name}/store"
+        if now - self._claimed.get(tenant.name, _NEVER) < CLAIM:
+            return True
+        if self._ledger.paused(store, now):
+            return False
+        try:
+            claim(tenant.name, tenant.store(), self._ledger, now)
+        except ConnectorError as error:
+            self._pause(store, tenant, error, Event.STORE_PAUSED)
+            return False
+        self._claimed[tenant.name] = now
+        return True
+
+    def _pause(self, name: str, tenant: Tenant, error: ConnectorError, event: Event) -> None:
+        """In the ledger: a restart must not knock at a locked door again, or an account gets locked for good."""
+        wait = (error.retry_after or UNAVAILABLE_PAUSE) if isinstance(error, Unavailable) else DENIED_PAUSE
+        now = clock()
+        until = now + wait
+        log.warning(event, paused=name, reason=str(error), until=until.isoformat())
+        kind = type(error).__name__
+        self._ledger.pause(name, until=until, reason=str(error), error=kind, now=now, tenant=tenant.name)
+
+    # --- many turns -----------------------------------------------------------------------------------------------
+
+    def _mailboxes(self) -> tuple[Mailbox, ...]:
+        """All mailboxes whose store is within reach."""
+        return tuple(mailbox for tenant in self._tenants if self._claim(tenant) for mailbox in tenant.mailboxes)
+
+    def _scheduler(self, pool: ThreadPoolExecutor) -> BackgroundScheduler:
+        """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
+        threads = {"type": "threadpool", "max_workers": len(self._tenants) + 1}
+        late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        scheduler = BackgroundScheduler(timezone=UTC, executors={"default": threads}, job_defaults=late)
+        for tenant in self._tenants:
+            planning = (self._plan, tenant, pool)
+            scheduler.add_job(
+                _guarded, "interval", planning, seconds=self._settings.interval, next_run_time=clock(), name=tenant.name
+            )
+        if usec := os.environ.get("WATCHDOG_USEC"):
+            # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
+            scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)
+        return scheduler
+
+    def _plan(self, tenant: Tenant, pool: ThreadPoolExecutor) -> None:
+        if not self._claim(tenant):
+            return
+        for mailbox in tenant.mailboxes:
+            if mailbox.name not in self._busy:
+                self._busy.add(mailbox.name)
+                pool.submit(_guarded, self._planned_turn, mailbox)
+
+    def _planned_turn(self, mailbox: Mailbox) -> None:
+        try:
+            self._turn(mailbox)
+        finally:
+            self._busy.discard(mailbox.name)
+
+
+def _guarded(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Whatever happens in one turn, the others go on, and the next one comes."""
+    try:
+        work(*args, **kwargs)
+    except LedgerError as error:
+        log.error(Event.LEDGER_FAILED, reason=str(error))
+    except Exception:  # noqa: BLE001 - a bug in one turn must not stop the daemon
+        log.exception(Event.BUG)
+
+
+def notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)); nothing where it did not ask."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)

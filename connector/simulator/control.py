@@ -1,0 +1,109 @@
+"""The control page: JSON in, JSON out. `connector.simulator` tells what can be ordered."""
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.simulator.deviations import Deviation
+from connector.simulator.faults import Faults, Strike, When
+from connector.simulator.mailbox import Folder, Item, Mailbox
+from connector.simulator.mime_import import message_of
+from connector.simulator.organisation import Organisation
+
+
+@dataclass
+class Control:
+    """Carries out orders."""
+
+    organisation: Organisation
+    faults: Faults = field(default_factory=Faults)
+
+    def report(self) -> dict[str, Any]:
+        """What has been seen, and how the server deviates."""
+        return {
+            "requests": len(self.faults.seen),
+            "seen": list(self.faults.seen),
+            "deviations": sorted(self.organisation.deviations),
+        }
+
+    def obey_json(self, orders: bytes) -> dict[str, Any]:
+        """Carry out orders in JSON; an error is told under `error`."""
+        try:
+            return self.obey(**json.loads(orders))
+        except (KeyError, TypeError, ValueError, LookupError) as error:
+            return {"error": f"not understood: {error}"}
+
+    def obey(self, **orders: Any) -> dict[str, Any]:
+        """Carry out orders, in their order. Raises ValueError, KeyError or TypeError where one makes no sense."""
+        verbs: dict[str, Any] = {
+            "reset": self._reset,
+            "throttle": self._throttle,
+            "drop": self._drop,
+            "kill": self._kill,
+            "truncate": self._truncate,
+            "deviate": self._deviate,
+            "lag": self._lag,
+            "forget_sync_states": self._forget_sync_states,
+            "deliver": self._deliver,
+        }
+        told: dict[str, Any] = {}
+        for verb, details in orders.items():
+            arguments = details if isinstance(details, dict) else {"value": details}
+            told.update(verbs[verb](**arguments) or {})
+        return told
+
+    def _reset(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
+        if value:
+            self.faults = Faults()
+            self.organisation.deviations.clear()
+
+    def _throttle(self, *, requests: int, back_off: int = 1000, status: int = 500) -> None:
+        if status not in (200, 500, 503):
+            raise ValueError("status is 200, 500 or 503")
+        self.faults.turned_away, self.faults.back_off, self.faults.status = requests, back_off, status
+
+    def _drop(self, *, request: int = 1, when: str = "before") -> None:
+        self._arm(request, when, None)
+
+    def _kill(self, *, pid: int, request: int = 1, when: str = "before") -> None:
+        self._arm(request, when, pid)
+
+    def _arm(self, request: int, when: str, pid: int | None) -> None:
+        self.faults.strikes.append(Strike(len(self.faults.seen) + request, When(when), pid))
+
+    def _truncate(self, *, request: int = 1) -> None:
+        self.faults.truncated.add(len(self.faults.seen) + request)
+
+    def _deviate(self, **switches: bool) -> None:
+        for name, on in switches.items():
+            deviation = Deviation(name)
+            (self.organisation.deviations.add if on else self.organisation.deviations.discard)(deviation)
+
+    def _lag(self, value: float) -> None:
+        self.organisation.lag = value
+
+    def _forget_sync_states(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
+        self.organisation.epoch += value
+
+    def _deliver(self, *, mailbox: str, eml: str, folder: str = "Inbox") -> dict[str, Any]:
+        item = deliver(self.organisation.mailboxes[mailbox], base64.b64decode(eml), folder)
+        return {"item": item.id}
+
+
+def deliver(mailbox: Mailbox, eml: bytes, folder: str) -> Item:
+    """Put a message into a folder, which is made where it does not exist; `/` goes deeper."""
+    message = message_of(eml)
+    with mailbox.lock:
+        target = _folder(mailbox, folder)
+        message.draft = target.distinguished == "drafts"
+        message.read = target.distinguished in ("sentitems", "drafts")
+        return mailbox.deliver(message, target)
+
+
+def _folder(mailbox: Mailbox, path: str) -> Folder:
+    folder = mailbox.distinguished["msgfolderroot"]
+    for name in filter(None, path.split("/")):
+        known = (each for each in mailbox.children(folder) if each.name.casefold() == name.casefold())
+        folder = next(known, None) or mailbox.create_folder(name, folder)
+    return folder

@@ -1,0 +1,120 @@
+"""The simulated Exchange, ready to run."""
+
+import json
+import signal
+import ssl
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from connector.simulator.control import Control, deliver
+from connector.simulator.organisation import Organisation
+from connector.simulator.server import CONTROL_PATH, EWS_PATH, Server, Witness
+
+
+class Exchange:
+    """An Exchange organisation on loopback, as long as its `with` block lasts.
+
+    `mail` is a folder with a folder for each mailbox, `DIR/anna@example.org/[Folder/[Folder/]]*.eml`; what lies
+    directly in that goes to the Inbox. Sent Items, Drafts, Deleted Items, Junk Email and Outbox are the folders of those names.
+    `port` 0 takes a free one. `witness` is told every request and reply. With `tls` the server speaks https.
+    Raises ValueError where `mail` holds no mailbox, OSError where the port is taken.
+    """
+
+    def __init__(
+        self,
+        mail: Path | None = None,
+        port: int = 0,
+        *,
+        witness: Witness | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._organisation = Organisation()
+        self._control = Control(self._organisation)
+        if mail is not None:
+            self._load(mail)
+        self._server = Server(port, self._control, witness=witness, tls=tls)
+        self._url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def ews(self) -> str:
+        """The URL of EWS."""
+        return self._url + EWS_PATH
+
+    @property
+    def control(self) -> str:
+        """The URL of the control page."""
+        return self._url + CONTROL_PATH
+
+    @property
+    def accounts(self) -> list[dict[str, str]]:
+        """Mailbox, user and password of each mailbox."""
+        organisation = self._organisation
+        return [
+            {"mailbox": address, "user": address, "password": organisation.passwords[address]}
+            for address in organisation.mailboxes
+            if address != organisation.impersonator
+        ]
+
+    @property
+    def impersonator(self) -> dict[str, str]:
+        """User and password of the service account that may impersonate everybody."""
+        user = self._organisation.impersonator
+        return {"user": user, "password": self._organisation.passwords[user]}
+
+    @property
+    def seen(self) -> list[str]:
+        """The operations that were asked for since the last reset, in their order."""
+        return [each["operation"] for each in self._control.faults.seen]
+
+    def add_mailbox(self, address: str) -> dict[str, str]:
+        """Make a mailbox; its account."""
+        self._organisation.add_mailbox(address)
+        return next(account for account in self.accounts if account["mailbox"] == address.lower())
+
+    def deliver(self, mailbox: str, eml: bytes, folder: str = "Inbox") -> str:
+        """Put a message into a folder of a mailbox, as transport does. Answers the item's id."""
+        return deliver(self._organisation.mailboxes[mailbox.lower()], eml, folder).id
+
+    def order(self, **orders: Any) -> dict[str, Any]:
+        """What a POST to the control page does."""
+        return self._control.obey(**orders)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._organisation.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _load(self, mail: Path) -> None:
+        mailboxes = (
+            sorted(each for each in mail.iterdir() if each.is_dir() and "@" in each.name) if mail.is_dir() else []
+        )
+        if not mailboxes:
+            raise ValueError(f"{mail} holds no mailbox: name folders in it like addresses, anna@example.org for one")
+        for folder in mailboxes:
+            mailbox = self._organisation.add_mailbox(folder.name)
+            for eml in sorted(folder.rglob("*.eml")):
+                where = eml.parent.relative_to(folder).as_posix()
+                deliver(mailbox, eml.read_bytes(), "Inbox" if where == "." else where)
+
+
+def simulate(mail: Path, port: int = 0) -> None:
+    """Run until SIGTERM or SIGINT. Prints one line of JSON: ews, accounts, impersonator, control.
+
+    For the main thread: it sets signal handlers. Raises as Exchange does.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Exchange(mail, port) as exchange:
+        names = ("ews", "accounts", "impersonator", "control")
+        print(json.dumps({name: getattr(exchange, name) for name in names}), flush=True)  # noqa: T201 - its output
+        stop.wait()

@@ -1,0 +1,78 @@
+"""What shall go wrong, and when: counted in requests, so that a test can hit every step of a client."""
+
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from connector.simulator.soap import Refused
+
+
+class When(StrEnum):
+    """On which side of its effect a request is struck."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Dropped(Exception):
+    """The connection ends here, without another byte."""
+
+
+class Busy(Exception):
+    """The web server in front of Exchange answers 503."""
+
+
+@dataclass(frozen=True)
+class Strike:
+    """At this request, before or after its effect, the connection ends; with `pid`, that process is killed first."""
+
+    request: int
+    when: When
+    pid: int | None = None
+
+
+@dataclass
+class Faults:
+    """Counts the requests (those that were let in) and strikes at the ones that it was told."""
+
+    #: Operation and mailbox of each request since the last reset, in their order.
+    seen: list[dict[str, str]] = field(default_factory=list)
+    strikes: list[Strike] = field(default_factory=list)
+    #: Requests whose reply breaks off in the middle.
+    truncated: set[int] = field(default_factory=set)
+    #: How many requests are still turned away, with which HTTP status and which back-off in milliseconds.
+    turned_away: int = 0
+    status: int = 500
+    back_off: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, operation: str, anchor: str) -> int:
+        """The number of this request."""
+        with self._lock:
+            self.seen.append({"operation": operation, "anchor": anchor})
+            return len(self.seen)
+
+    def strike(self, request: int, when: When) -> None:
+        """Raise Dropped where this request is to be struck now."""
+        for each in self.strikes:
+            if (each.request, each.when) == (request, when):
+                if each.pid is not None:
+                    os.kill(each.pid, signal.SIGKILL)
+                raise Dropped
+
+    def turn_away(self) -> None:
+        """Raise where the server is busy (EWSD: ews-throttling-in-exchange): Refused as SOAP says it, or Busy."""
+        with self._lock:
+            if not self.turned_away:
+                return
+            self.turned_away -= 1
+        if self.status == 503:  # noqa: PLR2004 - it is HTTP's
+            raise Busy
+        raise Refused(
+            "ErrorServerBusy",
+            "The server cannot service this request right now. Try again later.",
+            fault=self.status == 500,  # noqa: PLR2004 - it is HTTP's
+            back_off=self.back_off,
+        )

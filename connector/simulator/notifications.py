@@ -1,0 +1,212 @@
+"""Subscriptions, and the two ways in which their events are fetched: by asking, and over a stream."""
+
+import base64
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from connector.simulator.deviations import Deviation
+from connector.simulator.mailbox import Event, Folder, Mailbox
+from connector.simulator.organisation import Call, Organisation
+from connector.simulator.soap import (
+    Element,
+    M,
+    Refused,
+    T,
+    children,
+    event_envelope,
+    failure,
+    find,
+    integer,
+    invalid,
+    local,
+    need,
+    response,
+    success,
+)
+
+#: Seconds between signs of life in a stream (Microsoft: statusevent).
+_HEARTBEAT = 30.0
+#: Seconds between two looks for news.
+_LOOK = 0.1
+#: EWSD: connectiontimeout, in minutes.
+_TIMEOUT = range(1, 31)
+
+
+@dataclass
+class Subscription:
+    """What one subscriber wants to hear about, and up to where he has heard it."""
+
+    id: str
+    mailbox: Mailbox
+    #: None: all folders.
+    folders: frozenset[str] | None
+    kinds: frozenset[str]
+    heard: int
+
+    def news(self, organisation: Organisation, since: int) -> list[Event]:
+        """The events after this one that he wants."""
+        silent = ("DeletedEvent", "MovedEvent") if Deviation.NO_REMOVAL_EVENTS in organisation.deviations else ()
+        return [
+            event
+            for event in self.mailbox.events
+            if event.number > since and event.kind in self.kinds and event.kind not in silent and self._covers(event)
+        ]
+
+    def _covers(self, event: Event) -> bool:
+        old = event.old_folder
+        return self.folders is None or event.folder.id in self.folders or (old is not None and old.id in self.folders)
+
+
+def subscribe(call: Call) -> Element:
+    """Microsoft: subscribe-operation. Streaming and pull; a push needs a server on the other side."""
+    asked = children(call.request)[0]
+    streaming = local(asked) == "StreamingSubscriptionRequest"
+    if not streaming and local(asked) != "PullSubscriptionRequest":
+        raise Refused("ErrorInvalidOperation", "The simulator has no push subscriptions.", fault=True)
+
+    def one(_: Element) -> Iterator[Element]:
+        subscription = Subscription(
+            id=_opaque(f"subscription {secrets.token_hex(16)}"),
+            mailbox=call.mailbox,
+            folders=_folders(call, asked),
+            kinds=frozenset(kind.text or "" for kind in children(need(asked, "t:EventTypes"))),
+            heard=call.mailbox.clock,
+        )
+        call.organisation.subscriptions[subscription.id] = subscription
+        yield M.SubscriptionId(subscription.id)
+        if not streaming:
+            yield M.Watermark(_watermark(subscription.heard))
+
+    return call.answer("Subscribe", [asked], one)
+
+
+def unsubscribe(call: Call) -> Element:
+    """Microsoft: unsubscribe-operation."""
+
+    def one(_: Element) -> list[Element]:
+        del call.organisation.subscriptions[_subscription(call, need(call.request, "m:SubscriptionId")).id]
+        return []
+
+    return call.answer("Unsubscribe", [call.request], one)
+
+
+def get_events(call: Call) -> Element:
+    """Microsoft: getevents-operation."""
+
+    def one(_: Element) -> Iterator[Element]:
+        subscription = _subscription(call, need(call.request, "m:SubscriptionId"))
+        since = _moment(need(call.request, "m:Watermark").text or "")
+        news = subscription.news(call.organisation, since)
+        yield M.Notification(*_notification(call, subscription, news, since=since))
+
+    return call.answer("GetEvents", [call.request], one)
+
+
+def get_streaming_events(call: Call) -> Iterator[bytes]:
+    """Microsoft: getstreamingevents-operation. Envelope after envelope, until the time is over or the caller goes."""
+    minutes = integer(need(call.request, "m:ConnectionTimeout").text, "ConnectionTimeout")
+    if minutes not in _TIMEOUT:
+        invalid("ConnectionTimeout is not within 1 and 30")
+    named = children(need(call.request, "m:SubscriptionIds"))
+    subscriptions = [call.organisation.subscriptions.get(each.text or "") for each in named]
+    known = [each for each in subscriptions if each is not None]
+    if len(known) < len(named):
+        lost = (each for each, found in zip(named, subscriptions, strict=True) if found is None)
+        ids = M.ErrorSubscriptionIds(*(T.SubscriptionId(each.text or "") for each in lost))
+        return iter([_envelope(failure("GetStreamingEvents", Refused("ErrorSubscriptionNotFound"), ids))])
+    return _stream(call, known, time.monotonic() + 60 * minutes)
+
+
+def _stream(call: Call, subscriptions: list[Subscription], end: float) -> Iterator[bytes]:
+    yield _envelope(success("GetStreamingEvents", M.ConnectionStatus("OK")))
+    last_sign = time.monotonic()
+    while time.monotonic() < end and not call.organisation.stopping.wait(_LOOK):
+        told = [_fresh(call, each) for each in subscriptions]
+        if not any(each is not None for each in told) and time.monotonic() - last_sign > _HEARTBEAT:
+            told = [T.Notification(*_notification(call, each, [])) for each in subscriptions]
+        notifications = [each for each in told if each is not None]
+        if notifications:
+            last_sign = time.monotonic()
+            yield _envelope(success("GetStreamingEvents", M.Notifications(*notifications)))
+    yield _envelope(success("GetStreamingEvents", M.ConnectionStatus("Closed")))
+
+
+def _fresh(call: Call, subscription: Subscription) -> Element | None:
+    """What has not been told over a stream yet. Told once: what a broken stream swallows is lost (EWSD)."""
+    with subscription.mailbox.lock:
+        news = subscription.news(call.organisation, subscription.heard)
+    if not news:
+        return None
+    subscription.heard = news[-1].number
+    return T.Notification(*_notification(call, subscription, news))
+
+
+def _notification(
+    call: Call, subscription: Subscription, news: list[Event], *, since: int | None = None
+) -> Iterator[Element]:
+    """The content of a notification; with `since` that of a pull subscription, which has watermarks."""
+    pull = since is not None
+    yield T.SubscriptionId(subscription.id)
+    if since is not None:
+        yield T.PreviousWatermark(_watermark(since))
+        yield T.MoreEvents("false")
+    for event in news:
+        yield _event(call, event, pull=pull)
+    if not news:
+        yield T.StatusEvent(T.Watermark(_watermark(since)) if since is not None else None)
+
+
+def _event(call: Call, event: Event, *, pull: bool) -> Element:
+    element: Element = T(
+        event.kind,
+        T.Watermark(_watermark(event.number)) if pull else None,
+        T.TimeStamp(call.view().date(event.time)),
+        T.ItemId(Id=event.item_id, ChangeKey=event.change_key),
+        _folder("ParentFolderId", event.folder),
+    )
+    if event.old_folder is not None:
+        element.append(T.OldItemId(Id=event.old_item_id))
+        element.append(_folder("OldParentFolderId", event.old_folder))
+    return element
+
+
+def _folder(name: str, folder: Folder) -> Element:
+    return T(name, Id=folder.id, ChangeKey=folder.change_key)
+
+
+def _folders(call: Call, asked: Element) -> frozenset[str] | None:
+    named = find(asked, "t:FolderIds")
+    if asked.get("SubscribeToAllFolders") in ("true", "1"):
+        return None
+    if named is None:
+        raise Refused("ErrorInvalidSubscriptionRequest", "A subscription needs folders.")
+    return frozenset(call.folder(each).id for each in children(named))
+
+
+def _subscription(call: Call, named: Element) -> Subscription:
+    found = call.organisation.subscriptions.get(named.text or "")
+    if found is None or found.mailbox is not call.mailbox:
+        raise Refused("ErrorSubscriptionNotFound", "The subscription was not found.")
+    return found
+
+
+def _envelope(message: Element) -> bytes:
+    return event_envelope(response("GetStreamingEvents", [message]))
+
+
+def _watermark(moment: int) -> str:
+    return _opaque(f"watermark {moment}")
+
+
+def _moment(watermark: str) -> int:
+    try:
+        word, number = base64.b64decode(watermark, validate=True).decode("ascii").split()
+        return int(number) if word == "watermark" else 0
+    except ValueError:
+        raise Refused("ErrorInvalidWatermark", "The watermark is invalid.") from None
+
+
+def _opaque(text: str) -> str:
+    return base64.b64encode(text.encode()).decode("ascii")

@@ -1,0 +1,246 @@
+"""One mailbox on Exchange, as a `Source`."""
+
+import io
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import BinaryIO, cast
+
+from connector import marker as markers
+from connector import rewrite as bodies
+from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.model import Body, Message, Notice, Page
+from connector.sources.ews import words
+from connector.sources.ews.connection import Connection
+from connector.sources.ews.content import Readable, decoded
+from connector.sources.ews.failures import LostState
+from connector.sources.ews.folders import ROOT, WELL_KNOWN, Folder, mailbox_guid, tree
+from connector.sources.ews.reading import message
+from connector.sources.ews.words import NS, Element, text
+
+#: Changes asked for at once.
+PAGE = 100
+#: Items, folders and finds asked for at once.
+ITEMS, FOLDERS, FOUND = 25, 100, 1000
+
+
+class EwsMailbox:
+    """See `Source`. Nothing is asked of the server before the first verb, or before `key`."""
+
+    def __init__(
+        self, address: str, connect: Callable[[], Connection], skip_folders: Collection[str] = (), page_size: int = PAGE
+    ) -> None:
+        """`connect` is called once. Folders to skip are paths, and stand for all folders below them too."""
+        self.address = address
+        self._connect = connect
+        self._skip = skip_folders
+        self._page_size = page_size
+        #: As FindFolder told last. It only gives items their path.
+        self._tree: dict[str, Folder] = {}
+
+    @cached_property
+    def key(self) -> str:
+        """The GUID of the mailbox: it stays when the mailbox is renamed or moved."""
+        return mailbox_guid(self._well_known[ROOT])
+
+    def changes(self, cursor: str | None) -> Iterator[Page]:
+        """See `Source.changes`. A cursor is JSON: for each folder its sync state, and the mark that it had then."""
+        known = _states(cursor)
+        folders = [folder for folder in self._folders() if folder.in_scope]
+        states = {folder.id: known.get(folder.id, ("", "")) for folder in folders}
+        for folder in folders:
+            if not folder.mark or folder.mark != states[folder.id][1]:
+                yield from self._changes_in(folder, states)
+        yield Page((), json.dumps(states))
+
+    def fetch(self, item_id: str) -> Message:
+        """See `Source.fetch`. One request."""
+        return self._one(item_id, body=True)
+
+    @contextmanager
+    def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:
+        """See `Source.open`. Of an attached item, its MIME. One request."""
+        with self._connection.stream(words.get_attachment(file_id)) as reply:
+            chunks = decoded(reply)
+            try:
+                with self._connection.told():
+                    first = next(chunks, b"")
+            except (Gone, FileGone):
+                # Exchange has the same answer for a file that is gone and for one whose item is.
+                self._one(item_id)
+                raise FileGone(f"an item of the mailbox {self.address} has no such attachment") from None
+            readable = Readable(first, chunks, self._connection.told)
+            yield cast("BinaryIO", io.BufferedReader(readable, buffer_size=256 * 1024))
+
+    def rewrite(self, item: Message, notice: Notice) -> None:
+        """See `Source.rewrite`. One request, and none where the item already is as it should be."""
+        self._update(item, bodies.insert(item.body, notice), notice.marker)
+
+    def retract(self, item: Message, redirect_id: str) -> None:
+        """See `Source.retract`. One request, and none where there is nothing to take out."""
+        body = item.body and bodies.remove(item.body, redirect_id)
+        ours = markers.names(item.marker) == redirect_id
+        self._update(item, body, "" if ours else item.marker)
+
+    def prune(self, item: Message, file_ids: Collection[str]) -> None:
+        """See `Source.prune`. Two requests: a fresh listing, and one for all files that it still has.
+
+        Raises Conflict where an id now names another file than in `item`: some servers number attachments anew.
+        """
+        known = {file.id: file for file in item.files}
+        here = [file for file in self._one(item.id).files if file.id in file_ids]
+        if any(file != known.get(file.id, file) for file in here):
+            raise Conflict(f"the attachments of an item of the mailbox {self.address} changed since it was read")
+        if not here:
+            return
+        # Last things first: where ids are positions, what is still to be removed keeps its own.
+        for answer in self._connection.answers(words.delete_attachments(file.id for file in reversed(here))):
+            if isinstance(answer, Exception) and not isinstance(answer, Gone | FileGone):
+                raise answer
+
+    def find(self, redirect_id: str) -> tuple[Message, ...]:
+        """See `Source.find`. Looks in all folders of mail, Deleted Items too, but not in Recoverable Items."""
+        folders = [folder.id for folder in self._folders() if folder.mail]
+        ids = [item_id for batch in _batches(folders, FOLDERS) for item_id in self._marked(batch, redirect_id)]
+        items = (item for item in self._read(ids).values() if isinstance(item, Message))
+        return tuple(item for item in items if markers.names(item.marker) == redirect_id)
+
+    # --- the change feed ---------------------------------------------------------------------------------------------
+
+    def _changes_in(self, folder: Folder, states: dict[str, tuple[str, str]]) -> Iterator[Page]:
+        last = False
+        while not last:
+            state = states[folder.id][0]
+            try:
+                (answer,) = self._connection.ask(words.sync_items(folder.id, state, self._page_size))
+            except Gone:
+                # The folder was deleted after it was listed.
+                return
+            except LostState:
+                states[folder.id] = ("", "")
+                continue
+            last = text(answer, "m:IncludesLastItemInRange") == "true"
+            states[folder.id] = (text(answer, "m:SyncState"), folder.mark if last else "")
+            if not last and states[folder.id][0] == state:
+                raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
+            if items := self._changed(answer, folder):
+                yield Page(items, json.dumps(states))
+
+    def _changed(self, answer: Element, folder: Folder) -> tuple[Message, ...]:
+        """The items that were created or updated. Only of those that may have attachments more is asked."""
+        changes = answer.iterfind("m:Changes/*", NS)
+        elements = [change[0] for change in changes if change.tag.endswith(("}Create", "}Update"))]
+        listed = {item.id: item for item in (message(element, folder, self.address) for element in elements)}
+        asked = [
+            element.find("t:ItemId", NS).get("Id")
+            for element in elements
+            if text(element, "t:HasAttachments") != "false"
+        ]
+        for item_id, item in self._read(asked).items():
+            match item:
+                case Message():
+                    listed[item_id] = item
+                case Gone():
+                    # It was moved or deleted meanwhile; the feed of the other folder has it.
+                    del listed[item_id]
+                case Unavailable() | Denied():
+                    raise item
+                # Anything else is the item's own fault. It stays as the feed lists it, without files.
+        return tuple(listed.values())
+
+    # --- items -------------------------------------------------------------------------------------------------------
+
+    def _one(self, item_id: str, *, body: bool = False) -> Message:
+        item = self._read([item_id], body=body)[item_id]
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def _read(self, ids: Sequence[str], *, body: bool = False) -> dict[str, Message | Exception]:
+        """Each item afresh, or why it cannot be read."""
+        read: dict[str, Message | Exception] = {}
+        for batch in _batches(ids, ITEMS):
+            answers = self._connection.answers(words.get_items(batch, body=body))
+            if len(answers) != len(batch):
+                raise Unavailable(f"the answer for {len(batch)} items of the mailbox {self.address} has another number")
+            for item_id, answer in zip(batch, answers, strict=True):
+                read[item_id] = answer if isinstance(answer, Exception) else self._message(answer)
+        return read
+
+    def _message(self, answer: Element) -> Message:
+        element = answer.find("m:Items/*", NS)
+        folder_id = element.find("t:ParentFolderId", NS).get("Id")
+        if folder_id not in self._tree:
+            self._folders()
+        return message(element, self._tree.get(folder_id), self.address)
+
+    def _update(self, item: Message, body: Body | None, marker: str) -> None:
+        if (body, marker) == (item.body, item.marker):
+            return
+        try:
+            request = words.update_item(item.id, item.version, body, marker)
+        except ValueError:
+            raise Rejected(f"a body of the mailbox {self.address} holds characters that XML cannot") from None
+        self._connection.ask(request)
+
+    def _marked(self, folders: Sequence[str], redirect_id: str) -> Iterator[str]:
+        offset, more = 0, True
+        while more:
+            answers = self._connection.ask(words.find_items(folders, f"1.{redirect_id}.", offset, FOUND))
+            for answer in answers:
+                yield from (element.get("Id") for element in answer.iterfind("m:RootFolder/t:Items/*/t:ItemId", NS))
+            more = not all(_is_last_page(answer) for answer in answers)
+            offset += FOUND
+
+    # --- folders -----------------------------------------------------------------------------------------------------
+
+    def _folders(self) -> tuple[Folder, ...]:
+        """All folders afresh: one request, unless there are very many."""
+        found: list[Element] = []
+        more = True
+        while more:
+            (answer,) = self._connection.ask(words.find_folders(self._well_known[ROOT], len(found), FOUND))
+            page = answer.findall("m:RootFolder/t:Folders/*", NS)
+            found += page
+            more = bool(page) and not _is_last_page(answer)
+        self._tree = tree(found, self._well_known, self._skip, self._connection.date)
+        return tuple(self._tree.values())
+
+    @cached_property
+    def _well_known(self) -> dict[str, str]:
+        """The ids of the folders that are known by what they are for. A server need not have all of them."""
+        owner = None if self._connection.party.impersonation else self.address
+        answers = self._connection.answers(words.get_distinguished_folders(WELL_KNOWN, owner))
+        for answer in answers:
+            if isinstance(answer, Unavailable | Denied):
+                raise answer
+        ids = {
+            name: answer.find("m:Folders/*/t:FolderId", NS).get("Id")
+            for name, answer in zip(WELL_KNOWN, answers, strict=False)
+            if not isinstance(answer, Exception)
+        }
+        if ROOT not in ids:
+            raise Denied(f"the mailbox {self.address} has no folder of messages that may be opened")
+        return ids
+
+    @cached_property
+    def _connection(self) -> Connection:
+        return self._connect()
+
+
+def _states(cursor: str | None) -> dict[str, tuple[str, str]]:
+    try:
+        told = json.loads(cursor or "{}")
+        return {folder: (str(state), str(mark)) for folder, (state, mark) in told.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _is_last_page(answer: Element) -> bool:
+    root = answer.find("m:RootFolder", NS)
+    return root is None or root.get("IncludesLastItemInRange", "true") == "true"
+
+
+def _batches(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,0 +1,87 @@
+"""Messages, made from the elements of a reply. Everything in them is hostile, and may be missing."""
+
+from collections.abc import Mapping
+
+from connector.model import Body, Direction, File, FileKind, Message
+from connector.sources.ews.folders import Folder
+from connector.sources.ews.words import MARKER, NS, TYPES, Element, number, text, when
+
+_KINDS = {
+    f"{{{TYPES}}}FileAttachment": FileKind.FILE,
+    f"{{{TYPES}}}ItemAttachment": FileKind.ITEM,
+    f"{{{TYPES}}}ReferenceAttachment": FileKind.REFERENCE,
+}
+
+
+def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
+    """What an item element tells; of an item in a folder outside the tree the path is ""."""
+    item_id = element.find("t:ItemId", NS)
+    sender = text(element, "t:From/t:Mailbox/t:EmailAddress")
+    headers = _headers(element)
+    return Message(
+        id=item_id.get("Id"),
+        version=item_id.get("ChangeKey", ""),
+        internet_message_id=text(element, "t:InternetMessageId"),
+        folder=folder.path if folder else "",
+        subject=text(element, "t:Subject"),
+        sender=sender,
+        recipients=_recipients(element),
+        received=when(text(element, "t:DateTimeReceived")),
+        direction=_direction(folder, headers, from_owner=sender.lower() == mailbox.lower()),
+        message_class=text(element, "t:ItemClass") or "IPM.Note",
+        sensitivity=text(element, "t:Sensitivity").lower() or "normal",
+        draft=text(element, "t:IsDraft") == "true",
+        headers=headers,
+        marker=_marker(element),
+        files=tuple(_file(each) for each in element.iterfind("t:Attachments/*", NS) if each.tag in _KINDS),
+        body=_body(element),
+    )
+
+
+def _direction(folder: Folder | None, headers: Mapping[str, str], *, from_owner: bool) -> Direction:
+    """Anyone can write a From: it counts only where no server has stamped the message on its way in."""
+    if (folder and folder.sent) or (from_owner and "received" not in headers):
+        return Direction.SENT
+    internal = headers.get("x-ms-exchange-organization-authas", "").lower() == "internal"
+    return Direction.INTERNAL if internal else Direction.INCOMING
+
+
+def _recipients(element: Element) -> tuple[str, ...]:
+    lists = ("t:ToRecipients", "t:CcRecipients", "t:BccRecipients")
+    addresses = (text(each, "t:EmailAddress") for path in lists for each in element.iterfind(f"{path}/t:Mailbox", NS))
+    return tuple(address for address in addresses if address)
+
+
+def _headers(element: Element) -> dict[str, str]:
+    """Of headers that stand there more than once, the first: it is the one that was added last."""
+    headers: dict[str, str] = {}
+    for header in element.iterfind("t:InternetMessageHeaders/t:InternetMessageHeader", NS):
+        headers.setdefault(header.get("HeaderName", "").lower(), header.text or "")
+    return headers
+
+
+def _file(element: Element) -> File:
+    return File(
+        id=element.find("t:AttachmentId", NS).get("Id"),
+        name=text(element, "t:Name"),
+        size=number(element, "t:Size"),
+        content_type=text(element, "t:ContentType"),
+        kind=_KINDS[element.tag],
+        inline=text(element, "t:IsInline") == "true",
+        content_id=text(element, "t:ContentId").strip("<> "),
+        version=text(element, "t:LastModifiedTime"),
+    )
+
+
+def _marker(element: Element) -> str:
+    for extended in element.iterfind("t:ExtendedProperty", NS):
+        field = extended.find("t:ExtendedFieldURI", NS)
+        ours = field.get("PropertySetId", "").lower() == MARKER["PropertySetId"]
+        if ours and field.get("PropertyName") == MARKER["PropertyName"]:
+            return text(extended, "t:Value")
+    return ""
+
+
+def _body(element: Element) -> Body | None:
+    body = element.find("t:Body", NS)
+    return None if body is None else Body(body.text or "", html=body.get("BodyType") == "HTML")

@@ -1,0 +1,140 @@
+"""What an administrator writes about mailboxes on Exchange, and how it becomes sources."""
+
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from exchangelib import BASIC, CBA, GSSAPI, NTLM, Credentials
+from exchangelib.autodiscover import Autodiscovery
+from exchangelib.errors import AutoDiscoverError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from connector.credentials import Secret
+from connector.errors import ConnectorError, Denied
+from connector.sources.ews.connection import Connection, Login
+from connector.sources.ews.failures import Party, translate
+from connector.sources.ews.mailbox import EwsMailbox
+
+_AUTH = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "certificate": CBA}
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+
+
+class EwsMailboxes(BaseModel):
+    """Mailboxes on one Exchange organisation, which one account may open.
+
+    Not tried against a real server: autodiscover, Kerberos (it needs the extra `connector[kerberos]` and a ticket in
+    the credential cache) and client certificates. Autodiscover goes through exchangelib as it is: it trusts only the
+    CAs of the system (or of REQUESTS_CA_BUNDLE), never `ca`, and remembers its findings in a file in the temporary
+    folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["ews"]
+    url: str | None = Field(None, description="address of EWS, such as https://mail.example.org/EWS/Exchange.asmx")
+    autodiscover: bool = Field(False, description="find the address of EWS by the address of each mailbox instead")
+    auth: Literal["basic", "ntlm", "kerberos", "certificate"] = "ntlm"
+    user: str | None = Field(None, description="the service account: user@domain or DOMAIN\\user", min_length=1)
+    password: Secret | None = None
+    certificate: Path | None = Field(None, description="client certificate (PEM)")
+    key: Path | None = Field(None, description="its key (PEM), where it is not in the same file")
+    impersonation: bool = Field(True, description="false: the account has FullAccess on each mailbox instead")
+    mailboxes: tuple[Address, ...] = Field(description="primary addresses", min_length=1)
+    since: date | Literal["everything"] | None = Field(
+        None, description="leave older messages alone; by default all from before the first contact"
+    )
+    skip_folders: tuple[str, ...] = Field((), description="paths with / between names; folders below are skipped too")
+    ca: Path | None = Field(None, description="CA bundle (PEM) to trust instead of the system's")
+
+    @field_validator("url")
+    @classmethod
+    def _encrypted(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "https://x")
+        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
+            raise ValueError("write an https address; http is for this very machine only")
+        return url
+
+    @field_validator("mailboxes")
+    @classmethod
+    def _each_once(cls, mailboxes: tuple[str, ...]) -> tuple[str, ...]:
+        lower = [address.lower() for address in mailboxes]
+        if twice := sorted({address for address in lower if lower.count(address) > 1}):
+            raise ValueError(f"named more than once: {', '.join(twice)}")
+        return mailboxes
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.url is None) != self.autodiscover:
+            raise ValueError("give either url or autodiscover: true")
+        has_password = self.user is not None and self.password is not None
+        if not has_password and (self.autodiscover or self.auth in {"basic", "ntlm"}):
+            raise ValueError("user and password are needed with auth basic and ntlm, and with autodiscover")
+        if (self.auth == "certificate") != (self.certificate is not None):
+            raise ValueError("auth: certificate and the field certificate belong together")
+        return self
+
+    def sources(self) -> tuple[EwsMailbox, ...]:
+        """One for each mailbox. Nothing is asked of a server yet."""
+        return tuple(
+            EwsMailbox(address, partial(self.connect, address), self.skip_folders) for address in self.mailboxes
+        )
+
+    def check(self) -> Iterator[str]:
+        """One sentence for each thing that is wrong. Asks the server for every mailbox."""
+        before = ""
+        for source in self.sources():
+            try:
+                _ = source.key
+            except ConnectorError as error:
+                # The same words twice do not speak of a mailbox: a thousand wrong passwords would lock the account.
+                if str(error) == before:
+                    return
+                before = str(error)
+                yield before
+
+    def connect(self, address: str) -> Connection:
+        """How to reach this mailbox. Raises Denied where the password is not to be had; may ask autodiscover."""
+        credentials = self._credentials()
+        url = self.url or self._discovered(address, credentials)
+        return Connection(url, self._login(credentials), self._party(address, url))
+
+    def _party(self, address: str, url: str) -> Party:
+        return Party(urlsplit(url).hostname or "", address, self.user or "the service account", self.impersonation)
+
+    def _credentials(self) -> Credentials | None:
+        if self.user is None or self.password is None:
+            return None
+        try:
+            return Credentials(self.user, self.password.read())
+        except LookupError as error:
+            raise Denied(f"the password of {self.user} is not to be had: {error.args[0]}") from None
+
+    def _login(self, credentials: Credentials | None) -> Login:
+        for path in (self.ca, self.certificate, self.key):
+            if path is not None and not path.is_file():
+                raise Denied(f"the file {path} is needed to log in, and is not there")
+        certificate = None
+        if self.certificate is not None:
+            certificate = (str(self.certificate), str(self.key or self.certificate))
+        needs_password = self.auth in {"basic", "ntlm"}
+        return Login(
+            auth_type=_AUTH[self.auth],
+            credentials=credentials if needs_password else None,
+            ca=self.ca,
+            certificate=certificate,
+        )
+
+    def _discovered(self, address: str, credentials: Credentials | None) -> str:
+        domain = address.rpartition("@")[2]
+        try:
+            found, _ = Autodiscovery(email=address, credentials=credentials).discover()
+        except AutoDiscoverError:
+            raise Denied(f"autodiscover finds no EWS for {address}: write its address as url") from None
+        except Exception as error:  # noqa: BLE001 - `translate` hands back what it does not know
+            raise translate(error, self._party(address, f"https://autodiscover.{domain}")) from None
+        return str(found.ews_url)

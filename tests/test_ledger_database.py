@@ -1,0 +1,297 @@
+"""The database under the ledger: its schema, its durability, and one plain sentence for whatever is wrong with it."""
+
+import multiprocessing
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import IntegrityError
+
+from connector.ledger import Ledger, LedgerError, NewerLedger
+from connector.ledger import errors as ledger_errors
+from connector.ledger.database import VERSION_TABLE
+from connector.ledger.schema import metadata
+from connector.model import State
+from tests.postgres import fresh_database
+from tests.test_ledger import MINUTE, NOW, a_redirect, recorded, taken
+
+if TYPE_CHECKING:
+    from queue import Queue
+
+pytest_plugins = ["tests.postgres"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a SQLite ledger may be made."""
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def on_file(file: Path) -> Iterator[Ledger]:
+    """A new ledger in that file."""
+    opened = Ledger(f"sqlite:///{file}")
+    yield opened
+    opened.close()
+
+
+# --- the schema ---------------------------------------------------------------------------------------------------
+
+
+def test_migrations_make_the_schema(ledger: Ledger) -> None:
+    """What the migrations make is what `schema.py` says, to the index."""
+    with ledger._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_each_new_ledger_has_an_id_of_its_own(ledger: Ledger, tmp_path: Path) -> None:
+    """Two ledgers are never taken for one another, and a ledger stays itself when it is opened again."""
+    other = Ledger(f"sqlite:///{tmp_path}/other.db")
+    assert other.id != ledger.id
+    other.close()
+
+
+def test_a_newer_ledger_is_left_alone(ledger: Ledger, ledger_url: str) -> None:
+    """What a newer version wrote is not touched by an older one, which says so."""
+    with ledger._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(NewerLedger, match="a newer version of connector wrote it"):
+        Ledger(ledger_url)
+
+
+def test_the_tables_of_another_program_are_left_alone(file: Path) -> None:
+    """A database that is not a ledger stays as it is, also when that program uses Alembic."""
+    with sqlite3.connect(file) as other:
+        other.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    with pytest.raises(LedgerError, match="it is not a ledger"):
+        Ledger(f"sqlite:///{file}")
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("alembic_version",)]
+    other.close()
+
+
+def _die_late(_connection: object, _cursor: object, statement: str, *_: object) -> None:  # pragma: no cover
+    if "CREATE TABLE events" in statement:
+        os._exit(7)
+
+
+def test_a_migration_is_made_whole_or_not_at_all(ledger_url: str) -> None:
+    """A process that dies while it makes the ledger leaves none behind, and the next one makes it."""
+    pid = os.fork()
+    if pid == 0:  # pragma: no cover - the process that dies
+        try:
+            event.listen(Engine, "before_cursor_execute", _die_late)
+            Ledger(ledger_url)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    made = Ledger(ledger_url)
+    assert made.watched() == ()
+    made.close()
+
+
+# --- SQLite -------------------------------------------------------------------------------------------------------
+
+
+def test_a_sqlite_ledger_is_durable_and_private(on_file: Ledger, file: Path) -> None:
+    """A commit survives a power cut, rows belong together, and nobody but the owner reads personal data."""
+    with on_file._engine.connect() as connection:
+        pragma = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    full = 2
+    assert pragma == {"journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "busy_timeout": 30_000}
+    for path in file.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert {path.name for path in file.parent.iterdir()} == {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
+
+
+def test_a_reader_waits_for_no_writer(on_file: Ledger, file: Path) -> None:
+    """While a writer is in the middle of something, people can look, and a second ledger opens."""
+    with on_file._engine.begin():
+        assert on_file.watched() == ()
+        other = Ledger(f"sqlite:///{file}")
+        assert other.id == on_file.id
+        other.close()
+
+
+def test_foreign_keys_hold(ledger: Ledger) -> None:
+    """A redirect of a source that nobody watches is a bug, and is told as one."""
+    lease = taken(ledger)
+    with pytest.raises(IntegrityError):
+        recorded(ledger, lease, a_redirect(source="acme/nobody"))
+
+
+# --- sentences ----------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_must_exist(tmp_path: Path) -> None:
+    """No folder is made in a place that may be a typing error."""
+    with pytest.raises(LedgerError, match=r"ledger .*/no/ledger\.db: its folder does not exist; create .*/no first"):
+        Ledger(f"sqlite:///{tmp_path}/no/ledger.db")
+
+
+def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
+    """The operating system's reason is passed on."""
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        Ledger(f"sqlite:///{tmp_path}/{'long' * 99}")
+
+
+@pytest.mark.parametrize("url", ["mysql://db/ledger", "sqlite://", "sqlite:///:memory:"])
+def test_other_databases_are_refused(url: str) -> None:
+    """Only what survives a restart, and speaks our statements, may be a ledger."""
+    with pytest.raises(LedgerError, match="must begin with"):
+        Ledger(url)
+
+
+def test_what_is_no_url_is_refused() -> None:
+    """A path is not a URL, and the sentence shows one."""
+    with pytest.raises(LedgerError, match="sqlite:////var/lib"):
+        Ledger("/var/lib/connector/ledger.db")
+
+
+def test_a_file_of_another_kind_is_refused(file: Path) -> None:
+    """A file that is no database is left as it is."""
+    file.write_text("Dear Anna, " * 99)
+    with pytest.raises(LedgerError, match=r"ledger\.db: it is not a ledger"):
+        Ledger(f"sqlite:///{file}")
+    assert file.read_text().startswith("Dear Anna")
+
+
+def test_a_damaged_ledger_is_told(on_file: Ledger, file: Path) -> None:
+    """Damage is told as such, with what to do."""
+    on_file.close()
+    content = bytearray(file.read_bytes())
+    page = 4096
+    content[page:] = b"\xff" * (len(content) - page)
+    file.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"it is damaged: .* `connector ledger reconcile`"):
+        Ledger(f"sqlite:///{file}").watched()
+
+
+def test_a_full_disk_is_told_and_loses_nothing(on_file: Ledger) -> None:
+    """Where nothing more can be written, nothing of the write is there, and what was there stays."""
+    lease = taken(on_file)
+    (plan,) = recorded(on_file, lease, a_redirect())
+    with on_file._engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LedgerError, match="the disk is full"):
+        on_file.write(replace(plan, reason="x" * 100_000), "redirect.deferred", NOW)
+    assert on_file.redirects() == (plan,)
+    assert on_file.broken_link("acme") is None
+
+
+def test_a_read_only_ledger_is_told(on_file: Ledger) -> None:
+    """Where writing is not allowed, the sentence says where to look."""
+    event.listen(on_file._engine, "checkout", lambda connection, *_: connection.execute("PRAGMA query_only = ON"))
+    with pytest.raises(LedgerError, match="it may not be written"):
+        on_file.raise_generation()
+
+
+def test_a_locked_ledger_is_told(on_file: Ledger, file: Path) -> None:
+    """A process that never ends its write does not make us wait for ever."""
+    event.listen(on_file._engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout = 10"))
+    with sqlite3.connect(file, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError, match=f"kept it locked for {ledger_errors.PATIENCE} seconds"):
+            on_file.raise_generation()
+    other.close()
+    assert on_file.generation == 1
+
+
+def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    """The sentence names database and server, tells the driver's reason, and no password."""
+    with pytest.raises(LedgerError, match=r"ledger acme on the local PostgreSQL: .*No such file") as caught:
+        Ledger(f"postgresql://connector:secret@/acme?host={tmp_path}")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_read_only_server_is_told(postgres: str) -> None:
+    """A standby, or a server that was set read-only, is named as that."""
+    url = fresh_database(postgres)
+    Ledger(url).close()
+    with pytest.raises(LedgerError, match="it may not be written"):
+        Ledger(f"{url}&options=-c default_transaction_read_only=on").raise_generation()
+
+
+def test_postgresql_needs_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra package the sentence says how to get it."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(LedgerError, match=r"pip install 'connector\[postgresql\]'"):
+        Ledger("postgresql://db.example.org/ledger")
+
+
+# --- many at once -------------------------------------------------------------------------------------------------
+
+
+def _grab(url: str, owner: str, start: Barrier, winners: "Queue[str]") -> None:
+    ledger = Ledger(url)
+    start.wait()
+    if ledger.lease("acme/anna", owner, NOW + MINUTE, MINUTE):
+        winners.put(owner)
+    ledger.close()
+
+
+def test_of_many_processes_one_gets_the_lease(ledger: Ledger, ledger_url: str) -> None:
+    """However many daemons ask at the same moment, one of them owns the source."""
+    taken(ledger)
+    fork = multiprocessing.get_context("fork")
+    for _ in range(3):
+        start, winners = fork.Barrier(4), fork.Queue()
+        daemons = [fork.Process(target=_grab, args=(ledger_url, f"{each}", start, winners)) for each in range(4)]
+        for daemon in daemons:
+            daemon.start()
+        for daemon in daemons:
+            daemon.join()
+        assert [daemon.exitcode for daemon in daemons] == [0] * 4
+        assert winners.get(timeout=5)
+        assert winners.empty()
+        with ledger._engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE sources SET owner = '', lease_until = NULL")
+
+
+def test_threads_share_a_ledger(ledger: Ledger) -> None:
+    """Many threads write at once: nothing is lost, no chain breaks, and of rivals for one revision one wins."""
+
+    def work(number: int) -> int:
+        source = f"acme/{number}"
+        lease = taken(ledger, source)
+        plan = a_redirect(id=source, source=source)
+        (plan,) = recorded(ledger, lease, plan)
+        ledger.pause("acme/store", until=NOW, reason="busy", error="Unavailable", now=NOW, tenant="acme")
+        for _ in range(5):
+            plan = ledger.write(plan, "redirect.deferred", NOW, lease=lease)
+        return plan.revision
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [5] * 8
+    assert len(list(ledger.events(tenant="acme"))) == 8 * 6 + 1
+    assert ledger.broken_link("acme") is None
+    assert ledger.counts() == {(f"acme/{number}", State.PLANNED): 1 for number in range(8)}
+
+
+def test_many_may_begin_one_chain_and_one_source(ledger: Ledger) -> None:
+    """The first event of a tenant and the first contact with a source happen once, however many try."""
+
+    def begin(_: int) -> None:
+        ledger.watch("acme/anna", tenant="acme", address="anna@example.org", now=NOW)
+        ledger.note("acme", "seen", NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(begin, range(8)))
+    assert [each.number for each in ledger.events()] == list(range(1, 9))
+    assert len(ledger.watched()) == 1
+    assert ledger.broken_link("acme") is None
