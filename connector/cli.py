@@ -278,3 +278,7 @@ def _sum_up(ledger: Ledger, *, as_json: bool) -> None:
 _CODES = {"fine": Exit.DONE, "stopped": Exit.HELD, "unreachable": Exit.UNREACHABLE, "refused": Exit.REFUSED}
 #: What a pause means, by the error that it came from.
 _PAUSED = {"Unavailable": Exit.UNREACHABLE, "Foreign": Exit.HELD}
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import io
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,8 +50,16 @@ def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str) -> bytes:
     return json.dumps(content, indent=1, sort_keys=True, default=_plain).encode()
 
 
-def manifests(store: Store) -> Iterator[Redirect]:
-    """Every redirect that the store has a manifest of, by its newest one, at STORED: what came after is looked up."""
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What one manifest tells: a redirect at STORED, since what came after is looked up, and its mailbox's address."""
+
+    redirect: Redirect
+    mailbox: str
+
+
+def manifests(store: Store) -> Iterator[Manifest]:
+    """The newest manifest of every redirect that the store has one of."""
     newest = {name.partition(".")[0]: name for name in sorted(store.names(_MANIFESTS))}
     for name in newest.values():
         try:
@@ -59,11 +67,11 @@ def manifests(store: Store) -> Iterator[Redirect]:
                 content = stream.read()
         except FileGone:
             continue
-        redirect = _redirect(content)
-        if redirect is None:
+        manifest = _read(content)
+        if manifest is None:
             log.warning(Event.MANIFEST_UNREADABLE, manifest=name)
         else:
-            yield redirect
+            yield manifest
 
 
 def delete_manifests(store: Store, redirect: Redirect) -> None:
@@ -80,11 +88,12 @@ def _plain(value: Any) -> Any:
     return value.total_seconds()
 
 
-def _redirect(content: bytes) -> Redirect | None:
+def _read(content: bytes) -> Manifest | None:
     """None where it is not a manifest of ours: whoever may write to the store could have changed it."""
     try:
-        told = json.loads(content)["redirect"]
-        return Redirect(
+        manifest = json.loads(content)
+        told = manifest["redirect"]
+        redirect = Redirect(
             id=told["id"],
             source=told["source"],
             item_id=told["item_id"],
@@ -96,6 +105,7 @@ def _redirect(content: bytes) -> Redirect | None:
             due=datetime.fromisoformat(told["created"]),
             state=State.STORED,
         )
+        return Manifest(redirect, str(manifest["mailbox"]))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -154,8 +164,9 @@ def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
     """
     taken = 0
     for told in manifests(store):
-        if told.source.startswith(f"{tenant}/"):
-            taken += _take_over(told, ledger, now)
+        if told.redirect.source.startswith(f"{tenant}/"):
+            ledger.watch(told.redirect.source, tenant=tenant, address=told.mailbox, now=now)
+            taken += _take_over(told.redirect, ledger, now)
     claimed = _claimed(store)
     ledger.adopt_generation(claimed[-1][0] if claimed else 0)
     for number, ledger_id in claimed:

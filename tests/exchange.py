@@ -1,1 +1,161 @@
-"""The simulated Exchange, as fixtures."""
+"""The simulated Exchange as fixtures, judged by Microsoft's schema; DavMail, to look at it over IMAP."""
+
+import contextlib
+import functools
+import imaplib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from connector.simulator import Exchange
+
+Login = Callable[[dict[str, str]], imaplib.IMAP4]
+
+_DATA = "CONNECTOR_TEST_DATA"
+_BODY = "{http://schemas.xmlsoap.org/soap/envelope/}Body"
+_DAVMAIL = Path("/usr/share/davmail/davmail.jar")
+_SETTINGS = """\
+davmail.server=true
+davmail.mode=EWS
+davmail.url={url}
+davmail.bindAddress=127.0.0.1
+davmail.allowRemote=false
+davmail.imapPort={imap}
+davmail.smtpPort=
+davmail.popPort=
+davmail.caldavPort=
+davmail.ldapPort=
+davmail.disableUpdateCheck=true
+davmail.logFilePath={log}
+"""
+
+
+def test_data(*parts: str) -> Path | None:
+    """Data from outside the project; None where none is at hand. Fails where it is promised and absent."""
+    promised = os.environ.get(_DATA)
+    root = Path(promised) if promised else Path(__file__).parents[2] / "shared" / "data"
+    path = root.joinpath(*parts)
+    if path.exists():
+        return path
+    if promised:
+        pytest.fail(f"{_DATA} is set, but {path} does not exist")
+    return None
+
+
+test_data.__test__ = False  # type: ignore[attr-defined]  # a helper that pytest would take for a test
+
+
+class Judge:
+    """Holds every request and every reply against Microsoft's schema. A bad request has to be refused as such."""
+
+    def __init__(self, schema: etree.XMLSchema | None) -> None:
+        self.complaints: list[str] = []
+        self.judged = 0
+        self._schema = schema
+        self._lock = threading.Lock()
+
+    def witness(self, request: bytes, reply: bytes) -> None:
+        """Judge one exchange of messages."""
+        with self._lock:
+            self.judged += 1
+            try:
+                asked, answered = _parse(request), _parse(reply)
+            except etree.XMLSyntaxError as error:
+                self.complaints.append(f"no XML: {error}")
+                return
+            said = etree.tostring(answered)
+            if b"ErrorInternalServerError" in said:
+                self.complaints.append(f"a bug of the simulator: {request[:2000]!r}")
+            if b">ErrorSchemaValidation<" not in said:
+                self._check("request", asked)
+            self._check("reply", answered)
+
+    def _check(self, what: str, envelope: etree._Element) -> None:
+        for message in envelope.findall(f"{_BODY}/*"):
+            name = etree.QName(message).localname
+            if self._schema is None or name == "Fault":
+                continue
+            if not self._schema.validate(etree.ElementTree(etree.fromstring(etree.tostring(message), _parser()))):
+                self.complaints.append(f"{what} {name}: {self._schema.error_log[0].message}")
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(huge_tree=True)
+
+
+def _parse(document: bytes) -> etree._Element:
+    return etree.fromstring(document, _parser())
+
+
+@functools.cache
+def _schema() -> etree.XMLSchema | None:
+    found = test_data("ews", "2016", "messages.xsd")
+    return etree.XMLSchema(etree.parse(str(found))) if found else None
+
+
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    """The judge of this test's EWS; all its complaints fail the test. A test may take back what it provoked."""
+    judge = Judge(_schema())
+    yield judge
+    assert not judge.complaints
+
+
+@pytest.fixture
+def exchange(judge: Judge) -> Iterator[Exchange]:
+    """An empty organisation; the test makes the mailboxes."""
+    with Exchange(witness=judge.witness) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def davmail(exchange: Exchange, tmp_path: Path) -> Iterator[Login]:
+    """Log in over IMAP at a DavMail in front of `exchange`: a client that we did not write."""
+    if not _DAVMAIL.exists() or shutil.which("java") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("DavMail is not installed (Debian: davmail)")
+    port = _free_port()
+    settings = tmp_path / "davmail.properties"
+    settings.write_text(_SETTINGS.format(url=exchange.ews, imap=port, log=tmp_path / "davmail.log"))
+    command = ["java", "-Xmx256m", "-Djava.awt.headless=true", "-jar", str(_DAVMAIL), "-server", str(settings)]
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "davmail.out").open("wb"))
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+        stack.callback(process.wait)
+        stack.callback(process.terminate)
+        _wait_for(port)
+
+        def login(account: dict[str, str]) -> imaplib.IMAP4:
+            client = imaplib.IMAP4("127.0.0.1", port, timeout=60)
+            stack.callback(_log_out, client)
+            client.login(account["user"], account["password"])
+            return client
+
+        yield login
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    pytest.fail("DavMail did not start within a minute")
+
+
+def _log_out(client: imaplib.IMAP4) -> None:
+    with contextlib.suppress(OSError, imaplib.IMAP4.error):
+        client.logout()

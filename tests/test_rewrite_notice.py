@@ -296,4 +296,4 @@ def test_an_unknown_language_is_refused() -> None:
 def test_dates_are_told_in_utc() -> None:
     """The time zone of a link's end is not left to guessing."""
     made = notice(redirect(redirected(link=Link(FOREVER.url, datetime(2026, 3, 1, tzinfo=UTC)))), WORDING, marker="m")
-    assert "2026-03-01 00:00 UTC" in made.html
+    assert "2026-03-01 00:00 UTC" in made.text

@@ -4,9 +4,10 @@ The user is played by exchangelib's own high-level client, logged in as the owne
 the service account and impersonates.
 """
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from email import policy
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import partial
 from typing import Any
@@ -18,12 +19,15 @@ from exchangelib.properties import ItemId
 from exchangelib.services import DeleteAttachment
 
 from connector.errors import Denied
-from connector.simulator import Exchange
+from connector.model import Direction, FileKind, Message, Page
+from connector.simulator import Deviation, Exchange
 from connector.sources.ews import EwsMailbox, EwsMailboxes
 from connector.sources.memory import Attached
-from tests.laws.sources import HTML, LOGO, REPORT, SourceLaws, notice, reported
+from tests.laws.sources import HTML, LOGO, REPORT, SourceLaws, notice, read, reported
 
 ANNA = "anna@example.org"
+#: Tried apart from the others: with these a write or a read is not what it seems.
+HARMFUL = (Deviation.VANISHING_ATTACHMENTS, Deviation.STALE_READS, Deviation.IGNORE_CONFLICTS)
 
 
 def eml(*files: Attached, html: str = "<p>Hello</p>", text: str = "", received: str = "") -> bytes:
@@ -175,3 +179,170 @@ def source(exchange: Exchange, world: User) -> EwsMailbox:
 
 class TestEwsMailbox(SourceLaws):
     """The laws."""
+
+
+# --- what Exchange adds to the laws ----------------------------------------------------------------------------------
+
+
+def test_requests_per_message(exchange: Exchange, world: User) -> None:
+    """What a message costs, in requests.
+
+    Contact with a mailbox: 2 (well-known folders, folder tree). A pass over a mailbox in which nothing happened: 1.
+    A pass over 20 new messages in one folder: 3 (folder tree, changes, the 20 with their attachments).
+    Per message: 1 fetch, 1 for the bytes of each file, 1 rewrite; then 1 fetch that reads back, and 2 to prune.
+    """
+    (source,) = settings(exchange).sources()
+
+    def cost(verb: Callable[[], Any]) -> list[str]:
+        before = len(exchange.seen)
+        verb()
+        return exchange.seen[before:]
+
+    pages: list[Page] = []
+    assert cost(lambda: pages.extend(source.changes(None)))[:2] == ["GetFolder", "FindFolder"]
+    ids = [world.deliver(REPORT, html=HTML) for _ in range(20)]
+    new = cost(lambda: pages.extend(source.changes(pages[-1].cursor)))
+    assert (new[0], new.count("SyncFolderItems") >= 1, new.count("GetItem")) == ("FindFolder", True, 1)
+    items: list[Message] = []
+    assert cost(lambda: items.append(source.fetch(ids[0]))) == ["GetItem"]
+    assert cost(lambda: read(source, items[0], "report.pdf")) == ["GetAttachment"]
+    assert cost(lambda: source.rewrite(items[0], notice())) == ["UpdateItem"]
+    assert cost(lambda: items.append(source.fetch(ids[0]))) == ["GetItem"]
+    assert cost(lambda: source.rewrite(items[1], notice())) == []
+    assert cost(lambda: source.prune(items[1], [file.id for file in items[1].files])) == ["GetItem", "DeleteAttachment"]
+
+
+def test_the_key_is_the_guid_of_the_mailbox(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """It is asked for once, and another mailbox has another one."""
+    assert uuid.UUID(source.key)
+    before = len(exchange.seen)
+    (again,) = settings(exchange).sources()
+    assert (again.key, again.key) == (source.key, source.key)
+    assert exchange.seen[before:] == ["GetFolder"]
+    exchange.add_mailbox("bert@example.org")
+    (other,) = settings(exchange, mailboxes=["bert@example.org"]).sources()
+    assert other.key != source.key
+
+
+@pytest.mark.parametrize("auth", ["basic", "ntlm"])
+def test_authentication(exchange: Exchange, world: User, auth: str) -> None:
+    """Both ways to log in carry every verb."""
+    (source,) = settings(exchange, auth=auth).sources()
+    item_id = world.deliver(REPORT, html=HTML)
+    assert reported(source.changes(None)) == {item_id}
+    item = source.fetch(item_id)
+    assert read(source, item, "report.pdf") == REPORT.content
+    source.rewrite(item, notice())
+    source.prune(item, [item.files[0].id])
+    assert source.fetch(item_id).files == ()
+
+
+@pytest.mark.parametrize("auth", ["basic", "ntlm"])
+def test_a_wrong_password_is_denied(exchange: Exchange, monkeypatch: pytest.MonkeyPatch, auth: str) -> None:
+    """With the name of the account."""
+    monkeypatch.setenv("EWS_PASSWORD", "wrong")
+    (source,) = settings(exchange, auth=auth).sources()
+    with pytest.raises(Denied, match=exchange.impersonator["user"]):
+        source.fetch("AAA=")
+
+
+def test_without_the_role_access_is_denied(exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account that may not impersonate is told which role it needs."""
+    account = exchange.add_mailbox("carl@example.org")
+    monkeypatch.setenv("EWS_PASSWORD", account["password"])
+    (source,) = settings(exchange, user=account["user"]).sources()
+    with pytest.raises(Denied, match="ApplicationImpersonation"):
+        next(source.changes(None))
+
+
+def test_a_missing_mailbox_is_denied(exchange: Exchange) -> None:
+    """It is not a thousand items that are gone."""
+    (source,) = settings(exchange, mailboxes=["nobody@example.org"]).sources()
+    with pytest.raises(Denied, match="no mailbox nobody@example.org"):
+        next(source.changes(None))
+    (finding,) = settings(exchange, mailboxes=["nobody@example.org"]).check()
+    assert "nobody@example.org" in finding
+
+
+def test_own_mailbox_without_impersonation(exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account reaches the mailboxes that it may open by itself."""
+    (account,) = (account for account in exchange.accounts if account["mailbox"] == ANNA)
+    monkeypatch.setenv("EWS_PASSWORD", account["password"])
+    (source,) = settings(exchange, user=account["user"], impersonation=False).sources()
+    item_id = world.deliver(REPORT)
+    assert reported(source.changes(None)) == {item_id}
+
+
+def test_direction(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """Told by the folder and by what servers stamped on the message; a From that anyone can write makes nothing sent."""
+    stamped = "from a by b; Mon, 5 Jan 2026 08:00:00 +0000"
+    internal = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
+    spoofed = eml(REPORT, received=stamped).replace(b"bert@example.net", ANNA.encode())
+    own = eml(REPORT).replace(b"bert@example.net", ANNA.encode())
+    told = {
+        exchange.deliver(ANNA, eml(REPORT, received=stamped)): Direction.INCOMING,
+        exchange.deliver(ANNA, internal + eml(REPORT, received=stamped)): Direction.INTERNAL,
+        exchange.deliver(ANNA, spoofed): Direction.INCOMING,
+        exchange.deliver(ANNA, own, "Projects"): Direction.SENT,
+        exchange.deliver(ANNA, eml(REPORT), "Sent Items/2025"): Direction.SENT,
+    }
+    assert {item.id: item.direction for page in source.changes(None) for item in page.items} == told
+
+
+def test_what_guards_read(exchange: Exchange, source: EwsMailbox, world: User) -> None:
+    """Class, sensitivity and transport headers come with the feed."""
+    headers = b"Sensitivity: Private\r\nX-MS-Journal-Report: \r\nContent-Class: rpmsg.message\r\n"
+    exchange.deliver(ANNA, headers + eml(REPORT))
+    (item,) = (item for page in source.changes(None) for item in page.items)
+    assert (item.message_class, item.sensitivity, item.draft) == ("IPM.Note", "private", False)
+    assert item.headers["content-class"] == "rpmsg.message"
+    assert "x-ms-journal-report" in item.headers
+    assert item.headers["content-type"].startswith("multipart/mixed")
+    assert item.recipients == (ANNA, "carl@example.org", "dora@example.org")
+
+
+def test_attached_messages_open_as_mime(exchange: Exchange, source: EwsMailbox, world: User) -> None:
+    """An item attachment is told as one, and its bytes are a message."""
+    outer = EmailMessage(policy=policy.SMTP)
+    outer["From"] = outer["To"] = ANNA
+    outer.set_content("see below")
+    outer.add_attachment(message_from_bytes(eml(REPORT), policy=policy.SMTP))
+    item = source.fetch(exchange.deliver(ANNA, outer.as_bytes()))
+    (file,) = item.files
+    assert file.kind is FileKind.ITEM
+    with source.open(item.id, file.id) as stream:
+        inner = message_from_bytes(stream.read(), policy=policy.default)
+    assert [part.get_content() for part in inner.iter_attachments()] == [REPORT.content]
+
+
+def test_skipped_folders(exchange: Exchange, world: User) -> None:
+    """Named by path, with all folders below, and with nothing that only begins alike."""
+    source = EwsMailbox(ANNA, partial(settings(exchange).connect, ANNA), ["Projects"])
+    for folder in ("Projects", "Projects/2026"):
+        world.deliver(REPORT, folder=folder)
+    assert reported(source.changes(None)) == {world.deliver(REPORT, folder="Projects old")}
+
+
+def test_only_changed_folders_are_asked(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """Where the server tells commit times and they are old, an idle mailbox costs one request."""
+    world.deliver(REPORT)
+    *_, last = source.changes(None)
+    before = len(exchange.seen)
+    list(source.changes(last.cursor))
+    assert exchange.seen[before] == "FindFolder"
+
+
+@pytest.mark.parametrize("deviation", [each for each in Deviation if each not in HARMFUL])
+def test_deviating_servers(exchange: Exchange, world: User, source: EwsMailbox, deviation: Deviation) -> None:
+    """A server that deviates still gives every item, its bytes, a rewrite and a prune."""
+    exchange.order(deviate={deviation: True})
+    keep = Attached("keep.txt", b"keep")
+    item_id = world.deliver(REPORT, keep, LOGO, html=HTML)
+    assert reported(source.changes(None)) == {item_id}
+    item = source.fetch(item_id)
+    assert read(source, item, "report.pdf") == REPORT.content
+    source.rewrite(item, notice())
+    shown = source.fetch(item_id)
+    assert (shown.marker, [found.id for found in source.find("RX7Q2")]) == (notice().marker, [item_id])
+    source.prune(shown, [file.id for file in shown.files if file.name == "report.pdf"])
+    assert {file.name for file in source.fetch(item_id).files} == {"keep.txt", "logo.png"}

@@ -227,7 +227,10 @@ class SourceLaws:
 
     def test_vanished_items_are_gone(self, world: World, source: Source) -> None:
         """Every verb says so, also when the message was only moved away."""
-        deleted, moved = (source.fetch(world.deliver(REPORT)) for _ in range(2))
+        ids = [world.deliver(REPORT), world.deliver(REPORT)]
+        for item_id in ids:
+            source.rewrite(source.fetch(item_id), notice())
+        deleted, moved = map(source.fetch, ids)
         world.delete(deleted.id)
         world.move(moved.id, "Projects/2026")
         for item in (deleted, moved):
@@ -237,7 +240,7 @@ class SourceLaws:
             with pytest.raises(Gone), source.open(item.id, file.id):
                 pass
             with pytest.raises(Gone):
-                source.rewrite(item, notice())
+                source.rewrite(item, notice(link="https://files.example.org/new"))
             with pytest.raises(Gone):
                 source.retract(item, notice().redirect_id)
             with pytest.raises(Gone):

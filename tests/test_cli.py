@@ -1,0 +1,346 @@
+"""The commands as processes, against a simulated Exchange and a real WebDAV server."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.simulator import Exchange
+from tests.servers import DavServer, free_port
+
+ANNA = "anna@example.org"
+BIG = bytes(range(256)) * 8
+POLICY = """
+defaults: {settle: 0}
+rules:
+  - {name: zip, when: {extension: zip}, action: hold}
+  - {name: small, when: {size_under: 1 kB}, action: keep}
+  - {name: large, action: redirect}
+"""
+
+
+def message(*names: str, content: bytes = BIG) -> bytes:
+    """A message with attachments of these names."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "ben@example.org", ANNA, "hush"
+    mail["Message-ID"] = f"<{'-'.join(names)}@example.org>"
+    mail.set_content("See the attachment.\n")
+    for name in names:
+        mail.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return mail.as_bytes()
+
+
+@dataclass
+class World:
+    """A configuration, with the servers that it names."""
+
+    folder: Path
+    exchange: Exchange
+    store: DavServer
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def configure(self, policy: str = POLICY, url: str | None = None, mailbox: str = ANNA, **store: str) -> None:
+        """Write the configuration; `store` are other fields of the store."""
+        (self.folder / "tenants").mkdir(exist_ok=True)
+        (self.folder / "connector.yaml").write_text(
+            f"state: {self.folder}\nmarker_key: {{env: MARKER}}\ninterval: 1\nlog: {{format: json}}\n"
+        )
+        fields = {"url": self.store.url, "user": self.store.user, "password": "{env: STORE_PASSWORD}"} | store
+        (self.folder / "tenants" / "acme.yaml").write_text(f"""
+tenant: acme
+sources:
+  - type: ews
+    url: {url or self.exchange.ews}
+    auth: basic
+    user: {self.exchange.impersonator["user"]}
+    password: {{env: EXCHANGE_PASSWORD}}
+    mailboxes: [{mailbox}]
+    since: everything
+store: {{type: webdav, {", ".join(f"{name}: {value!r}" if name != "password" else f"{name}: {value}" for name, value in fields.items())}}}
+notice: {{product: Files, organisation: Example}}
+{policy}""")
+        self.environment = {
+            "MARKER": "k" * 40,
+            "STORE_PASSWORD": self.store.password,
+            "EXCHANGE_PASSWORD": self.exchange.impersonator["password"],
+        }
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "connector.cli", "--config", str(self.folder), *arguments],
+            env={"PATH": os.environ["PATH"], **self.environment, **options},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0, **options: Any) -> str:
+        """Run a command to its end, which must be this exit code; what it answers."""
+        process = self.start(*arguments, **options)
+        answer, self.log = process.communicate(timeout=120)
+        assert process.returncode == code, answer + self.log
+        assert "Traceback" not in self.log
+        return answer
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """Run a command with --json; what it answers."""
+        return json.loads(self.run(*arguments, "--json", code=code))
+
+    def stored(self) -> list[Path]:
+        """The files of tenants in the store."""
+        return sorted(path for path in self.store.folder.rglob("acme/**/*") if path.is_file())
+
+
+@pytest.fixture
+def world(tmp_path: Path, wsgidav: DavServer) -> Iterator[World]:
+    """One mailbox and one store, with a configuration that is right."""
+    with Exchange() as exchange:
+        exchange.add_mailbox(ANNA)
+        world = World(tmp_path, exchange, wsgidav)
+        world.configure()
+        yield world
+    for path in sorted(wsgidav.folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_once_redirects_what_is_due_and_sums_up(world: World) -> None:
+    """A large attachment ends in the store with the same bytes, a small one stays; done again, nothing is to do."""
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.exchange.deliver(ANNA, message("note.txt", content=b"short"))
+    summary = world.json("once")
+    (mailbox,) = summary["mailboxes"]
+    assert (mailbox["mailbox"], mailbox["redirected"], mailbox["held"], mailbox["next"]) == (ANNA, 1, 0, None)
+    assert [path.read_bytes() for path in world.stored()] == [BIG]
+    assert world.json("once") == summary
+    assert "hush" not in world.log
+
+
+def test_once_says_why_old_messages_stay(world: World) -> None:
+    """An operator who sees nothing happen reads about the first contact, and how to change it."""
+    assert "`since` in the tenant's sources" in world.run("once")
+
+
+def test_held_redirects_wait_for_a_human(world: World) -> None:
+    """They are listed with their reason, and end with 1; released they go on, dropped they stay as they are."""
+    world.exchange.deliver(ANNA, message("a.zip"))
+    world.exchange.deliver(ANNA, message("b.zip"))
+    world.json("once", code=1)
+    first, second = world.json("held", code=1)
+    assert "rule zip" in first["reason"]
+    assert world.json("release", first["redirect"])[0]["state"] == "planned"
+    assert world.json("drop", second["redirect"])[0]["state"] == "dropped"
+    assert world.json("held") == []
+    (mailbox,) = world.json("once")["mailboxes"]
+    assert (mailbox["redirected"], mailbox["dropped"]) == (1, 1)
+
+
+def test_commands_on_the_ledger_need_no_server(world: World) -> None:
+    """While everything else is down or broken, a human can look and decide."""
+    world.exchange.deliver(ANNA, message("a.zip"))
+    world.json("once", code=1)
+    (world.folder / "tenants" / "acme.yaml").write_text("broken: [")
+    (redirect,) = world.json("held", code=1)
+    world.run("status", code=1)
+    world.run("drop", redirect["redirect"])
+    world.run("status")
+
+
+def test_a_decision_about_what_is_not_held_is_a_mistake(world: World) -> None:
+    """An unknown id, or one that is done, is told in a sentence."""
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.run("once")
+    world.run("release", "nonsense", code=2)
+    assert "knows no redirect nonsense" in world.log
+    (known,) = world.json("explain", "<plan.pdf@example.org>")["redirects"]
+    world.run("drop", known["redirect"], code=2)
+    assert "is done, not held" in world.log
+
+
+def test_explain_tells_the_verdict_and_the_history(world: World, tmp_path: Path) -> None:
+    """By Message-ID, by item id, by the id of the redirect, or by the message itself as a file."""
+    eml = tmp_path / "mail.eml"
+    eml.write_bytes(message("plan.pdf", "note.txt"))
+    item = world.exchange.deliver(ANNA, eml.read_bytes())
+    for said in ("<plan.pdf-note.txt@example.org>", item, str(eml)):
+        found = world.json("explain", said)
+        assert [(each["file"], each["action"], each["rule"]) for each in found["verdicts"]] == [
+            ("plan.pdf", "redirect", "large"),
+            ("note.txt", "redirect", "large"),
+        ], said
+    world.run("once")
+    found = world.json("explain", str(eml))
+    assert [each["event"] for each in found["history"]][-1] == "redirect.done"
+    assert world.json("explain", found["redirects"][0]["redirect"])["history"] == found["history"]
+    assert "No mailbox has this message" in world.run("explain", "<absent@example.org>")
+
+
+def test_check_finds_everything_in_order(world: World) -> None:
+    """Ledger, store and mailbox are tried by doing, and nothing is left behind."""
+    found = world.json("check")
+    assert {each["severity"] for each in found} == {"fine"}
+    assert any(ANNA in each["tried"] for each in found)
+    assert [path for path in world.store.folder.rglob("*") if path.is_file()] == []
+
+
+def test_a_wrong_password_is_refused_and_ends_with_4(world: World) -> None:
+    """The sentence names the server; the password itself is nowhere."""
+    world.environment["EXCHANGE_PASSWORD"] = "hunter2-wrong"
+    (finding,) = (each for each in world.json("check", code=4) if each["severity"] == "refused")
+    assert ANNA in finding["tried"]
+    world.run("once", code=4)
+    assert "hunter2" not in world.log
+    assert "source." in world.log
+
+
+def test_a_wrong_password_of_the_store_is_refused_and_ends_with_4(world: World) -> None:
+    """Nothing is read from any mailbox while the store refuses."""
+    world.environment["STORE_PASSWORD"] = "hunter2-wrong"
+    world.run("check", code=4)
+    world.run("once", code=4)
+    world.exchange.order(reset=True)
+    world.run("once", code=4)
+    assert world.exchange.seen == []
+
+
+def test_a_server_that_is_down_ends_with_3(world: World) -> None:
+    """Out of reach now; the same command may succeed later."""
+    nowhere = f"http://127.0.0.1:{free_port()}/"
+    world.configure(url=nowhere)
+    world.run("check", code=3)
+    world.run("once", code=3)
+    world.configure(url=None)
+    (world.folder / "ledger.db").unlink()
+    world.configure(**{"url": nowhere} if False else {"link_url": nowhere})
+    world.run("once")
+
+
+def test_a_store_that_is_down_ends_with_3(world: World) -> None:
+    """Mailboxes of the tenant wait for it."""
+    text = (world.folder / "tenants" / "acme.yaml").read_text()
+    (world.folder / "tenants" / "acme.yaml").write_text(
+        text.replace(world.store.url, f"http://127.0.0.1:{free_port()}/")
+    )
+    world.run("check", code=3)
+    (paused,) = world.json("once", code=3)["paused"]
+    assert paused["paused"] == "acme/store"
+
+
+def test_a_mailbox_that_does_not_exist_is_named(world: World) -> None:
+    """The others of the tenant would go on; the sentence says which address is wrong."""
+    world.configure(mailbox=f"nobody@example.org, {ANNA}")
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    found = {each["tried"]: each for each in world.json("check", code=4)}
+    assert "nobody@example.org" in found["acme: mailbox nobody@example.org"]["says"]
+    assert found[f"acme: mailbox {ANNA}"]["severity"] == "fine"
+    summary = world.json("once", code=4)
+    assert [each["redirected"] for each in summary["mailboxes"] if each["mailbox"] == ANNA] == [1]
+
+
+@pytest.mark.parametrize("command", ["once", "run", "check", "status", "held", "sweep"])
+def test_a_configuration_that_cannot_be_used_ends_with_2(world: World, command: str) -> None:
+    """Its problems, one a line, and nothing else."""
+    (world.folder / "connector.yaml").write_text("marker_key: hunter2\n")
+    assert world.run(command, code=2) == ""
+    assert world.log.splitlines() == [
+        f"{world.folder}/connector.yaml:1:13 marker_key: a secret is never written here: "
+        "name it with {env: NAME}, {file: PATH} or {credential: NAME}"
+    ]
+
+
+def test_a_secret_that_is_not_to_be_had_ends_with_2(world: World) -> None:
+    """The sentence names what is missing."""
+    del world.environment["STORE_PASSWORD"]
+    world.run("once", code=2)
+    assert "environment variable STORE_PASSWORD is not set" in world.log
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["once", "--bogus"], ["release"], []])
+def test_a_wrong_command_ends_with_2(world: World, arguments: list[str]) -> None:
+    """Usage errors are told by the usual words."""
+    world.run(*arguments, code=2)
+
+
+def test_a_ledger_that_cannot_be_opened_ends_with_3(world: World) -> None:
+    """A sentence for the operator, not the database's."""
+    (world.folder / "ledger.db").write_bytes(b"no ledger at all, but long enough to be read as one" * 30)
+    world.run("status", code=3)
+    assert "it is not a ledger" in world.log
+
+
+def test_a_bug_ends_with_70_and_its_traceback_is_in_the_log_only(world: World) -> None:
+    """The user reads one sentence; the text of the exception, which may quote mail, is told nowhere."""
+    (world.folder / "sitecustomize.py").write_text(
+        "import connector.ledger\ndef bug(*_, **__): raise ValueError('hush')\nconnector.ledger.Ledger.watched = bug\n"
+    )
+    world.run("status", code=70, PYTHONPATH=str(world.folder))
+    line, sentence = world.log.splitlines()
+    assert json.loads(line)["event"] == "bug"
+    assert "this is a bug (ValueError)" in sentence
+    assert "hush" not in world.log
+
+
+def test_help_documents_the_exit_codes(world: World) -> None:
+    """A script's author finds them where they look first."""
+    answer = " ".join(world.run("--help").split())
+    assert "0 done; 1 something is held" in answer
+    assert "70 a bug" in answer
+
+
+def test_the_daemon_works_tells_systemd_and_drains(world: World) -> None:
+    """READY when it is up, WATCHDOG while it lives, STOPPING at SIGTERM; then it ends by itself with 0."""
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(world.folder / "notify"))
+        systemd.settimeout(60)
+        process = world.start("run", NOTIFY_SOCKET=str(world.folder / "notify"), WATCHDOG_USEC="400000")
+        try:
+            assert systemd.recv(100) == b"READY=1"
+            assert systemd.recv(100) == b"WATCHDOG=1"
+            _wait_for(lambda: world.stored() != [])
+            _wait_for(lambda: world.json("status")["mailboxes"][0]["redirected"] == 1)
+            process.send_signal(signal.SIGTERM)
+            assert b"STOPPING=1" in iter(lambda: systemd.recv(100), b"")
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, told
+    events = [json.loads(line)["event"] for line in told.splitlines()]
+    assert (events[0], events[-1]) == ("service.started", "service.stopped")
+
+
+def test_simulate_prints_one_line_and_ends_with_sigterm(world: World, tmp_path: Path) -> None:
+    """A script reads where Exchange is, and who may log in."""
+    mail = tmp_path / "mail" / ANNA
+    mail.mkdir(parents=True)
+    (mail / "1.eml").write_bytes(message("plan.pdf"))
+    process = world.start("simulate", "--mail", str(mail.parent))
+    assert process.stdout
+    told = json.loads(process.stdout.readline())
+    assert set(told) == {"ews", "accounts", "impersonator", "control"}
+    assert told["accounts"][0]["mailbox"] == ANNA
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def test_simulate_without_mailboxes_is_a_mistake(world: World, tmp_path: Path) -> None:
+    """A folder that does not exist, or holds no mailbox, is told in a sentence."""
+    world.run("simulate", "--mail", str(tmp_path / "absent"), code=2)
+    assert "holds no mailbox" in world.log
+
+
+def _wait_for(condition: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.2)

@@ -1,0 +1,113 @@
+"""Only the sweep deletes, after a grace time, what was never shown; and it has brakes."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connector.errors import Unavailable
+from connector.ledger import Ledger
+from connector.manifest import brake
+from connector.model import State
+from connector.sources.memory import Attached
+from connector.sweep import sweep
+from tests.crash.test_every_effect import policy
+from tests.test_redirect import acting, events, only, step
+from tests.world import TENANT, World
+
+GRACE = timedelta(days=30)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A message was copied, and deleted by its owner before anything was shown: its redirect is dropped."""
+    world = World(tmp_path / "ledger.db", policy(settle="1h"))
+    item_id = world.deliver(Attached("a.bin", b"aaaa"), Attached("b.bin", b"bbbb"))
+    step(world)
+    world.mailbox.delete(item_id)
+    world.run()
+    world.store.clock = lambda: world.now
+    assert only(world).state is State.DROPPED
+    return world
+
+
+def swept(world: World, *, at_most: int = 100) -> int:
+    """One sweep."""
+    with world.process() as (watch, ledger):
+        return sweep(watch, ledger, world.clock, "one", grace=GRACE, at_most=at_most)
+
+
+def test_nothing_goes_before_the_grace_time(world: World) -> None:
+    """A message that comes back meanwhile finds its files."""
+    world.now += GRACE - timedelta(hours=1)
+    assert swept(world) == 0
+    assert len(world.manifest_free()) == 2
+
+
+def test_files_manifests_and_links_go_after_the_grace_time(world: World) -> None:
+    """And they go once: a second sweep finds nothing."""
+    world.now += GRACE
+    assert swept(world) == 1
+    assert not world.store.files
+    assert swept(world) == 0
+
+
+def test_what_a_marker_names_is_not_swept(world: World) -> None:
+    """A message that came back with our mark keeps its files, whatever the ledger says."""
+    world.deliver(marker=f"1.{only(world).id}.1.00")
+    world.now += GRACE
+    assert swept(world) == 0
+    assert world.manifest_free()
+
+
+def test_what_was_shown_is_not_swept(tmp_path: Path) -> None:
+    """A recovered copy of the message may show the links: its files live on."""
+    world = World(tmp_path / "ledger.db", policy())
+    item_id = world.deliver(Attached("a.bin", b"aaaa"))
+
+    def delete_when_rewritten() -> None:
+        world.mailbox.delete(item_id)
+
+    world.run(source=acting("prune", delete_when_rewritten, first=True))
+    dropped = only(world)
+    assert (dropped.state, dropped.held_in) == (State.DROPPED, State.REWRITTEN)
+    world.now += GRACE
+    assert swept(world) == 0
+    assert world.manifest_free()
+
+
+def test_brakes(world: World) -> None:
+    """Too much at once, a ledger in doubt, a clock in doubt: nothing is deleted, and it is told why."""
+    world.now += GRACE
+    assert swept(world, at_most=0) == 0
+    world.store.clock = lambda: world.now + timedelta(days=1)
+    assert swept(world) == 0
+    world.store.clock = lambda: None
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    ledger.pause(brake(TENANT), until=world.now + GRACE, reason="x", error="Foreign", now=world.now, tenant=TENANT)
+    assert swept(world) == 0
+    ledger.resume(brake(TENANT))
+    ledger.note(TENANT, "anything", world.now + timedelta(days=2))
+    ledger.close()
+    assert swept(world) == 0
+    assert events(world).count("sweep.stopped") == 4
+    assert len(world.manifest_free()) == 2
+
+
+def test_nothing_is_swept_while_the_source_is_paused(world: World) -> None:
+    """Without the source nobody can say that no message shows a file."""
+    world.now += GRACE
+    with world.process() as (watch, ledger):
+        ledger.pause(watch.name, until=world.now + GRACE, reason="x", error="Denied", now=world.now, tenant=TENANT)
+    assert swept(world) == 0
+
+
+def test_source_that_fails_while_sweeping(world: World) -> None:
+    """What it was asked about stays."""
+    world.now += GRACE
+    world.mailbox.busy = timedelta(minutes=1)
+    with pytest.raises(Unavailable):
+        swept(world)
+    assert len(world.manifest_free()) == 2
+    assert replace(only(world)).state is State.DROPPED
