@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,8 @@ from connector.names import plain
 
 Row = Mapping[str, Any]
 
+#: Columns of a table that goes into a file or a mail.
+_WIDE = 200
 _UNDER_WAY = (State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN)
 
 
@@ -103,12 +106,13 @@ def tell_rows(title: str, rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json or not rows:
         tell(rows, "Nothing.", as_json=as_json)
         return
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for name in rows[0]:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    Console().print(table)
+    terminal = Console()
+    (terminal if terminal.is_terminal else Console(width=_WIDE)).print(table)
 
 
 def tell_summary(summary: Mapping[str, list[Row]], *, as_json: bool) -> None:
@@ -123,8 +127,8 @@ def tell_summary(summary: Mapping[str, list[Row]], *, as_json: bool) -> None:
         typer.echo("Some redirects are held, and wait for you: `connector held` lists them with their reasons.")
     if summary["mailboxes"]:
         typer.echo(
-            "Messages received before the time under `since` stay as they are: the first contact with their mailbox, "
-            "unless `since` in the tenant's sources says otherwise (a date, or everything)."
+            "Messages that were received before the time under `since` stay as they are: it is the first contact with "
+            "their mailbox, unless `since` in the tenant's sources says otherwise (a date, or everything)."
         )
 
 
@@ -145,7 +149,7 @@ def tell_explanation(found: Sequence[Found], known: Sequence[Redirect], ledger: 
 
 def _cell(value: object) -> Text:
     if isinstance(value, datetime):
-        return Text(f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        return Text(f"{value.astimezone(UTC):%Y-%m-%d %H:%MZ}" if value.year < MAXYEAR else "somebody acts")
     # What comes from mail may hold control characters, and is never read as markup.
     return Text("" if value is None else plain(str(value)))
 

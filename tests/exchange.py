@@ -1,7 +1,9 @@
 """The simulated Exchange as fixtures, judged by Microsoft's schema; DavMail, to look at it over IMAP."""
 
+import base64
 import contextlib
 import functools
+import http.client
 import imaplib
 import os
 import shutil
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from exchangelib import BASIC, DELEGATE, IMPERSONATION, Account, Configuration, Credentials
 from lxml import etree
 
 from connector.simulator import Exchange
@@ -21,6 +24,7 @@ Login = Callable[[dict[str, str]], imaplib.IMAP4]
 
 _DATA = "CONNECTOR_TEST_DATA"
 _BODY = "{http://schemas.xmlsoap.org/soap/envelope/}Body"
+_EWS = "http://schemas.microsoft.com/exchange/services/2006"
 _DAVMAIL = Path("/usr/share/davmail/davmail.jar")
 _SETTINGS = """\
 davmail.server=true
@@ -93,6 +97,63 @@ def _parser() -> etree.XMLParser:
 
 def _parse(document: bytes) -> etree._Element:
     return etree.fromstring(document, _parser())
+
+
+def ask(
+    exchange: Exchange, account: dict[str, str], request: str, *, impersonate: str = "", anchor: str = ""
+) -> etree._Element:
+    """Send one request, written with `m:` and `t:`; the child of the reply's body. No client library in between."""
+    impersonation = (
+        "<t:ExchangeImpersonation><t:ConnectingSID><t:PrimarySmtpAddress>"
+        f"{impersonate}</t:PrimarySmtpAddress></t:ConnectingSID></t:ExchangeImpersonation>"
+    )
+    envelope = (
+        f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" xmlns:m="{_EWS}/messages" xmlns:t="{_EWS}/types">'
+        f'<s:Header><t:RequestServerVersion Version="Exchange2016"/>{impersonation if impersonate else ""}</s:Header>'
+        f"<s:Body>{request}</s:Body></s:Envelope>"
+    )
+    basic = base64.b64encode(f"{account['user']}:{account['password']}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}", "Content-Type": "text/xml; charset=utf-8", "X-AnchorMailbox": anchor}
+    connection = http.client.HTTPConnection(exchange.ews.split("/")[2], timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/EWS/Exchange.asmx", envelope.encode(), headers)
+        body = _parse(connection.getresponse().read()).find(f"{_BODY}/*")
+    assert body is not None
+    return body
+
+
+def said(reply: etree._Element, path: str) -> list[str]:
+    """The text, or the Id, of all elements at a path of `m:` and `t:` names within a reply."""
+    found = reply.iterfind(f".//{path}", {"m": f"{_EWS}/messages", "t": f"{_EWS}/types"})
+    return [each.get("Id") or each.text or "" for each in found]
+
+
+def code(reply: etree._Element) -> str:
+    """The ResponseCode of the first result, or of the fault."""
+    return next(str(each.text) for each in reply.iter("{*}ResponseCode"))
+
+
+def outlook(exchange: Exchange, address: str) -> Account:
+    """The mailbox as its owner's client sees it, through exchangelib."""
+    account = next(each for each in exchange.accounts if each["mailbox"] == address)
+    return through_exchangelib(exchange, account, BASIC)
+
+
+def through_exchangelib(
+    exchange: Exchange, login: dict[str, str], auth_type: str, *, impersonate: str = ""
+) -> Account:
+    """A mailbox through exchangelib; with `impersonate` another one than that of the login."""
+    configuration = Configuration(
+        service_endpoint=exchange.ews,
+        credentials=Credentials(login["user"], login["password"]),
+        auth_type=auth_type,
+        max_connections=4,
+    )
+    return Account(
+        impersonate or login["user"],
+        config=configuration,
+        access_type=IMPERSONATION if impersonate else DELEGATE,
+    )
 
 
 @functools.cache

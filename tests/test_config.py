@@ -62,7 +62,6 @@ def test_a_small_configuration_is_enough(write: Write) -> None:
     (tenant,) = config.tenants
     assert tenant.path == "{tenant}/{mailbox}/{year}/{month}/{id}"
     assert tenant.policy.defaults.settle == timedelta(hours=24)
-    assert tenant.since is None
 
 
 def test_the_examples_are_valid(tmp_path: Path) -> None:
@@ -135,7 +134,8 @@ def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: st
         ("notice: {", "notice: {languages: [de, xx], ", "acme.yaml:12:26 notice.languages.1: must be one of: 'de'"),
         ("notice: {", "notice: {templates: /nowhere, ", "acme.yaml:12:9 notice: templates: /nowhere holds none of"),
         ("notice:", "path: '{tenant}/x'\nnotice:", "acme.yaml:12:7 path: the last part"),
-        ("notice:", "since: 2026-01-01\nnotice:", "acme.yaml:12:8 since: must say its time zone"),
+        ("    user:", "    since: soon\n    user:", "acme.yaml:6:12 sources.0.since: must be"),
+        ("url: https://mail", "url: http://mail", "acme.yaml:5:10 sources.0.url: write an https address"),
         (
             "notice:",
             "rules: [{name: big, action: redirekt}]\nnotice:",
@@ -164,7 +164,6 @@ def test_the_problems_of_all_files_are_told_at_once(write: Write) -> None:
         "connector.yaml:1:11",
         "tenants/a.yaml:1:1",
         "tenants/b.yaml:2:9",
-        "tenants/b.yaml:4:5",
         "tenants/b.yaml:5:5",
     ]
 

@@ -67,12 +67,12 @@ def test_our_own_error_says_its_sentence(lines: Lines) -> None:
 
 def test_a_library_does_not_speak_in_its_own_words(lines: Lines) -> None:
     """Of what a library warns of, only who and where is told; what it merely notes is not told at all."""
-    logging.getLogger("exchangelib").warning("cannot parse %s", "hush")
-    logging.getLogger("exchangelib").info("hush")
+    logging.getLogger("some.library").warning("cannot parse %s", "hush")
+    logging.getLogger("some.library").info("hush")
     warnings.warn("hush", UserWarning, stacklevel=1)
     told = lines()
     assert [(line["event"], line["logger"]) for line in told] == [
-        ("library.spoke", "exchangelib"),
+        ("library.spoke", "some.library"),
         ("library.spoke", "py.warnings"),
     ]
     assert "hush" not in json.dumps(told)

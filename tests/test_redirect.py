@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from connector.errors import Corrupt, Denied, Rejected, Unavailable
-from connector.ledger import Ledger
+from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
 from connector.model import Item, Notice, Redirect, State, Stored
 from connector.redirect import MOST_ATTEMPTS, drop, release, tick
@@ -18,7 +18,7 @@ from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
-from tests.world import KEY, TENANT, World
+from tests.world import KEY, TENANT, Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa")
 
@@ -675,3 +675,247 @@ def test_files_of_one_name_stay_apart(world: World) -> None:
     world.run()
     done(world)
     assert len({path.casefold() for path in world.manifest_free()}) == 3
+
+
+# --- between any two looks ----------------------------------------------------------------------------------------
+
+
+def before(verb: str, nth: int, act: Callable[[], object]) -> Saboteur:
+    """Somebody acts right before the n-th call of this verb.
+
+    A lone message is fetched five times: for share, for rewrite, to read that back, for prune, to read that back.
+    """
+    saboteur = Saboteur()
+    asked = [0]
+
+    def counting(name: str) -> None:
+        asked[0] += name == verb
+        if name == verb and asked[0] == nth:
+            act()
+
+    saboteur.entering = counting
+    return saboteur
+
+
+def edited(world: World, item_id: str) -> Callable[[], None]:
+    """The user edits the first attachment in Outlook and saves it."""
+
+    def edit() -> None:
+        entry = world.mailbox.entry(item_id)
+        (file,) = entry.message.files
+        entry.contents[file.id] = b"edited"
+        world.mailbox.change(item_id, files=(replace(file, size=306, version="edited"),))
+        world.files[entry.message.internet_message_id] = [b"edited"]
+
+    return edit
+
+
+@pytest.mark.parametrize("fetch", [1, 2, 4])
+def test_attachment_edited_before_any_look(world: World, fetch: int) -> None:
+    """The new bytes are stored beside the old ones, and they are what the message shows in the end."""
+    item_id = world.deliver(FILE)
+    world.run(before("fetch", fetch, edited(world, item_id)))
+    done(world)
+    assert b"edited" in world.shown(world.mailbox.items()[0]).values()
+
+
+@pytest.mark.parametrize("fetch", [1, 2])
+def test_all_attachments_taken_out_before_the_links_show(world: World, fetch: int) -> None:
+    """Nothing is left to do, and no link stays open."""
+    item_id = world.deliver(FILE)
+    file_id = world.mailbox.entry(item_id).message.files[0].id
+    world.run(before("fetch", fetch, lambda: world.mailbox.detach(item_id, file_id)))
+    assert only(world).state is State.DROPPED
+    assert not world.store.shares
+    assert "href" not in str(world.mailbox.items()[0].body)
+
+
+def test_the_only_attachment_taken_out_before_the_copy(world: World) -> None:
+    """Nothing was stored, so nothing is revoked."""
+    item_id = world.deliver(FILE)
+    file_id = world.mailbox.entry(item_id).message.files[0].id
+    world.run(before("open", 1, lambda: world.mailbox.detach(item_id, file_id)))
+    assert only(world).state is State.DROPPED
+    assert not world.manifest_free()
+
+
+@pytest.mark.parametrize("fetch", [4, 5])
+def test_notice_taken_out_around_the_prune(world: World, fetch: int) -> None:
+    """It is written again, before or after the originals went."""
+    item_id = world.deliver(FILE)
+    world.run(before("fetch", fetch, lambda: world.mailbox.edit_body(item_id, "<html><body>mine</body></html>")))
+    done(world)
+
+
+def test_wrong_bytes_while_an_original_is_missing(world: World) -> None:
+    """The notice stays: it is the only way to the file that the message does not have any more."""
+    item_id = world.deliver(FILE, Attached("b.bin", b"bbbb"))
+
+    def rot() -> None:
+        world.mailbox.detach(item_id, world.mailbox.entry(item_id).message.files[0].id)
+        world.store.files = {path: b"rotten" if data == b"bbbb" else data for path, data in world.store.files.items()}
+
+    world.run(before("fetch", 4, rot))
+    assert only(world).state is State.HELD
+    assert not world.lost()
+
+
+def test_message_with_a_forged_mark_is_not_adopted(world: World) -> None:
+    """The message was deleted, and another one names its redirect: without our key that counts for nothing."""
+    item_id = world.deliver(FILE)
+
+    def replace_it() -> None:
+        world.mailbox.delete(item_id)
+        world.deliver(Attached("a.bin", b"mine"), marker=f"1.{only(world).id}.1.00", folder="Deleted Items")
+
+    world.run(before("fetch", 4, replace_it))
+    assert only(world).state is State.DROPPED
+    assert world.mailbox.items()[0].files
+
+
+def test_moved_and_one_file_taken_out(world: World) -> None:
+    """What is left is followed; the link to the other stays shown, since it was shown already."""
+    item_id = world.deliver(FILE, Attached("b.bin", b"bbbb"))
+
+    def move_and_detach() -> None:
+        moved = world.mailbox.move(item_id, "Inbox/Project")
+        world.mailbox.detach(moved, world.mailbox.entry(moved).message.files[0].id)
+
+    world.run(before("fetch", 4, move_and_detach))
+    done(world)
+
+
+def test_recovered_after_it_was_dropped_half_pruned(world: World) -> None:
+    """The store may have the only copy: the redirect goes on from there, and not from the beginning."""
+    item_id = world.deliver(FILE)
+    hidden: list[Any] = []
+    world.run(before("fetch", 5, lambda: hidden.append(world.mailbox._entries.pop(item_id))))
+    dropped = only(world)
+    assert (dropped.state, dropped.held_in) == (State.DROPPED, State.REWRITTEN)
+    message = replace(hidden[0].message, id="item-recovered")
+    world.mailbox._entries["item-recovered"] = replace(hidden[0], message=message)
+    world.mailbox._changed("item-recovered")
+    world.run()
+    done(world)
+
+
+def test_policy_that_copies_meanwhile(world: World) -> None:
+    """The rule was changed during settle: the file stays in the message, and in the store."""
+    world.policy = policy(settle="1h")
+    world.deliver(FILE)
+    step(world)
+    world.policy = policy(settle="1h", action="copy")
+    world.run()
+    assert only(world).state is State.DROPPED
+    assert world.mailbox.items()[0].files
+    assert world.manifest_free()
+
+
+def test_copy_leaves_the_message_alone(world: World) -> None:
+    """It ends when the bytes are in the store."""
+    world.policy = policy(action="copy")
+    item_id = world.deliver(FILE)
+    version = world.mailbox.entry(item_id).message.version
+    world.run()
+    done(world)
+    assert world.mailbox.entry(item_id).message.version == version
+
+
+# --- time ---------------------------------------------------------------------------------------------------------
+
+
+def test_backlog_does_not_use_up_the_turn_of_others(world: World) -> None:
+    """A tick that has had its time ends between two redirects, and its lease is kept until then."""
+    world.deliver(FILE)
+    world.deliver(Attached("b.bin", b"bbbb"))
+
+    def dawdle() -> None:
+        world.now += timedelta(minutes=10)
+
+    with world.process(before("open", 1, dawdle)) as (watch, ledger):
+        assert tick(watch, ledger, world.clock, "one")
+    assert sorted(each.state for each in redirects(world)) == [State.DONE, State.PLANNED]
+
+
+def test_long_listing_ends_between_two_pages(world: World) -> None:
+    """The cursor stands behind what was recorded, and the next tick goes on from there."""
+    for _ in range(7):
+        world.deliver(FILE)
+
+    class Dawdling(MemorySource):
+        def changes(self, cursor: str | None) -> Any:
+            for page in super().changes(cursor):
+                world.now += timedelta(minutes=10)
+                yield page
+
+    step(world, source=Dawdling)
+    assert len(redirects(world)) == 3
+    world.run()
+    assert not world.lost()
+    assert len(redirects(world)) == 7
+
+
+def test_process_that_wakes_up_too_late_writes_nothing(world: World) -> None:
+    """Another one has the source by now."""
+    world.deliver(FILE)
+
+    def sleep() -> None:
+        world.now += timedelta(hours=1)
+        ledger = Ledger(f"sqlite:///{world.ledger_file}")
+        assert ledger.lease(redirects(world)[0].source, "another", world.now, timedelta(hours=1))
+        ledger.close()
+
+    with world.process(before("put", 1, sleep)) as (watch, ledger), pytest.raises(LeaseLost):
+        tick(watch, ledger, world.clock, "one")
+    assert only(world).files[0].stored is None
+
+
+def test_item_to_look_at_again_is_gone(world: World) -> None:
+    """It is forgotten."""
+    world.policy = policy(when={"older_than": "30d"})
+    item_id = world.deliver(FILE, received=world.now)
+    step(world)
+    world.mailbox.delete(item_id)
+    world.run()
+    assert not redirects(world)
+
+
+def test_source_that_denies_while_planning_is_paused(world: World) -> None:
+    """The page is not recorded, so nothing of it is forgotten."""
+    world.policy = policy(when={"true_type": "executable"})
+    world.deliver(Attached("setup.exe", b"MZ" + bytes(200)))
+
+    class Denying(MemorySource):
+        def open(self, item_id: str, file_id: str) -> AbstractContextManager[BinaryIO]:
+            raise Denied("no right to read attachments")
+
+    step(world, source=Denying)
+    assert not redirects(world)
+    world.now += timedelta(hours=1)
+    world.run()
+    done(world)
+
+
+def test_file_that_cannot_be_read_has_no_type(world: World) -> None:
+    """A file that vanishes while the policy looks into it is of no type that a rule could name."""
+    world.policy = policy(when={"true_type": "executable"})
+    item_id = world.deliver(Attached("setup.bin", b"MZ" + bytes(200)))
+    file_id = world.mailbox.entry(item_id).message.files[0].id
+    world.run(before("open", 1, lambda: world.mailbox.detach(item_id, file_id)))
+    assert not redirects(world)
+
+
+def test_after_a_kill_only_what_is_not_proved_yet_is_copied(world: World) -> None:
+    """Each file is journalled when it is proved."""
+    world.deliver(FILE, Attached("b.bin", b"bbbb"))
+    with pytest.raises(Killed):
+        world.run(before("open", 2, cut_power))
+    again = Saboteur()
+    world.run(again)
+    done(world)
+    assert again.seen.count("open") == 1
+
+
+def cut_power() -> None:
+    """Now."""
+    raise Killed

@@ -4,30 +4,48 @@ The user is played by exchangelib's own high-level client, logged in as the owne
 the service account and impersonates.
 """
 
+import ssl
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
-from exchangelib import BASIC, DELEGATE, UTC, Account, Configuration, Credentials, FileAttachment, Folder, HTMLBody
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from exchangelib import (
+    BASIC,
+    DELEGATE,
+    Account,
+    Configuration,
+    Credentials,
+    EWSTimeZone,
+    FileAttachment,
+    Folder,
+    HTMLBody,
+)
 from exchangelib.items import Message as UserMessage
 from exchangelib.properties import ItemId
 from exchangelib.services import DeleteAttachment
 
-from connector.errors import Denied
+from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
 from connector.model import Direction, FileKind, Message, Page
 from connector.simulator import Deviation, Exchange
-from connector.sources.ews import EwsMailbox, EwsMailboxes
+from connector.sources.ews import EwsMailbox, EwsMailboxes, folders
 from connector.sources.memory import Attached
 from tests.laws.sources import HTML, LOGO, REPORT, SourceLaws, notice, read, reported
 
 ANNA = "anna@example.org"
-#: Tried apart from the others: with these a write or a read is not what it seems.
-HARMFUL = (Deviation.VANISHING_ATTACHMENTS, Deviation.STALE_READS, Deviation.IGNORE_CONFLICTS)
+#: Tried apart from the others.
+HARMFUL = (Deviation.STALE_READS, Deviation.IGNORE_CONFLICTS, Deviation.MALFORMED_UNKNOWN_FOLDER)
 
 
 def eml(*files: Attached, html: str = "<p>Hello</p>", text: str = "", received: str = "") -> bytes:
@@ -71,7 +89,7 @@ class User:
                 auth_type=BASIC,
             ),
             access_type=DELEGATE,
-            default_timezone=UTC,
+            default_timezone=EWSTimeZone("UTC"),
         )
 
     def deliver(
@@ -135,7 +153,9 @@ class User:
         item = self.item(item_id)
         told = (item.subject, item.sender, item.to_recipients, item.cc_recipients, item.is_read, item.categories)
         dates = (item.datetime_received, item.datetime_sent, item.message_id, item.importance, item.headers)
-        files = [(each.name, each.content, each.is_inline, each.content_id, each.content_type) for each in item.attachments]
+        files = [
+            (each.name, each.content, each.is_inline, each.content_id, each.content_type) for each in item.attachments
+        ]
         return told, dates, files
 
     def throttle(self, wait: timedelta | None) -> None:
@@ -258,7 +278,7 @@ def test_without_the_role_access_is_denied(exchange: Exchange, world: User, monk
 def test_a_missing_mailbox_is_denied(exchange: Exchange) -> None:
     """It is not a thousand items that are gone."""
     (source,) = settings(exchange, mailboxes=["nobody@example.org"]).sources()
-    with pytest.raises(Denied, match="no mailbox nobody@example.org"):
+    with pytest.raises(Denied, match=r"no mailbox nobody@example\.org"):
         next(source.changes(None))
     (finding,) = settings(exchange, mailboxes=["nobody@example.org"]).check()
     assert "nobody@example.org" in finding
@@ -274,7 +294,7 @@ def test_own_mailbox_without_impersonation(exchange: Exchange, world: User, monk
 
 
 def test_direction(exchange: Exchange, world: User, source: EwsMailbox) -> None:
-    """Told by the folder and by what servers stamped on the message; a From that anyone can write makes nothing sent."""
+    """Told by the folder and by what servers stamped on it; a From that anyone can write makes nothing sent."""
     stamped = "from a by b; Mon, 5 Jan 2026 08:00:00 +0000"
     internal = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
     spoofed = eml(REPORT, received=stamped).replace(b"bert@example.net", ANNA.encode())
@@ -320,16 +340,150 @@ def test_skipped_folders(exchange: Exchange, world: User) -> None:
     source = EwsMailbox(ANNA, partial(settings(exchange).connect, ANNA), ["Projects"])
     for folder in ("Projects", "Projects/2026"):
         world.deliver(REPORT, folder=folder)
-    assert reported(source.changes(None)) == {world.deliver(REPORT, folder="Projects old")}
+    kept = world.deliver(REPORT, folder="Projects old")
+    assert reported(source.changes(None)) == {kept}
 
 
-def test_only_changed_folders_are_asked(exchange: Exchange, world: User, source: EwsMailbox) -> None:
-    """Where the server tells commit times and they are old, an idle mailbox costs one request."""
+def test_only_changed_folders_are_asked(
+    exchange: Exchange, world: User, source: EwsMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once commit times are old enough to be trusted, an idle mailbox costs one request, and a new message three."""
+    monkeypatch.setattr(folders, "SETTLED", timedelta(hours=-1))
     world.deliver(REPORT)
     *_, last = source.changes(None)
     before = len(exchange.seen)
-    list(source.changes(last.cursor))
-    assert exchange.seen[before] == "FindFolder"
+    assert reported(source.changes(last.cursor)) == set()
+    assert exchange.seen[before:] == ["FindFolder"]
+    new = world.deliver(REPORT)
+    assert reported(source.changes(last.cursor)) == {new}
+    assert exchange.seen[before + 1 :] == ["FindFolder", "SyncFolderItems", "GetItem"]
+
+
+def test_without_commit_times_every_folder_is_asked(
+    exchange: Exchange, world: User, source: EwsMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way back, where a server does not tell them."""
+    monkeypatch.setattr(folders, "SETTLED", timedelta(hours=-1))
+    exchange.order(deviate={Deviation.NO_COMMIT_TIME: True})
+    *_, last = source.changes(None)
+    before = len(exchange.seen)
+    assert reported(source.changes(last.cursor)) == set()
+    assert exchange.seen[before:].count("SyncFolderItems") > 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_reported"), [(Rejected("corrupt"), True), (RuntimeError("unforeseen"), True), (Gone("moved"), False)]
+)
+def test_an_item_that_cannot_be_read(
+    exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, fault: Exception, *, is_reported: bool
+) -> None:
+    """It does not stop the feed: it is reported without files, and not at all where another folder has it by now."""
+    item_id, other = world.deliver(REPORT), world.deliver(REPORT)
+    source = faulty(exchange, monkeypatch, item_id, fault)
+    items = {item.id: item for page in source.changes(None) for item in page.items}
+    assert set(items) == ({item_id, other} if is_reported else {other})
+    assert [len(item.files) for item in items.values() if item.id == item_id] == [0] * is_reported
+    assert len(items[other].files) == 1
+
+
+@pytest.mark.parametrize("fault", [Unavailable("busy"), Denied("no")])
+def test_a_server_that_cannot_be_read_stops_the_feed(
+    exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """That is not the item's fault: no page is told, so that nothing is skipped."""
+    source = faulty(exchange, monkeypatch, world.deliver(REPORT), fault)
+    with pytest.raises(type(fault)):
+        next(source.changes(None))
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(Gone("moved"), Unavailable), (Rejected("corrupt"), Rejected), (Unavailable("busy"), Unavailable)],
+)
+def test_a_search_never_loses_what_it_found(
+    exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: type[Exception]
+) -> None:
+    """Where nothing is found, files may be deleted; so an item that was found and cannot be read is an error."""
+    item_id = world.deliver(REPORT, html=HTML)
+    (source,) = settings(exchange).sources()
+    source.rewrite(source.fetch(item_id), notice())
+    with pytest.raises(told):
+        faulty(exchange, monkeypatch, item_id, fault).find(notice().redirect_id)
+
+
+def faulty(exchange: Exchange, monkeypatch: pytest.MonkeyPatch, item_id: str, fault: Exception) -> EwsMailbox:
+    """A source that gets this fault in place of one item."""
+    connection = settings(exchange).connect(ANNA)
+    answers = connection.answers
+
+    def with_fault(request: Any) -> list[Any]:
+        asked = [each.get("Id") for each in request.iterfind("{*}ItemIds/{*}ItemId")]
+        faults = {asked.index(item_id): fault} if item_id in asked else {}
+        return [faults.get(place, answer) for place, answer in enumerate(answers(request))]
+
+    monkeypatch.setattr(connection, "answers", with_fault)
+    return EwsMailbox(ANNA, lambda: connection)
+
+
+@pytest.mark.parametrize("order", [{"truncate": {"request": 1}}, {"drop": {"request": 1, "when": "after"}}])
+def test_a_broken_answer_is_unavailable(exchange: Exchange, world: User, source: EwsMailbox, order: Any) -> None:
+    """Whether it is a message or the bytes of a file; nothing short passes for whole."""
+    item = source.fetch(world.deliver(Attached("big.bin", bytes(10**6)), html=HTML))
+    for verb in (lambda: source.fetch(item.id), lambda: read(source, item, "big.bin"), lambda: source.find("R")):
+        exchange.order(**order)
+        with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+            verb()
+    assert read(source, item, "big.bin") == bytes(10**6)
+
+
+def test_a_rewrite_whose_answer_is_lost(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """It has happened: a second try from the old version conflicts, and a fresh look shows the notice."""
+    item = source.fetch(world.deliver(REPORT, html=HTML))
+    exchange.order(drop={"request": 1, "when": "after"})
+    with pytest.raises(Unavailable):
+        source.rewrite(item, notice())
+    with pytest.raises(Conflict):
+        source.rewrite(item, notice())
+    assert source.fetch(item.id).marker == notice().marker
+
+
+def test_its_own_ca(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A tenant's CA is trusted by this tenant's mailboxes, and by nobody else's."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Exchange(tls=context) as exchange:
+        monkeypatch.setenv("EWS_PASSWORD", exchange.impersonator["password"])
+        exchange.add_mailbox(ANNA)
+        exchange.deliver(ANNA, eml(REPORT))
+        (trusting,) = settings(exchange, ca=certificate).sources()
+        (other,) = settings(exchange).sources()
+        assert len(reported(trusting.changes(None))) == 1
+        with pytest.raises(Unavailable, match="certificate"):
+            next(other.changes(None))
+    (missing,) = settings(exchange, ca=tmp_path / "missing.pem").sources()
+    with pytest.raises(Denied, match=r"missing\.pem"):
+        next(missing.changes(None))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = Encoding.PEM
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption()))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+# --- servers that deviate --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("deviation", [each for each in Deviation if each not in HARMFUL])
@@ -346,3 +500,53 @@ def test_deviating_servers(exchange: Exchange, world: User, source: EwsMailbox, 
     assert (shown.marker, [found.id for found in source.find("RX7Q2")]) == (notice().marker, [item_id])
     source.prune(shown, [file.id for file in shown.files if file.name == "report.pdf"])
     assert {file.name for file in source.fetch(item_id).files} == {"keep.txt", "logo.png"}
+
+
+def test_stale_reads_end_in_a_conflict(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """Where reads lag behind writes, the notice seems to be missing; writing it again does no harm."""
+    item_id = world.deliver(REPORT, html=HTML)
+    exchange.order(deviate={Deviation.STALE_READS: True}, lag=3600)
+    source.rewrite(source.fetch(item_id), notice())
+    stale = source.fetch(item_id)
+    assert stale.marker == ""
+    with pytest.raises(Conflict):
+        source.rewrite(stale, notice())
+    exchange.order(deviate={Deviation.STALE_READS: False})
+    assert source.fetch(item_id).marker == notice().marker
+
+
+def test_ids_that_moved_on_are_a_conflict(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """Where ids are positions, an id that was read before may name another file by now: nothing is removed."""
+    exchange.order(deviate={Deviation.POSITIONAL_ATTACHMENT_IDS: True})
+    names = ("a.txt", "b.txt", "c.txt")
+    item = source.fetch(world.deliver(*(Attached(name, name.encode()) for name in names)))
+    world.detach(item.id, item.files[0].id)
+    with pytest.raises(Conflict):
+        source.prune(item, [item.files[1].id])
+    assert [file.name for file in source.fetch(item.id).files] == ["b.txt", "c.txt"]
+
+
+def test_several_files_go_at_once_where_ids_are_positions(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """Removing one renumbers the others, and still just the right ones go."""
+    exchange.order(deviate={Deviation.POSITIONAL_ATTACHMENT_IDS: True})
+    names = ("a.txt", "b.txt", "c.txt", "d.txt")
+    item = source.fetch(world.deliver(*(Attached(name, name.encode()) for name in names)))
+    source.prune(item, [item.files[0].id, item.files[2].id])
+    assert [file.name for file in source.fetch(item.id).files] == ["b.txt", "d.txt"]
+
+
+def test_a_server_that_answers_nonsense_is_named(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """One that chokes on a well-known folder cannot be used, and the sentence says which server it is."""
+    exchange.order(deviate={Deviation.MALFORMED_UNKNOWN_FOLDER: True})
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1 .* is not a whole EWS reply"):
+        next(source.changes(None))
+
+
+def test_ignored_conflicts_are_for_the_caller_to_see(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """A server that takes a stale change key overwrites what the user wrote; the read-back shows what is there."""
+    exchange.order(deviate={Deviation.IGNORE_CONFLICTS: True})
+    item = source.fetch(world.deliver(REPORT, html=HTML))
+    world.attach(item.id, Attached("new.txt", b"new"))
+    source.rewrite(item, notice())
+    now = source.fetch(item.id)
+    assert (now.marker, len(now.files)) == (notice().marker, 2)

@@ -19,7 +19,7 @@ from connector.errors import ConnectorError, Denied, Gone, Rejected, Unavailable
 from connector.sources.ews import EwsMailboxes
 from connector.sources.ews.connection import response_messages
 from connector.sources.ews.content import decoded
-from connector.sources.ews.failures import Answered, Garbled
+from connector.sources.ews.failures import Answered, Garbled, NoContent
 from connector.sources.ews.folders import mailbox_guid
 
 SOAP = (
@@ -112,6 +112,13 @@ def test_a_refusal_in_place_of_content_is_told() -> None:
     with pytest.raises(Answered) as told:
         list(decoded(pieces(refusal("ErrorItemNotFound"), 50)))
     assert told.value.code == "ErrorItemNotFound"
+
+
+def test_a_file_without_content_is_not_empty() -> None:
+    """A reference to a file elsewhere has no bytes; an empty file has none either, but says so."""
+    assert b"".join(decoded(iter([attachment(b"")]))) == b""
+    with pytest.raises(NoContent):
+        list(decoded(iter([attachment(b"").replace(b"<t:Content></t:Content>", b"")])))
 
 
 def test_a_doctype_is_refused() -> None:

@@ -47,8 +47,9 @@ class Saboteur:
     kill_at: int = 0
     when: str = "before"
     count: int = 0
-    #: What is done between two effects; users act here.
+    #: Users act here: between two effects, and knowing which one comes.
     between: Callable[[], None] = lambda: None
+    entering: Callable[[str], None] = lambda _: None
     seen: list[str] = field(default_factory=list)
 
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,6 +57,7 @@ class Saboteur:
 
         def plugged(*args: Any, **kwargs: Any) -> Any:
             self.between()
+            self.entering(name)
             self.count += 1
             self.seen.append(name)
             if self.count == self.kill_at and self.when == "before":

@@ -318,8 +318,7 @@ def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) ->
 
 def _recorded(connection: Connection, planned: Redirect, now: datetime) -> tuple[Redirect, Fact] | None:
     """Write what is new in this plan; it and what to tell about it, or None."""
-    known = rows.read(connection, redirects.c.source == planned.source, rows.concerns(planned))
-    new = absorbed(planned, known)
+    new = absorbed(planned, rows.read(connection, rows.concerns(planned)))
     if new is None:
         return None
     if new.id == planned.id:

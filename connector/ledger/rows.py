@@ -56,11 +56,13 @@ def change(connection: Connection, redirect: Redirect, now: datetime) -> Redirec
 
 def concerns(planned: Redirect) -> ColumnElement[bool]:
     """Of the planned redirect's item; or of its message, where a human dropped that one: it may have been moved."""
-    same_item = redirects.c.item_id == planned.item_id
+    c = redirects.c
+    # The source stands in both, or SQLite would read all redirects of the source for each item.
+    same_item = (c.source == planned.source) & (c.item_id == planned.item_id)
     key = message_key(planned.internet_message_id)
     if key is None:
         return same_item
-    return same_item | ((redirects.c.message_key == key) & (redirects.c.dropped_by != ""))
+    return same_item | ((c.source == planned.source) & (c.message_key == key) & (c.dropped_by != ""))
 
 
 def message_key(internet_message_id: str) -> str | None:

@@ -51,7 +51,7 @@ def parameter(part: Part, name: str, header: str = "content-type") -> str:
     """A parameter in any of its forms: plain, RFC 2231, or with encoded words, which RFC 2047 forbids there."""
     try:
         value = part.get_param(name, "", header=header)
-    except (ValueError, IndexError):
+    except (LookupError, TypeError, ValueError):
         return ""
     if isinstance(value, tuple):
         return clean(_charset_safe(value))

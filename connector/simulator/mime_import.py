@@ -32,8 +32,8 @@ def message_of(eml: bytes) -> Message:
     """Import a message like Exchange would."""
     try:
         return _message(message_from_bytes(eml), eml, depth=0)
-    except RecursionError:
-        # Hundreds of multiparts within each other: what Python cannot take apart stays a text.
+    except Exception:  # noqa: BLE001 - Python's parser raises RecursionError, TypeError and more on hostile mail
+        # What cannot be taken apart stays the text that it is.
         return Message(body=headers.decode(eml, ""), received=now())
 
 
@@ -166,7 +166,7 @@ class _Contents:
 
     def _attach_message(self, part: Part) -> None:
         inner = _embedded(part)
-        embedded = _message(inner, inner.as_bytes(policy=_VERBATIM), self.depth + 1)
+        embedded = _message(inner, _bytes(inner), self.depth + 1)
         # Exchange names an attached message by its subject.
         name = embedded.subject or headers.file_name(part) or "Untitled"
         self.message.attachments.append(Attachment(name=name, content_type="message/rfc822", message=embedded))
@@ -215,9 +215,19 @@ def _richness(part: Part) -> int:
 def _payload(part: Part) -> bytes:
     if part.is_multipart():
         # message/delivery-status, message/partial and their like: Python has parsed them; we want their bytes.
-        return b"".join(child.as_bytes(policy=_VERBATIM) for child in _children(part))
+        return b"".join(_bytes(child) for child in _children(part))
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
+
+
+def _bytes(part: Part) -> bytes:
+    """A part as it was, headers and all."""
+    try:
+        return part.as_bytes(policy=_VERBATIM)
+    except (LookupError, UnicodeError):
+        # A boundary or charset that Python could read and cannot write: what the leaves say has to do.
+        leaves = (leaf.get_payload() for leaf in part.walk() if not leaf.is_multipart())
+        return "\n".join(str(leaf) for leaf in leaves).encode("utf-8", "surrogateescape")
 
 
 def _embedded(part: Part) -> Part:
@@ -225,7 +235,7 @@ def _embedded(part: Part) -> Part:
     inner = next(_children(part), None)
     encoding = headers.first(part, "Content-Transfer-Encoding").lower()
     if inner is not None and encoding in ("base64", "quoted-printable"):
-        encoded = inner.as_bytes(policy=_VERBATIM).lstrip(b"\r\n")
+        encoded = _bytes(inner).lstrip(b"\r\n")
         wrapped = message_from_bytes(f"Content-Transfer-Encoding: {encoding}\n\n".encode() + encoded)
         return message_from_bytes(_payload(wrapped))
     return inner if inner is not None else message_from_bytes(_payload(part))

@@ -19,7 +19,7 @@ from connector.model import Body, State
 from connector.redirect import tick
 from connector.sources.memory import Attached
 from tests.crash.test_every_effect import policy
-from tests.world import Killed, Saboteur, World
+from tests.world import LEDGER_VERBS, SOURCE_VERBS, STORE_VERBS, Killed, Saboteur, World
 
 FOLDERS = ("Inbox", "Inbox/Project", "Sent Items", "Deleted Items")
 
@@ -138,6 +138,8 @@ ACTS: tuple[Callable[[Users, int], None], ...] = (
     Users.lose_cursors,
     Users.throttle,
 )
+#: When somebody acts in a tick: before the n-th effect, or right after the first of a kind.
+moment = st.integers(1, 40) | st.sampled_from((*SOURCE_VERBS, *STORE_VERBS, *LEDGER_VERBS))
 act = st.tuples(st.sampled_from(ACTS), st.integers(0, 1000))
 
 
@@ -161,14 +163,15 @@ class UsersActWhileWeWork(RuleBasedStateMachine):
         """Settle, pauses and leases end."""
         self.world.now += timedelta(minutes=minutes)
 
-    @rule(acts=st.dictionaries(st.integers(1, 40), act, max_size=4), kill=st.integers(0, 60), after=st.booleans())
-    def tick(self, acts: dict[int, tuple[Callable[[Users, int], None], int]], kill: int, *, after: bool) -> None:
-        """One tick; users act before the n-th effect; the power goes before or after another one."""
+    @rule(acts=st.dictionaries(moment, act, max_size=4), kill=st.integers(0, 60), after=st.booleans())
+    def tick(self, acts: dict[int | str, tuple[Callable[[Users, int], None], int]], kill: int, *, after: bool) -> None:
+        """One tick; users act before the n-th effect, or after one of a kind; the power goes around another one."""
         saboteur = Saboteur(kill_at=kill, when="after" if after else "before")
 
         def between() -> None:
-            if found := acts.pop(saboteur.count + 1, None):
-                found[0](self.users, found[1])
+            for now in (saboteur.count + 1, saboteur.seen[-1] if saboteur.seen else ""):
+                if found := acts.pop(now, None):
+                    found[0](self.users, found[1])
 
         saboteur.between = between
         try:

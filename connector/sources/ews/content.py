@@ -10,7 +10,7 @@ from xml.parsers import expat
 import pybase64
 
 from connector.sources.ews.connection import response_messages
-from connector.sources.ews.failures import Answered, Garbled
+from connector.sources.ews.failures import Answered, Garbled, NoContent
 from connector.sources.ews.words import TYPES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _CONTENT = (f"{TYPES} Content", f"{TYPES} MimeContent")
 def decoded(reply: Iterator[bytes]) -> Iterator[bytes]:
     """The bytes, in parts that are not empty.
 
-    Raises Answered where the reply tells of an error instead, Garbled where it is not whole.
+    Raises Answered where the reply tells of an error instead, NoContent where it has none, Garbled where it is not whole.
     """
     content = _Content()
     head = bytearray()
@@ -35,7 +35,7 @@ def decoded(reply: Iterator[bytes]) -> Iterator[bytes]:
     content.feed(b"", last=True)
     if not content.found:
         told = next((message for message in response_messages(bytes(head)) if isinstance(message, Answered)), None)
-        raise told or Garbled
+        raise told or NoContent
 
 
 class Readable(io.RawIOBase):

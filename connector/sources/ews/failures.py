@@ -58,8 +58,12 @@ class Garbled(Exception):
     """The answer is no whole EWS reply: cut off, or not from Exchange at all."""
 
 
-class LostState(ConnectorError):
-    """The server no longer knows this state of a change feed. It never leaves the adapter: the feed starts again."""
+class NoContent(Exception):
+    """The attachment is there, but has no bytes of its own: it refers to a file elsewhere."""
+
+
+class LostState(Unavailable):
+    """The server no longer knows this state of a change feed: it has to start again."""
 
 
 _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
@@ -195,6 +199,8 @@ def translate(error: Exception, party: Party) -> Exception:
             return _status(error, party)
         case Garbled():
             return Unavailable(f"the answer of {party.host} for the mailbox {party.mailbox} is not a whole EWS reply")
+        case NoContent():
+            return Rejected(f"an attachment in the mailbox {party.mailbox} has no content of its own")
         case EWSError() | requests.RequestException() | OSError():
             return Unavailable(f"{party.host} cannot be used: {_reason(error)}")
         case _:

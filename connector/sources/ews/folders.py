@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connector.sources.ews.words import COMMIT_TIME, NS, Element, number, text, when
+from connector.sources.ews.words import COMMIT_TIME, NS, Element, identifier, number, text, when
 
 #: Known by id whatever they are called in the user's language. Recoverable Items and search folders are not below the
 #: root of messages.
@@ -18,7 +18,7 @@ WELL_KNOWN = (ROOT, SENT, *OUT_OF_SCOPE)
 #: Classes below IPF.Note whose folders hold something else: RSS feeds and social networks.
 _NO_MAIL = ("IPF.Note.OutlookHomepage", "IPF.Note.SocialConnector")
 #: A change may follow another within the second that a commit time names, and clocks of a cluster differ a little.
-_SETTLED = timedelta(seconds=60)
+SETTLED = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def tree(
     found: Iterable[Element], well_known: Mapping[str, str], skip: Collection[str], now: datetime | None
 ) -> dict[str, Folder]:
     """The folders by id, from FindFolder. `now` is the server's time, and None where it does not say."""
-    elements = {_id(element): element for element in found}
+    elements = {identifier(element, "t:FolderId"): element for element in found}
     out = {well_known[name] for name in OUT_OF_SCOPE if name in well_known}
     folders = {}
     for folder_id, element in elements.items():
@@ -84,17 +84,12 @@ def _expanded(data: bytes) -> bytes:
     return bytes(out)
 
 
-def _id(element: Element) -> str:
-    return str(element.find("t:FolderId", NS).get("Id"))
-
-
 def _line(folder_id: str, elements: Mapping[str, Element]) -> list[str]:
     """The ids from the topmost folder down to this one."""
     line: list[str] = []
     while folder_id in elements and folder_id not in line:
         line.insert(0, folder_id)
-        parent = elements[folder_id].find("t:ParentFolderId", NS)
-        folder_id = "" if parent is None else parent.get("Id")
+        folder_id = identifier(elements[folder_id], "t:ParentFolderId")
     return line
 
 
@@ -107,7 +102,7 @@ def _holds_mail(element: Element) -> bool:
 
 def _mark(element: Element, now: datetime | None) -> str:
     changed = _commit_time(element)
-    if changed is None or now is None or changed > now - _SETTLED:
+    if changed is None or now is None or changed > now - SETTLED:
         return ""
     return f"{changed.isoformat()} {number(element, 't:TotalCount')}"
 

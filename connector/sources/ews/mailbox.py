@@ -17,7 +17,7 @@ from connector.sources.ews.content import Readable, decoded
 from connector.sources.ews.failures import LostState
 from connector.sources.ews.folders import ROOT, WELL_KNOWN, Folder, mailbox_guid, tree
 from connector.sources.ews.reading import message
-from connector.sources.ews.words import NS, Element, text
+from connector.sources.ews.words import NS, Element, flag, identifier, text
 
 #: Changes asked for at once.
 PAGE = 100
@@ -103,7 +103,7 @@ class EwsMailbox:
         """See `Source.find`. Looks in all folders of mail, Deleted Items too, but not in Recoverable Items."""
         folders = [folder.id for folder in self._folders() if folder.mail]
         ids = [item_id for batch in _batches(folders, FOLDERS) for item_id in self._marked(batch, redirect_id)]
-        items = (item for item in self._read(ids).values() if isinstance(item, Message))
+        items = (self._still_there(item) for item in self._read(ids).values())
         return tuple(item for item in items if markers.names(item.marker) == redirect_id)
 
     # --- the change feed ---------------------------------------------------------------------------------------------
@@ -113,19 +113,24 @@ class EwsMailbox:
         while not last:
             state = states[folder.id][0]
             try:
-                (answer,) = self._connection.ask(words.sync_items(folder.id, state, self._page_size))
+                answer = self._synced(folder, state)
             except Gone:
                 # The folder was deleted after it was listed.
                 return
-            except LostState:
-                states[folder.id] = ("", "")
-                continue
-            last = text(answer, "m:IncludesLastItemInRange") == "true"
+            last = flag(answer, "m:IncludesLastItemInRange")
             states[folder.id] = (text(answer, "m:SyncState"), folder.mark if last else "")
             if not last and states[folder.id][0] == state:
                 raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
             if items := self._changed(answer, folder):
                 yield Page(items, json.dumps(states))
+
+    def _synced(self, folder: Folder, state: str) -> Element:
+        """What changed in a folder since this state, or since ever where the server has forgotten the state."""
+        try:
+            (answer,) = self._connection.ask(words.sync_items(folder.id, state, self._page_size))
+        except LostState:
+            (answer,) = self._connection.ask(words.sync_items(folder.id, "", self._page_size))
+        return answer
 
     def _changed(self, answer: Element, folder: Folder) -> tuple[Message, ...]:
         """The items that were created or updated. Only of those that may have attachments more is asked."""
@@ -133,9 +138,9 @@ class EwsMailbox:
         elements = [change[0] for change in changes if change.tag.endswith(("}Create", "}Update"))]
         listed = {item.id: item for item in (message(element, folder, self.address) for element in elements)}
         asked = [
-            element.find("t:ItemId", NS).get("Id")
+            identifier(element, "t:ItemId")
             for element in elements
-            if text(element, "t:HasAttachments") != "false"
+            if text(element, "t:HasAttachments") not in {"false", "0"}
         ]
         for item_id, item in self._read(asked).items():
             match item:
@@ -170,7 +175,7 @@ class EwsMailbox:
 
     def _message(self, answer: Element) -> Message:
         element = answer.find("m:Items/*", NS)
-        folder_id = element.find("t:ParentFolderId", NS).get("Id")
+        folder_id = identifier(element, "t:ParentFolderId")
         if folder_id not in self._tree:
             self._folders()
         return message(element, self._tree.get(folder_id), self.address)
@@ -188,10 +193,20 @@ class EwsMailbox:
         offset, more = 0, True
         while more:
             answers = self._connection.ask(words.find_items(folders, f"1.{redirect_id}.", offset, FOUND))
-            for answer in answers:
-                yield from (element.get("Id") for element in answer.iterfind("m:RootFolder/t:Items/*/t:ItemId", NS))
-            more = not all(_is_last_page(answer) for answer in answers)
+            found = [item for answer in answers for item in answer.iterfind("m:RootFolder/t:Items/*", NS)]
+            yield from (identifier(item, "t:ItemId") for item in found)
+            more = bool(found) and not all(_is_last_page(answer) for answer in answers)
             offset += FOUND
+
+    def _still_there(self, found: Message | Exception) -> Message:
+        match found:
+            case Message():
+                return found
+            case Gone():
+                # Where nothing is found, files may be deleted: what has just been moved must not pass for that.
+                raise Unavailable(f"an item of the mailbox {self.address} was moved while it was searched for")
+            case _:
+                raise found
 
     # --- folders -----------------------------------------------------------------------------------------------------
 
@@ -216,7 +231,7 @@ class EwsMailbox:
             if isinstance(answer, Unavailable | Denied):
                 raise answer
         ids = {
-            name: answer.find("m:Folders/*/t:FolderId", NS).get("Id")
+            name: identifier(answer, "m:Folders/*/t:FolderId")
             for name, answer in zip(WELL_KNOWN, answers, strict=False)
             if not isinstance(answer, Exception)
         }
@@ -238,8 +253,7 @@ def _states(cursor: str | None) -> dict[str, tuple[str, str]]:
 
 
 def _is_last_page(answer: Element) -> bool:
-    root = answer.find("m:RootFolder", NS)
-    return root is None or root.get("IncludesLastItemInRange", "true") == "true"
+    return answer.find("m:RootFolder", NS).get("IncludesLastItemInRange", "true") in {"true", "1"}
 
 
 def _batches(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from connector.model import Body, Direction, File, FileKind, Message
 from connector.sources.ews.folders import Folder
-from connector.sources.ews.words import MARKER, NS, TYPES, Element, number, text, when
+from connector.sources.ews.words import MARKER, NS, TYPES, Element, flag, identifier, number, text, when
 
 _KINDS = {
     f"{{{TYPES}}}FileAttachment": FileKind.FILE,
@@ -30,7 +30,7 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         direction=_direction(folder, headers, from_owner=sender.lower() == mailbox.lower()),
         message_class=text(element, "t:ItemClass") or "IPM.Note",
         sensitivity=text(element, "t:Sensitivity").lower() or "normal",
-        draft=text(element, "t:IsDraft") == "true",
+        draft=flag(element, "t:IsDraft"),
         headers=headers,
         marker=_marker(element),
         files=tuple(_file(each) for each in element.iterfind("t:Attachments/*", NS) if each.tag in _KINDS),
@@ -62,12 +62,12 @@ def _headers(element: Element) -> dict[str, str]:
 
 def _file(element: Element) -> File:
     return File(
-        id=element.find("t:AttachmentId", NS).get("Id"),
+        id=identifier(element, "t:AttachmentId"),
         name=text(element, "t:Name"),
         size=number(element, "t:Size"),
         content_type=text(element, "t:ContentType"),
         kind=_KINDS[element.tag],
-        inline=text(element, "t:IsInline") == "true",
+        inline=flag(element, "t:IsInline"),
         content_id=text(element, "t:ContentId").strip("<> "),
         version=text(element, "t:LastModifiedTime"),
     )

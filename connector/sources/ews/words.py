@@ -67,6 +67,17 @@ def number(element: Element, path: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
+def flag(element: Element, path: str) -> bool:
+    """Whether what stands at this path is true."""
+    return text(element, path) in {"true", "1"}
+
+
+def identifier(element: Element, path: str) -> str:
+    """The Id of the element at this path; "" where there is none."""
+    found = element.find(path, NS)
+    return "" if found is None else str(found.get("Id", ""))
+
+
 def when(moment: str) -> datetime | None:
     """The time in UTC that a dateTime names; None where it names none, or does not say in which zone."""
     try:

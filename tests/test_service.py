@@ -1,0 +1,185 @@
+"""Which mailbox has its turn, and what one in trouble does to the others."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.config import Config, NoticeSettings, Settings, TenantConfig
+from connector.credentials import Secret
+from connector.errors import Denied, Unavailable
+from connector.ledger import Ledger
+from connector.model import Action, State
+from connector.policy import Defaults, Rule
+from connector.service import Daemon, notify
+from connector.sources.memory import Attached, MemoryMailbox, MemorySource
+from connector.stores.memory import MemoryStore
+
+FILE = Attached("plan.pdf", b"bytes of a plan")
+
+
+class Troubled(MemorySource):
+    """A mailbox that does not even tell its key."""
+
+    def __init__(self, mailbox: MemoryMailbox, trouble: Exception) -> None:
+        """Every question ends in `trouble`."""
+        super().__init__(mailbox)
+        del self.key
+        self._trouble = trouble
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only for what is not there: the key."""
+        if name == "key":
+            self.asked += 1
+            raise self._trouble
+        raise AttributeError(name)
+
+
+class RefusingStore(MemoryStore):
+    """A store that lets nobody in, and counts who tries."""
+
+    asked = 0
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Refused."""
+        self.asked += 1
+        raise Denied("store.example.org does not accept the user name and password (401)")
+
+
+@dataclass
+class World:
+    """What a configuration of memory adapters gives: the shape that `config` expects of every adapter."""
+
+    ledger: Ledger
+    store: MemoryStore = field(default_factory=MemoryStore)
+    boxes: list[MemorySource] = field(default_factory=list)
+    since: str = "everything"
+
+    def connect(self) -> MemoryStore:
+        """One store for all threads."""
+        return self.store
+
+    def sources(self) -> list[MemorySource]:
+        """The mailboxes."""
+        return self.boxes
+
+    def add(self, name: str, trouble: Exception | None = None) -> MemorySource:
+        """A mailbox with one message that is to be redirected."""
+        mailbox = MemoryMailbox(address=f"{name}@example.org", key=name)
+        mailbox.deliver(FILE)
+        self.boxes.append(Troubled(mailbox, trouble) if trouble else MemorySource(mailbox))
+        return self.boxes[-1]
+
+    def daemon(self, threads: int = 1) -> Daemon:
+        """A process that starts afresh."""
+        tenant = TenantConfig.model_construct(
+            tenant="acme",
+            sources=(self,),
+            store=self,
+            path="{mailbox}/{id}",
+            notice=NoticeSettings(product="Files", organisation="Example"),
+            defaults=Defaults(settle=timedelta(0)),
+            rules=(Rule(name="all", action=Action.REDIRECT),),
+        )
+        settings = Settings(marker_key=Secret.model_validate({"env": "MARKER"}), threads=threads)
+        return Daemon(Config(settings, (tenant,)), self.ledger)
+
+    def done(self) -> set[str]:
+        """The mailboxes whose message was redirected."""
+        return {source for (source, state), _ in self.ledger.counts().items() if state is State.DONE}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A ledger on disk, a store in memory, no mailboxes yet."""
+    monkeypatch.setenv("MARKER", "k" * 32)
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    yield World(ledger)
+    ledger.close()
+    logging.captureWarnings(capture=False)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_mailbox_in_trouble_never_stops_another(world: World, threads: int) -> None:
+    """Out of reach, refused, or tripping a bug: the others have their turn, and only then the bug is told."""
+    world.add("anna")
+    world.add("ben", Unavailable("mail.example.org does not answer"))
+    world.add("carla", ZeroDivisionError())
+    world.add("dora", Denied("dora@example.org may not be opened"))
+    world.add("emil")
+    with pytest.raises(ZeroDivisionError):
+        world.daemon(threads).once()
+    assert world.done() == {"acme/anna", "acme/emil"}
+    paused = {each.name: each.error for each in world.ledger.pauses(_now(world))}
+    assert paused == {"acme/ben@example.org": "Unavailable", "acme/dora@example.org": "Denied"}
+
+
+def test_a_wrong_password_is_not_tried_for_a_thousand_mailboxes(world: World) -> None:
+    """Two refusals in the same words speak of the account; more would lock it. Also after a restart."""
+    boxes = [world.add(name, Denied("mail.example.org does not accept the password")) for name in "abcdef"]
+    world.daemon().once()
+    world.daemon().once()
+    assert [box.asked for box in boxes if isinstance(box, Troubled)] == [1, 1, 0, 0, 0, 0]
+
+
+def test_mailboxes_that_are_refused_for_reasons_of_their_own_do_not_stop_the_rest(world: World) -> None:
+    """Each sentence names its mailbox, so the account itself is fine."""
+    for name in "abc":
+        world.add(name, Denied(f"{name}@example.org may not be opened"))
+    world.add("anna")
+    world.daemon().once()
+    assert world.done() == {"acme/anna"}
+
+
+def test_a_store_that_refuses_is_not_asked_again_after_a_restart(world: World) -> None:
+    """The breaker is in the ledger: a restart loop locks no account."""
+    world.add("anna")
+    world.store = store = RefusingStore()
+    world.daemon().once()
+    world.daemon().once()
+    assert store.asked == 1
+    assert world.done() == set()
+
+
+def test_once_ends_although_something_stays_due(world: World, tmp_path: Path) -> None:
+    """Where the ledger is in doubt, redirects are copied and wait for a human; that is no reason to turn for ever."""
+    other = World(Ledger(f"sqlite:///{tmp_path}/other.db"), world.store)
+    other.daemon().once()
+    world.add("anna")
+    world.daemon().once()
+    assert set(world.ledger.counts()) == {("acme/anna", State.STORED)}
+    other.ledger.close()
+
+
+def test_once_takes_what_comes_up_while_it_works(world: World) -> None:
+    """A backlog larger than what the ledger hands out at once is worked off to its end."""
+    box = MemoryMailbox(address="anna@example.org", key="anna")
+    for _ in range(105):
+        box.deliver(FILE)
+    world.boxes.append(MemorySource(box, page_size=50))
+    world.daemon().once()
+    assert world.ledger.counts() == {("acme/anna", State.DONE): 105}
+
+
+@pytest.mark.parametrize("name", ["notify", "@connector-test-notify"])
+def test_systemd_is_told_over_either_kind_of_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A path, or an abstract address; without either, nothing happens."""
+    notify("READY=1")
+    address = name if name.startswith("@") else str(tmp_path / name)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address.replace("@", "\0", 1))
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        notify("READY=1")
+        assert systemd.recv(100) == b"READY=1"
+
+
+def _now(world: World) -> Any:
+    last = world.ledger.last_event_at("acme")
+    assert last
+    return last
