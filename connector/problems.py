@@ -41,9 +41,8 @@ def _problem(error: ErrorDetails, document: Document, schema: dict[str, Any]) ->
     steps = _steps(error["loc"], document)
     sentence = _sentence(error, schema)
     match error["type"]:
-        case "missing" | "union_tag_not_found":
-            absent = error["loc"][-1] if error["type"] == "missing" else error["ctx"]["discriminator"].strip("'")
-            return f"{_place(steps, document)} {dotted((*steps, absent))}: {sentence}"
+        case "missing":
+            return f"{_place(steps, document)} {dotted((*steps, error['loc'][-1]))}: {sentence}"
         case "extra_forbidden":
             return f"{document.names.get(steps, _place(steps, document))} {dotted(steps)}: {sentence}"
         case _:
@@ -68,24 +67,17 @@ def _place(steps: Steps, document: Document) -> str:
 _WORDS: Mapping[str, str] = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
-    "date_from_datetime_parsing": "must be a date, as in 2026-11-23",
-    "datetime_from_date_parsing": "must be a time, as in 2026-11-23T08:00:00Z",
-    "datetime_parsing": "must be a time, as in 2026-11-23T08:00:00Z",
-    "datetime_type": "must be a time, as in 2026-11-23T08:00:00Z",
-    "dict_type": "must hold fields, as in `field: value`",
-    "finite_number": "must be a number that ends",
     "float_parsing": "must be a number",
     "float_type": "must be a number",
-    "frozen_set_type": "must be a list, as in [a, b]",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
-    "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
-    "list_type": "must be a list, as in [a, b]",
     "literal_error": "must be one of: {expected}",
+    "date_from_datetime_parsing": "must be a date, as in 2026-11-23",
+    "date_type": "must be a date, as in 2026-11-23",
     "enum": "must be one of: {expected}",
     "missing": "is missing",
     "model_attributes_type": "must hold fields, as in `field: value`",
@@ -96,15 +88,8 @@ _WORDS: Mapping[str, str] = {
     "string_too_short": "must be at least {min_length} characters long",
     "string_type": "must be text",
     "string_unicode": "must be text that can be written in UTF-8",
-    "timezone_aware": "must say its time zone, as in 2026-11-23T08:00:00Z",
     "too_short": "must have at least {min_length} entries",
-    "too_long": "must have at most {max_length} entries",
     "tuple_type": "must be a list, as in [a, b]",
-    "union_tag_invalid": "must be one of: {expected_tags}",
-    "union_tag_not_found": "is missing",
-    "url_parsing": "must be an address, as in https://files.example.org/",
-    "url_scheme": "must begin with one of: {expected_schemes}",
-    "url_type": "must be an address, as in https://files.example.org/",
     "value_error": "{error}",
 }
 

@@ -169,7 +169,7 @@ redirects = Table(
     Index("ix_redirects_source_due", "source", "state", "due"),
     Index("ix_redirects_due", "state", "due"),
     Index("ix_redirects_item", "source", "item_id"),
-    Index("ix_redirects_message", "message_key"),
+    Index("ix_redirects_message", "message_key", "source"),
 )
 
 files = Table(

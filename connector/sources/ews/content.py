@@ -23,7 +23,7 @@ _CONTENT = (f"{TYPES} Content", f"{TYPES} MimeContent")
 def decoded(reply: Iterator[bytes]) -> Iterator[bytes]:
     """The bytes, in parts that are not empty.
 
-    Raises Answered where the reply tells of an error instead, NoContent where it has none, Garbled where it is not whole.
+    Raises Answered where the reply tells of an error instead, NoContent where it has none, Garbled where it breaks off.
     """
     content = _Content()
     head = bytearray()

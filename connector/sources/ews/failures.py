@@ -191,8 +191,6 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
 def translate(error: Exception, party: Party) -> Exception:
     """The error to raise instead. One that nobody foresaw comes back as a plain exception that names it: a bug."""
     match error:
-        case ConnectorError():
-            return error
         case Answered():
             return _answered(error, party)
         case Status():

@@ -89,7 +89,7 @@ def _redirects() -> None:
     op.create_index("ix_redirects_source_due", "redirects", ["source", "state", "due"])
     op.create_index("ix_redirects_due", "redirects", ["state", "due"])
     op.create_index("ix_redirects_item", "redirects", ["source", "item_id"])
-    op.create_index("ix_redirects_message", "redirects", ["message_key"])
+    op.create_index("ix_redirects_message", "redirects", ["message_key", "source"])
 
 
 def _files() -> None:

@@ -1,0 +1,101 @@
+"""Who may import whom. The arrows of the README's architecture section, held by a test."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "connector"
+
+#: No I/O, no clock: what comes out depends on what goes in.
+PURE = ("model", "errors", "policy", "guards", "filetype", "names", "marker", "sight", "rewrite")
+#: The flow knows the two ports, never an adapter.
+FLOW = ("redirect", "discover", "turn", "manifest", "sweep")
+IO_LIBRARIES = {
+    "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "os", "pathlib", "requests", "shutil", "socket",
+    "sqlalchemy", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib3", "webdav3",
+}  # fmt: skip
+ADAPTERS = ("connector.sources.", "connector.stores.")
+
+
+def imports(path: Path) -> set[str]:
+    """The full names of all modules that a file imports, wherever it does."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules(*rooms: str) -> Iterator[Path]:
+    """All files of these rooms; of the whole package where none is named."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if not rooms or path.relative_to(PACKAGE).parts[0].removesuffix(".py") in rooms:
+            yield path
+
+
+def room(path: Path) -> str:
+    """The part of the package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def libraries(path: Path) -> set[str]:
+    """The first words of everything that a file imports."""
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", [*modules(*PURE)], ids=room)
+def test_pure_rooms_import_no_io_and_no_clock(path: Path) -> None:
+    """They import each other, and libraries that only compute."""
+    assert not libraries(path) & IO_LIBRARIES
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("connector.")}
+    assert ours <= set(PURE)
+    assert ".now(" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [*modules(*FLOW)], ids=room)
+def test_the_flow_knows_no_adapter(path: Path) -> None:
+    """It speaks to the two ports."""
+    named = {name for name in imports(path) if name.startswith(ADAPTERS)}
+    assert named <= {"connector.sources.Source", "connector.stores.Store"}
+    assert not libraries(path) & {"threading", "apscheduler", "sqlalchemy", "time"}
+
+
+def test_only_config_and_the_commands_know_adapters() -> None:
+    """An adapter is named where configurations are joined, and nowhere else."""
+    knowing = {
+        room(path)
+        for path in modules()
+        for name in imports(path)
+        if name.startswith(ADAPTERS) and name.count(".") > 1 and not name.endswith((".Source", ".Store"))
+    }
+    assert knowing <= {"config", "sources", "stores", "demo"}
+
+
+def test_an_adapter_knows_no_other() -> None:
+    """Sources know nothing of stores, and stores nothing of sources."""
+    assert not any(name.startswith("connector.stores") for path in modules("sources") for name in imports(path))
+    assert not any(name.startswith("connector.sources") for path in modules("stores") for name in imports(path))
+
+
+def test_only_the_ledger_knows_sql() -> None:
+    """All SQL is in one room."""
+    assert {room(path) for path in modules() if libraries(path) & {"sqlalchemy", "alembic", "sqlite3"}} == {"ledger"}
+
+
+def test_only_the_service_knows_threads_and_time() -> None:
+    """The simulator and the demo have servers of their own."""
+    timed = {room(path) for path in modules() if libraries(path) & {"threading", "apscheduler", "time", "concurrent"}}
+    assert timed - {"simulator", "demo"} <= {"service"}
+
+
+def test_the_simulator_shares_no_code() -> None:
+    """It is a judge: it must not agree with our client because both are the same."""
+    ours = {name for path in modules("simulator") for name in imports(path) if name.startswith("connector.")}
+    assert all(name.startswith("connector.simulator") for name in ours)
+    users = {room(path) for path in modules() if any(n.startswith("connector.simulator") for n in imports(path))}
+    assert users <= {"simulator", "demo", "cli"}
