@@ -52,6 +52,8 @@ class Event(StrEnum):
     REDIRECT_RELEASED = "redirect.released"
     #: A manifest in the store told what the ledger did not know.
     REDIRECT_RECONCILED = "redirect.reconciled"
+    #: The stored files of a dropped redirect were deleted; the ledger has written it down.
+    REDIRECT_SWEPT = "redirect.swept"
     #: A step went back, because the item or the store is not what it was.
     REDIRECT_RETURNED = "redirect.returned"
     #: An operator looked into a message (`connector explain`).
@@ -61,18 +63,14 @@ class Event(StrEnum):
     #: A message bears a marker that our key did not make.
     MARKER_FORGED = "marker.forged"
 
-    #: A mailbox is watched for the first time: older messages are left alone.
-    SOURCE_FIRST_CONTACT = "source.first_contact"
+    #: The ledger notes that a mailbox or a store is left alone for a while.
+    PAUSED = "paused"
     #: A mailbox is busy or down; it is asked again later.
     SOURCE_PAUSED = "source.paused"
-    #: A mailbox answers again.
-    SOURCE_RESUMED = "source.resumed"
     #: Credentials or a permission are missing for a mailbox; the others go on.
     SOURCE_DENIED = "source.denied"
     #: A store is busy or down; all mailboxes of its tenant wait.
     STORE_PAUSED = "store.paused"
-    #: A store answers again.
-    STORE_RESUMED = "store.resumed"
     #: Credentials or a permission are missing for a store; all mailboxes of its tenant wait.
     STORE_DENIED = "store.denied"
 
@@ -87,8 +85,6 @@ class Event(StrEnum):
     SWEEP_STOPPED = "sweep.stopped"
     #: The ledger is older than what it has written elsewhere, or is another one's: nothing is pruned or deleted.
     GENERATION_FOREIGN = "generation.foreign"
-    #: A human made the ledger and the store agree again.
-    GENERATION_RECONCILED = "generation.reconciled"
     #: A manifest in the store is not one of ours, or was damaged; it is left alone.
     MANIFEST_UNREADABLE = "manifest.unreadable"
 
@@ -98,8 +94,6 @@ class Event(StrEnum):
     SERVICE_STOPPING = "service.stopping"
     #: The daemon is down.
     SERVICE_STOPPED = "service.stopped"
-    #: One turn for one mailbox has ended.
-    TICK_DONE = "tick.done"
     #: A defect of connector itself: told with its traceback; a redirect is tried again, and held in the end.
     BUG = "bug"
     #: A library reported something in its own words, which stay out of our log.

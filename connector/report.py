@@ -28,8 +28,9 @@ _UNDER_WAY = (State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN)
 
 def summary(ledger: Ledger, now: datetime) -> Mapping[str, list[Row]]:
     """How far each mailbox is, and what is left alone for now, and why."""
+    people = {each.name: f"{each.tenant}/{each.address}" for each in ledger.watched()}
     paused: list[Row] = [
-        {"paused": each.name, "until": each.until, "error": each.error, "reason": each.reason}
+        {"paused": people.get(each.name, each.name), "until": each.until, "error": each.error, "reason": each.reason}
         for each in ledger.pauses(now)
     ]
     return {"mailboxes": _mailboxes(ledger), "paused": paused}

@@ -13,17 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from exchangelib import (
-    BASIC,
-    DELEGATE,
-    Account,
-    Configuration,
-    Credentials,
-    EWSTimeZone,
-    FileAttachment,
-    Folder,
-    HTMLBody,
-)
+from exchangelib import FileAttachment, Folder, HTMLBody
 from exchangelib.items import Message as UserMessage
 from exchangelib.properties import ItemId
 from exchangelib.services import DeleteAttachment
@@ -31,6 +21,7 @@ from exchangelib.services import DeleteAttachment
 from connector.simulator import Exchange
 from connector.sources.ews import EwsMailbox, EwsMailboxes
 from connector.sources.memory import Attached
+from tests.exchange import outlook
 
 ANNA = "anna@example.org"
 
@@ -67,17 +58,8 @@ class User:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        account = exchange.add_mailbox(ANNA)
-        self.account = Account(
-            ANNA,
-            config=Configuration(
-                service_endpoint=exchange.ews,
-                credentials=Credentials(account["user"], account["password"]),
-                auth_type=BASIC,
-            ),
-            access_type=DELEGATE,
-            default_timezone=EWSTimeZone("UTC"),
-        )
+        exchange.add_mailbox(ANNA)
+        self.account = outlook(exchange, ANNA)
 
     def deliver(
         self, *files: Attached, html: str = "<p>Hello</p>", text: str = "", folder: str = "Inbox", read: bool = False

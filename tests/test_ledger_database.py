@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -283,15 +284,24 @@ def test_threads_share_a_ledger(ledger: Ledger) -> None:
     assert ledger.counts() == {(f"acme/{number}", State.PLANNED): 1 for number in range(8)}
 
 
-def test_many_may_begin_one_chain_and_one_source(ledger: Ledger) -> None:
-    """The first event of a tenant and the first contact with a source happen once, however many try."""
+def test_many_may_do_a_thing_for_the_first_time(ledger: Ledger) -> None:
+    """The first contact with a source, a tenant's first event and a store's first pause happen once, whoever tries."""
+    threads, rounds = 4, range(10)
+    start = threading.Barrier(threads)
 
     def begin(_: int) -> None:
-        ledger.watch("acme/anna", tenant="acme", address="anna@example.org", now=NOW)
-        ledger.note("acme", "seen", NOW)
+        for number in rounds:
+            start.wait()
+            ledger.watch(f"acme/{number}", tenant="acme", address="anna@example.org", now=NOW)
+            start.wait()
+            ledger.note(f"tenant-{number}", "seen", NOW)
+            start.wait()
+            ledger.pause(f"acme/{number}", until=NOW + MINUTE, reason="busy", error="Denied", now=NOW, tenant="acme")
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(begin, range(8)))
-    assert [each.number for each in ledger.events()] == list(range(1, 9))
-    assert len(ledger.watched()) == 1
-    assert ledger.broken_link("acme") is None
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(begin, range(threads)))
+    assert len(ledger.watched()) == len(ledger.pauses(NOW)) == len(rounds)
+    assert len(list(ledger.events(tenant="acme"))) == len(rounds)
+    for number in rounds:
+        assert [each.number for each in ledger.events(tenant=f"tenant-{number}")] == [1, 2, 3, 4]
+        assert ledger.broken_link(f"tenant-{number}") is None

@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,27 @@ def test_a_plan_may_be_held_from_the_start(ledger: Ledger) -> None:
     assert recorded(ledger, taken(ledger), held) == (held,)
     assert told(ledger) == ["redirect.held"]
     assert ledger.due("acme/anna", NOW) == ()
+
+
+def test_an_item_costs_no_more_in_a_full_ledger(tmp_path: Path) -> None:
+    """What is recorded already does not slow down the recording of what comes: every look-up has its index."""
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    lease = taken(ledger)
+    steps: list[None] = []
+    event.listen(
+        ledger._engine, "checkout", lambda connection, *_: connection.set_progress_handler(lambda: steps.append(None), 1)
+    )
+
+    def page(first: int, number: int) -> int:
+        steps.clear()
+        plans = (a_redirect(id=f"r{each}", item_id=f"{each}", internet_message_id=f"{each}") for each in range(number))
+        recorded(ledger, lease, *(replace(each, id=f"{first}.{each.id}", item_id=f"{first}.{each.id}") for each in plans))
+        return len(steps)
+
+    empty = page(1, 1)
+    page(2, 200)
+    assert page(3, 1) < 2 * empty
+    ledger.close()
 
 
 # --- second looks -------------------------------------------------------------------------------------------------

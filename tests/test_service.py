@@ -1,7 +1,11 @@
 """Which mailbox has its turn, and what one in trouble does to the others."""
 
 import logging
+import re
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -165,6 +169,33 @@ def test_once_takes_what_comes_up_while_it_works(world: World) -> None:
     world.boxes.append(MemorySource(box, page_size=50))
     world.daemon().once()
     assert world.ledger.counts() == {("acme/anna", State.DONE): 105}
+
+
+UNIT = Path(__file__).parent.parent / "systemd" / "connector.service"
+
+
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """It is checked by systemd itself, with a program in place of the one that is installed elsewhere."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / UNIT.name
+    lines = [line for line in UNIT.read_text().splitlines() if not line.startswith("Documentation=")]
+    unit.write_text("\n".join(lines).replace("/opt/connector/.venv/bin/connector", sys.executable))
+    checked = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_unit_loads_every_credential_that_the_examples_name() -> None:
+    """Whoever starts from our examples finds the unit ready for them."""
+    examples = [*UNIT.parent.parent.joinpath("config").rglob("*.yaml")]
+    named = {name for path in examples for name in re.findall(r"\{credential: ([a-z-]+)\}", path.read_text())}
+    assert named
+    assert named == set(re.findall(r"LoadCredential=([a-z-]+):", "\n".join(_settings(UNIT))))
+
+
+def _settings(unit: Path) -> list[str]:
+    return [line for line in unit.read_text().splitlines() if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("name", ["notify", "@connector-test-notify"])

@@ -16,6 +16,8 @@ from email.mime.text import MIMEText
 from email.utils import format_datetime
 from pathlib import Path
 
+from connector.names import safe_name
+
 ANNA, BERND = "anna@example.org", "bernd@example.org"
 
 _CARLA, _DMITRI, _SCANNER = "carla@example.net", "dmitri@example.net", "scanner@example.org"
@@ -37,7 +39,7 @@ def write_samples(folder: Path) -> None:
         message["From"], message["To"], message["Subject"] = sender, _recipient(mailbox, sender), subject
         _stamp(message, number)
         (folder / where).mkdir(parents=True, exist_ok=True)
-        (folder / where / f"{number:02} {subject}.eml").write_bytes(message.as_bytes(policy=_ON_THE_WIRE))
+        (folder / where / safe_name(f"{number:02} {subject}.eml")).write_bytes(message.as_bytes(policy=_ON_THE_WIRE))
 
 
 def _recipient(mailbox: str, sender: str) -> str:
@@ -62,7 +64,7 @@ def _samples() -> Iterator[tuple[str, str, str, Message]]:
     yield inbox, _CARLA, "Invitation: review on Friday", _invitation()
     yield inbox, _SCANNER, "Two scans of one name", _two_scans()
     yield inbox, _DMITRI, "Отчёт и تقرير", _foreign_names()
-    yield inbox, _CARLA, "Names that play tricks", _mixed(_text("Six."), *(_file(name, 3000) for name in _TRICKS))
+    yield inbox, _CARLA, "Names that play tricks", _mixed(_text("Five files."), *(_file(name, 3000) for name in _TRICKS))
     yield f"{ANNA}/Projects/Bridge", _CARLA, "Site survey, 25 MB", _mixed(_text("Big."), _file("survey.mp4", 25 << 20))
     yield inbox, _CARLA, "Re: drawings, with a quoted notice", _reply()
     inbox = f"{BERND}/Inbox"
