@@ -1,6 +1,7 @@
 """The commands. What they do is in the modules; what they answer is in `connector.report`."""
 
 import getpass
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +16,7 @@ import typer
 from connector import __version__, config, log, redirect, report
 from connector.check import findings
 from connector.errors import ConnectorError, Unavailable
-from connector.explain import find, known, message_id
+from connector.explain import find, known, mailboxes_of, message_id
 from connector.ledger import Ledger, LedgerError, Stale
 from connector.log import Event
 from connector.model import Redirect, State
@@ -55,7 +56,10 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the redirect, a
 Message = Annotated[
     str, typer.Argument(help="Message-ID, id in the mailbox, id of a redirect, or path of an .eml file.")
 ]
-Only = Annotated[str | None, typer.Option("--mailbox", help="Look into this mailbox only.")]
+Only = Annotated[
+    str | None,
+    typer.Option("--mailbox", help="Look into this one; else into those of its redirects, or, where it has none, all."),
+]
 Mail = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Folder with .eml files of your own.")]
 MailBoxes = Annotated[Path, typer.Option("--mail", help="Folder of mailboxes: anna@example.org/[Folder/]*.eml.")]
 Decision = Callable[[Redirect, Ledger, datetime, str], Redirect]
@@ -152,10 +156,14 @@ def check(context: typer.Context, *, as_json: Json = False) -> None:
 def explain(context: typer.Context, message: Message, mailbox: Only = None, *, as_json: Json = False) -> None:
     """Why the attachments of a message are where they are: verdict, rule, reason, and what happened so far."""
     with _everything(context) as (whole, ledger):
-        said = message_id(message)
-        watches = [each.watch() for tenant in tenants(whole) for each in tenant.mailboxes]
-        wanted = [each for each in watches if mailbox in (None, each.source.address)]
+        try:
+            said = message_id(message)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
         redirects = known(said, ledger)
+        addresses = {mailbox} if mailbox else mailboxes_of(redirects, ledger)
+        watches = [each.watch() for tenant in tenants(whole) for each in tenant.mailboxes]
+        wanted = [each for each in watches if not addresses or each.source.address in addresses]
         found = list(find(said, redirects, wanted, ledger, clock()))
         report.tell_explanation(found, redirects, ledger, as_json=as_json)
         for each in found:
@@ -206,7 +214,11 @@ def _decide(context: typer.Context, decide: Decision, redirect_id: str, *, as_js
 
 
 def _user() -> str:
-    return getpass.getuser()
+    """Who decides, for the events: the person behind sudo, where there is one."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 # --- trying it out ------------------------------------------------------------------------------------------------
@@ -214,7 +226,9 @@ def _user() -> str:
 
 @app.command()
 def demo(
-    mail: Mail = None, *, keep: Annotated[bool, typer.Option(help="Leave everything up, and say where.")] = False
+    mail: Mail = None,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything up, and say where.")] = False,
 ) -> None:
     """See it work: a simulated Exchange, a WebDAV store, sample mail, a crash in the middle."""
     with _extra():

@@ -9,7 +9,7 @@ from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
-from connector.model import Action, File, Item, Redirect, RedirectedFile, State, Verdict
+from connector.model import Action, File, Item, PathWord, Redirect, RedirectedFile, State, Verdict
 from connector.policy import HEAD, Facts, decide
 from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 
@@ -32,7 +32,7 @@ def _look_again(turn: Turn) -> None:
     for item_id in turn.ledger.look_again(turn.watch.name, turn.clock()):
         turn.keep_lease()
         try:
-            items = (turn.watch.source.fetch(item_id),)
+            items: tuple[Item, ...] = (turn.watch.source.fetch(item_id),)
         except Gone:
             items = ()
         _record(turn, items, looked=(item_id,))
@@ -130,7 +130,7 @@ def _planned(item: Item, wanted: tuple[Verdict, ...], turn: Turn) -> Redirect:
     )
 
 
-def _words(item: Item, redirect_id: str, watch: Watch) -> dict[names.PathWord, str]:
+def _words(item: Item, redirect_id: str, watch: Watch) -> dict[PathWord, str]:
     received = item.received
     return {
         "tenant": watch.tenant,

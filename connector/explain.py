@@ -1,9 +1,9 @@
 """Why an attachment is still in its message, or gone: the verdict as it is now, and what the ledger knows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from email import message_from_binary_file, policy
+from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from connector.errors import FileGone, Gone, Rejected
@@ -30,7 +30,7 @@ def message_id(said: str) -> str:
         return said
     try:
         with path.open("rb") as file:
-            found = message_from_binary_file(file, policy=policy.default)["Message-ID"]
+            found = BytesHeaderParser().parse(file)["Message-ID"]
     except OSError as error:
         raise ValueError(f"{said} cannot be read: {error.strerror}") from None
     if not found:
@@ -44,29 +44,36 @@ def known(said: str, ledger: Ledger) -> tuple[Redirect, ...]:
     return (one,) if one else ledger.redirects(internet_message_id=said)
 
 
+def mailboxes_of(redirects: Iterable[Redirect], ledger: Ledger) -> set[str]:
+    """The addresses of the mailboxes that these redirects are of. Asks the ledger only."""
+    sources = {each.source for each in redirects}
+    return {each.address for each in ledger.watched() if each.name in sources}
+
+
 def find(
-    said: str, redirects: Iterable[Redirect], watches: Iterable[Watch], ledger: Ledger, now: datetime
+    said: str, redirects: Sequence[Redirect], watches: Iterable[Watch], ledger: Ledger, now: datetime
 ) -> Iterator[Found]:
     """The message, wherever it is in these mailboxes, judged afresh; nothing is changed.
 
     One that the ledger does not know, or that was moved, is looked for through the whole mailbox.
     """
+    internet_message_id = next((each.internet_message_id for each in redirects), said)
     for watch in watches:
         ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
-        for message in _found(said, ids, watch):
+        for message in _found(internet_message_id, ids, watch):
             yield Found(watch, message, _verdicts(message, watch, ledger, now))
 
 
-def _found(said: str, ids: Iterable[str], watch: Watch) -> Iterator[Message]:
+def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterator[Message]:
     missed = False
     for item_id in ids:
         try:
             yield watch.source.fetch(item_id)
         except (Gone, Rejected):
             missed = True
-    if missed and "@" in said:
+    if missed and "@" in internet_message_id:
         for page in watch.source.changes(None):
-            yield from (item for item in page.items if item.internet_message_id == said)
+            yield from (item for item in page.items if item.internet_message_id == internet_message_id)
 
 
 def _verdicts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> tuple[Verdict, ...]:

@@ -145,7 +145,7 @@ def backoff(attempts: int) -> timedelta:
     """How long to wait after so many failures: the first is tried again at once."""
     if attempts <= 1:
         return timedelta(0)
-    return min(timedelta(seconds=15) * 2**attempts, LONGEST_BACKOFF)
+    return min(timedelta(seconds=15 << attempts), LONGEST_BACKOFF)
 
 
 def outage(error: ConnectorError, otherwise: timedelta) -> timedelta:

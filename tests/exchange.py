@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from exchangelib import BASIC, DELEGATE, IMPERSONATION, Account, Configuration, Credentials
@@ -20,6 +21,7 @@ from lxml import etree
 
 from connector.simulator import Exchange
 
+Element: TypeAlias = etree._Element
 Login = Callable[[dict[str, str]], imaplib.IMAP4]
 
 _DATA = "CONNECTOR_TEST_DATA"
@@ -82,55 +84,139 @@ class Judge:
                 self._check("request", asked)
             self._check("reply", answered)
 
-    def _check(self, what: str, envelope: etree._Element) -> None:
+    def _check(self, what: str, envelope: Element) -> None:
         for message in envelope.findall(f"{_BODY}/*"):
             name = etree.QName(message).localname
             if self._schema is None or name == "Fault":
                 continue
             if not self._schema.validate(etree.ElementTree(etree.fromstring(etree.tostring(message), _parser()))):
-                self.complaints.append(f"{what} {name}: {self._schema.error_log[0].message}")
+                self.complaints.append(f"{what} {name}: {self._schema.error_log}")
 
 
 def _parser() -> etree.XMLParser:
     return etree.XMLParser(huge_tree=True)
 
 
-def _parse(document: bytes) -> etree._Element:
+def _parse(document: bytes) -> Element:
     return etree.fromstring(document, _parser())
 
 
-def ask(
-    exchange: Exchange, account: dict[str, str], request: str, *, impersonate: str = "", anchor: str = ""
-) -> etree._Element:
-    """Send one request, written with `m:` and `t:`; the child of the reply's body. No client library in between."""
-    impersonation = (
-        "<t:ExchangeImpersonation><t:ConnectingSID><t:PrimarySmtpAddress>"
-        f"{impersonate}</t:PrimarySmtpAddress></t:ConnectingSID></t:ExchangeImpersonation>"
-    )
-    envelope = (
-        f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" xmlns:m="{_EWS}/messages" xmlns:t="{_EWS}/types">'
-        f'<s:Header><t:RequestServerVersion Version="Exchange2016"/>{impersonation if impersonate else ""}</s:Header>'
-        f"<s:Body>{request}</s:Body></s:Envelope>"
-    )
-    basic = base64.b64encode(f"{account['user']}:{account['password']}".encode()).decode()
-    headers = {"Authorization": f"Basic {basic}", "Content-Type": "text/xml; charset=utf-8", "X-AnchorMailbox": anchor}
-    connection = http.client.HTTPConnection(exchange.ews.split("/")[2], timeout=30)
-    with contextlib.closing(connection):
-        connection.request("POST", "/EWS/Exchange.asmx", envelope.encode(), headers)
-        body = _parse(connection.getresponse().read()).find(f"{_BODY}/*")
-    assert body is not None
-    return body
+class Owner:
+    """The owner of a mailbox, in plain SOAP: no client library stands in between. Answers the child of soap:Body."""
+
+    def __init__(self, exchange: Exchange, account: dict[str, str]) -> None:
+        self.account = account
+        self._host = exchange.ews.split("/")[2]
+
+    def ask(self, request: str, *, impersonate: str = "", anchor: str = "") -> Element:
+        """Send one request, written with `m:` and `t:`."""
+        status, reply = self.send(request, impersonate=impersonate, anchor=anchor)
+        assert status in (200, 500)
+        body = _parse(reply).find(f"{_BODY}/*")
+        assert body is not None
+        return body
+
+    def send(self, request: str, *, impersonate: str = "", anchor: str = "") -> tuple[int, bytes]:
+        """Send one request; HTTP status and what came."""
+        basic = base64.b64encode(f"{self.account['user']}:{self.account['password']}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}", "Content-Type": "text/xml", "X-AnchorMailbox": anchor}
+        with contextlib.closing(http.client.HTTPConnection(self._host, timeout=30)) as connection:
+            connection.request("POST", "/EWS/Exchange.asmx", _envelope(request, impersonate).encode(), headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    def item(self, item: str, shape: str = "AllProperties", more: str = "") -> Element:
+        """GetItem of one item."""
+        return self.ask(
+            f"<m:GetItem><m:ItemShape><t:BaseShape>{shape}</t:BaseShape>{more}</m:ItemShape>"
+            f'<m:ItemIds><t:ItemId Id="{item}"/></m:ItemIds></m:GetItem>'
+        )
+
+    def change_key(self, item: str) -> str:
+        """The change key that a read shows."""
+        found = self.item(item, "IdOnly").find(".//{*}ItemId")
+        assert found is not None
+        return str(found.get("ChangeKey"))
+
+    def update(self, item: str, *updates: str, key: str = "", resolution: str = "NeverOverwrite") -> Element:
+        """UpdateItem of one item, with its present change key unless another one is given."""
+        return self.ask(
+            f'<m:UpdateItem ConflictResolution="{resolution}" MessageDisposition="SaveOnly" SuppressReadReceipts="true">'
+            f'<m:ItemChanges><t:ItemChange><t:ItemId Id="{item}" ChangeKey="{key or self.change_key(item)}"/>'
+            f"<t:Updates>{''.join(updates)}</t:Updates></t:ItemChange></m:ItemChanges></m:UpdateItem>"
+        )
+
+    def delete(self, *items: str, kind: str = "HardDelete") -> Element:
+        """DeleteItem."""
+        named = "".join(f'<t:ItemId Id="{each}"/>' for each in items)
+        return self.ask(f'<m:DeleteItem DeleteType="{kind}"><m:ItemIds>{named}</m:ItemIds></m:DeleteItem>')
+
+    def move(self, item: str, folder: str) -> Element:
+        """MoveItem to a distinguished folder."""
+        return self.ask(
+            f'<m:MoveItem><m:ToFolderId><t:DistinguishedFolderId Id="{folder}"/></m:ToFolderId>'
+            f'<m:ItemIds><t:ItemId Id="{item}"/></m:ItemIds></m:MoveItem>'
+        )
+
+    def find(self, *folders: str, restriction: str = "") -> list[str]:
+        """FindItem in distinguished folders: the ids."""
+        named = "".join(f'<t:DistinguishedFolderId Id="{each}"/>' for each in folders)
+        return said(
+            self.ask(
+                '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>'
+                f"{restriction}<m:ParentFolderIds>{named}</m:ParentFolderIds></m:FindItem>"
+            ),
+            "t:ItemId",
+        )
+
+    def sync(self, state: str = "", most: int = 512) -> Element:
+        """SyncFolderItems of the Inbox."""
+        known = f"<m:SyncState>{state}</m:SyncState>" if state else ""
+        return self.ask(
+            "<m:SyncFolderItems><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>"
+            f'<m:SyncFolderId><t:DistinguishedFolderId Id="inbox"/></m:SyncFolderId>{known}'
+            f"<m:MaxChangesReturned>{most}</m:MaxChangesReturned></m:SyncFolderItems>"
+        )
+
+    def attachments(self, *identifiers: str, operation: str = "Get") -> Element:
+        """GetAttachment or DeleteAttachment."""
+        named = "".join(f'<t:AttachmentId Id="{each}"/>' for each in identifiers)
+        request = f"m:{operation}Attachment"
+        return self.ask(f"<{request}><m:AttachmentIds>{named}</m:AttachmentIds></{request}>")
 
 
-def said(reply: etree._Element, path: str) -> list[str]:
+def setting(uri: str, value: str) -> str:
+    """A t:SetItemField; `value` is the element that the field is set to."""
+    return f'<t:SetItemField><t:FieldURI FieldURI="{uri}"/><t:Message>{value}</t:Message></t:SetItemField>'
+
+
+def new_body(html: str) -> str:
+    """A t:SetItemField of the body."""
+    return setting("item:Body", f'<t:Body BodyType="HTML">{html}</t:Body>')
+
+
+def said(reply: Element, path: str) -> list[str]:
     """The text, or the Id, of all elements at a path of `m:` and `t:` names within a reply."""
     found = reply.iterfind(f".//{path}", {"m": f"{_EWS}/messages", "t": f"{_EWS}/types"})
     return [each.get("Id") or each.text or "" for each in found]
 
 
-def code(reply: etree._Element) -> str:
+def code(reply: Element) -> str:
     """The ResponseCode of the first result, or of the fault."""
     return next(str(each.text) for each in reply.iter("{*}ResponseCode"))
+
+
+def _envelope(request: str, impersonate: str) -> str:
+    impersonation = (
+        "<t:ExchangeImpersonation><t:ConnectingSID><t:PrimarySmtpAddress>"
+        f"{impersonate}</t:PrimarySmtpAddress></t:ConnectingSID></t:ExchangeImpersonation>"
+    )
+    return (
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"'
+        f' xmlns:m="{_EWS}/messages" xmlns:t="{_EWS}/types">'
+        f'<s:Header><t:RequestServerVersion Version="Exchange2016"/>{impersonation if impersonate else ""}</s:Header>'
+        f"<s:Body>{request}</s:Body></s:Envelope>"
+    )
 
 
 def outlook(exchange: Exchange, address: str) -> Account:
@@ -139,9 +225,7 @@ def outlook(exchange: Exchange, address: str) -> Account:
     return through_exchangelib(exchange, account, BASIC)
 
 
-def through_exchangelib(
-    exchange: Exchange, login: dict[str, str], auth_type: str, *, impersonate: str = ""
-) -> Account:
+def through_exchangelib(exchange: Exchange, login: dict[str, str], auth_type: str, *, impersonate: str = "") -> Account:
     """A mailbox through exchangelib; with `impersonate` another one than that of the login."""
     configuration = Configuration(
         service_endpoint=exchange.ews,
@@ -175,6 +259,12 @@ def exchange(judge: Judge) -> Iterator[Exchange]:
     """An empty organisation; the test makes the mailboxes."""
     with Exchange(witness=judge.witness) as exchange:
         yield exchange
+
+
+@pytest.fixture
+def anna(exchange: Exchange) -> Owner:
+    """Anna, who has a mailbox in `exchange`."""
+    return Owner(exchange, exchange.add_mailbox("anna@example.org"))
 
 
 @pytest.fixture

@@ -197,7 +197,11 @@ def test_explain_tells_the_verdict_and_the_history(world: World, tmp_path: Path)
     found = world.json("explain", str(eml))
     assert [each["event"] for each in found["history"]][-1] == "redirect.done"
     assert world.json("explain", found["redirects"][0]["redirect"])["history"] == found["history"]
-    assert "No mailbox has this message" in world.run("explain", "<absent@example.org>")
+    assert "No mailbox has this message" in world.run("explain", "<absent@example.org>", "--mailbox", ANNA)
+    assert "No mailbox has this message" in world.run("explain", item, "--mailbox", "ben@example.org")
+    eml.write_text("Subject: none\n\n")
+    world.run("explain", str(eml), code=2)
+    assert "has no Message-ID" in world.log
 
 
 def test_check_finds_everything_in_order(world: World) -> None:

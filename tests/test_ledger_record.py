@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -83,20 +84,21 @@ def test_an_item_costs_no_more_in_a_full_ledger(tmp_path: Path) -> None:
     """What is recorded already does not slow down the recording of what comes: every look-up has its index."""
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     lease = taken(ledger)
-    steps: list[None] = []
-    event.listen(
-        ledger._engine, "checkout", lambda connection, *_: connection.set_progress_handler(lambda: steps.append(None), 1)
-    )
+    steps = []
 
-    def page(first: int, number: int) -> int:
+    def count(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_progress_handler(lambda: steps.append(1), 1)
+
+    event.listen(ledger._engine, "checkout", count)
+
+    def cost(*names: str) -> int:
         steps.clear()
-        plans = (a_redirect(id=f"r{each}", item_id=f"{each}", internet_message_id=f"{each}") for each in range(number))
-        recorded(ledger, lease, *(replace(each, id=f"{first}.{each.id}", item_id=f"{first}.{each.id}") for each in plans))
+        recorded(ledger, lease, *(a_redirect(id=name, item_id=name, internet_message_id=name) for name in names))
         return len(steps)
 
-    empty = page(1, 1)
-    page(2, 200)
-    assert page(3, 1) < 2 * empty
+    empty = cost("first")
+    cost(*(f"{number}" for number in range(200)))
+    assert cost("last") < 2 * empty
     ledger.close()
 
 

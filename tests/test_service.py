@@ -180,8 +180,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
     unit = tmp_path / UNIT.name
-    lines = [line for line in UNIT.read_text().splitlines() if not line.startswith("Documentation=")]
-    unit.write_text("\n".join(lines).replace("/opt/connector/.venv/bin/connector", sys.executable))
+    unit.write_text(UNIT.read_text().replace("/opt/connector/bin/connector", sys.executable))
     checked = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
 

@@ -182,7 +182,9 @@ def test_mime_shows_what_the_message_is_now() -> None:
         b"Content-Type: multipart/mixed\r\n\r\nno boundary",
         b"Content-Type: text/plain; charset*0=a; charset*x=b\r\n\r\ntext",
         b"Subject: =?utf-8?b?//?=\r\nDate: never\r\n\r\n",
-        b"".join(b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (depth, depth) for depth in range(3000)),
+        b"".join(
+            b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (depth, depth) for depth in range(3000)
+        ),
         b"Content-Type: message/rfc822\r\n\r\n" * 3000,
     ],
 )

@@ -554,6 +554,27 @@ def test_a_deletion_that_failed_inside_is_an_error(
                 store.delete(PATH)
 
 
+def test_a_deletion_is_not_believed_to_a_web_page(plain_world: WebdavWorld) -> None:
+    """A 207 without the XML of WebDAV says nothing about what was deleted."""
+    plain_world.connect().put(PATH, spool(DATA))
+    with (
+        lying_store(plain_world.server.port, lies.answers(207, "DELETE", body=b"<html/>")) as proxy,
+        pytest.raises(Rejected),
+    ):
+        plain_world.connect(proxy.port).delete(PATH)
+
+
+@pytest.mark.parametrize("data", [DATA, b""])
+def test_an_upload_announces_its_length(plain_world: WebdavWorld, data: bytes) -> None:
+    """Without a Content-Length no server could tell that an upload broke off, not even an empty one."""
+    with lying_store(plain_world.server.port) as proxy:
+        plain_world.connect(proxy.port).put(PATH, spool(data))
+        (upload,) = [each for each in proxy.requests if each.method == "PUT"]
+    assert upload.headers["Content-Length"] == str(len(data))
+    assert "Transfer-Encoding" not in upload.headers
+    assert upload.headers["If-None-Match"] == "*"
+
+
 def test_an_answer_without_end_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile server does not fill our memory."""
     monkeypatch.setattr("connector.stores.dav._LONGEST_ANSWER", 1000)

@@ -122,8 +122,8 @@ class World:
         source = mutants.get("source", MemorySource)(self.mailbox)
         watch = Watch(
             tenant=TENANT,
-            source=Plugged(source, saboteur, SOURCE_VERBS),  # type: ignore[arg-type]
-            store=Plugged(self.store, saboteur, STORE_VERBS),  # type: ignore[arg-type]
+            source=Plugged(source, saboteur, SOURCE_VERBS),
+            store=Plugged(self.store, saboteur, STORE_VERBS),
             policy=self.policy,
             wording=self.wording,
             path="{tenant}/{mailbox}/{year}/{id}",

@@ -1,28 +1,26 @@
-"""What an outsider sees: mailboxes through exchangelib, links through HTTP. It shares no code with the daemon's adapters
-and never asks the ledger.
-"""
+"""What an outsider sees: mailboxes through exchangelib, links through HTTP. Never the ledger, never an adapter."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
-import re
 
 import requests
-from exchangelib import BASIC, DELEGATE, UTC, Account, Configuration, Credentials, FileAttachment, Version
+from exchangelib import BASIC, DELEGATE, UTC, Account, Configuration, Credentials, FileAttachment, ItemId, Version
 from exchangelib.items import Item
-from exchangelib.properties import ItemId
 from exchangelib.version import EXCHANGE_2016
 
-from connector.demo.world import STORE_USER, World
+from connector.demo.world import Store, World
 
 _CHUNK = 1024 * 1024
 _URL = re.compile(r"https?://[^\s\"'<>]+")
+_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One message, as its owner's client sees it."""
+    """One message, as a client of its owner sees it."""
 
     subject: str
     #: Differs after every change.
@@ -37,16 +35,20 @@ def look(world: World) -> dict[str, Seen]:
     return {item.id: _seen(item) for item in _items(world, "subject", "body", "attachments")}
 
 
-def hashes(world: World) -> dict[str, str]:
-    """The SHA-256 of every file that is attached to a message, by the id of the attachment."""
+def attached(world: World) -> dict[str, str]:
+    """The SHA-256 of every file in a message, by the id of the attachment."""
     files = (file for item in _items(world, "attachments") for file in item.attachments or ())
-    return {file.attachment_id.id: _hash(file) for file in files if isinstance(file, FileAttachment)}
+    return {
+        file.attachment_id.id: hashlib.sha256(file.content).hexdigest()
+        for file in files
+        if isinstance(file, FileAttachment)
+    }
 
 
 def inserted(before: str, after: str) -> str | None:
     """The one stretch of `after` without which it would be `before`; None where there is no such stretch."""
     length = len(after) - len(before)
-    start = next((at for at, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), len(before))
+    start = next((at for at, pair in enumerate(zip(before, after, strict=False)) if len(set(pair)) > 1), len(before))
     return after[start : start + length] if length >= 0 and before[start:] == after[start + length :] else None
 
 
@@ -55,9 +57,14 @@ def links(notice: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(unescape(url) for url in _URL.findall(notice)))
 
 
-def download(url: str, world: World) -> str:
-    """The SHA-256 of what a link gives to somebody who logs in at the store; what went wrong, where it gives nothing."""
-    ...
+def download(url: str, store: Store) -> str:
+    """The SHA-256 of what a link gives to somebody who logs in. Raises requests' errors."""
+    digest = hashlib.sha256()
+    with requests.get(url, auth=(store.user, store.password), stream=True, timeout=_SECONDS) as response:
+        response.raise_for_status()
+        for chunk in response.iter_content(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _items(world: World, *fields: str) -> Iterator[Item]:
@@ -79,7 +86,3 @@ def _account(ews: str, login: Mapping[str, str]) -> Account:
 def _seen(item: Item) -> Seen:
     files = {file.attachment_id.id: file.name or "" for file in item.attachments or ()}
     return Seen(item.subject or "", item.changekey, item.body or "", files)
-
-
-def _hash(file: FileAttachment) -> str:
-    return hashlib.sha256(file.content).hexdigest()

@@ -1,8 +1,9 @@
 """What the demo plays in: a simulated Exchange, a WebDAV store, and a configuration, in one temporary folder."""
 
+import json
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,9 @@ from wsgidav.wsgidav_app import WsgiDAVApp
 from connector.demo.mail import Letter
 from connector.simulator import Exchange
 
-STORE_USER = "connector"
-
 _SETTINGS = """\
-# What `connector demo` wrote. Try `connector --config {folder}/config status`, or check, explain, held.
-state: {folder}/state
-marker_key: {{file: {folder}/secrets/marker-key}}
+state: {state}
+marker_key: {{file: {marker_key}}}
 log: {{format: json}}
 """
 _TENANT = """\
@@ -28,22 +26,21 @@ sources:
     url: {exchange}
     auth: basic
     user: {user}
-    password: {{file: {folder}/secrets/exchange-password}}
-    mailboxes:
-{mailboxes}
+    password: {{file: {exchange_password}}}
+    mailboxes: {mailboxes}
     since: everything
 store:
   type: webdav
   url: {store}
   user: {store_user}
-  password: {{file: {folder}/secrets/store-password}}
+  password: {{file: {store_password}}}
 notice:
   languages: [en, de]
   product: Demo Files
   organisation: Example Ltd
   desk: desk@example.org
 defaults:
-  # Links are shown at once. In earnest, the store's backup should have the files first: 24h.
+  # Links are shown at once. In earnest, the store's backup must have the files first: 24h.
   settle: 0
 rules:
   - name: calling-cards
@@ -54,18 +51,25 @@ rules:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
+class Store:
+    """A WebDAV server, and who may log in there."""
+
+    url: str
+    password: str
+    user: str = "connector"
+
+
+@dataclass(frozen=True)
 class World:
     """Everything is up, and nothing has been redirected yet."""
 
-    #: Holds config/, secrets/, state/, store/ and the logs.
+    #: Holds config/, secrets/, state/ and store/.
     folder: Path
     exchange: Exchange
-    #: The address of the store.
-    store: str
-    store_password: str
-    #: The letters by the ids of the items that they became.
-    letters: dict[str, Letter]
+    store: Store
+    #: The letters, by the ids of the items that they became.
+    letters: Mapping[str, Letter]
 
     @property
     def config(self) -> Path:
@@ -76,57 +80,65 @@ class World:
 @contextmanager
 def world(folder: Path, letters: Sequence[Letter]) -> Iterator[World]:
     """Exchange with these letters in its mailboxes, and an empty store, both on loopback until the block ends."""
-    password = secrets.token_urlsafe(12)
-    with Exchange() as exchange, _store(folder / "store", password) as store:
+    with Exchange() as exchange, _store(folder / "store") as store:
         for address in dict.fromkeys(letter.mailbox for letter in letters):
             exchange.add_mailbox(address)
         items = {exchange.deliver(each.mailbox, each.path.read_bytes(), each.folder): each for each in letters}
-        built = World(folder=folder, exchange=exchange, store=store, store_password=password, letters=items)
+        built = World(folder, exchange, store, items)
         _configure(built)
         yield built
 
 
 @contextmanager
-def _store(folder: Path, password: str) -> Iterator[str]:
-    """WsgiDAV on a free port; its address."""
+def _store(folder: Path) -> Iterator[Store]:
+    """WsgiDAV on a free port, with threads of its own."""
     folder.mkdir()
-    application = WsgiDAVApp(
-        {
-            "provider_mapping": {"/": str(folder)},
-            "simple_dc": {"user_mapping": {"*": {STORE_USER: {"password": password}}}},
-            "http_authenticator": {"accept_digest": False, "default_to_digest": False},
-            "logging": {"enable": False},
-        }
-    )
-    server = Server(("127.0.0.1", 0), application)
+    server = Server(("127.0.0.1", 0), None)
     server.prepare()
+    store = Store(f"http://127.0.0.1:{server.bind_addr[1]}/", secrets.token_urlsafe(12))
+    server.wsgi_app = _application(folder, store)
     threading.Thread(target=server.serve, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.bind_addr[1]}/"
+        yield store
     finally:
         server.stop()
 
 
-def _configure(world: World) -> None:
-    account = world.exchange.impersonator
-    mailboxes = sorted({letter.mailbox for letter in world.letters.values()})
-    for name in ("config/tenants", "state", "secrets"):
-        (world.folder / name).mkdir(parents=True, mode=0o700)
-    _write_secret(world.folder / "secrets" / "marker-key", secrets.token_hex(32))
-    _write_secret(world.folder / "secrets" / "exchange-password", account["password"])
-    _write_secret(world.folder / "secrets" / "store-password", world.store_password)
-    (world.config / "connector.yaml").write_text(_SETTINGS.format(folder=world.folder))
-    tenant = _TENANT.format(
-        folder=world.folder,
-        exchange=world.exchange.ews,
-        user=account["user"],
-        mailboxes="\n".join(f"      - {address}" for address in mailboxes),
-        store=world.store,
-        store_user=STORE_USER,
+def _application(folder: Path, store: Store) -> WsgiDAVApp:
+    return WsgiDAVApp(
+        {
+            "provider_mapping": {"/": str(folder)},
+            "simple_dc": {"user_mapping": {"*": {store.user: {"password": store.password}}}},
+            "http_authenticator": {"accept_digest": False, "default_to_digest": False},
+            "logging": {"enable": False},
+        }
     )
-    (world.config / "tenants" / "demo.yaml").write_text(tenant)
 
 
-def _write_secret(path: Path, secret: str) -> None:
-    path.touch(mode=0o600)
+def _configure(world: World) -> None:
+    """Write the configuration as an administrator would: secrets are in files of their own."""
+    account = world.exchange.impersonator
+    (world.config / "tenants").mkdir(parents=True)
+    (world.folder / "state").mkdir()
+    values = {
+        "state": world.folder / "state",
+        "marker_key": _secret(world, "marker-key", secrets.token_hex(32)),
+        "exchange": world.exchange.ews,
+        "user": account["user"],
+        "exchange_password": _secret(world, "exchange-password", account["password"]),
+        "mailboxes": [login["mailbox"] for login in world.exchange.accounts],
+        "store": world.store.url,
+        "store_user": world.store.user,
+        "store_password": _secret(world, "store-password", world.store.password),
+    }
+    # A folder for temporary files may have any name, and JSON is YAML.
+    quoted = {name: json.dumps(value, default=str) for name, value in values.items()}
+    (world.config / "connector.yaml").write_text(_SETTINGS.format_map(quoted))
+    (world.config / "tenants" / "demo.yaml").write_text(_TENANT.format_map(quoted))
+
+
+def _secret(world: World, name: str, secret: str) -> Path:
+    path = world.folder / "secrets" / name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_text(secret)
+    return path

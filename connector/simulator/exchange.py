@@ -17,8 +17,8 @@ class Exchange:
     """An Exchange organisation on loopback, as long as its `with` block lasts.
 
     `mail` is a folder with a folder for each mailbox, `DIR/anna@example.org/[Folder/[Folder/]]*.eml`; what lies
-    directly in that goes to the Inbox. Sent Items, Drafts, Deleted Items, Junk Email and Outbox are the folders of those names.
-    `port` 0 takes a free one. `witness` is told every request and reply. With `tls` the server speaks https.
+    directly in that goes to the Inbox. Sent Items, Drafts, Deleted Items, Junk Email and Outbox are the folders of
+    those names. `port` 0 takes a free one. `witness` is told every request and reply. With `tls` it speaks https.
     Raises ValueError where `mail` holds no mailbox, OSError where the port is taken.
     """
 

@@ -136,6 +136,7 @@ class Call:
         *empty: Callable[[], Element],
     ) -> Element:
         """A reply with one message for each thing that was asked; `empty` makes what errors must contain too."""
+        asked = list(asked) or invalid(f"{name} asks for nothing")
 
         def one(element: Element) -> Element:
             try:

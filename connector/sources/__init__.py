@@ -19,10 +19,15 @@ from connector.model import Item, Notice, Page
 class Source(Protocol):
     """One mailbox, or one file share."""
 
-    #: Stays the same when the mailbox is renamed. The ledger's key, together with the tenant.
-    key: str
-    #: For people: the address of the mailbox.
-    address: str
+    @property
+    def key(self) -> str:
+        """The ledger's name for it, together with the tenant. Stays the same when the mailbox is renamed."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """For people: the address of the mailbox."""
+        ...
 
     def changes(self, cursor: str | None) -> Iterator[Page]:
         """What is new since `cursor`, page by page; everything where it is None.
