@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +51,13 @@ class Exit(IntEnum):
     BUG = 70
 
 
+def _moment(said: str) -> datetime:
+    moment = datetime.fromisoformat(said)
+    if moment.tzinfo is None or moment > clock():
+        raise ValueError(said)
+    return moment
+
+
 Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the redirect, as `connector held` shows it.")]
 Message = Annotated[
@@ -62,6 +69,7 @@ Only = Annotated[
 ]
 Mail = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Folder with .eml files of your own.")]
 MailBoxes = Annotated[Path, typer.Option("--mail", help="Folder of mailboxes: anna@example.org/[Folder/]*.eml.")]
+Begun = Annotated[datetime, typer.Argument(help="When the backup began, as `date -Is` told then.", parser=_moment)]
 Decision = Callable[[Redirect, Ledger, datetime, str], Redirect]
 
 
@@ -199,6 +207,14 @@ def release(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -
 def drop(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
     """End a held redirect: its message stays as it is, for ever. Asks the ledger only."""
     _decide(context, redirect.drop, redirect_id, as_json=as_json)
+
+
+@app.command()
+def backup_mark(context: typer.Context, begun: Begun, *, as_json: Json = False) -> None:
+    """Say that a backup of the store has ended well: what was copied before it began need not settle any longer."""
+    with _ledger(context) as ledger:
+        settled = redirect.backed_up(ledger, begun.astimezone(UTC), clock(), _user())
+    report.tell({"settled": settled}, f"{settled} redirects need not wait any longer.", as_json=as_json)
 
 
 def _decide(context: typer.Context, decide: Decision, redirect_id: str, *, as_json: bool) -> None:

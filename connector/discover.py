@@ -17,6 +17,8 @@ from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outa
 def discover(turn: Turn) -> None:
     """Plan what is new, page by page; the cursor moves with the plans of its page, in one transaction."""
     _look_again(turn)
+    if turn.spent():
+        return
     for page in turn.watch.source.changes(turn.cursor):
         turn.keep_lease()
         turn.cursor = page.cursor
@@ -64,7 +66,8 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
     if ours:
         _recognise(item, ours, turn)
     try:
-        verdicts = _verdicts(item, turn, ours=ours is not None)
+        facts = Facts(now=turn.clock(), since=turn.since, ours=ours is not None)
+        told = verdicts(item, turn.watch, facts)
     except Gone:
         return None, None
     except Unavailable as error:
@@ -75,24 +78,27 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
     except Exception:  # noqa: BLE001 - a message that trips a bug of ours must not keep us from all that came after it
         log.exception(Event.BUG, source=turn.watch.name)
         return None, turn.clock() + LONGEST_BACKOFF
-    wanted = tuple(verdict for verdict in verdicts if verdict.action is not Action.KEEP)
-    again = min((verdict.look_again for verdict in verdicts if verdict.look_again), default=None)
+    wanted = tuple(verdict for verdict in told if verdict.action is not Action.KEEP)
+    again = min((verdict.look_again for verdict in told if verdict.look_again), default=None)
     return (_planned(item, wanted, turn) if wanted else None), again
 
 
-def _verdicts(item: Item, turn: Turn, *, ours: bool) -> tuple[Verdict, ...]:
-    facts = Facts(now=turn.clock(), since=turn.since, ours=ours, heads=None)
-    verdicts = decide(turn.watch.policy, item, facts)
-    unread = [verdict.file.id for verdict in verdicts if verdict.needs_content]
+def verdicts(item: Item, watch: Watch, facts: Facts) -> tuple[Verdict, ...]:
+    """What the policy says about each file; the first bytes are fetched where it asks for them.
+
+    Raises Gone, beside what any source may raise.
+    """
+    told = decide(watch.policy, item, facts)
+    unread = [verdict.file.id for verdict in told if verdict.needs_content]
     if not unread:
-        return verdicts
-    heads = {file_id: _head(item, file_id, turn) for file_id in unread}
-    return decide(turn.watch.policy, item, replace(facts, heads=heads))
+        return told
+    heads = {file_id: _head(item, file_id, watch) for file_id in unread}
+    return decide(watch.policy, item, replace(facts, heads=heads))
 
 
-def _head(item: Item, file_id: str, turn: Turn) -> bytes:
+def _head(item: Item, file_id: str, watch: Watch) -> bytes:
     try:
-        with turn.watch.source.open(item.id, file_id) as stream:
+        with watch.source.open(item.id, file_id) as stream:
             return stream.read(HEAD)
     except (FileGone, Rejected):
         return b""

@@ -1,16 +1,17 @@
 """Why an attachment is still in its message, or gone: the verdict as it is now, and what the ledger knows."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from connector.errors import FileGone, Gone, Rejected
+from connector.discover import verdicts
+from connector.errors import Gone, Rejected
 from connector.ledger import Ledger
 from connector.marker import valid
 from connector.model import Message, Redirect, Verdict
-from connector.policy import HEAD, Facts, decide
+from connector.policy import Facts
 from connector.turn import Watch
 
 
@@ -61,7 +62,7 @@ def find(
     for watch in watches:
         ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
         for message in _found(internet_message_id, ids, watch):
-            yield Found(watch, message, _verdicts(message, watch, ledger, now))
+            yield Found(watch, message, verdicts(message, watch, _facts(message, watch, ledger, now)))
 
 
 def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterator[Message]:
@@ -76,19 +77,7 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
             yield from (item for item in page.items if item.internet_message_id == internet_message_id)
 
 
-def _verdicts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> tuple[Verdict, ...]:
+def _facts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> Facts:
     ours = valid(message.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=message.internet_message_id)
     since = next((each.since for each in ledger.watched() if each.name == watch.name), watch.since or now)
-    facts = Facts(now=now, since=since, ours=ours is not None)
-    verdicts = decide(watch.policy, message, facts)
-    unread = [verdict.file.id for verdict in verdicts if verdict.needs_content]
-    heads = {file_id: _head(message.id, file_id, watch) for file_id in unread}
-    return decide(watch.policy, message, replace(facts, heads=heads)) if heads else verdicts
-
-
-def _head(item_id: str, file_id: str, watch: Watch) -> bytes:
-    try:
-        with watch.source.open(item_id, file_id) as stream:
-            return stream.read(HEAD)
-    except (FileGone, Rejected):
-        return b""
+    return Facts(now=now, since=since, ours=ours is not None)

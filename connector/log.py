@@ -32,6 +32,8 @@ class Event(StrEnum):
     REDIRECT_COPIED = "redirect.copied"
     #: All files of the redirect lie in the store.
     REDIRECT_STORED = "redirect.stored"
+    #: The store's backup has its files: links need not wait any longer.
+    REDIRECT_SETTLED = "redirect.settled"
     #: Every file has its link.
     REDIRECT_LINKED = "redirect.linked"
     #: The item shows the links.

@@ -11,6 +11,7 @@ original goes. Any prefix of that sequence is safe, so any crash is. Recovery is
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
@@ -39,13 +40,15 @@ OUTAGE_PAUSE = timedelta(minutes=10)
 MISSED_PAUSE = timedelta(minutes=1)
 
 
-def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str) -> bool:
+def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool) -> bool:
     """One turn for one source. False where it is paused, or another process has it.
+
+    Where `stopping` turns true, the current effect finishes and no new step begins.
 
     May be killed at any moment: the next tick goes on from what the ledger, the item and the store say.
     Raises Unavailable or Denied where the source does not even tell its key, and LeaseLost where it took too long.
     """
-    with take_turn(watch, ledger, clock, owner) as ours:
+    with take_turn(watch, ledger, clock, owner, stopping) as ours:
         if ours is None:
             return False
         try:
@@ -89,7 +92,7 @@ def _advance_all(turn: Turn) -> None:
 
 def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
-    while redirect.state in STEPS and redirect.due <= turn.clock():
+    while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
         if redirect.state is not State.PLANNED and turn.braked():
             return
         turn.keep_lease()
@@ -379,3 +382,17 @@ def drop(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
     dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", dropped_by=by)
     return ledger.write(dropped, Event.REDIRECT_DROPPED, now, by=by)
+
+
+def backed_up(ledger: Ledger, begun: datetime, now: datetime, by: str) -> int:
+    """A backup of the store has ended well that began at `begun`: what was proved before need not settle any longer.
+
+    Returns for how many redirects. Repeated: for none.
+    """
+    settled = 0
+    for waiting in ledger.redirects(state=State.STORED):
+        if waiting.proved and waiting.proved < begun and waiting.due > now:
+            with suppress(Stale):  # A daemon was faster.
+                ledger.write(replace(waiting, due=now), Event.REDIRECT_SETTLED, now, by=by)
+                settled += 1
+    return settled

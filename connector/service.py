@@ -118,6 +118,7 @@ class Daemon:
         # Random: a process of the same number after a restart, or in another container, is not the same owner.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._busy: set[str] = set()
+        self._stopping = threading.Event()
         #: When each tenant's store was last claimed for our ledger.
         self._claimed: dict[str, datetime] = {}
 
@@ -138,6 +139,7 @@ class Daemon:
             notify("READY=1")
             log.info(Event.SERVICE_STARTED, tenants=len(self._tenants))
             signal.sigwait(_ENDING)
+            self._stopping.set()
             notify("STOPPING=1")
             log.info(Event.SERVICE_STOPPING)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -167,7 +169,7 @@ class Daemon:
         if self._left_alone(mailbox):
             return False
         try:
-            return tick(mailbox.watch(), self._ledger, clock, self._owner)
+            return tick(mailbox.watch(), self._ledger, clock, self._owner, self._stopping.is_set)
         except LeaseLost:
             log.warning(Event.LEASE_LOST, source=mailbox.name)
         except ConnectorError as error:

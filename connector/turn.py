@@ -72,6 +72,8 @@ class Turn:
     cursor: str | None
     #: Full passes over all folders so far.
     passes: int
+    #: Whether the process is to end: the current effect finishes, no new step begins.
+    stopping: Callable[[], bool]
 
     def write(self, redirect: Redirect, event: Event, **detail: Any) -> Redirect:
         """Journal what is so now, and what happened."""
@@ -83,8 +85,8 @@ class Turn:
             self.lease = self.ledger.renew(self.lease, self.clock(), LEASE)
 
     def spent(self) -> bool:
-        """Whether the budget is used up."""
-        return self.clock() - self.started > BUDGET
+        """Whether the budget is used up, or the process is to end."""
+        return self.stopping() or self.clock() - self.started > BUDGET
 
     def braked(self) -> bool:
         """Whether the ledger is in doubt: then files are copied, but nothing is shared, shown or pruned."""
@@ -114,7 +116,9 @@ class Turn:
 
 
 @contextmanager
-def take_turn(watch: Watch, ledger: Ledger, clock: Clock, owner: str) -> Iterator[Turn | None]:
+def take_turn(
+    watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool
+) -> Iterator[Turn | None]:
     """Take the source, if nothing and nobody keeps us from it; give it back at the end.
 
     Raises Unavailable or Denied where the source does not even tell its key.
@@ -134,6 +138,7 @@ def take_turn(watch: Watch, ledger: Ledger, clock: Clock, owner: str) -> Iterato
         since=watched.since,
         cursor=watched.cursor,
         passes=watched.passes,
+        stopping=stopping,
     )
     try:
         yield turn

@@ -72,33 +72,28 @@ class Judge:
         """Judge one exchange of messages."""
         with self._lock:
             self.judged += 1
-            try:
-                asked, answered = _parse(request), _parse(reply)
-            except etree.XMLSyntaxError as error:
-                self.complaints.append(f"no XML: {error}")
-                return
-            said = etree.tostring(answered)
-            if b"ErrorInternalServerError" in said:
+            if b"ErrorInternalServerError" in reply:
                 self.complaints.append(f"a bug of the simulator: {request[:2000]!r}")
-            if b">ErrorSchemaValidation<" not in said:
-                self._check("request", asked)
-            self._check("reply", answered)
+            if b">ErrorSchemaValidation<" not in reply:
+                self._check("request", request)
+            self._check("reply", reply)
 
-    def _check(self, what: str, envelope: Element) -> None:
-        for message in envelope.findall(f"{_BODY}/*"):
+    def _check(self, what: str, document: bytes) -> None:
+        try:
+            messages = _parse(document).findall(f"{_BODY}/*")
+        except etree.XMLSyntaxError as error:
+            self.complaints.append(f"{what} is no XML: {error}")
+            return
+        for message in messages:
             name = etree.QName(message).localname
             if self._schema is None or name == "Fault":
                 continue
-            if not self._schema.validate(etree.ElementTree(etree.fromstring(etree.tostring(message), _parser()))):
+            if not self._schema.validate(etree.ElementTree(_parse(etree.tostring(message)))):
                 self.complaints.append(f"{what} {name}: {self._schema.error_log}")
 
 
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(huge_tree=True)
-
-
 def _parse(document: bytes) -> Element:
-    return etree.fromstring(document, _parser())
+    return etree.fromstring(document, etree.XMLParser(huge_tree=True))
 
 
 class Owner:
@@ -141,8 +136,8 @@ class Owner:
     def update(self, item: str, *updates: str, key: str = "", resolution: str = "NeverOverwrite") -> Element:
         """UpdateItem of one item, with its present change key unless another one is given."""
         return self.ask(
-            f'<m:UpdateItem ConflictResolution="{resolution}" MessageDisposition="SaveOnly" SuppressReadReceipts="true">'
-            f'<m:ItemChanges><t:ItemChange><t:ItemId Id="{item}" ChangeKey="{key or self.change_key(item)}"/>'
+            f'<m:UpdateItem ConflictResolution="{resolution}" SuppressReadReceipts="true"><m:ItemChanges>'
+            f'<t:ItemChange><t:ItemId Id="{item}" ChangeKey="{key or self.change_key(item)}"/>'
             f"<t:Updates>{''.join(updates)}</t:Updates></t:ItemChange></m:ItemChanges></m:UpdateItem>"
         )
 
@@ -234,7 +229,7 @@ def through_exchangelib(exchange: Exchange, login: dict[str, str], auth_type: st
         max_connections=4,
     )
     return Account(
-        impersonate or login["user"],
+        impersonate or login.get("mailbox", login["user"]),
         config=configuration,
         access_type=IMPERSONATION if impersonate else DELEGATE,
     )

@@ -12,7 +12,7 @@ from connector.errors import Corrupt, Denied, Rejected, Unavailable
 from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
 from connector.model import Item, Notice, Redirect, State, Stored
-from connector.redirect import MOST_ATTEMPTS, drop, release, tick
+from connector.redirect import MOST_ATTEMPTS, backed_up, drop, release, tick
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
@@ -355,6 +355,22 @@ def test_settle(world: World) -> None:
     step(world)
     done(world)
     assert not world.mailbox.items()[0].files
+
+
+def test_settle_ends_when_the_backup_has_it(world: World) -> None:
+    """A backup that began after the proof ends the wait; one that began before says nothing about the file."""
+    world.policy = policy(settle="24h")
+    world.deliver(FILE)
+    step(world)
+    proved = only(world).proved
+    assert proved
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    assert backed_up(ledger, proved - timedelta(seconds=1), world.clock(), "operator") == 0
+    assert backed_up(ledger, proved + timedelta(seconds=1), world.clock(), "operator") == 1
+    assert backed_up(ledger, proved + timedelta(seconds=1), world.clock(), "operator") == 0
+    ledger.close()
+    step(world)
+    done(world)
 
 
 def test_look_again_at_a_later_time(world: World) -> None:
@@ -918,3 +934,33 @@ def test_after_a_kill_only_what_is_not_proved_yet_is_copied(world: World) -> Non
 def cut_power() -> None:
     """Now."""
     raise Killed
+
+
+def test_no_step_begins_once_the_process_is_to_end(world: World) -> None:
+    """SIGTERM lets the current effect finish; the next start goes on from there."""
+    world.deliver(FILE)
+    world.deliver(Attached("b.bin", b"bbbb"))
+    ending: list[bool] = []
+    with world.process(before("put", 1, lambda: ending.append(True))) as (watch, ledger):
+        tick(watch, ledger, world.clock, "one", lambda: bool(ending))
+    assert sorted(each.state for each in redirects(world)) == [State.PLANNED, State.STORED]
+    world.run()
+    assert not world.lost()
+
+
+def test_ending_before_the_feed_was_read(world: World) -> None:
+    """Nothing new is looked at either."""
+    world.deliver(FILE)
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one", lambda: True)
+    assert not redirects(world)
+
+
+def test_earlier_since_brings_older_messages_in(world: World) -> None:
+    """Also long after the first contact: the feed is read from its beginning again."""
+    world.deliver(FILE, received=world.now - timedelta(days=1))
+    with world.process() as (told, ledger):
+        tick(replace(told, since=None), ledger, world.clock, "one")
+    assert not redirects(world)
+    world.run()
+    done(world)

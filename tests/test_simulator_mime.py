@@ -64,7 +64,7 @@ def test_names_of_attachments(parameter: str, expected: str) -> None:
 
 
 def test_inline_is_what_the_html_shows() -> None:
-    """An image that the HTML refers to is inline wherever it stands; one in multipart/related without use stays a file."""
+    """An image that the HTML refers to is inline wherever it stands; one that nobody refers to is a file."""
     message = EmailMessage(policy=policy.SMTP)
     message.set_content("<img src='cid:logo@example.org'>", subtype="html")
     message.add_attachment(b"logo", maintype="image", subtype="png", filename="logo.png", cid="<logo@example.org>")
@@ -104,7 +104,10 @@ def test_an_attached_message_is_an_item() -> None:
 
 def test_clear_signed_mail_has_one_attachment_that_is_the_signed_entity() -> None:
     """Class and single attachment are MS-OXOSMIME's, and MIME gives the signed bytes back untouched."""
-    entity = b"--b\r\nContent-Type: text/plain\r\n\r\nsigned  \r\n--b\r\nContent-Type: application/pkcs7-signature\r\n\r\nsig\r\n--b--\r\n"
+    entity = (
+        b"--b\r\nContent-Type: text/plain\r\n\r\nsigned  \r\n"
+        b"--b\r\nContent-Type: application/pkcs7-signature\r\n\r\nsig\r\n--b--\r\n"
+    )
     content_type = b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=b\r\n'
 
     message = message_of(_HEAD + content_type + b"\r\n" + entity)
@@ -149,7 +152,7 @@ def test_received_is_the_newest_received_header() -> None:
 
 
 def test_mime_shows_what_the_message_is_now() -> None:
-    """After a body was set and an attachment removed, MIME has the new state, exact bytes, and the headers as they came."""
+    """After a change MIME has the new state, exact bytes, and the headers as they came."""
     message = EmailMessage(policy=policy.SMTP)
     message["Received"] = "from a by b; Mon, 23 Nov 2026 12:00:00 +0100"
     message["Subject"] = "Zeichnung"

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import requests
 
 from connector import config
 from connector.demo import observer
 from connector.demo.observer import Seen
-from connector.demo.world import World
+from connector.demo.world import Store, World
 from connector.model import Action, Verdict
 from connector.policy import Facts, decide
 from connector.service import clock, tenants
@@ -37,41 +37,102 @@ class Before:
 
 
 @dataclass(frozen=True)
+class Whereabouts:
+    """How many originals are still in their messages, behind a link that the message shows, or nowhere."""
+
+    here: int
+    linked: int
+    lost: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one message."""
 
     subject: str
     files: int
     redirected: int
-    #: Why the others were kept.
+    #: Why the other files were kept.
     reasons: tuple[str, ...]
-    #: The links that were opened, and gave the right bytes.
-    links: int
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Whereabouts:
-    """Where the originals are at one moment."""
-
-    here: int = 0
-    linked: int = 0
-    lost: int = 0
-
-
-def before(world: World) -> Before:
+def look(world: World) -> Before:
     """Look at everything, and ask the policy about it."""
     return Before(observer.look(world), observer.attached(world), dict(_verdicts(world)))
 
 
 def whereabouts(before: Before, world: World) -> Whereabouts:
-    """Where each attachment is now: still in its message, or behind a link that the message shows, or lost."""
+    """Where every original is at this moment."""
     now = observer.look(world)
-    ...
+    here = linked = lost = 0
+    for item_id, old in before.seen.items():
+        new = now.get(item_id)
+        gone = old.files.keys() - new.files.keys() if new else old.files.keys()
+        shown = _shown(old, new, world.store).sha256 if new else []
+        found = sum(before.sha256.get(file_id) in shown for file_id in gone)
+        here, linked, lost = here + len(old.files) - len(gone), linked + found, lost + len(gone) - found
+    return Whereabouts(here, linked, lost)
 
 
 def outcomes(before: Before, world: World) -> tuple[Outcome, ...]:
-    ...
+    """What became of each message, and what is wrong with it."""
+    now = observer.look(world)
+    return tuple(_outcome(item_id, before, now.get(item_id), world) for item_id in before.seen)
+
+
+def _outcome(item_id: str, before: Before, new: Seen | None, world: World) -> Outcome:
+    old = before.seen[item_id]
+    kept = (each.because for each in before.verdicts.get(item_id, ()) if each.action is not Action.REDIRECT)
+    return Outcome(
+        subject=old.subject,
+        files=len(old.files),
+        redirected=len(old.files.keys() - new.files.keys()) if new else 0,
+        reasons=tuple(dict.fromkeys(kept)) if item_id in before.verdicts else ("its folder is left alone",),
+        problems=tuple(_problems(item_id, before, new, world)),
+    )
+
+
+def _problems(item_id: str, before: Before, new: Seen | None, world: World) -> Iterator[str]:
+    old, wanted = before.seen[item_id], before.wanted(item_id)
+    if new is None:
+        yield "the message has vanished"
+    elif not wanted:
+        if new != old:
+            yield "it was to be left alone, and was changed"
+    else:
+        if old.files.keys() - new.files.keys() != wanted:
+            yield "other attachments have left it than should have"
+        yield from _problems_of_links(_shown(old, new, world.store), Counter(before.sha256[each] for each in wanted))
+        if not world.letters[item_id].sha256().issuperset(before.sha256[each] for each in wanted):
+            yield "its attachments are not those of the .eml file"
+
+
+def _problems_of_links(shown: "_Shown", wanted: Counter[str]) -> Iterator[str]:
+    yield from shown.problems
+    if Counter(shown.sha256) != wanted:
+        yield "the links do not give the bytes of its attachments"
+
+
+@dataclass
+class _Shown:
+    """What the links of a notice give, as SHA-256, and what is wrong with them."""
+
+    sha256: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def _shown(old: Seen, new: Seen, store: Store) -> _Shown:
+    notice = observer.inserted(old.body, new.body)
+    if notice is None:
+        return _Shown(problems=["its text has changed outside of the notice"])
+    shown = _Shown()
+    for url in observer.links(notice):
+        try:
+            shown.sha256.append(observer.download(url, store))
+        except requests.RequestException as error:
+            shown.problems.append(f"a link does not open: {error}")
+    return shown
 
 
 def _verdicts(world: World) -> Iterator[tuple[str, tuple[Verdict, ...]]]:

@@ -23,7 +23,7 @@ class Letter:
     mailbox: str
     folder: str
 
-    def hashes(self) -> frozenset[str]:
+    def sha256(self) -> frozenset[str]:
         """The SHA-256 of every part that could be an attachment."""
         with self.path.open("rb") as file:
             parts = message_from_binary_file(file, policy=_VERBATIM).walk()

@@ -64,7 +64,12 @@ def _samples() -> Iterator[tuple[str, str, str, Message]]:
     yield inbox, _CARLA, "Invitation: review on Friday", _invitation()
     yield inbox, _SCANNER, "Two scans of one name", _two_scans()
     yield inbox, _DMITRI, "Отчёт и تقرير", _foreign_names()
-    yield inbox, _CARLA, "Names that play tricks", _mixed(_text("Five files."), *(_file(name, 3000) for name in _TRICKS))
+    yield (
+        inbox,
+        _CARLA,
+        "Names that play tricks",
+        _mixed(_text("Five files."), *(_file(name, 3000) for name in _TRICKS)),
+    )
     yield f"{ANNA}/Projects/Bridge", _CARLA, "Site survey, 25 MB", _mixed(_text("Big."), _file("survey.mp4", 25 << 20))
     yield inbox, _CARLA, "Re: drawings, with a quoted notice", _reply()
     inbox = f"{BERND}/Inbox"
@@ -75,7 +80,12 @@ def _samples() -> Iterator[tuple[str, str, str, Message]]:
     yield inbox, _SCANNER, "A large table in HTML", _mixed(_html(_large_table()), _file("table.csv", 400_000))
     yield inbox, _DMITRI, "Calling card", _mixed(_text("My card."), _file("dmitri.vcf", 400))
     yield inbox, _CARLA, "No attachment at all", _text("Just this.")
-    yield f"{BERND}/Sent Items", BERND, "Offer, as it was sent", _mixed(_html(_page("Our offer.")), _file("offer.pdf", 1 << 20))
+    yield (
+        f"{BERND}/Sent Items",
+        BERND,
+        "Offer, as it was sent",
+        _mixed(_html(_page("Our offer.")), _file("offer.pdf", 1 << 20)),
+    )
     yield f"{BERND}/Drafts", BERND, "A draft", _mixed(_text("Not yet."), _file("draft.docx", 20_000))
 
 

@@ -92,7 +92,7 @@ class Ledger:
     def watch(self, name: str, *, tenant: str, address: str, now: datetime, since: datetime | None = None) -> Watched:
         """Make a source known, or bring its address up to date.
 
-        `since` (at first contact: or `now`) is kept for ever; only an earlier one replaces it.
+        `since` (at first contact: or `now`) is kept for ever; only an earlier one replaces it, and forgets the cursor.
         """
         first = Watched(name=name, tenant=tenant, address=address, since=since or now, cursor=None, passes=0)
         with self._writing() as connection:

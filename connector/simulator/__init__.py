@@ -5,7 +5,7 @@ It is built from Microsoft's documentation and from what real clients expect, an
 "EWSD: NAME" one of its guide, MS-... an open specification, "facts" what was seen in programs.
 Everything is in memory; what is written over EWS is gone when the process ends.
 
-The control page takes a JSON object by POST, with one or more of these orders (`Exchange.order` takes them as keywords):
+The control page takes a JSON object by POST, with one or more of these orders; `Exchange.order` takes them as keywords:
 
     {"reset": true}                                      no faults, no deviations, nothing seen
     {"throttle": {"requests": 3, "back_off": 5000, "status": 500}}

@@ -109,12 +109,16 @@ _MODES: dict[str, Callable[[str, str], bool]] = {
 
 
 def _compare(name: str, value: str, other: str) -> bool:
-    for kind in (int, _moment, str.casefold):
+    for kind in (_number, _moment, str.casefold):
         try:
             return _COMPARISONS[name](kind(value), kind(other))
         except ValueError:
             continue
     return False
+
+
+def _number(value: str) -> int:
+    return {"true": 1, "false": 0}[value] if value in ("true", "false") else int(value)
 
 
 def _moment(value: str) -> datetime:

@@ -104,7 +104,7 @@ class _Connection(BaseHTTPRequestHandler):
         elif number in faults.truncated:
             self._reply_half(status, b"".join(reply))
         else:
-            self._reply_chunked(self._witnessed(body, reply), status)
+            self._reply_chunked(self._witnessed(body, reply, status), status)
 
     def _answer(self, caller: Caller, header: Element, request: Element) -> tuple[HTTPStatus, Iterable[bytes]]:
         """Do what is asked; status and reply."""
@@ -140,8 +140,8 @@ class _Connection(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(chunks)
 
-    def _witnessed(self, request: bytes, reply: Iterable[bytes]) -> Iterable[bytes]:
-        if self._witness is None:
+    def _witnessed(self, request: bytes, reply: Iterable[bytes], status: HTTPStatus) -> Iterable[bytes]:
+        if self._witness is None or status is HTTPStatus.SERVICE_UNAVAILABLE:
             return reply
         whole = b"".join(reply)
         self._witness(request, whole)
@@ -155,7 +155,8 @@ class _Connection(BaseHTTPRequestHandler):
             yield b""  # each envelope leaves at once
 
     def _reply_fault(self, request: bytes, refused: Refused) -> None:
-        self._reply_chunked(self._witnessed(request, [fault(refused)]), HTTPStatus.INTERNAL_SERVER_ERROR)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        self._reply_chunked(self._witnessed(request, [fault(refused)], status), status)
 
     def _reply_json(self, told: dict[str, Any]) -> None:
         status = HTTPStatus.BAD_REQUEST if "error" in told else HTTPStatus.OK

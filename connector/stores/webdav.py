@@ -152,9 +152,7 @@ class WebdavStore:
             raise Unavailable(f"the collection {self._client.url('')} does not exist: create it on the server")
 
     def _upload(self, path: str, content: Spool) -> None:
-        # requests would send an empty stream chunked; empty bytes go out with `Content-Length: 0`.
-        data = Upload(content) if content.size else b""
-        self._client.ask("upload", path, success=_CREATED, data=data, headers=("If-None-Match: *",))
+        self._client.ask("upload", path, success=_CREATED, data=Upload(content), headers=("If-None-Match: *",))
 
     def _move(self, source: str, target: str) -> bool:
         """True where the file is now at `target`, False where something is already there."""

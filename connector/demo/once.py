@@ -1,0 +1,69 @@
+"""`connector once` as a visitor would type it, in a process of its own: once killed in the middle, once to its end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from connector.demo.world import World
+
+#: Told what the simulated Exchange was asked for so far.
+Tell = Callable[[Mapping[str, int]], None]
+
+_BLINK = 0.01
+#: After a rewrite: the message is read twice, its originals are removed, it is read again. The third is in the middle.
+_REQUESTS_LATER = 3
+
+
+def once(world: World, tell: Tell) -> int:
+    """Run it to its end; its exit code."""
+    with _started(world) as process:
+        while process.poll() is None:
+            tell(_asked(world))
+            time.sleep(_BLINK)
+    return process.returncode
+
+
+def once_killed(world: World, rewrites: int, tell: Tell) -> bool:
+    """Run it, and kill it in the middle of the work on its n-th message. False where it had ended before that."""
+    world.exchange.order(reset=True)
+    with _started(world) as process:
+        while process.poll() is None and _asked(world)["UpdateItem"] < rewrites:
+            tell(_asked(world))
+            time.sleep(_BLINK)
+        # The server kills: so the effect of the request has happened, and the daemon never hears of it.
+        world.exchange.order(kill={"pid": process.pid, "request": _REQUESTS_LATER, "when": "after"})
+        process.wait()
+        # Where it ended by itself, nobody else's process is to be killed.
+        world.exchange.order(reset=True)
+    return process.returncode == -signal.SIGKILL
+
+
+def log(world: World) -> Path:
+    """Where the runs say what they do."""
+    return world.folder / "connector.log"
+
+
+@contextmanager
+def _started(world: World) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "connector.cli", "--config", str(world.config), "once"]
+    # What a visitor has set for a real daemon is not for this one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
+    with log(world).open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _asked(world: World) -> Counter[str]:
+    return Counter(world.exchange.seen)
