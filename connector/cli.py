@@ -69,7 +69,9 @@ Only = Annotated[
 ]
 Mail = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Folder with .eml files of your own.")]
 MailBoxes = Annotated[Path, typer.Option("--mail", help="Folder of mailboxes: anna@example.org/[Folder/]*.eml.")]
-Begun = Annotated[datetime, typer.Argument(help="When the backup began, as `date -Is` told then.", parser=_moment)]
+Begun = Annotated[
+    datetime, typer.Argument(metavar="BEGUN", help="When the backup began, as `date -Is` told then.", parser=_moment)
+]
 Decision = Callable[[Redirect, Ledger, datetime, str], Redirect]
 
 

@@ -57,7 +57,10 @@ class DavServer:
 
 
 def start_apache(folder: Path, *, auth: str = "basic") -> DavServer:
-    """Apache with mod_dav: one process, the same files below /basic/ and below /digest/."""
+    """Apache with mod_dav: one process, the same files below /basic/ and below /digest/.
+
+    Started by root it works as www-data, who is given `folder` and must be able to pass through its parents.
+    """
     program = _program("apache2", "httpd")
     if not (_APACHE_MODULES / "mod_dav_fs.so").exists():
         raise NotInstalledError("Apache's mod_dav_fs is not installed")

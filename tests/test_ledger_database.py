@@ -251,7 +251,7 @@ def test_of_many_processes_one_gets_the_lease(ledger: Ledger, ledger_url: str) -
     taken(ledger)
     fork = multiprocessing.get_context("fork")
     for _ in range(3):
-        start, winners = fork.Barrier(4), fork.Queue()
+        start, winners = fork.Barrier(4, timeout=30), fork.Queue()
         daemons = [fork.Process(target=_grab, args=(ledger_url, f"{each}", start, winners)) for each in range(4)]
         for daemon in daemons:
             daemon.start()
@@ -287,7 +287,7 @@ def test_threads_share_a_ledger(ledger: Ledger) -> None:
 def test_many_may_do_a_thing_for_the_first_time(ledger: Ledger) -> None:
     """The first contact with a source, a tenant's first event and a store's first pause happen once, whoever tries."""
     threads, rounds = 4, range(10)
-    start = threading.Barrier(threads)
+    start = threading.Barrier(threads, timeout=30)
 
     def begin(_: int) -> None:
         for number in rounds:

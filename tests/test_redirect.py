@@ -249,15 +249,7 @@ def test_prune_sees_that_the_notice_is_out(world: World) -> None:
 def test_prune_sees_that_an_attachment_changed(world: World) -> None:
     """The user edited it in Outlook after it was copied: the new bytes are stored beside the old ones first."""
     item_id = world.deliver(FILE)
-
-    def edit() -> None:
-        entry = world.mailbox.entry(item_id)
-        (file,) = entry.message.files
-        entry.contents[file.id] = b"edited"
-        world.mailbox.change(item_id, files=(replace(file, size=306, version="edited"),))
-        world.files[entry.message.internet_message_id] = [b"edited"]
-
-    world.run(source=acting("rewrite", edit))
+    world.run(source=acting("rewrite", edited(world, item_id)))
     done(world)
     assert sorted(world.manifest_free().values()) == [b"aaaa", b"edited"]
 

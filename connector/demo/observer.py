@@ -48,7 +48,7 @@ def attached(world: World) -> dict[str, str]:
 def inserted(before: str, after: str) -> str | None:
     """The one stretch of `after` without which it would be `before`; None where there is no such stretch."""
     length = len(after) - len(before)
-    start = next((at for at, pair in enumerate(zip(before, after, strict=False)) if len(set(pair)) > 1), len(before))
+    start = next((at for at, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), len(before))
     return after[start : start + length] if length >= 0 and before[start:] == after[start + length :] else None
 
 

@@ -50,8 +50,8 @@ class Screen:
             self._say("It had ended before it could be killed.")
             return
         self._say(
-            f"At this moment {_count(found.here, 'original')} are in their messages, {found.linked} are behind links "
-            f"that their messages show and that give the same bytes, {found.lost} are lost."
+            f"Where the originals are at this moment: {found.here} in their messages, {found.linked} behind links that "
+            f"their messages show and that give the same bytes, {found.lost} lost."
         )
 
     def completed(self, code: int) -> None:
@@ -68,7 +68,7 @@ class Screen:
         table.add_column("Before", justify="right", no_wrap=True)
         table.add_column("After")
         for each in outcomes:
-            table.add_row("", Text(plain(each.subject)), str(each.files or ""), _after(each))
+            table.add_row("", Text(plain(each.subject) or "(no subject)"), str(each.files or ""), _after(each))
         self._console.print(table)
 
     def verdict(self, outcomes: Sequence[Outcome], problems: Sequence[str]) -> None:
@@ -110,7 +110,7 @@ class Screen:
         self._console.print(f"\n{sentence}", style="bold")
 
     def _say(self, sentence: str | Text) -> None:
-        self._console.print(Padding(sentence, (0, 0, 0, len(_INDENT))))
+        self._console.print(Padding(sentence, (0, 0, 0, len(_INDENT)), expand=False))
 
     def _facts(self, facts: Mapping[str, str]) -> None:
         for name, fact in facts.items():

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from connector.simulator import updates
 from connector.simulator.asked import attachment_shape
+from connector.simulator.call import Call
 from connector.simulator.content import Content, as_base64, clean
 from connector.simulator.deviations import Deviation
 from connector.simulator.mailbox import Attachment, Item, Message
 from connector.simulator.mime_import import message_of
-from connector.simulator.organisation import Call
 from connector.simulator.shapes import Shape, Shown, View, attachment_element, item_element
 from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, is_true, local, need
 

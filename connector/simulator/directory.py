@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from connector.simulator import ids
+from connector.simulator.call import Call
 from connector.simulator.mailbox import Address
-from connector.simulator.organisation import Call
 from connector.simulator.shapes import mailbox_element
 from connector.simulator.soap import Element, M, Refused, T, children, invalid, need
 

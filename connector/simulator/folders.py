@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from connector.simulator import properties
 from connector.simulator.asked import field_uri, paths
+from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
 from connector.simulator.mailbox import Folder, Mailbox, Property
-from connector.simulator.organisation import Call
 from connector.simulator.search import matches, page
 from connector.simulator.shapes import effective_rights, extended_value
 from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need

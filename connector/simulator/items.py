@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from connector.simulator import properties, updates
 from connector.simulator.asked import field_uri, item_shape
 from connector.simulator.attachments import told_attachment
+from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
 from connector.simulator.mailbox import Folder, Item, Message, now
 from connector.simulator.mime_import import message_of
-from connector.simulator.organisation import Call
 from connector.simulator.search import matches, ordered, page
 from connector.simulator.shapes import element_name, field_text, item_element
 from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need

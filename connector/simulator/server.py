@@ -1,5 +1,6 @@
 """The web server: HTTP/1.1 with kept connections and chunked replies, the login, and the faults on the wire."""
 
+import contextlib
 import json
 import logging
 import socket
@@ -12,9 +13,9 @@ from itertools import chain
 from typing import Any
 
 from connector.simulator.auth import Login
+from connector.simulator.call import Malformed
 from connector.simulator.control import Control
 from connector.simulator.faults import Busy, Dropped, When
-from connector.simulator.organisation import Malformed
 from connector.simulator.service import Caller, perform
 from connector.simulator.soap import CONTENT_TYPE, Element, Refused, as_message, fault, local, read
 
@@ -37,8 +38,26 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, control: Control, *, witness: Witness | None, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", port), partial(_Connection, control=control, witness=witness))
+        self._connections: set[socket.socket] = set()
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection, and serve it in a thread."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Stop listening, and end the connections that clients keep: they shall see that nobody is there."""
+        super().server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the parent's signature
         """Say nothing of clients that go away."""

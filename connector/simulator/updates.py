@@ -8,10 +8,10 @@ from enum import IntEnum
 
 from connector.simulator import properties
 from connector.simulator.asked import field_uri
+from connector.simulator.call import Call
 from connector.simulator.content import clean
 from connector.simulator.deviations import Deviation
 from connector.simulator.mailbox import Address, Item, Message
-from connector.simulator.organisation import Call
 from connector.simulator.shapes import element_name
 from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need
 

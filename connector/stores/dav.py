@@ -293,7 +293,7 @@ def _retry_after(answer: Answer) -> timedelta | None:
     """RFC 9110 section 10.2.3: seconds, or a date, which is read against the server's own clock."""
     value = answer.headers.get("Retry-After", "").strip()
     if value.isdecimal():
-        return timedelta(seconds=min(int(value[:9]), 10**9))
+        return timedelta(seconds=int(value[:9]))
     until = _http_date(value)
     if until is None:
         return None

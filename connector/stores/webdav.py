@@ -48,8 +48,8 @@ class WebdavStore:
     def put(self, path: str, content: Spool) -> Stored:
         """Create only, proved by reading back, see the port.
 
-        A process that dies meanwhile leaves at worst a file `upload-*.tmp` beside the target, which `names` does not
-        show and `delete` removes together with its collection.
+        A connection or process that dies meanwhile leaves at worst a file `upload-*.tmp` beside the target, which
+        `names` does not show and `delete` removes together with its collection.
         """
         folder, _, _ = path.rpartition("/")
         temporary = f"{folder}/upload-{secrets.token_hex(16)}.tmp".removeprefix("/")
@@ -200,7 +200,7 @@ class WebdavStore:
             self._client.refuse_failures("DELETE", answer)
 
     def _discard(self, temporary: str) -> None:
-        # The first error is the one to tell; what stays is found by name.
+        # The first error is the one to tell. A server may also still be busy creating what we delete; see `put`.
         with suppress(ConnectorError):
             self._remove(temporary)
 

@@ -49,7 +49,7 @@ def test_real_mail_comes_out_as_it_went_in() -> None:
         second = message_of(b"".join(stream(mime_of(first))))
         assert second.subject == first.subject, eml
         assert sorted(_files(second)) == sorted(_files(first)), eml
-        if first.item_class != "IPM.Note.SMIME":
+        if "SMIME" not in first.item_class:  # of signed mail the signed bytes count, whose lines end in CR LF
             assert second.body == first.body, eml
 
 
