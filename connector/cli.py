@@ -20,7 +20,7 @@ from connector.explain import find, known, mailboxes_of, message_id
 from connector.ledger import Ledger, LedgerError, Stale
 from connector.log import Event
 from connector.model import Redirect, State
-from connector.service import Daemon, clock, tenants
+from connector.service import Daemon, alone, clock, tenants
 from connector.yamlfile import ConfigError
 
 _EPILOG = """
@@ -122,31 +122,31 @@ def _settings(
 @app.command()
 def once(context: typer.Context, *, as_json: Json = False) -> None:
     """Give every mailbox its turn until nothing is due now, and sum up."""
-    with _everything(context) as (whole, ledger):
-        Daemon(whole, ledger).once()
+    with _daemon(context) as (daemon, ledger):
+        daemon.once()
         _sum_up(ledger, as_json=as_json)
 
 
 @app.command()
 def run(context: typer.Context) -> None:
     """Work until SIGTERM: no new step begins, and the current ones finish."""
-    with _everything(context) as (whole, ledger):
-        Daemon(whole, ledger).run()
+    with _daemon(context) as (daemon, _):
+        daemon.run()
 
 
 @app.command()
 def sweep(context: typer.Context, *, as_json: Json = False) -> None:
     """Delete stored copies that were never shown in a message, a grace time after nothing needs them any more."""
-    with _everything(context) as (whole, ledger):
-        swept = Daemon(whole, ledger).sweep()
+    with _daemon(context) as (daemon, _):
+        swept = daemon.sweep()
     report.tell({"swept": swept}, f"{swept} redirects were swept.", as_json=as_json)
 
 
 @ledger_app.command()
 def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
     """Take over what the store knows and the ledger does not: after a restored backup. Stop every daemon first."""
-    with _everything(context) as (whole, ledger):
-        taken = Daemon(whole, ledger).reconcile()
+    with _daemon(context) as (daemon, _):
+        taken = daemon.reconcile()
     report.tell({"taken_over": taken}, f"{taken} redirects were taken over.", as_json=as_json)
 
 
@@ -282,6 +282,13 @@ def _everything(context: typer.Context) -> Iterator[tuple[config.Config, Ledger]
     whole = config.load(context.obj)
     with _opened(whole.settings) as ledger:
         yield whole, ledger
+
+
+@contextmanager
+def _daemon(context: typer.Context) -> Iterator[tuple[Daemon, Ledger]]:
+    """All that works for the tenants, while no other process does."""
+    with _everything(context) as (whole, ledger), alone(whole.settings.state):
+        yield Daemon(whole, ledger), ledger
 
 
 @contextmanager

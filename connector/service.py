@@ -4,15 +4,17 @@ One job per tenant plans its mailboxes again and again; a pool of threads gives 
 ticks at a time, and one that fails never stops another. All that must outlast a restart is in the ledger.
 """
 
+import fcntl
 import os
-import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Literal, ParamSpec
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -101,6 +103,20 @@ def _time(since: date | Literal["everything"] | None) -> datetime | None:
     return datetime.combine(since, time(), UTC) if since else None
 
 
+@contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Be the only process that works for this state folder; the system frees it whatever becomes of us.
+
+    Raises Unavailable where another one does.
+    """
+    with (state / "connector.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(f"another connector is at work in {state}; stop it first, or wait for it") from None
+        yield
+
+
 def tenants(config: Config) -> tuple[Tenant, ...]:
     """All tenants, with their secrets read. Raises ConfigError where one is not to be had."""
     key = config.settings.read_marker_key()
@@ -115,8 +131,9 @@ class Daemon:
         self._tenants = tenants(config)
         self._settings = config.settings
         self._ledger = ledger
-        # Random: a process of the same number after a restart, or in another container, is not the same owner.
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        # The same after a restart, so that it takes up at once what a killed process had under lease. `alone` sees to
+        # it that there is one at a time; where a machine was cloned, the lease's epoch lets only one of them write.
+        self._owner = f"{socket.gethostname()}:{config.settings.state.absolute()}"
         self._busy: set[str] = set()
         self._stopping = threading.Event()
         #: When each tenant's store was last claimed for our ledger.

@@ -20,7 +20,7 @@ from connector.errors import Denied, Unavailable
 from connector.ledger import Ledger
 from connector.model import Action, State
 from connector.policy import Defaults, Rule
-from connector.service import Daemon, notify
+from connector.service import Daemon, alone, notify
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
 
@@ -149,6 +149,25 @@ def test_a_store_that_refuses_is_not_asked_again_after_a_restart(world: World) -
     world.daemon().once()
     assert store.asked == 1
     assert world.done() == set()
+
+
+def test_one_process_for_a_state_folder(tmp_path: Path) -> None:
+    """A second one is refused in a sentence; a killed one leaves nothing behind that keeps the next one out."""
+    with alone(tmp_path), pytest.raises(Unavailable, match="another connector is at work"), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def test_what_a_killed_process_had_under_lease_is_taken_up_at_once(world: World) -> None:
+    """It did not get to give its lease back."""
+    world.add("anna")
+    name = "acme/anna"
+    killed = world.daemon()
+    world.ledger.watch(name, tenant="acme", address="anna@example.org", now=clock())
+    assert world.ledger.lease(name, killed._owner, clock(), timedelta(minutes=15))
+    world.daemon().once()
+    assert world.done() == {name}
 
 
 def test_once_ends_although_something_stays_due(world: World, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email import message_from_binary_file, policy
+from email import message_from_bytes, policy
 from email.message import Message
 from pathlib import Path
 
@@ -23,17 +23,23 @@ class Letter:
     mailbox: str
     folder: str
 
+    def read(self) -> bytes:
+        """The message. Raises ConfigError where the file cannot be read."""
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from None
+
     def sha256(self) -> frozenset[str]:
         """The SHA-256 of every part that could be an attachment."""
-        with self.path.open("rb") as file:
-            parts = message_from_binary_file(file, policy=_VERBATIM).walk()
-            return frozenset(hashlib.sha256(_content(part)).hexdigest() for part in parts)
+        parts = message_from_bytes(self.read(), policy=_VERBATIM).walk()
+        return frozenset(hashlib.sha256(_content(part)).hexdigest() for part in parts)
 
 
 def letters(folder: Path) -> tuple[Letter, ...]:
     """All .eml files of `DIR/mailbox@domain/[Folder/]`; what lies elsewhere in DIR goes to one mailbox.
 
-    Raises ConfigError where there is none, or one that cannot be read.
+    Raises ConfigError where there is none.
     """
     found = tuple(_letters(folder))
     if not found:

@@ -70,7 +70,9 @@ def download(url: str, store: Store) -> str:
 def _items(world: World, *fields: str) -> Iterator[Item]:
     for login in world.exchange.accounts:
         ids = [ItemId(id=each) for each, letter in world.letters.items() if letter.mailbox == login["mailbox"]]
-        yield from _account(world.exchange.ews, login).fetch(ids, only_fields=fields)
+        found = _account(world.exchange.ews, login).fetch(ids, only_fields=fields)
+        # In the place of an item that has vanished stands an error.
+        yield from (item for item in found if isinstance(item, Item))
 
 
 def _account(ews: str, login: Mapping[str, str]) -> Account:

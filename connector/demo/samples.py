@@ -33,7 +33,7 @@ _TRICKS = (
 
 
 def write_samples(folder: Path) -> None:
-    """Write every sample to `folder`, as `MAILBOX/FOLDER/NUMBER SUBJECT.eml`. The attachments always have the same bytes."""
+    """Write every sample to `folder`, as `MAILBOX/FOLDER/NUMBER SUBJECT.eml`. Its attachments are always the same."""
     for number, (where, sender, subject, message) in enumerate(_samples(), 1):
         mailbox = where.partition("/")[0]
         message["From"], message["To"], message["Subject"] = sender, _recipient(mailbox, sender), subject

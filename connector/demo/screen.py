@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -63,13 +63,12 @@ class Screen:
         """What became of each message."""
         self._title("3  What became of each message")
         table = Table(padding=(0, 2, 0, 0), box=None, header_style="bold", pad_edge=False)
-        table.add_column(Text(""), width=len(_INDENT) - 2)
         table.add_column("Message", no_wrap=True, overflow="ellipsis", max_width=34)
         table.add_column("Before", justify="right", no_wrap=True)
         table.add_column("After")
         for each in outcomes:
-            table.add_row("", Text(plain(each.subject) or "(no subject)"), str(each.files or ""), _after(each))
-        self._console.print(table)
+            table.add_row(Text(plain(each.subject) or "(no subject)"), str(each.files or ""), _after(each))
+        self._say(table)
 
     def verdict(self, outcomes: Sequence[Outcome], problems: Sequence[str]) -> None:
         """Whether all is right, as seen from outside."""
@@ -87,7 +86,8 @@ class Screen:
 
     def failed(self, folder: Path, log: Path) -> None:
         """Where to look for the reasons."""
-        self._console.print(f"\nSomething is wrong. The log of the runs is {log}, and all else is in {folder}.")
+        self._console.print("\nNot all is right.", style="bold red")
+        self._facts({"Log of the runs": str(log), "All the rest": str(folder)})
 
     def addresses(self, world: World) -> None:
         """Where everything is while it stays up."""
@@ -109,8 +109,8 @@ class Screen:
     def _title(self, sentence: str) -> None:
         self._console.print(f"\n{sentence}", style="bold")
 
-    def _say(self, sentence: str | Text) -> None:
-        self._console.print(Padding(sentence, (0, 0, 0, len(_INDENT)), expand=False))
+    def _say(self, what: RenderableType) -> None:
+        self._console.print(Padding(what, (0, 0, 0, len(_INDENT)), expand=False))
 
     def _facts(self, facts: Mapping[str, str]) -> None:
         for name, fact in facts.items():
@@ -121,7 +121,7 @@ class Screen:
 def _progress(asked: Mapping[str, int]) -> str:
     return (
         f"{asked['GetAttachment']} attachments read, {asked['UpdateItem']} messages rewritten, "
-        f"{asked['DeleteAttachment']} relieved"
+        f"{asked['DeleteAttachment']} pruned"
     )
 
 

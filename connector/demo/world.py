@@ -79,11 +79,14 @@ class World:
 
 @contextmanager
 def world(folder: Path, letters: Sequence[Letter]) -> Iterator[World]:
-    """Exchange with these letters in its mailboxes, and an empty store, both on loopback until the block ends."""
+    """Exchange with these letters in its mailboxes, and an empty store, both on loopback until the block ends.
+
+    Raises ConfigError where a letter cannot be read.
+    """
     with Exchange() as exchange, _store(folder / "store") as store:
         for address in dict.fromkeys(letter.mailbox for letter in letters):
             exchange.add_mailbox(address)
-        items = {exchange.deliver(each.mailbox, each.path.read_bytes(), each.folder): each for each in letters}
+        items = {exchange.deliver(each.mailbox, each.read(), each.folder): each for each in letters}
         built = World(folder, exchange, store, items)
         _configure(built)
         yield built

@@ -229,6 +229,7 @@ def _error(told: Element) -> Answered:
 
 def _date(response: Response) -> datetime | None:
     try:
-        return parsedate_to_datetime(response.headers.get("Date", ""))
+        date = parsedate_to_datetime(response.headers.get("Date", ""))
     except ValueError:
         return None
+    return date if date.tzinfo else None
