@@ -20,7 +20,7 @@ from connector.errors import Denied, Unavailable
 from connector.ledger import Ledger
 from connector.model import Action, State
 from connector.policy import Defaults, Rule
-from connector.service import Daemon, alone, notify
+from connector.service import Daemon, alone, clock, notify
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
 
