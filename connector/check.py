@@ -56,7 +56,8 @@ def _store(tenant: Tenant) -> Finding:
 def _write_and_delete(store: Store) -> None:
     content = b"Written by `connector check`; may be deleted.\n"
     spool = Spool(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest())
-    path = f"connector-check-{secrets.token_hex(8)}.txt"
+    # In a collection of ours, so that a root that is missing is told as that.
+    path = f".connector/check-{secrets.token_hex(8)}.txt"
     stored = store.put(path, spool)
     store.verify(stored)
     store.delete(path)

@@ -251,7 +251,7 @@ def demo(
     """See it work: a simulated Exchange, a WebDAV store, sample mail, a crash in the middle."""
     with _extra():
         from connector.demo import demo as show  # noqa: PLC0415 - an extra that a daemon does without
-    raise typer.Exit(Exit.DONE if show(mail, keep=keep) else Exit.BUG)
+    raise typer.Exit(Exit.DONE if show(mail, keep=keep) else Exit.HELD)
 
 
 @app.command()

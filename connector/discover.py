@@ -6,7 +6,7 @@ from datetime import datetime
 
 from connector import names
 from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
-from connector.ledger import LedgerError
+from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
 from connector.model import Action, File, Item, PathWord, Redirect, RedirectedFile, State, Verdict
@@ -62,10 +62,10 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
 
 def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
     """What is to become of one item, and when to ask again."""
-    ours = genuine(item, turn)
-    if ours:
-        _recognise(item, ours, turn)
     try:
+        ours = genuine(item, turn)
+        if ours:
+            _recognise(item, ours, turn)
         facts = Facts(now=turn.clock(), since=turn.since, ours=ours is not None)
         told = verdicts(item, turn.watch, facts)
     except Gone:
@@ -73,7 +73,7 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
     except Unavailable as error:
         # One attachment that cannot be read must not block the feed: its page is recorded, and it is looked at again.
         return None, turn.clock() + outage(error, UNAVAILABLE_PAUSE)
-    except (Denied, LedgerError):
+    except (Denied, LeaseLost, LedgerError):
         raise
     except Exception:  # noqa: BLE001 - a message that trips a bug of ours must not keep us from all that came after it
         log.exception(Event.BUG, source=turn.watch.name)

@@ -299,7 +299,7 @@ def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
                 turn.watch.source.retract(item, redirect.id)
             raise
         if not present and each.file.id not in there:
-            raise Corrupt(f"{each.path} is neither in the store nor in the message any more")
+            raise Corrupt("a file is neither in the store nor in the message any more")
         if not present:
             redirect = with_file(redirect, each, replace(each, stored=None))
     return redirect

@@ -28,7 +28,7 @@ PASSWORD = "pässword: with #signs"
 _APACHE_MODULES = Path("/usr/lib/apache2/modules")
 _MODULES = (
     *("mpm_event", "authn_core", "authn_file", "auth_basic", "auth_digest", "authz_core", "authz_user"),
-    *("alias", "dav", "dav_fs"),
+    *("alias", "dav", "dav_fs", "dir"),
 )
 _NGINX_DAV_EXT = Path("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so")
 _START_SECONDS = 20

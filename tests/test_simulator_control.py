@@ -202,7 +202,7 @@ def test_a_server_that_ignores_conflicts(exchange: Exchange, anna: Owner) -> Non
 
 
 def test_a_server_that_renumbers_attachments(exchange: Exchange, anna: Owner) -> None:
-    """Two ids read beforehand and deleted one after the other hit a wrong file."""
+    """Two ids read beforehand hit a wrong file if they are deleted one after the other, and the right ones at once."""
     item = exchange.deliver(ANNA, eml("S", "a.pdf", "b.pdf", "c.pdf"))
     _deviate(exchange, Deviation.POSITIONAL_ATTACHMENT_IDS)
     first, second, _ = said(anna.item(item), "t:AttachmentId")
@@ -211,15 +211,22 @@ def test_a_server_that_renumbers_attachments(exchange: Exchange, anna: Owner) ->
     anna.attachments(second, operation="Delete")
 
     assert said(anna.item(item), "t:FileAttachment/t:Name") == ["b.pdf"]
+    other = exchange.deliver(ANNA, eml("S", "a.pdf", "b.pdf", "c.pdf"))
+    anna.attachments(*said(anna.item(other), "t:AttachmentId")[:2], operation="Delete")
+    assert said(anna.item(other), "t:FileAttachment/t:Name") == ["c.pdf"]
 
 
 def test_a_server_that_reads_what_was(exchange: Exchange, anna: Owner) -> None:
     """For a while after a change, a read shows the state before it."""
     item = exchange.deliver(ANNA, eml("S", "a.pdf"))
     _deviate(exchange, Deviation.STALE_READS, lag=0.5)
+    exchange.order(deviate={Deviation.POSITIONAL_ATTACHMENT_IDS: True})
     anna.attachments(*said(anna.item(item), "t:AttachmentId"), operation="Delete")
 
-    assert said(anna.item(item), "t:FileAttachment/t:Name") == ["a.pdf"]
+    stale = anna.item(item)
+
+    assert said(stale, "t:FileAttachment/t:Name") == ["a.pdf"]
+    assert code(anna.attachments(*said(stale, "t:AttachmentId"))) == "ErrorItemNotFound"
 
     time.sleep(0.6)
     assert said(anna.item(item), "t:FileAttachment/t:Name") == []

@@ -337,19 +337,6 @@ def test_a_missing_password_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "EWS_PASSWORD" in str(failure("http://127.0.0.1:9/"))
 
 
-def test_check_stops_before_it_locks_the_account() -> None:
-    """A wrong password is tried twice, not once for each of a hundred mailboxes."""
-    asked: list[int] = []
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        asked.append(1)
-        http(401, b"")(handler)
-
-    with server(answer) as url:
-        findings = list(settings(url, mailboxes=[f"u{n}@example.org" for n in range(100)]).check())
-    assert (len(findings), len(asked)) == (1, 2)
-
-
 # --- configuration ---------------------------------------------------------------------------------------------------
 
 

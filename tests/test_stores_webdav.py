@@ -175,15 +175,15 @@ class TestWebdavStore(StoreLaws):
         store = world.connect()
         with pytest.raises(Unavailable, match="create it"):
             store.put(PATH, spool(DATA))
-        (finding,) = store.check()
-        assert quote(world.root) in finding
-        assert "create it" in finding
         assert not (world.server.folder / world.root).exists()
 
-    def test_check_finds_nothing_and_leaves_nothing(self, store: WebdavStore, world: WebdavWorld) -> None:
-        """A store that works is told to work, by doing it."""
-        assert list(store.check()) == []
-        assert world.on_disk() == set()
+    def test_what_dead_uploads_left_is_gone_once_there_are_links(self, store: WebdavStore, world: WebdavWorld) -> None:
+        """People may look into the collection from then on; what else lies there stays."""
+        stored = store.put("box/R 1/a.bin", spool(DATA))
+        world.request("PUT", f"box/R 1/upload-{'0' * 32}.tmp", b"torn").raise_for_status()
+        world.request("PUT", "box/R 1/b.bin", b"whole").raise_for_status()
+        store.share([stored], LinkTerms())
+        assert {path.rpartition("/")[2] for path in world.on_disk()} == {"a.bin", "b.bin"}
 
     def test_a_wrong_password_is_denied_once(self, world: WebdavWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         """Denied, and not asked again: servers lock addresses that go on."""
@@ -241,13 +241,33 @@ def test_a_store_that_lies_is_not_believed(plain_world: WebdavWorld, name: str) 
         assert contents(plain_world.connect(), PATH) == DATA
 
 
+@pytest.mark.parametrize(("status", "reaction"), [(403, Denied), (409, Unavailable), (500, Unavailable)])
+def test_a_collection_that_cannot_be_made_is_told(
+    plain_world: WebdavWorld, status: int, reaction: type[ConnectorError]
+) -> None:
+    """What may only mean that somebody else made it is looked at, and told where nobody did."""
+    with (
+        lying_store(plain_world.server.port, lies.answers(status, "MKCOL")) as proxy,
+        pytest.raises(reaction, match=f"MKCOL with {status}"),
+    ):
+        plain_world.connect(proxy.port).put(PATH, spool(DATA))
+
+
 def test_bytes_lost_by_the_move_are_seen(plain_world: WebdavWorld) -> None:
     """The last look is at the right name, not at the temporary one."""
     with lying_store(plain_world.server.port, lies.moves_half) as proxy, pytest.raises(Corrupt):
         plain_world.connect(proxy.port).put(PATH, spool(DATA))
 
 
-@pytest.mark.parametrize("lie", [lies.login_page(), lies.redirect_to_login()], ids=["login page", "redirect"])
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lies.login_page(),
+        lies.redirect_to_login(),
+        lies.answers(301, headers={"Location": "/login/?ticket=confidential"}),
+    ],
+    ids=["login page", "redirect", "permanent redirect"],
+)
 def test_a_login_page_says_nothing_about_a_file(plain_world: WebdavWorld, lie: Lie) -> None:
     """Neither there nor gone nor corrupt: every verb is Denied."""
     stored = plain_world.connect().put(PATH, spool(DATA))
@@ -457,6 +477,13 @@ def test_listings_of_every_dialect_are_read(prefix: str, hrefs: tuple[str, ...])
         assert _connect(proxy).names("box") == ("a b.txt", "Prüfung")
 
 
+def test_an_address_that_is_none_names_nothing() -> None:
+    """A listing with a broken address in it is read without it."""
+    lie = _listing(_response("/dav/box/"), _response("http://[broken/x"), _response("/dav/box/a.txt"))
+    with lying_store(lie=lie) as proxy:
+        assert _connect(proxy).names("box") == ("a.txt",)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -597,17 +624,12 @@ def test_now_is_the_date_of_the_last_answer() -> None:
         assert store.now() is None
 
 
-def test_check_tells_what_is_missing(plain_world: WebdavWorld) -> None:
-    """A store that may not be written to is told as one sentence, with the server's answer."""
-    with lying_store(plain_world.server.port, lies.answers(403, "PUT")) as proxy:
-        (finding,) = plain_world.connect(proxy.port).check()
-    assert f"127.0.0.1:{proxy.port} answers PUT with 403" in finding
-
-
 def test_links_are_for_people() -> None:
     """They begin with the address that people use, where that is another one."""
-    config = WebdavConfig(type="webdav", url="http://dav.internal:8080/root/", link_url="https://files.example.org/ü")
-    (link,) = config.connect().share([Stored(path="box/a b.txt", size=1, sha256="0" * 64)], LinkTerms())
+    with lying_store(lie=lies.answers(404)) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}/root/"
+        config = WebdavConfig(type="webdav", url=url, link_url="https://files.example.org/ü")
+        (link,) = config.connect().share([Stored(path="box/a b.txt", size=1, sha256="0" * 64)], LinkTerms())
     assert link.url == "https://files.example.org/%C3%BC/box/a%20b.txt"
     assert link.expires is None
 

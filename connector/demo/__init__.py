@@ -37,7 +37,7 @@ def demo(mail: Path | None, *, keep: bool) -> bool:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with ExitStack() as cleaning:
         folder = Path(tempfile.mkdtemp(prefix="connector-demo-"))
-        cleaning.callback(shutil.rmtree, folder)
+        cleaning.callback(shutil.rmtree, folder, ignore_errors=True)
         logging.basicConfig(filename=folder / "servers.log", level=logging.WARNING, force=True)
         fine = _play(mail, folder, Screen(), keep=keep)
         if not fine:

@@ -43,18 +43,31 @@ def create_attachment(call: Call) -> Element:
 def delete_attachment(call: Call) -> Element:
     """Microsoft: deleteattachment-operation, rootitemid. The answer carries the item's new change key.
 
-    All ids are looked up before anything is removed, but for servers with positional ids: they hit the wrong ones.
+    All ids of one request mean what they meant before it, also on a server that renumbers attachments.
     """
+    named = children(need(call.request, "m:AttachmentIds"))
+    meant = {each.get("Id"): _meant(call, each) for each in named}
 
-    def one(named: Element) -> Iterator[Element]:
-        item, path = call.attachment(named)
+    def one(each: Element) -> Iterator[Element]:
+        found = meant[each.get("Id")]
+        if isinstance(found, Refused):
+            raise found
+        item, path = found
+        meant[each.get("Id")] = Refused("ErrorItemNotFound", "The specified object was not found in the store.")
         message = call.mailbox.changing(item)
         for outer in path[:-1]:
             message = outer.message or message
-        message.attachments[:] = [each for each in message.attachments if each is not path[-1]]
+        message.attachments[:] = [other for other in message.attachments if other is not path[-1]]
         yield M.RootItemId(RootItemId=item.id, RootItemChangeKey=item.change_key)
 
-    return call.answer("DeleteAttachment", children(need(call.request, "m:AttachmentIds")), one)
+    return call.answer("DeleteAttachment", named, one)
+
+
+def _meant(call: Call, named: Element) -> tuple[Item, tuple[Attachment, ...]] | Refused:
+    try:
+        return call.attachment(named)
+    except Refused as refused:
+        return refused
 
 
 def told_attachment(call: Call, told: Element) -> Attachment:

@@ -3,12 +3,41 @@
 import base64
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
+from typing import IO
 
-#: Content up to here stays in memory; bigger content goes to a temporary file that has no name.
+#: Content up to here stays in memory; bigger content goes to a temporary file.
 IN_MEMORY = 256 * 1024
 #: Divisible by 3 and by 57, so that neither base64 nor its lines of 76 characters need padding inside.
 CHUNK = 57 * 16 * 1024
+
+
+class _Overflow:
+    """One temporary file for all big contents: a file each would run into the limit of open files."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def append(self, data: bytes) -> int:
+        """Where the data begins."""
+        with self._lock:
+            self._file = self._file or tempfile.TemporaryFile()
+            start, self._end = self._end, self._end + len(data)
+            self._file.seek(start)
+            self._file.write(data)
+            self._file.flush()
+        return start
+
+    def read(self, start: int, length: int) -> bytes:
+        """The bytes from there on. Several threads may read at once."""
+        assert self._file is not None
+        return os.pread(self._file.fileno(), length, start)
+
+
+_OVERFLOW = _Overflow()
 
 
 class Content:
@@ -17,18 +46,15 @@ class Content:
     def __init__(self, data: bytes) -> None:
         self.size = len(data)
         self._data = data if self.size <= IN_MEMORY else b""
-        if self.size > IN_MEMORY:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the content does
-            self._file.write(data)
-            self._file.flush()
+        self._start = _OVERFLOW.append(data) if self.size > IN_MEMORY else 0
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, piece by piece. Several threads may read at once."""
+        """The bytes, piece by piece."""
         if self.size <= IN_MEMORY:
             yield self._data
             return
         for offset in range(0, self.size, CHUNK):
-            yield os.pread(self._file.fileno(), CHUNK, offset)
+            yield _OVERFLOW.read(self._start + offset, min(CHUNK, self.size - offset))
 
 
 def as_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -12,6 +12,9 @@ from connector.simulator.control import Control, deliver
 from connector.simulator.organisation import Organisation
 from connector.simulator.server import CONTROL_PATH, EWS_PATH, Server, Witness
 
+#: The biggest message, in bytes. Exchange Online's limit; on premises it is a setting, by default a quarter of that.
+_MOST = 150_000_000
+
 
 class Exchange:
     """An Exchange organisation on loopback, as long as its `with` block lasts.
@@ -19,7 +22,7 @@ class Exchange:
     `mail` is a folder with a folder for each mailbox, `DIR/anna@example.org/[Folder/[Folder/]]*.eml`; what lies
     directly in that goes to the Inbox. Sent Items, Drafts, Deleted Items, Junk Email and Outbox are the folders of
     those names. `port` 0 takes a free one. `witness` is told every request and reply. With `tls` it speaks https.
-    Raises ValueError where `mail` holds no mailbox, OSError where the port is taken.
+    Raises ValueError where `mail` holds no mailbox or a message is too big, OSError where the port is taken.
     """
 
     def __init__(
@@ -94,14 +97,15 @@ class Exchange:
         self._server.server_close()
 
     def _load(self, mail: Path) -> None:
-        mailboxes = (
-            sorted(each for each in mail.iterdir() if each.is_dir() and "@" in each.name) if mail.is_dir() else []
-        )
+        inside = sorted(mail.iterdir()) if mail.is_dir() else []
+        mailboxes = [each for each in inside if each.is_dir() and "@" in each.name]
         if not mailboxes:
             raise ValueError(f"{mail} holds no mailbox: name folders in it like addresses, anna@example.org for one")
         for folder in mailboxes:
             mailbox = self._organisation.add_mailbox(folder.name)
             for eml in sorted(folder.rglob("*.eml")):
+                if eml.stat().st_size > _MOST:
+                    raise ValueError(f"{eml} is too big: a message may have {_MOST // 1_000_000} MB")
                 where = eml.parent.relative_to(folder).as_posix()
                 deliver(mailbox, eml.read_bytes(), "Inbox" if where == "." else where)
 

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from connector.simulator import ids
@@ -344,7 +344,9 @@ class Mailbox:
 def duplicate(message: Message) -> Message:
     """An equal message that shares only what never changes."""
     twin = copy.copy(message)
-    twin.attachments = [copy.copy(attachment) for attachment in message.attachments]
+    twin.attachments = [
+        replace(each, message=duplicate(each.message)) if each.message else each for each in message.attachments
+    ]
     for name in ("headers", "to", "cc", "bcc", "reply_to", "categories", "extended"):
         setattr(twin, name, copy.copy(getattr(message, name)))
     return twin

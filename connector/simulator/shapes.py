@@ -35,7 +35,10 @@ class View:
             return ids.attachment_id(item.id, [each.token for each in path])
         levels = [item.message, *(each.message for each in path if each.message)]
         positions = [
-            next(at for at, each in enumerate(level.attachments) if each is attachment)
+            next(
+                (at for at, each in enumerate(level.attachments) if each.token == attachment.token),
+                len(level.attachments),
+            )
             for level, attachment in zip(levels, path, strict=False)
         ]
         return ids.attachment_id(item.id, [at.to_bytes(ids.TOKEN_LENGTH, "big") for at in positions])

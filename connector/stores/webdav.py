@@ -8,11 +8,10 @@ fresh name beside the target, are read back and hashed there, and only then move
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from http import HTTPStatus
-from io import BytesIO
 from itertools import accumulate
 from typing import Annotated, BinaryIO, Literal
 from urllib.parse import quote, urlsplit
@@ -49,7 +48,7 @@ class WebdavStore:
         """Create only, proved by reading back, see the port.
 
         A connection or process that dies meanwhile leaves at worst a file `upload-*.tmp` beside the target, which
-        `names` does not show and `delete` removes together with its collection.
+        `names` does not show, and `share` removes.
         """
         folder, _, _ = path.rpartition("/")
         temporary = f"{folder}/upload-{secrets.token_hex(16)}.tmp".removeprefix("/")
@@ -94,6 +93,8 @@ class WebdavStore:
         """The store's own addresses: they open for whoever may log in there, and for nobody else."""
         if terms != LinkTerms():
             raise Rejected("plain WebDAV has no links but its own addresses, which never end and ask for a login")
+        for folder in dict.fromkeys(each.path.rpartition("/")[0] for each in stored):
+            self._clear(folder)
         return tuple(Link(f"{self._link_url}/{quote(each.path)}") for each in stored)
 
     def revoke(self, folder: str) -> None:
@@ -114,23 +115,6 @@ class WebdavStore:
     def now(self) -> datetime | None:
         """What time the server's last answer said it was."""
         return self._client.now()
-
-    def check(self) -> Iterator[str]:
-        """Try what the daemon will do, with a small file of its own: one sentence for each thing that is wrong."""
-        try:
-            self._probe()
-        except ConnectorError as error:
-            yield str(error)
-
-    def _probe(self) -> None:
-        self._require_root()
-        data = b"Written by `connector check`; may be deleted.\n"
-        content = Spool(BytesIO(data), len(data), hashlib.sha256(data).hexdigest())
-        stored = self.put(f"connector-check-{secrets.token_hex(8)}.txt", content)
-        try:
-            self._check_bytes(stored.path, stored.size, stored.sha256)
-        finally:
-            self.delete(stored.path)
 
     def _make_collections(self, folder: str) -> None:
         wanted = [each for each in accumulate(folder.split("/"), "{}/{}".format) if each]
@@ -193,6 +177,13 @@ class WebdavStore:
     def _entry(self, path: str) -> Entry | None:
         return next(iter(self._client.look(path, depth=0)), None)
 
+    def _clear(self, folder: str) -> None:
+        """Remove what uploads that died have left in a collection: people may look into it from now on."""
+        for entry in self._client.look(f"{folder}/", depth=1):
+            name = entry.path.rpartition("/")[2]
+            if _TEMPORARY.fullmatch(name):
+                self._remove(f"{folder}/{name}")
+
     def _remove(self, path: str) -> None:
         answer = self._client.ask("clean", path, success=(200, 204, 207, 404, 410))
         # RFC 4918 section 9.6.1: a 207 names what could not be deleted.
@@ -207,7 +198,7 @@ class WebdavStore:
 
 def _names_inside(collection: str, entries: Iterable[Entry]) -> tuple[str, ...]:
     names = (each.path.rpartition("/")[2] for each in entries if each.path != collection)
-    return tuple(name for name in names if not _TEMPORARY.fullmatch(name))
+    return tuple(name for name in names if name and not _TEMPORARY.fullmatch(name))
 
 
 def _address(value: str) -> str:

@@ -1,6 +1,5 @@
 """What an administrator writes about mailboxes on Exchange, and how it becomes sources."""
 
-from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from exchangelib.errors import AutoDiscoverError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connector.credentials import Secret
-from connector.errors import ConnectorError, Denied
+from connector.errors import Denied
 from connector.sources.ews.connection import Connection, Login
 from connector.sources.ews.failures import Party, translate
 from connector.sources.ews.mailbox import EwsMailbox
@@ -83,19 +82,6 @@ class EwsMailboxes(BaseModel):
         return tuple(
             EwsMailbox(address, partial(self.connect, address), self.skip_folders) for address in self.mailboxes
         )
-
-    def check(self) -> Iterator[str]:
-        """One sentence for each thing that is wrong. Asks the server for every mailbox."""
-        before = ""
-        for source in self.sources():
-            try:
-                _ = source.key
-            except ConnectorError as error:
-                # The same words twice do not speak of a mailbox: a thousand wrong passwords would lock the account.
-                if str(error) == before:
-                    return
-                before = str(error)
-                yield before
 
     def connect(self, address: str) -> Connection:
         """How to reach this mailbox. Raises Denied where the password is not to be had; may ask autodiscover."""

@@ -1,0 +1,259 @@
+"""The real command between real servers: a simulated Exchange, Apache behind a proxy; and a hand on the plug.
+
+Each run of `connector once` is a process of its own, with its own sockets, over one ledger on disk. SIGKILL reaches it
+from outside, at a request that was chosen beforehand: the side that is asked pulls the plug, before or after it acts.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+from connector import cli
+from connector.simulator import Exchange
+from connector.sources.memory import Attached
+from tests.crash.wire_proxy import NOBODY, Plug, Proxy, When, proxy
+from tests.servers import DavServer
+
+MAILBOXES = ("anna@example.org", "ben@example.org", "carla@example.org", "dora@example.org")
+
+# Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["connector.cli", "tests.crash.wire_world"])
+
+# --- what is delivered --------------------------------------------------------------------------------------------
+
+_LOGO = "logo.png"
+_HTML = (
+    '<html xmlns:o="urn:schemas-microsoft-com:office:office"><head><style><!-- p {{margin:0}} --></style></head>\r\n'
+    "<body lang=DE>\r\n<p>Gr\u00fc\u00dfe &amp; more, letter {number}<o:p></o:p></p>\r\n{picture}</body></html>\r\n"
+)
+_PICTURE = f'<img src="cid:{_LOGO}@example.net">'
+_TEXT = "Hello,\r\n\r\nletter {number} in plain text, 1 < 2 & \u00fc.\r\n"
+#: Whether the body is HTML, and the names of the files.
+_SHAPES = (
+    (True, ("report.pdf",)),
+    (True, ("offer.docx", "figures.xlsx")),
+    (False, ("scan.tif", "scan.tif")),
+    (True, (_LOGO, "drawing.dwg")),
+    (False, ("notes \u00e4\u00f6.txt",)),
+)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One message as it was delivered."""
+
+    id: str
+    mailbox: str
+    body: str
+    html: bool
+    files: tuple[Attached, ...]
+
+    @property
+    def redirectable(self) -> frozenset[bytes]:
+        """The files that have to leave the message; each has bytes of its own."""
+        return frozenset(file.content for file in self.files if not file.inline)
+
+    @property
+    def inline(self) -> frozenset[bytes]:
+        """The pictures that have to stay."""
+        return frozenset(file.content for file in self.files if file.inline)
+
+    def eml(self) -> bytes:
+        """As it arrives from outside."""
+        message = EmailMessage(policy=policy.SMTP)
+        message["From"], message["To"], message["Message-ID"] = "Bert <bert@example.net>", self.mailbox, self.id
+        message["Subject"], message["Date"] = "Gr\u00fc\u00dfe", "Mon, 05 Jan 2026 08:00:00 +0000"
+        kind = "html" if self.html else "plain"
+        message.set_content(self.body.encode(), "text", kind, cte="base64", params={"charset": "utf-8"})
+        for file in self.files:
+            if file.inline:
+                message.add_related(
+                    file.content, "image", "png", filename=file.name, disposition="inline", cid=f"<{file.content_id}>"
+                )
+            else:
+                message.add_attachment(file.content, "application", "octet-stream", filename=file.name)
+        return message.as_bytes()
+
+
+def letters(number: int) -> tuple[Letter, ...]:
+    """So many messages, in all shapes and mailboxes in turn."""
+    return tuple(_letter(each) for each in range(number))
+
+
+def _letter(number: int) -> Letter:
+    html, names = _SHAPES[number % len(_SHAPES)]
+    body = (_HTML if html else _TEXT).format(number=number, picture=_PICTURE if _LOGO in names else "")
+    files = tuple(_file(name, number, place) for place, name in enumerate(names))
+    return Letter(f"<letter-{number}@example.net>", MAILBOXES[number % len(MAILBOXES)], body, html, files)
+
+
+def _file(name: str, number: int, place: int) -> Attached:
+    """Some thousand bytes that no other file has."""
+    content = hashlib.shake_256(f"{number} {place}".encode()).digest(1000 + 30 * number)
+    inline = name == _LOGO
+    return Attached(name, content, inline=inline, content_id=f"{name}@example.net" if inline else "")
+
+
+# --- the organisation ---------------------------------------------------------------------------------------------
+
+
+class Struck(NamedTuple):
+    """What was asked when the plug was pulled, and on which side of its effect."""
+
+    operation: str
+    when: When
+
+
+@dataclass(frozen=True)
+class World:
+    """All that outlives the process, and what was delivered."""
+
+    #: Holds the configuration, the ledger, and what the processes said.
+    folder: Path
+    exchange: Exchange
+    apache: DavServer
+    proxy: Proxy
+    letters: tuple[Letter, ...]
+
+    @property
+    def collection(self) -> Path:
+        """Where the store's files lie."""
+        return self.apache.folder / self.folder.name
+
+    @property
+    def link_url(self) -> str:
+        """Where people reach the collection: directly. Only the daemon goes through the proxy."""
+        return f"{self.apache.url}{self.folder.name}/"
+
+    @property
+    def login(self) -> HTTPBasicAuth:
+        """Who may open the links."""
+        return HTTPBasicAuth(self.apache.user.encode(), self.apache.password.encode())
+
+    @property
+    def said(self) -> str:
+        """What all processes so far told their operator."""
+        return (self.folder / "said").read_text()
+
+    def run(self) -> int | None:
+        """`connector once`, undisturbed; its exit code."""
+        process = self._started()
+        process.join()
+        return process.exitcode
+
+    def run_killed_by_exchange(self, request: int, when: When) -> Struck | None:
+        """`connector once`, killed at the n-th request to Exchange. None where it had ended before that."""
+        self.exchange.order(reset=True)
+        process = self._started()
+        self.exchange.order(kill={"pid": process.pid, "request": request, "when": when})
+        process.join()
+        seen = self.exchange.seen
+        # Nobody may be killed who has the same number later.
+        self.exchange.order(reset=True)
+        return Struck(seen[request - 1], when) if process.exitcode == -signal.SIGKILL else None
+
+    def run_killed_by_store(self, kind: str, request: int, when: When) -> Struck | None:
+        """`connector once`, killed at the n-th request of this kind to the store. None where it had ended before."""
+        process = self._started()
+        assert process.pid
+        self.proxy.plug = Plug(process.pid, kind, request, when)
+        process.join()
+        self.proxy.plug = NOBODY
+        return Struck(kind, when) if process.exitcode == -signal.SIGKILL else None
+
+    def _started(self) -> multiprocessing.context.ForkServerProcess:
+        process = _processes.Process(target=_once, args=(self.folder,))
+        process.start()
+        return process
+
+
+def _once(folder: Path) -> None:
+    """What the process does."""
+    sys.stdout = sys.stderr = (folder / "said").open("a")
+    sys.argv = ["connector", "--config", str(folder), "once"]
+    cli.main()
+
+
+@contextmanager
+def world(folder: Path, exchange: Exchange, apache: DavServer, number: int, threads: int) -> Iterator[World]:
+    """Everything is up, so many letters are delivered, and nothing is redirected yet."""
+    delivered = letters(number)
+    for mailbox in MAILBOXES:
+        exchange.add_mailbox(mailbox)
+    for letter in delivered:
+        exchange.deliver(letter.mailbox, letter.eml())
+    with proxy(apache.port) as before_store:
+        built = World(folder, exchange, apache, before_store, delivered)
+        _configure(built, threads)
+        requests.request("MKCOL", built.link_url, auth=built.login, timeout=20).raise_for_status()
+        yield built
+
+
+_SETTINGS = """\
+state: {state}
+threads: {threads}
+marker_key: {{file: {marker_key}}}
+log: {{format: json, level: warning}}
+"""
+_TENANT = """\
+tenant: acme
+sources:
+  - type: ews
+    url: {ews}
+    auth: basic
+    user: {ews_user}
+    password: {{file: {ews_password}}}
+    mailboxes: {mailboxes}
+    since: everything
+store:
+  type: webdav
+  url: {store}
+  link_url: {link_url}
+  user: {store_user}
+  password: {{file: {store_password}}}
+notice: {{product: Example Files, organisation: Example Ltd}}
+defaults: {{settle: 0}}
+rules: [{{name: all, action: redirect}}]
+"""
+
+
+def _configure(world: World, threads: int) -> None:
+    """As an administrator would."""
+    account = world.exchange.impersonator
+    values = {
+        "state": world.folder,
+        "threads": threads,
+        "marker_key": _secret(world.folder, "marker-key", "k" * 32),
+        "ews": world.exchange.ews,
+        "ews_user": account["user"],
+        "ews_password": _secret(world.folder, "ews-password", account["password"]),
+        "mailboxes": MAILBOXES,
+        "store": f"http://127.0.0.1:{world.proxy.port}/basic/{world.folder.name}/",
+        "link_url": world.link_url,
+        "store_user": world.apache.user,
+        "store_password": _secret(world.folder, "store-password", world.apache.password),
+    }
+    # JSON is YAML, and quotes whatever a path or a password holds.
+    quoted = {name: json.dumps(value, default=str) for name, value in values.items()}
+    (world.folder / "connector.yaml").write_text(_SETTINGS.format_map(quoted))
+    (world.folder / "tenants").mkdir()
+    (world.folder / "tenants" / "acme.yaml").write_text(_TENANT.format_map(quoted))
+
+
+def _secret(folder: Path, name: str, secret: str) -> Path:
+    path = folder / name
+    path.write_text(secret)
+    return path
