@@ -24,7 +24,7 @@ class _Overflow:
     def append(self, data: bytes) -> int:
         """Where the data begins."""
         with self._lock:
-            self._file = self._file or tempfile.TemporaryFile()
+            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process does
             start, self._end = self._end, self._end + len(data)
             self._file.seek(start)
             self._file.write(data)

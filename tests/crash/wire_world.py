@@ -26,7 +26,7 @@ from connector.sources.memory import Attached
 from tests.crash.wire_proxy import NOBODY, Plug, Proxy, When, proxy
 from tests.servers import DavServer
 
-MAILBOXES = ("anna@example.org", "ben@example.org", "carla@example.org", "dora@example.org")
+MAILBOXES = ("anna@example.org", "ben@example.org", "carla@example.org")
 
 # Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
 _processes = multiprocessing.get_context("forkserver")
