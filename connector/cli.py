@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from connector import __version__, config, log, redirect, report
+from connector import __version__, config, decisions, log, report
 from connector.check import findings
 from connector.errors import ConnectorError, Unavailable
 from connector.explain import find, known, mailboxes_of, message_id
@@ -202,20 +202,20 @@ def held(context: typer.Context, *, as_json: Json = False) -> None:
 @app.command()
 def release(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
     """Let a held redirect go on where it stood. Asks the ledger only."""
-    _decide(context, redirect.release, redirect_id, as_json=as_json)
+    _decide(context, decisions.release, redirect_id, as_json=as_json)
 
 
 @app.command()
 def drop(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
     """End a held redirect: its message stays as it is, for ever. Asks the ledger only."""
-    _decide(context, redirect.drop, redirect_id, as_json=as_json)
+    _decide(context, decisions.drop, redirect_id, as_json=as_json)
 
 
 @app.command()
 def backup_mark(context: typer.Context, begun: Begun, *, as_json: Json = False) -> None:
     """Say that a backup of the store has ended well: what was copied before it began need not settle any longer."""
     with _ledger(context) as ledger:
-        settled = redirect.backed_up(ledger, begun.astimezone(UTC), clock(), _user())
+        settled = decisions.backed_up(ledger, begun.astimezone(UTC), clock(), _user())
     report.tell({"settled": settled}, f"{settled} redirects need not wait any longer.", as_json=as_json)
 
 

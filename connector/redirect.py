@@ -11,33 +11,21 @@ original goes. Any prefix of that sequence is safe, so any crash is. Recovery is
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import ParamSpec, TypeVar
 
 from connector import marker
-from connector.discover import adopt, discover, genuine
+from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale
 from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, put_bytes
 from connector.model import Action, Item, Notice, Redirect, RedirectedFile, State
 from connector.policy import Facts, decide
+from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
 from connector.rewrite import notice, shows
 from connector.sight import originals, seen_in, with_file
 from connector.spool import spooled
-from connector.turn import Clock, Turn, Watch, backoff, outage, take_turn
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-#: After so many failures, a human decides. An outage is not a failure of the redirect: it ends.
-MOST_ATTEMPTS = 8
-#: How long one redirect waits after an outage, so that the others come first.
-OUTAGE_PAUSE = timedelta(minutes=10)
-#: How long a redirect waits for the full pass that tells whether its item is gone or was moved.
-MISSED_PAUSE = timedelta(minutes=1)
+from connector.turn import Clock, Turn, Watch, take_turn
 
 
 def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool) -> bool:
@@ -56,28 +44,9 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
             _advance_all(ours)
         except (Unavailable, Denied) as error:
             ours.pause(watch.name, error)
-        except _StoreFailed as failed:
+        except StoreFailed as failed:
             ours.pause(watch.store_name, failed.error)
         return True
-
-
-# --- step by step -------------------------------------------------------------------------------------------------
-
-
-class _StoreFailed(Exception):
-    """The store, not the source, is busy or refuses: all sources of the tenant wait for it."""
-
-    def __init__(self, error: Unavailable | Denied) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _store(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call the store, so that its trouble is not taken for the source's."""
-    try:
-        return call(*args, **kwargs)
-    except (Unavailable, Denied) as error:
-        raise _StoreFailed(error) from error
 
 
 def _advance_all(turn: Turn) -> None:
@@ -104,22 +73,22 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:
     try:
         return STEPS[redirect.state](redirect, turn)
     except Gone:
-        return _missed(redirect, turn)
+        return missed(redirect, turn)
     except (Rejected, Corrupt) as error:
-        return _hold(redirect, str(error), turn)
+        return hold(redirect, str(error), turn)
     except (Conflict, FileGone) as error:
-        return _defer(redirect, str(error), turn)
+        return defer(redirect, str(error), turn)
     except (Unavailable, Denied) as error:
-        _wait(redirect, error, turn)
+        wait(redirect, error, turn)
         raise
-    except _StoreFailed as failed:
-        _wait(redirect, failed.error, turn)
+    except StoreFailed as failed:
+        wait(redirect, failed.error, turn)
         raise
     except (LeaseLost, Stale, LedgerError):
         raise
     except Exception as error:  # noqa: BLE001 - a bug must not stop the others: it is told, and held in the end
         log.exception(Event.BUG, redirect=redirect.id, state=redirect.state)
-        return _defer(redirect, f"a bug in connector: {type(error).__name__}", turn)
+        return defer(redirect, f"a bug in connector: {type(error).__name__}", turn)
 
 
 # --- the four steps -----------------------------------------------------------------------------------------------
@@ -132,11 +101,11 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
             turn.keep_lease()
             redirect = _copy_file(redirect, each, turn)
     if not redirect.live:
-        return _drop(redirect, "every file was taken out of the message", turn)
+        return drop(redirect, "every file was taken out of the message", turn)
     now = turn.clock()
     redirect = replace(redirect, proved=now, due=now + redirect.settle, missed=None, reason="")
     manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant)
-    _store(put_bytes, turn.watch.store, manifest_path(redirect), manifest)
+    in_store(put_bytes, turn.watch.store, manifest_path(redirect), manifest)
     if not redirect.shown:
         return turn.write(replace(redirect, state=State.DONE), Event.REDIRECT_DONE, copied=len(redirect.live))
     return turn.write(replace(redirect, state=State.STORED), Event.REDIRECT_STORED)
@@ -151,11 +120,11 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     for each in redirect.files:
         # Nothing but what the message will show may lie where a link leads. It was never shown; the item has it.
         if each.gone and each.stored:
-            _store(turn.watch.store.delete, each.stored.path)
+            in_store(turn.watch.store.delete, each.stored.path)
     if not redirect.shown:
-        return _drop(redirect, "no file of the message is to be redirected any more", turn)
+        return drop(redirect, "no file of the message is to be redirected any more", turn)
     if _unproved(redirect):
-        return _back(redirect, State.PLANNED, "a file of the message changed", turn)
+        return back(redirect, State.PLANNED, "a file of the message changed", turn)
     linked = replace(_linked(redirect, turn), state=State.LINKED, missed=None, reason="")
     return turn.write(linked, Event.REDIRECT_LINKED)
 
@@ -165,9 +134,9 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     item = turn.watch.source.fetch(redirect.item_id)
     redirect = _looked_at(redirect, item)
     if not redirect.shown:
-        return _drop(redirect, "every file was taken out of the message", turn)
+        return drop(redirect, "every file was taken out of the message", turn)
     if _unproved(redirect):
-        return _back(redirect, State.PLANNED, "a file of the message changed", turn)
+        return back(redirect, State.PLANNED, "a file of the message changed", turn)
     notice = _notice(redirect, item, turn)
     if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
         turn.keep_lease()
@@ -182,15 +151,15 @@ def prune(redirect: Redirect, turn: Turn) -> Redirect:
     """REWRITTEN -> DONE: only what a fresh look at both sides allows, and only a fresh listing proves it."""
     item = turn.watch.source.fetch(redirect.item_id)
     if not _shown_by(item, redirect):
-        return _back(redirect, State.LINKED, "the message does not show the links any more", turn)
+        return back(redirect, State.LINKED, "the message does not show the links any more", turn)
     redirect = _looked_at(redirect, item)
     if not _unproved(redirect):
         redirect = _verified(redirect, item, turn)
     if _unproved(redirect):
-        return _back(redirect, State.PLANNED, "a file is not what was stored any more", turn)
+        return back(redirect, State.PLANNED, "a file is not what was stored any more", turn)
     linked = _linked(redirect, turn)
     if _urls(linked) != _urls(redirect):
-        return _back(linked, State.LINKED, "the store gave the files other links", turn)
+        return back(linked, State.LINKED, "the store gave the files other links", turn)
     if doomed := originals(item, redirect):
         turn.keep_lease()
         turn.watch.source.prune(item, doomed)
@@ -198,7 +167,7 @@ def prune(redirect: Redirect, turn: Turn) -> Redirect:
     if originals(item, redirect):
         raise Conflict("the message still lists the originals that were removed")
     if not _shown_by(item, redirect):
-        return _back(redirect, State.LINKED, "the message does not show the links any more", turn)
+        return back(redirect, State.LINKED, "the message does not show the links any more", turn)
     return turn.write(replace(redirect, state=State.DONE, missed=None, reason=""), Event.REDIRECT_DONE)
 
 
@@ -217,7 +186,7 @@ STEPS: dict[State, Callable[[Redirect, Turn], Redirect]] = {
 def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect:
     try:
         with turn.watch.source.open(redirect.item_id, each.file.id) as stream, spooled(stream) as content:
-            stored = _store(turn.watch.store.put, each.path, content)
+            stored = in_store(turn.watch.store.put, each.path, content)
             if (stored.size, stored.sha256) != (content.size, content.sha256):
                 raise Corrupt("the store has other bytes than were sent to it")
     except FileGone:
@@ -260,7 +229,7 @@ def _linked(redirect: Redirect, turn: Turn) -> Redirect:
     """The redirect with the links that the store gives now; sharing again gives the same ones."""
     for terms in dict.fromkeys(each.terms for each in redirect.shown):
         alike = [each for each in redirect.shown if each.terms == terms]
-        links = _store(turn.watch.store.share, [each.stored for each in alike if each.stored], terms)
+        links = in_store(turn.watch.store.share, [each.stored for each in alike if each.stored], terms)
         for each, link in zip(alike, links, strict=True):
             redirect = with_file(redirect, each, replace(each, link=link))
     return redirect
@@ -292,7 +261,7 @@ def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     for each in redirect.shown:
         assert each.stored
         try:
-            present = _store(turn.watch.store.verify, each.stored)
+            present = in_store(turn.watch.store.verify, each.stored)
         except Corrupt:
             if len(there) == len(redirect.shown):
                 # The message must not go on showing links to bytes that are wrong, while it has the right ones.
@@ -303,96 +272,3 @@ def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         if not present:
             redirect = with_file(redirect, each, replace(each, stored=None))
     return redirect
-
-
-# --- the reactions ------------------------------------------------------------------------------------------------
-
-
-def _missed(redirect: Redirect, turn: Turn) -> Redirect:
-    """The item does not answer under its id: it was moved, it is gone, or the server is behind.
-
-    Gone is only suspected until a full pass over all folders has followed.
-    """
-    for item in turn.watch.source.find(redirect.id):
-        found = genuine(item, turn)
-        if found and found.redirect_id == redirect.id:
-            return adopt(redirect, item, turn)
-    if redirect.missed is not None and turn.passes > redirect.missed:
-        return _drop(redirect, "the message is gone", turn)
-    missed = replace(
-        redirect,
-        missed=turn.passes if redirect.missed is None else redirect.missed,
-        due=turn.clock() + MISSED_PAUSE,
-        reason="the message was not found; it is looked for in all folders",
-    )
-    return turn.write(missed, Event.REDIRECT_DEFERRED)
-
-
-def _hold(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
-    held = replace(redirect, state=State.HELD, held_in=redirect.state, reason=reason)
-    log.error(Event.REDIRECT_HELD, redirect=redirect.id, source=redirect.source, reason=reason)
-    return turn.write(held, Event.REDIRECT_HELD, stood=redirect.state, reason=reason)
-
-
-def _drop(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
-    """Nothing is needed any more. Deletes nothing: that is the sweep's, after a grace time."""
-    if redirect.state is not State.PLANNED:
-        _store(turn.watch.store.revoke, redirect.folder)
-    dropped = replace(redirect, state=State.DROPPED, held_in=redirect.state, reason=reason)
-    return turn.write(dropped, Event.REDIRECT_DROPPED, stood=redirect.state, reason=reason)
-
-
-def _back(redirect: Redirect, state: State, reason: str, turn: Turn) -> Redirect:
-    """An earlier step is due again. It counts as a failure, so that no one can send us in a circle."""
-    return _again(replace(redirect, state=state), reason, Event.REDIRECT_RETURNED, turn)
-
-
-def _defer(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
-    return _again(redirect, reason, Event.REDIRECT_DEFERRED, turn)
-
-
-def _again(redirect: Redirect, reason: str, event: Event, turn: Turn) -> Redirect:
-    attempts = redirect.attempts + 1
-    if attempts >= MOST_ATTEMPTS:
-        return _hold(replace(redirect, attempts=attempts), f"{reason}; tried {attempts} times", turn)
-    due = turn.clock() + backoff(attempts)
-    return turn.write(replace(redirect, attempts=attempts, due=due, reason=reason), event, attempts=attempts)
-
-
-def _wait(redirect: Redirect, error: Unavailable | Denied, turn: Turn) -> Redirect:
-    """An outage is not this redirect's failure, but the others come before it is tried again."""
-    due = turn.clock() + outage(error, OUTAGE_PAUSE)
-    return turn.write(replace(redirect, due=due, reason=str(error)), Event.REDIRECT_DEFERRED)
-
-
-# --- for people ---------------------------------------------------------------------------------------------------
-
-
-def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
-    """Let a held redirect go on where it stood. Raises ValueError where it is not held."""
-    if redirect.state is not State.HELD or redirect.held_in is None:
-        raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    released = replace(redirect, state=redirect.held_in, held_in=None, reason="", attempts=0, due=now)
-    return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
-
-
-def drop(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
-    """End a held redirect: the message stays as it is, for ever. Raises ValueError where it is not held."""
-    if redirect.state is not State.HELD:
-        raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", dropped_by=by)
-    return ledger.write(dropped, Event.REDIRECT_DROPPED, now, by=by)
-
-
-def backed_up(ledger: Ledger, begun: datetime, now: datetime, by: str) -> int:
-    """A backup of the store has ended well that began at `begun`: what was proved before need not settle any longer.
-
-    Returns for how many redirects. Repeated: for none.
-    """
-    settled = 0
-    for waiting in ledger.redirects(state=State.STORED):
-        if waiting.proved and waiting.proved < begun and waiting.due > now:
-            with suppress(Stale):  # A daemon was faster.
-                ledger.write(replace(waiting, due=now), Event.REDIRECT_SETTLED, now, by=by)
-                settled += 1
-    return settled

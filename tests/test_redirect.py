@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from connector.decisions import backed_up, drop, release
 from connector.errors import Corrupt, Denied, Rejected, Unavailable
 from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
 from connector.model import Item, Notice, Redirect, State, Stored
-from connector.redirect import MOST_ATTEMPTS, backed_up, drop, release, tick
+from connector.reactions import MOST_ATTEMPTS
+from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore

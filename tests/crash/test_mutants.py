@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector import discover, redirect, sight
+from connector import discover, reactions, redirect, sight
 from connector.errors import Corrupt
 from connector.log import Event
 from connector.marker import Marker
@@ -192,6 +192,6 @@ def test_adoption_that_trusts_the_html(tmp_path: Path, monkeypatch: pytest.Monke
         found = re.search(r'data-redirect="([^"]+)"', str(item.body))
         return Marker(found[1], 1) if found else None
 
-    monkeypatch.setattr(redirect, "genuine", by_attribute)
+    monkeypatch.setattr(reactions, "genuine", by_attribute)
     monkeypatch.setattr(redirect, "_attempted", lambda each, item: each.id in str(item.body))
     assert lost("mutant.db", Searching)

@@ -10,7 +10,6 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html import unescape
 from itertools import takewhile
-from pathlib import Path
 
 import requests
 
@@ -64,26 +63,28 @@ def _seen(message: EmailMessage) -> Seen:
 
 def broken(world: World, sight: Sight) -> list[str]:
     """Where the promise does not hold. Has to be empty at any moment."""
-    with _visitor(world) as visitor:
-        found = ((letter, _broken(letter, sight[letter.id], visitor, world)) for letter in world.letters)
-        return [f"{letter.id}: {complaint}" for letter, complaints in found for complaint in complaints]
+    with requests.Session() as visitor:
+        visitor.auth = world.login
+        return [
+            f"{letter.id}: {complaint}"
+            for letter in world.letters
+            for complaint in _broken(letter, sight[letter.id], visitor, world)
+        ]
 
 
 def unfinished(world: World, sight: Sight) -> list[str]:
     """What is left to be done, or was done too often. Has to be empty in the end."""
-    found = ((letter, _unfinished(letter, sight[letter.id], world)) for letter in world.letters)
-    return [f"{letter.id}: {complaint}" for letter, complaints in found for complaint in complaints]
+    return [
+        f"{letter.id}: {complaint}"
+        for letter in world.letters
+        for complaint in _unfinished(letter, sight[letter.id], world)
+    ]
 
 
-def stored(world: World) -> list[Path]:
-    """The files in the store that are for people, and whatever else lies among them."""
-    files = (path for path in world.collection.rglob("*") if path.is_file())
-    return [path for path in files if ".connector" not in path.parts]
-
-
-def litter(world: World) -> list[Path]:
-    """Unfinished uploads anywhere in the store."""
-    return list(world.collection.rglob("upload-*"))
+def stored(world: World) -> list[bytes]:
+    """What lies in the store for people, be it a file that they want or an upload that died."""
+    files = (path for path in world.collection.rglob("*") if path.is_file() and ".connector" not in path.parts)
+    return sorted(path.read_bytes() for path in files)
 
 
 def _broken(letter: Letter, seen: Seen, visitor: requests.Session, world: World) -> Iterator[str]:
@@ -110,16 +111,9 @@ def _urls(seen: Seen, world: World) -> list[str]:
     return [url for url in map(unescape, _URL.findall(seen.body)) if url.startswith(world.link_url)]
 
 
-def _visitor(world: World) -> requests.Session:
-    visitor = requests.Session()
-    visitor.auth = world.login
-    return visitor
-
-
 def _download(url: str, visitor: requests.Session) -> bytes:
     answer = visitor.get(url, timeout=20)
-    answer.raise_for_status()
-    return answer.content
+    return answer.content if answer.ok else b"nothing"
 
 
 def _only_inserted(before: str, after: str) -> bool:

@@ -188,7 +188,7 @@ def _once(folder: Path) -> None:
 
 
 @contextmanager
-def world(folder: Path, exchange: Exchange, apache: DavServer, number: int, threads: int) -> Iterator[World]:
+def world(folder: Path, exchange: Exchange, apache: DavServer, number: int) -> Iterator[World]:
     """Everything is up, so many letters are delivered, and nothing is redirected yet."""
     delivered = letters(number)
     for mailbox in MAILBOXES:
@@ -197,14 +197,13 @@ def world(folder: Path, exchange: Exchange, apache: DavServer, number: int, thre
         exchange.deliver(letter.mailbox, letter.eml())
     with proxy(apache.port) as before_store:
         built = World(folder, exchange, apache, before_store, delivered)
-        _configure(built, threads)
+        _configure(built)
         requests.request("MKCOL", built.link_url, auth=built.login, timeout=20).raise_for_status()
         yield built
 
 
 _SETTINGS = """\
 state: {state}
-threads: {threads}
 marker_key: {{file: {marker_key}}}
 log: {{format: json, level: warning}}
 """
@@ -230,12 +229,11 @@ rules: [{{name: all, action: redirect}}]
 """
 
 
-def _configure(world: World, threads: int) -> None:
+def _configure(world: World) -> None:
     """As an administrator would."""
     account = world.exchange.impersonator
     values = {
         "state": world.folder,
-        "threads": threads,
         "marker_key": _secret(world.folder, "marker-key", "k" * 32),
         "ews": world.exchange.ews,
         "ews_user": account["user"],

@@ -1,0 +1,97 @@
+"""What happens when a step does not go through: the reactions that `connector.errors` names, and going back a step."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import ParamSpec, TypeVar
+
+from connector.discover import adopt, genuine
+from connector.errors import Denied, Unavailable
+from connector.log import Event, log
+from connector.model import Redirect, State
+from connector.turn import Turn, backoff, outage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: After so many failures, a human decides. An outage is not a failure of the redirect: it ends.
+MOST_ATTEMPTS = 8
+#: How long one redirect waits after an outage, so that the others come first.
+OUTAGE_PAUSE = timedelta(minutes=10)
+#: How long a redirect waits for the full pass that tells whether its item is gone or was moved.
+MISSED_PAUSE = timedelta(minutes=1)
+
+
+class StoreFailed(Exception):
+    """The store, not the source, is busy or refuses: all sources of the tenant wait for it."""
+
+    def __init__(self, error: Unavailable | Denied) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def in_store(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the store, so that its trouble is not taken for the source's."""
+    try:
+        return call(*args, **kwargs)
+    except (Unavailable, Denied) as error:
+        raise StoreFailed(error) from error
+
+
+def missed(redirect: Redirect, turn: Turn) -> Redirect:
+    """The item does not answer under its id: it was moved, it is gone, or the server is behind.
+
+    Gone is only suspected until a full pass over all folders has followed.
+    """
+    for item in turn.watch.source.find(redirect.id):
+        found = genuine(item, turn)
+        if found and found.redirect_id == redirect.id:
+            return adopt(redirect, item, turn)
+    if redirect.missed is not None and turn.passes > redirect.missed:
+        return drop(redirect, "the message is gone", turn)
+    waiting = replace(
+        redirect,
+        missed=turn.passes if redirect.missed is None else redirect.missed,
+        due=turn.clock() + MISSED_PAUSE,
+        reason="the message was not found; it is looked for in all folders",
+    )
+    return turn.write(waiting, Event.REDIRECT_DEFERRED)
+
+
+def hold(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
+    """A human decides; it goes on where it stood, or never. `reason` names no file and repeats nothing from mail."""
+    held = replace(redirect, state=State.HELD, held_in=redirect.state, reason=reason)
+    log.error(Event.REDIRECT_HELD, redirect=redirect.id, source=redirect.source, reason=reason)
+    return turn.write(held, Event.REDIRECT_HELD, stood=redirect.state, reason=reason)
+
+
+def drop(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
+    """Nothing is needed any more. Deletes nothing: that is the sweep's, after a grace time."""
+    if redirect.state is not State.PLANNED:
+        in_store(turn.watch.store.revoke, redirect.folder)
+    dropped = replace(redirect, state=State.DROPPED, held_in=redirect.state, reason=reason)
+    return turn.write(dropped, Event.REDIRECT_DROPPED, stood=redirect.state, reason=reason)
+
+
+def back(redirect: Redirect, state: State, reason: str, turn: Turn) -> Redirect:
+    """An earlier step is due again. It counts as a failure, so that no one can send us in a circle."""
+    return _again(replace(redirect, state=state), reason, Event.REDIRECT_RETURNED, turn)
+
+
+def defer(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
+    """The same step is tried again: at once the first time, then ever later, and in the end a human decides."""
+    return _again(redirect, reason, Event.REDIRECT_DEFERRED, turn)
+
+
+def _again(redirect: Redirect, reason: str, event: Event, turn: Turn) -> Redirect:
+    attempts = redirect.attempts + 1
+    if attempts >= MOST_ATTEMPTS:
+        return hold(replace(redirect, attempts=attempts), f"{reason}; tried {attempts} times", turn)
+    due = turn.clock() + backoff(attempts)
+    return turn.write(replace(redirect, attempts=attempts, due=due, reason=reason), event, attempts=attempts)
+
+
+def wait(redirect: Redirect, error: Unavailable | Denied, turn: Turn) -> Redirect:
+    """An outage is not this redirect's failure, but the others come before it is tried again."""
+    due = turn.clock() + outage(error, OUTAGE_PAUSE)
+    return turn.write(replace(redirect, due=due, reason=str(error)), Event.REDIRECT_DEFERRED)

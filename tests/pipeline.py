@@ -1,0 +1,294 @@
+"""The whole pipeline as its users have it: a simulated Exchange, a WebDAV store, and `connector` as a process.
+
+What is looked at is what they see: exit codes and sentences, messages in plain SOAP, and the files of the store. Every
+run is held against the secrets of this world and the words of its mail: none of them gets into a log.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import sys
+from base64 import b64decode, encodebytes
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import requests
+from lxml import etree
+from requests.auth import HTTPBasicAuth
+
+from connector import check, cli, service
+from connector.simulator import Exchange
+from tests.exchange import Element, Owner
+from tests.servers import DavServer
+
+ANNA = "anna@example.org"
+EVERYTHING = "defaults: {settle: 0}\nrules: [{name: all, action: redirect}]"
+#: What a rewrite and a prune may change, and what tells that they did.
+_CHANGING = {
+    *("ItemId", "Body", "Attachments", "HasAttachments", "Size"),
+    *("LastModifiedTime", "LastModifiedName", "IsUnmodified"),
+}
+
+# Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["connector.cli", "tests.pipeline"])
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An attachment: all that a listing tells of it, and its bytes (of an attached message, the whole of it)."""
+
+    id: str
+    listed: bytes
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A message, as its owner's client gets it."""
+
+    #: Differs after every write, whatever it wrote.
+    version: str
+    body: str
+    html: bool
+    files: tuple[Attachment, ...]
+    #: All its other properties.
+    rest: tuple[bytes, ...]
+
+    @property
+    def contents(self) -> tuple[bytes, ...]:
+        """The bytes of its attachments."""
+        return tuple(each.content for each in self.files)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int | None
+    answer: str
+    #: What it said on standard error, to its user and to the log.
+    told: str
+    #: The most memory that it had, in bytes.
+    memory: int
+
+    @property
+    def json(self) -> Any:
+        """What a command with --json answers."""
+        return json.loads(self.answer)
+
+
+@dataclass
+class Pipeline:
+    """A configuration that is right, and the servers that it names. A test may spoil any of it."""
+
+    folder: Path
+    exchange: Exchange
+    store: DavServer
+    #: Secrets, subjects, bodies: what is neither logged nor written into the ledger.
+    hushed: list[str] = field(default_factory=list)
+    #: Names of files: what is not logged.
+    named: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        (self.folder / "tenants").mkdir()
+        self.root.mkdir()
+        self.root.chmod(0o777)
+        self.secret("marker-key", "k" * 40)
+        self.secret("ews-password", self.exchange.impersonator["password"])
+        self.secret("store-password", self.store.password)
+        self.configure()
+
+    @property
+    def root(self) -> Path:
+        """The store's collection, as a folder on this machine."""
+        return self.store.folder / self.folder.name
+
+    @property
+    def url(self) -> str:
+        """The address of the store's collection."""
+        return f"{self.store.url}{self.folder.name}/"
+
+    def configure(
+        self, policy: str = EVERYTHING, *, mailboxes: tuple[str, ...] = (ANNA,), user: str = "", **addresses: str
+    ) -> None:
+        """Write the configuration; another `ews` or `store` than those that run here, where they are given."""
+        values = {
+            "folder": self.folder,
+            "ews": addresses.get("ews", self.exchange.ews),
+            "user": user or self.exchange.impersonator["user"],
+            "mailboxes": mailboxes,
+            "store": addresses.get("store", self.url),
+            "link_url": self.url,
+            "store_user": self.store.user,
+        }
+        # JSON is YAML, and quotes whatever a path holds.
+        quoted = {name: json.dumps(value, default=str) for name, value in values.items()}
+        (self.folder / "connector.yaml").write_text(_SETTINGS.format(folder=self.folder))
+        (self.folder / "tenants" / "acme.yaml").write_text(_TENANT.format_map(quoted | {"at": self.folder}) + policy)
+
+    def secret(self, name: str, value: str) -> None:
+        """Write a secret where the configuration says that it is."""
+        (self.folder / name).write_text(value)
+        self.hushed.append(value)
+
+    def run(self, *arguments: str, code: int, hours: float = 0) -> Ended:
+        """Run a command to its end, so many hours later than it is; its exit code must be this one."""
+        ended = self._run(arguments, hours)
+        assert ended.code == code, f"{arguments} ended with {ended.code}: {ended.answer}{ended.told}"
+        assert "Traceback" not in ended.answer + ended.told
+        assert not [word for word in self.hushed + self.named if word in ended.told]
+        ledger = b"".join(path.read_bytes() for path in self.folder.glob("ledger.db*"))
+        assert not [word for word in self.hushed if word.encode() in ledger]
+        return ended
+
+    def deliver(self, eml: bytes, mailbox: str = ANNA) -> str:
+        """A message arrives; the id of its item."""
+        return self.exchange.deliver(mailbox, eml)
+
+    def owner(self, mailbox: str = ANNA) -> Owner:
+        """The owner of a mailbox, at a client."""
+        return Owner(self.exchange, next(each for each in self.exchange.accounts if each["mailbox"] == mailbox))
+
+    def see(self, item: str, mailbox: str = ANNA) -> Seen:
+        """What the owner of the mailbox sees of a message."""
+        owner = self.owner(mailbox)
+        (found,) = owner.item(item, more="<t:BodyType>Best</t:BodyType>").iterfind(".//{*}Items/*")
+        listed = found.findall("{*}Attachments/*")
+        contents = _contents(owner, [_id(each) for each in listed])
+        body, key = found.find("{*}Body"), found.find("{*}ItemId")
+        assert body is not None
+        assert key is not None
+        return Seen(
+            version=str(key.get("ChangeKey")),
+            body=body.text or "",
+            html=body.get("BodyType") == "HTML",
+            files=tuple(Attachment(_id(each), _canonical(each), contents[_id(each)]) for each in listed),
+            rest=tuple(_canonical(each) for each in found if etree.QName(each).localname not in _CHANGING),
+        )
+
+    def download(self, url: str) -> bytes:
+        """What somebody gets who follows a link and logs in."""
+        login = HTTPBasicAuth(self.store.user.encode(), self.store.password.encode())
+        response = requests.get(url, auth=login, timeout=30)
+        response.raise_for_status()
+        return response.content
+
+    def stored(self) -> list[Path]:
+        """The files of messages in the store, torn uploads too."""
+        return sorted(path for path in (self.root / "acme").rglob("*") if path.is_file())
+
+    def _run(self, arguments: tuple[str, ...], hours: float) -> Ended:
+        answer, told, memory = (self.folder / name for name in ("answer", "told", "memory"))
+        command = ("connector", "--config", str(self.folder), *arguments)
+        process = _processes.Process(target=_command, args=(command, hours, answer, told, memory))
+        process.start()
+        process.join()
+        return Ended(process.exitcode, answer.read_text(), told.read_text(), int(memory.read_text()) * 1024)
+
+
+_SETTINGS = """\
+state: {folder}
+marker_key: {{file: {folder}/marker-key}}
+log: {{format: json, level: debug}}
+"""
+_TENANT = """\
+tenant: acme
+sources:
+  - type: ews
+    url: {ews}
+    auth: basic
+    user: {user}
+    password: {{file: {at}/ews-password}}
+    mailboxes: {mailboxes}
+    since: everything
+store:
+  type: webdav
+  url: {store}
+  link_url: {link_url}
+  user: {store_user}
+  password: {{file: {at}/store-password}}
+notice: {{product: Example Files, organisation: Example Ltd}}
+"""
+
+
+def _command(command: tuple[str, ...], hours: float, answer: Path, told: Path, memory: Path) -> None:
+    """What the process does. Its descriptors go to files, so that whatever a library prints is seen too."""
+    for descriptor, path in ((1, answer), (2, told)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    real = service.clock
+    for module in (service, cli, check):
+        module.clock = lambda: real() + timedelta(hours=hours)  # type: ignore[attr-defined]  # it was imported there
+    sys.argv = list(command)
+    try:
+        cli.main()
+    finally:
+        sys.stdout.flush()
+        memory.write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+def notice_in(before: Seen, after: Seen) -> str:
+    """The one stretch that the body has now and had not before; "" where it is the same. There is no other change."""
+    start = len(commonprefix([before.body, after.body]))
+    end = start + len(after.body) - len(before.body)
+    assert end >= start
+    assert after.body[:start] + after.body[end:] == before.body
+    assert after.html == before.html
+    return after.body[start:end]
+
+
+def letter(
+    files: Mapping[str, bytes] | None = None,
+    *texts: str,
+    kind: str = "html",
+    subject: str = "An ordinary subject",
+) -> bytes:
+    """A message from outside, with these texts and files: MIME by hand, since libraries refuse what attackers write."""
+    head = (
+        "From: Bert <bert@example.net>",
+        f"To: Anna <{ANNA}>",
+        f"Subject: {subject}",
+        "Date: Mon, 05 Jan 2026 08:00:00 +0000",
+        f"Message-ID: <{uuid4()}@example.net>",
+        "MIME-Version: 1.0",
+        'Content-Type: multipart/mixed; boundary="=-="',
+        "",
+    )
+    parts = [_part(f"text/{kind}; charset=utf-8", "inline", text.encode()) for text in texts or ("<p>Hello</p>",)]
+    for name, content in (files or {}).items():
+        parts.append(_part("application/octet-stream", f"attachment; filename*=utf-8''{quote(name)}", content))
+    return "\r\n".join((*head, *parts, "--=-=--", "")).encode()
+
+
+def _part(content_type: str, disposition: str, content: bytes) -> str:
+    lines = ("--=-=", f"Content-Type: {content_type}", f"Content-Disposition: {disposition}")
+    return "\r\n".join((*lines, "Content-Transfer-Encoding: base64", "", encodebytes(content).decode()))
+
+
+def _contents(owner: Owner, ids: list[str]) -> dict[str, bytes]:
+    if not ids:
+        return {}
+    answers = owner.attachments(*ids).iterfind(".//{*}Attachments/*")
+    return {_id(each): _content(each) for each in answers}
+
+
+def _content(attachment: Element) -> bytes:
+    content = attachment.find("{*}Content")
+    return _canonical(attachment) if content is None else b64decode(content.text or "")
+
+
+def _id(attachment: Element) -> str:
+    found = attachment.find("{*}AttachmentId")
+    assert found is not None
+    return str(found.get("Id"))
+
+
+def _canonical(element: Element) -> bytes:
+    return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
