@@ -10,18 +10,35 @@ from connector.model import Redirect, State
 
 
 def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
-    """Let a held redirect go on where it stood. Raises ValueError where it is not held."""
-    if redirect.state is not State.HELD or redirect.held_in is None:
+    """Let a held redirect go on where it stood, or a restored one begin again.
+
+    Raises ValueError where it is neither.
+    """
+    state = State.STORED if redirect.state is State.RESTORED else redirect.held_in
+    if redirect.state not in (State.HELD, State.RESTORED) or state is None:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    released = replace(redirect, state=redirect.held_in, held_in=None, reason="", attempts=0, due=now)
+    released = replace(redirect, state=state, held_in=None, reason="", attempts=0, due=now, ended_by="")
     return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
+
+
+def recall(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
+    """Want the files of a message back in it, however far its redirect has come; `connector.restore` does it.
+
+    Raises ValueError where nothing of it can go back, or already has.
+    """
+    if redirect.state in (State.RESTORED, State.DROPPED):
+        raise ValueError(f"redirect {redirect.id} is {redirect.state}: there is nothing to put back")
+    recalled = replace(
+        redirect, state=State.RECALLED, held_in=None, reason="", attempts=0, due=now, missed=None, ended_by=by
+    )
+    return ledger.write(recalled, Event.REDIRECT_RECALLED, now, stood=redirect.state, by=by)
 
 
 def drop(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
     """End a held redirect: the message stays as it is, for ever. Raises ValueError where it is not held."""
     if redirect.state is not State.HELD:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", dropped_by=by)
+    dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", ended_by=by)
     return ledger.write(dropped, Event.REDIRECT_DROPPED, now, by=by)
 
 

@@ -9,7 +9,7 @@ from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
-from connector.model import Action, File, Item, PathWord, Redirect, RedirectedFile, State, Verdict
+from connector.model import UNSHOWN, Action, File, Item, PathWord, Redirect, RedirectedFile, State, Verdict
 from connector.policy import HEAD, Facts, decide
 from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 
@@ -175,7 +175,7 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
     Only one that missed it: as long as the old id answers, this is a copy, and a copy is not a move.
     """
     redirect = turn.ledger.redirect(found.redirect_id)
-    if redirect is None or redirect.item_id == item.id or redirect.missed is None or redirect.dropped_by:
+    if redirect is None or redirect.item_id == item.id or redirect.missed is None or redirect.ended_by:
         return
     adopt(_revived(redirect) if redirect.state is State.DROPPED else redirect, item, turn)
 
@@ -183,7 +183,7 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
 def _revived(redirect: Redirect) -> Redirect:
     """Take a dropped redirect up again, where it stood."""
     redirect = replace(redirect, state=redirect.held_in or State.PLANNED, held_in=None, reason="", attempts=0)
-    if redirect.state is State.REWRITTEN:
+    if redirect.state not in UNSHOWN:
         return redirect  # The store may have the only copy by now, and it is never swept.
     # Its files may be swept, but nothing was pruned: the originals are in the item.
     files = tuple(replace(each, stored=None, link=None) for each in redirect.files)

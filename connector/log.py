@@ -56,6 +56,12 @@ class Event(StrEnum):
     REDIRECT_RECONCILED = "redirect.reconciled"
     #: The stored files of a dropped redirect were deleted; the ledger has written it down.
     REDIRECT_SWEPT = "redirect.swept"
+    #: A human wants the files back in the message.
+    REDIRECT_RECALLED = "redirect.recalled"
+    #: The files are in the message again, byte for byte.
+    REDIRECT_FILES_RETURNED = "redirect.files_returned"
+    #: The notice has left the message: it is as it was.
+    REDIRECT_RESTORED = "redirect.restored"
     #: A step went back, because the item or the store is not what it was.
     REDIRECT_RETURNED = "redirect.returned"
     #: An operator looked into a message (`connector explain`).

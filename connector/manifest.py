@@ -25,7 +25,7 @@ _GENERATIONS = f"{_FOLDER}/generations"
 _FORMAT = 1
 #: What a manifest tells of a redirect. Nothing that differs when a step is repeated after a crash: then the same bytes
 #: have to come out, since a manifest is created only.
-_LASTING = {"id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created"}
+_LASTING = {"id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created", "ended_by"}
 #: Until a human says which ledger is right.
 _FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -52,7 +52,10 @@ def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one manifest tells: a redirect at STORED, since what came after is looked up, and its mailbox's address."""
+    """What one manifest tells: a redirect, and the address of its mailbox.
+
+    It stands at STORED, since the steps look up what came after, or at RESTORED, which no look can tell.
+    """
 
     redirect: Redirect
     mailbox: str
@@ -103,7 +106,8 @@ def _read(content: bytes) -> Manifest | None:
             settle=timedelta(seconds=told["settle"]),
             created=datetime.fromisoformat(told["created"]),
             due=datetime.fromisoformat(told["created"]),
-            state=State.STORED,
+            state=State.RESTORED if told["ended_by"] else State.STORED,
+            ended_by=told["ended_by"],
         )
         return Manifest(redirect, str(manifest["mailbox"]))
     except (KeyError, TypeError, ValueError):
@@ -160,7 +164,7 @@ def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
 def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
     """Take over what the store's manifests tell and the ledger does not, then claim the store. Returns how many.
 
-    Each comes back at STORED, and the steps find out what is so: they look at the item and its marker afresh.
+    The steps then find out what is so: they look at each item and its marker afresh.
     """
     taken = 0
     for told in manifests(store):
@@ -181,14 +185,25 @@ def _take_over(told: Redirect, ledger: Ledger, now: datetime) -> bool:
     due = now + told.settle
     if known is None:
         return ledger.restore_redirect(replace(told, due=due), Event.REDIRECT_RECONCILED, now)
-    if known.state is State.PLANNED or (known.held_in or known.state) is State.PLANNED:
-        # The manifest was written after everything had been copied: this ledger is older than it.
-        # Copying again could find the originals gone, and drop what only the store has.
-        files = replace(known, files=told.files, due=due)
-        state = replace(files, held_in=State.STORED) if known.held_in else replace(files, state=State.STORED)
-        ledger.write(state, Event.REDIRECT_RECONCILED, now)
-        return True
-    return False
+    newer = _newer(known, told)
+    if newer is None:
+        return False
+    ledger.write(replace(newer, due=due), Event.REDIRECT_RECONCILED, now)
+    return True
+
+
+def _newer(known: Redirect, told: Redirect) -> Redirect | None:
+    """What the ledger has to learn from a manifest that was written after it; None where it knows better."""
+    if told.state is State.RESTORED:
+        restored = replace(known, state=State.RESTORED, files=told.files, ended_by=told.ended_by)
+        return None if known.state is State.RESTORED else restored
+    # The manifest was written when everything had been copied: to copy again could find the originals gone, and drop
+    # what only the store has.
+    if known.state is State.PLANNED:
+        return replace(known, files=told.files, state=State.STORED)
+    if known.held_in is State.PLANNED:
+        return replace(known, files=told.files, held_in=State.STORED)
+    return None
 
 
 def _claimed(store: Store) -> Sequence[tuple[int, str]]:

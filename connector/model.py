@@ -33,6 +33,15 @@ class State(StrEnum):
     DONE = "done"
     DROPPED = "dropped"
     HELD = "held"
+    RECALLED = "recalled"
+    RETURNED = "returned"
+    RESTORED = "restored"
+
+
+#: Nothing but time stands before the next step.
+ACTIVE = frozenset({State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN, State.RECALLED, State.RETURNED})
+#: Links were never seen in the item, so its files were never taken out of it.
+UNSHOWN = frozenset({State.PLANNED, State.STORED, State.LINKED})
 
 
 class Action(StrEnum):
@@ -197,8 +206,8 @@ class Redirect:
     proved: datetime | None = None
     #: The source's count of full passes when its item was first not found; None while nobody misses it.
     missed: int | None = None
-    #: A human ended it. Such a message is not redirected again.
-    dropped_by: str = ""
+    #: The human who dropped or recalled it. Such a message is not redirected again.
+    ended_by: str = ""
     #: Grows with every write: two writers cannot both win.
     revision: int = 0
 

@@ -6,6 +6,8 @@
     REWRITTEN  prune     the originals go, as far as a fresh look at the item and the store allows
     DONE | DROPPED (nothing needed any more; deletes nothing) | HELD (a human decides)
 
+Undo is the same table backwards, and stands in `connector.restore`.
+
 Bytes are proved in the store before a link exists; a link exists before the item shows it; the item shows it before the
 original goes. Any prefix of that sequence is safe, so any crash is. Recovery is not a mode: it is the next tick.
 """
@@ -22,6 +24,7 @@ from connector.manifest import manifest_bytes, manifest_path, put_bytes
 from connector.model import Action, Item, Notice, Redirect, RedirectedFile, State
 from connector.policy import Facts, decide
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
+from connector.restore import put_back, withdraw
 from connector.rewrite import notice, shows
 from connector.sight import originals, seen_in, with_file
 from connector.spool import spooled
@@ -177,6 +180,8 @@ STEPS: dict[State, Callable[[Redirect, Turn], Redirect]] = {
     State.STORED: share,
     State.LINKED: rewrite,
     State.REWRITTEN: prune,
+    State.RECALLED: put_back,
+    State.RETURNED: withdraw,
 }
 
 

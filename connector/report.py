@@ -13,14 +13,13 @@ from rich.text import Text
 
 from connector.explain import Found
 from connector.ledger import Ledger
-from connector.model import Redirect, State
+from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
 
 Row = Mapping[str, Any]
 
 #: Columns of a table that goes into a file or a mail.
 _WIDE = 200
-_UNDER_WAY = (State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN)
 
 
 # --- what is so ---------------------------------------------------------------------------------------------------
@@ -43,9 +42,10 @@ def _mailboxes(ledger: Ledger) -> list[Row]:
             "tenant": each.tenant,
             "mailbox": each.address,
             "redirected": counts.get((each.name, State.DONE), 0),
-            "under_way": sum(counts.get((each.name, state), 0) for state in _UNDER_WAY),
+            "under_way": sum(counts.get((each.name, state), 0) for state in ACTIVE),
             "held": counts.get((each.name, State.HELD), 0),
             "dropped": counts.get((each.name, State.DROPPED), 0),
+            "restored": counts.get((each.name, State.RESTORED), 0),
             "next": ledger.next_due(each.name),
             "since": each.since,
         }

@@ -16,7 +16,8 @@ def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
     """
     left = list(item.files)
     seen: dict[str, File] = {}
-    for same in (_untouched, _renumbered, _changed):
+    # Once an original may be gone, a file that only looks like it may be another one that the user attached since.
+    for same in (_untouched, _renumbered, _edited if attempted else _replaced):
         for each in redirect.live:
             if each.path not in seen and (found := next((file for file in left if same(file, each.file)), None)):
                 seen[each.path] = found
@@ -59,8 +60,12 @@ def _renumbered(file: File, planned: File) -> bool:
     return _alike(file, planned) and file.version == planned.version
 
 
-def _changed(file: File, planned: File) -> bool:
-    return file.id == planned.id or _alike(file, planned)
+def _edited(file: File, planned: File) -> bool:
+    return file.id == planned.id
+
+
+def _replaced(file: File, planned: File) -> bool:
+    return _edited(file, planned) or _alike(file, planned)
 
 
 def _alike(file: File, planned: File) -> bool:

@@ -76,8 +76,10 @@ class Ended:
     answer: str
     #: What it said on standard error, to its user and to the log.
     told: str
-    #: The most memory that it had, in bytes.
+    #: Bytes: the most that it had at a time.
     memory: int
+    #: Seconds that it kept a processor busy; the same on a machine that has much else to do.
+    processor: float
 
     @property
     def json(self) -> Any:
@@ -186,12 +188,13 @@ class Pipeline:
         return sorted(path for path in (self.root / "acme").rglob("*") if path.is_file())
 
     def _run(self, arguments: tuple[str, ...], hours: float) -> Ended:
-        answer, told, memory = (self.folder / name for name in ("answer", "told", "memory"))
+        answer, told, used = (self.folder / name for name in ("answer", "told", "used"))
         command = ("connector", "--config", str(self.folder), *arguments)
-        process = _processes.Process(target=_command, args=(command, hours, answer, told, memory))
+        process = _processes.Process(target=_command, args=(command, hours, answer, told, used))
         process.start()
         process.join()
-        return Ended(process.exitcode, answer.read_text(), told.read_text(), int(memory.read_text()) * 1024)
+        memory, processor = json.loads(used.read_text())
+        return Ended(process.exitcode, answer.read_text(), told.read_text(), memory, processor)
 
 
 _SETTINGS = """\
@@ -219,7 +222,7 @@ notice: {{product: Example Files, organisation: Example Ltd}}
 """
 
 
-def _command(command: tuple[str, ...], hours: float, answer: Path, told: Path, memory: Path) -> None:
+def _command(command: tuple[str, ...], hours: float, answer: Path, told: Path, used: Path) -> None:
     """What the process does. Its descriptors go to files, so that whatever a library prints is seen too."""
     for descriptor, path in ((1, answer), (2, told)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
@@ -231,12 +234,13 @@ def _command(command: tuple[str, ...], hours: float, answer: Path, told: Path, m
         cli.main()
     finally:
         sys.stdout.flush()
-        memory.write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        used.write_text(json.dumps([own.ru_maxrss * 1024, own.ru_utime + own.ru_stime]))
 
 
 def notice_in(before: Seen, after: Seen) -> str:
     """The one stretch that the body has now and had not before; "" where it is the same. There is no other change."""
-    start = len(commonprefix([before.body, after.body]))
+    start = len(commonprefix([before.body, after.body]))  # noqa: RUF071 - characters are meant, not paths
     end = start + len(after.body) - len(before.body)
     assert end >= start
     assert after.body[:start] + after.body[end:] == before.body
@@ -281,7 +285,12 @@ def _contents(owner: Owner, ids: list[str]) -> dict[str, bytes]:
 
 def _content(attachment: Element) -> bytes:
     content = attachment.find("{*}Content")
-    return _canonical(attachment) if content is None else b64decode(content.text or "")
+    if content is not None:
+        return b64decode(content.text or "")
+    for told in attachment.findall("*/{*}LastModifiedTime") + attachment.findall("*/{*}IsUnmodified"):
+        # The simulator tells of an attached message what is so of the one around it.
+        told.text = ""
+    return _canonical(attachment)
 
 
 def _id(attachment: Element) -> str:

@@ -61,7 +61,7 @@ def test_an_item_of_another_source_is_another_item(ledger: Ledger) -> None:
     """Ids and Message-IDs count within one source: the same message in two mailboxes is redirected in both."""
     anna, bert = taken(ledger), taken(ledger, "acme/bert")
     (plan,) = recorded(ledger, anna, a_redirect())
-    moved(ledger, plan, State.DROPPED, dropped_by="operator")
+    moved(ledger, plan, State.DROPPED, ended_by="operator")
     assert len(recorded(ledger, bert, a_redirect(id="r2", source="acme/bert"))) == 1
 
 
@@ -159,7 +159,7 @@ def test_what_a_human_dropped_stays_so(ledger: Ledger) -> None:
     """A message that a human took out is not planned again, also under another id after it was moved."""
     lease = taken(ledger)
     (plan,) = recorded(ledger, lease, a_redirect())
-    moved(ledger, plan, State.DROPPED, dropped_by="operator")
+    moved(ledger, plan, State.DROPPED, ended_by="operator")
     assert recorded(ledger, lease, a_redirect(id="r2")) == ()
     assert recorded(ledger, lease, a_redirect(id="r2", item_id="moved", files=(a_file(7),))) == ()
     assert len(recorded(ledger, lease, a_redirect(id="r2", item_id="i", internet_message_id="<2@example.org>"))) == 1
@@ -169,7 +169,7 @@ def test_messages_without_a_message_id_are_told_apart(ledger: Ledger) -> None:
     """Dropping a message that has no Message-ID says nothing about others that have none."""
     lease = taken(ledger)
     (plan,) = recorded(ledger, lease, a_redirect(internet_message_id=""))
-    moved(ledger, plan, State.DROPPED, dropped_by="operator")
+    moved(ledger, plan, State.DROPPED, ended_by="operator")
     assert recorded(ledger, lease, a_redirect(id="r2", internet_message_id="")) == ()
     assert len(recorded(ledger, lease, a_redirect(id="r2", internet_message_id="", item_id="item-2"))) == 1
 

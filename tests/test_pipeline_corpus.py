@@ -67,8 +67,8 @@ def test_every_message_of_the_corpus(pipeline: Pipeline, samples: Path, mail: di
     messages = sum(count["redirected"] > 0 for count in counts.values())
     assert _sums(summary) == {"redirected": messages, "under_way": 0, "held": 0, "dropped": 0}
 
-    for sample in mail:
-        after = pipeline.see(items[sample], mail[sample])
+    for sample, mailbox in mail.items():
+        after = pipeline.see(items[sample], mailbox)
         _judge(pipeline, sample, before[sample], after, verdicts[items[sample]])
     assert len(mail) == 228
 

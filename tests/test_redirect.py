@@ -808,6 +808,18 @@ def test_recovered_after_it_was_dropped_half_pruned(world: World) -> None:
     done(world)
 
 
+def test_file_that_only_looks_like_a_pruned_one(world: World) -> None:
+    """The user attaches another file of the same name and size: the link to the first one stays shown."""
+    item_id = world.deliver(FILE)
+    saboteur = before("fetch", 5, cut_power)
+    with pytest.raises(Killed):
+        world.run(saboteur)
+    world.mailbox.attach(item_id, Attached("a.bin", b"zzzz"))
+    world.run()
+    done(world)
+    assert list(world.mailbox.entry(item_id).contents.values()) == [b"zzzz"]
+
+
 def test_policy_that_copies_meanwhile(world: World) -> None:
     """The rule was changed during settle: the file stays in the message, and in the store."""
     world.policy = policy(settle="1h")

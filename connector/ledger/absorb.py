@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from connector.model import Redirect, RedirectedFile, State
+from connector.model import ACTIVE, Redirect, RedirectedFile, State
 from connector.names import distinct
-
-#: The states that the steps work on.
-ACTIVE = frozenset({State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN})
 
 
 def absorbed(planned: Redirect, known: Sequence[Redirect]) -> Redirect | None:
@@ -16,7 +13,7 @@ def absorbed(planned: Redirect, known: Sequence[Redirect]) -> Redirect | None:
     None where nothing is new: a human ended it, it is on its way or held, or every file was redirected before.
     A dropped redirect is revived under its own id, which its message may carry already.
     """
-    if any(each.dropped_by or each.state is State.HELD or each.state in ACTIVE for each in known):
+    if any(each.ended_by or each.state is State.HELD or each.state in ACTIVE for each in known):
         return None
     dropped = [each for each in known if each.state is State.DROPPED]
     revived = max(dropped, key=lambda each: each.created, default=None)

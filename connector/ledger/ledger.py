@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from connector.ledger import chain, database, rows, sources
-from connector.ledger.absorb import ACTIVE, absorbed
+from connector.ledger.absorb import absorbed
 from connector.ledger.chain import Event, Fact
 from connector.ledger.errors import translated
 from connector.ledger.schema import chains, events, identity, later, pauses, redirects
 from connector.ledger.sources import Lease, Watched
-from connector.model import Redirect, State
+from connector.model import ACTIVE, Redirect, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

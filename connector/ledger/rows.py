@@ -62,7 +62,7 @@ def concerns(planned: Redirect) -> ColumnElement[bool]:
     key = message_key(planned.internet_message_id)
     if key is None:
         return same_item
-    return same_item | ((c.source == planned.source) & (c.message_key == key) & (c.dropped_by != ""))
+    return same_item | ((c.source == planned.source) & (c.message_key == key) & (c.ended_by != ""))
 
 
 def message_key(internet_message_id: str) -> str | None:

@@ -160,7 +160,7 @@ redirects = Table(
     Column("attempts", Integer, nullable=False),
     Column("proved", Time),
     Column("missed", Integer),
-    Column("dropped_by", AnyText, nullable=False),
+    Column("ended_by", AnyText, nullable=False),
     Column("revision", Integer, nullable=False),
     #: When this row was last written.
     Column("written", Time, nullable=False),

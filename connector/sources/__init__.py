@@ -4,7 +4,7 @@ A *source* is one mailbox (or, later, one file share): a thing with items that c
 An *item id* names an item as long as it is not moved; a *version* differs after every change.
 A *cursor* is opaque to everyone but the adapter that made it.
 
-Every verb may be repeated; doing it again is harmless.
+Every verb may be repeated; doing it again is harmless. The one exception says so.
 Adapters never retry and never sleep. What fails is told as one of `connector.errors`:
 any verb may raise Unavailable or Denied, beside what its docstring says.
 """
@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
-from connector.model import Item, Notice, Page
+from connector.model import File, Item, Notice, Page
+from connector.spool import Spool
 
 
 class Source(Protocol):
@@ -67,6 +68,14 @@ class Source(Protocol):
         """Remove these files from the item. A file that is already absent counts as removed.
 
         The caller reads the item again afterwards: only a fresh listing proves it. Raises Gone, Conflict.
+        """
+        ...
+
+    def put_back(self, item: Item, file: File, content: Spool) -> None:
+        """Attach these bytes to the item again, with the name, type, content id and inline flag of `file`.
+
+        The one verb that must not be repeated blindly, or the item has the file twice: the caller looks first. The file
+        has a new id and a new version afterwards. Raises Gone, Conflict, and Rejected where it is too large to attach.
         """
         ...
 

@@ -17,6 +17,7 @@ from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, FileGone, Gone, Unavailable
 from connector.model import Body, Direction, File, FileKind, Message, Notice, Page
+from connector.spool import Spool
 
 #: Their items are not in the change feed, as with every mail source.
 OUT_OF_SCOPE = ("Deleted Items", "Drafts", "Junk Email", "Outbox", "Recoverable Items")
@@ -226,6 +227,14 @@ class MemorySource:
         if len(kept) < len(entry.contents):
             entry.contents = kept
             self._mailbox.change(item.id, files=tuple(file for file in entry.message.files if file.id in kept))
+
+    def put_back(self, item: Message, file: File, content: Spool) -> None:
+        """See `Source.put_back`."""
+        self._reached().entry(item.id)
+        content.content.seek(0)
+        data = content.content.read()
+        back = Attached(file.name, data, file.content_type, file.kind, inline=file.inline, content_id=file.content_id)
+        self._mailbox.attach(item.id, back)
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.find`."""

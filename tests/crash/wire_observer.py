@@ -56,8 +56,7 @@ def through_imap(world: World, login: Login) -> Sight:
 def _seen(message: EmailMessage) -> Seen:
     body = message.get_body(("html", "plain"))
     assert body is not None
-    leaves = (part for part in message.walk() if not part.is_multipart() and part is not body)
-    contents = (part.get_payload(decode=True) for part in leaves)
+    contents = (part.get_payload(decode=True) for part in message.walk() if part.get_filename())
     return Seen(body.get_content(), frozenset(content for content in contents if isinstance(content, bytes)))
 
 

@@ -55,12 +55,6 @@ class Proxy(ThreadingHTTPServer):
         """A client that is dead is no news."""
 
 
-def _kind(method: str, path: str) -> str:
-    """The method, and what it is about: a file for people, its manifest, or the generation of the ledger."""
-    about = (name for name, folder in (("manifest", "/manifests"), ("generation", "/generations")) if folder in path)
-    return f"{method} {next(about, 'file')}"
-
-
 @contextmanager
 def proxy(upstream: int) -> Iterator[Proxy]:
     """Start one."""
@@ -94,16 +88,25 @@ class _Connection(BaseHTTPRequestHandler):
         struck = plug.strikes(_kind(self.command, self.path))
         if struck and plug.when == "before":
             plug.pull()
-        with closing(http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=20)) as connection:
-            connection.request(self.command, self.path, body, dict(self.headers))
-            reply = connection.getresponse()
-            content = reply.read()
+        status, headers, content = self._asked(body)
         if struck and plug.when == "after":
             plug.pull()
-        self.send_response_only(reply.status)
-        for name, value in reply.getheaders():
-            if name.lower() not in _OWN:
-                self.send_header(name, value)
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _asked(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=20)) as connection:
+            connection.request(self.command, self.path, body, dict(self.headers))
+            reply = connection.getresponse()
+            headers = [(name, value) for name, value in reply.getheaders() if name.lower() not in _OWN]
+            return reply.status, headers, reply.read()
+
+
+def _kind(method: str, path: str) -> str:
+    """The method, and what it is about: a file for people, its manifest, or the generation of the ledger."""
+    about = (name for name, folder in (("manifest", "/manifests"), ("generation", "/generations")) if folder in path)
+    return f"{method} {next(about, 'file')}"

@@ -9,9 +9,9 @@ import json
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -88,12 +88,8 @@ class Letter:
         return message.as_bytes()
 
 
-def letters(number: int) -> tuple[Letter, ...]:
-    """So many messages, in all shapes and mailboxes in turn."""
-    return tuple(_letter(each) for each in range(number))
-
-
-def _letter(number: int) -> Letter:
+def letter(number: int) -> Letter:
+    """The n-th message: all shapes and mailboxes in turn."""
     html, names = _SHAPES[number % len(_SHAPES)]
     body = (_HTML if html else _TEXT).format(number=number, picture=_PICTURE if _LOGO in names else "")
     files = tuple(_file(name, number, place) for place, name in enumerate(names))
@@ -119,14 +115,15 @@ class Struck(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """All that outlives the process, and what was delivered."""
+    """All that outlives the process."""
 
     #: Holds the configuration, the ledger, and what the processes said.
     folder: Path
     exchange: Exchange
     apache: DavServer
     proxy: Proxy
-    letters: tuple[Letter, ...]
+    #: What was delivered so far.
+    letters: list[Letter] = field(default_factory=list)
 
     @property
     def collection(self) -> Path:
@@ -147,6 +144,12 @@ class World:
     def said(self) -> str:
         """What all processes so far told their operator."""
         return (self.folder / "said").read_text()
+
+    def deliver(self, letters: Iterable[Letter]) -> None:
+        """Mail comes in."""
+        for letter in letters:
+            self.exchange.deliver(letter.mailbox, letter.eml())
+            self.letters.append(letter)
 
     def run(self) -> int | None:
         """`connector once`, undisturbed; its exit code."""
@@ -188,15 +191,12 @@ def _once(folder: Path) -> None:
 
 
 @contextmanager
-def world(folder: Path, exchange: Exchange, apache: DavServer, number: int) -> Iterator[World]:
-    """Everything is up, so many letters are delivered, and nothing is redirected yet."""
-    delivered = letters(number)
+def world(folder: Path, exchange: Exchange, apache: DavServer) -> Iterator[World]:
+    """Everything is up, and the mailboxes are empty."""
     for mailbox in MAILBOXES:
         exchange.add_mailbox(mailbox)
-    for letter in delivered:
-        exchange.deliver(letter.mailbox, letter.eml())
     with proxy(apache.port) as before_store:
-        built = World(folder, exchange, apache, before_store, delivered)
+        built = World(folder, exchange, apache, before_store)
         _configure(built)
         requests.request("MKCOL", built.link_url, auth=built.login, timeout=20).raise_for_status()
         yield built

@@ -79,7 +79,7 @@ def _redirects() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("proved", _TIME),
         sa.Column("missed", sa.Integer),
-        sa.Column("dropped_by", sa.Text, nullable=False),
+        sa.Column("ended_by", sa.Text, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("written", _TIME, nullable=False),
         sa.Column("swept", _TIME),

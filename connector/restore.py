@@ -1,0 +1,92 @@
+"""Undo: the table of `connector.redirect` backwards. Every file is in the message again before its notice leaves it.
+
+RECALLED   put_back   the files go back into the message, and are proved there
+RETURNED   withdraw   the notice leaves; the body is what it was
+RESTORED   such a message is not redirected again
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+from connector import marker
+from connector.errors import Conflict, Corrupt, Denied, FileGone, Unavailable
+from connector.log import Event
+from connector.manifest import manifest_bytes, manifest_path, put_bytes
+from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
+from connector.reactions import StoreFailed, back, in_store
+from connector.sight import originals, seen_in, with_file
+from connector.spool import CHUNK, Spool, spooled
+from connector.turn import Turn
+
+
+def put_back(redirect: Redirect, turn: Turn) -> Redirect:
+    """RECALLED -> RETURNED: every file that is not in the message any more goes back, in its old order."""
+    item = turn.watch.source.fetch(redirect.item_id)
+    redirect = seen_in(item, redirect, attempted=True)
+    for each in redirect.shown:
+        if each.stored and each.file.id not in originals(item, redirect):
+            turn.keep_lease()
+            found = _twin(each, each.stored, item, turn) or _attached(each, each.stored, item, turn)
+            redirect = with_file(redirect, each, replace(each, file=found))
+            item = turn.watch.source.fetch(redirect.item_id)
+    returned = replace(redirect, state=State.RETURNED, missed=None, reason="")
+    return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.shown))
+
+
+def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
+    """RETURNED -> RESTORED: only where a fresh look shows every file in the message."""
+    item = turn.watch.source.fetch(redirect.item_id)
+    if len(originals(item, redirect)) < sum(each.stored is not None for each in redirect.shown):
+        return back(redirect, State.RECALLED, "a file that was put back is not in the message any more", turn)
+    turn.watch.source.retract(item, redirect.id)
+    if marker.names(turn.watch.source.fetch(redirect.item_id).marker) == redirect.id:
+        raise Conflict("the message still bears the marker that was taken out")
+    restored = replace(redirect, state=State.RESTORED, missed=None, reason="")
+    manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant)
+    in_store(put_bytes, turn.watch.store, manifest_path(restored), manifest)
+    return turn.write(restored, Event.REDIRECT_RESTORED)
+
+
+def _attached(each: RedirectedFile, stored: Stored, item: Item, turn: Turn) -> File:
+    """Put one file back, and find it again by its bytes."""
+    with _proved(stored, turn) as content:
+        turn.watch.source.put_back(item, each.file, content)
+    found = _twin(each, stored, turn.watch.source.fetch(item.id), turn)
+    if found is None:
+        raise Conflict("the message does not list yet what was put back into it")
+    return found
+
+
+@contextmanager
+def _proved(stored: Stored, turn: Turn) -> Iterator[Spool]:
+    """The bytes that were taken out of the message. Raises Corrupt where the store does not have them any more."""
+    with ExitStack() as opened:
+        try:
+            stream = opened.enter_context(turn.watch.store.open(stored.path))
+            content = opened.enter_context(spooled(stream))
+        except FileGone:
+            raise Corrupt("the store does not have a file any more that is to go back into its message") from None
+        except (Unavailable, Denied) as error:
+            raise StoreFailed(error) from error
+        if (content.size, content.sha256) != (stored.size, stored.sha256):
+            raise Corrupt("the store has other bytes than those that were taken out of the message")
+        yield content
+
+
+def _twin(each: RedirectedFile, stored: Stored, item: Item, turn: Turn) -> File | None:
+    """The file in the message that has these bytes under this name: also one that a killed process had put back."""
+    named = [file for file in item.files if (file.name, file.content_id) == (each.file.name, each.file.content_id)]
+    return next((file for file in named if _sha256(item, file, turn) == stored.sha256), None)
+
+
+def _sha256(item: Item, file: File, turn: Turn) -> str:
+    digest = hashlib.sha256()
+    try:
+        with turn.watch.source.open(item.id, file.id) as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+    except FileGone:
+        return ""
+    return digest.hexdigest()
