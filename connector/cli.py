@@ -69,6 +69,7 @@ Only = Annotated[
 ]
 Mail = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Folder with .eml files of your own.")]
 MailBoxes = Annotated[Path, typer.Option("--mail", help="Folder of mailboxes: anna@example.org/[Folder/]*.eml.")]
+Moment = Annotated[datetime | None, typer.Option(help="Bounds when it was redirected: `date -Is`.", parser=_moment)]
 Begun = Annotated[
     datetime, typer.Argument(metavar="BEGUN", help="When the backup began, as `date -Is` told then.", parser=_moment)
 ]
@@ -209,6 +210,28 @@ def release(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -
 def drop(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
     """End a held redirect: its message stays as it is, for ever. Asks the ledger only."""
     _decide(context, decisions.drop, redirect_id, as_json=as_json)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    message: Annotated[str | None, typer.Argument(help="Message-ID, or the id of a redirect.")] = None,
+    mailbox: Only = None,
+    *,
+    rule: Annotated[str | None, typer.Option(help="Only messages with files that this rule moved.")] = None,
+    since: Moment = None,
+    until: Moment = None,
+    everything: Annotated[bool, typer.Option(help="All of it: the way out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Want attachments back in their messages; all that is named has to hold. The daemon, or `once`, does it."""
+    wanted = decisions.Wanted(message, mailbox, rule, since, until)
+    if wanted == decisions.Wanted() and not everything:
+        raise typer.BadParameter("say what to restore, or --everything")
+    with _ledger(context) as ledger:
+        files, size = decisions.restore(wanted, ledger, clock(), _user())
+    told = f"{files} files ({size / 1e6:.1f} MB) are to go back. `connector status` tells how far it is."
+    report.tell({"files": files, "bytes": size}, told, as_json=as_json)
 
 
 @app.command()

@@ -6,7 +6,7 @@ RESTORED   such a message is not redirected again
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -26,9 +26,10 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
     item = turn.watch.source.fetch(redirect.item_id)
     redirect = seen_in(item, redirect, attempted=True)
     for each in redirect.shown:
-        if each.stored and each.file.id not in originals(item, redirect):
+        there = originals(item, redirect)
+        if each.stored and each.file.id not in there:
             turn.keep_lease()
-            found = _twin(each, each.stored, item, turn) or _attached(each, each.stored, item, turn)
+            found = _twin(each, each.stored, item, there, turn) or _attached(each, each.stored, item, there, turn)
             redirect = with_file(redirect, each, replace(each, file=found))
             item = turn.watch.source.fetch(redirect.item_id)
     returned = replace(redirect, state=State.RETURNED, missed=None, reason="")
@@ -49,11 +50,11 @@ def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
     return turn.write(restored, Event.REDIRECT_RESTORED)
 
 
-def _attached(each: RedirectedFile, stored: Stored, item: Item, turn: Turn) -> File:
+def _attached(each: RedirectedFile, stored: Stored, item: Item, there: Collection[str], turn: Turn) -> File:
     """Put one file back, and find it again by its bytes."""
     with _proved(stored, turn) as content:
         turn.watch.source.put_back(item, each.file, content)
-    found = _twin(each, stored, turn.watch.source.fetch(item.id), turn)
+    found = _twin(each, stored, turn.watch.source.fetch(item.id), there, turn)
     if found is None:
         raise Conflict("the message does not list yet what was put back into it")
     return found
@@ -75,9 +76,13 @@ def _proved(stored: Stored, turn: Turn) -> Iterator[Spool]:
         yield content
 
 
-def _twin(each: RedirectedFile, stored: Stored, item: Item, turn: Turn) -> File | None:
-    """The file in the message that has these bytes under this name: also one that a killed process had put back."""
-    named = [file for file in item.files if (file.name, file.content_id) == (each.file.name, each.file.content_id)]
+def _twin(each: RedirectedFile, stored: Stored, item: Item, there: Collection[str], turn: Turn) -> File | None:
+    """The file in the message that has these bytes under this name: also one that a killed process had put back.
+
+    Not one of those that are `there` for another file: a message may hold the same file twice.
+    """
+    wanted = (each.file.name, each.file.content_id)
+    named = [file for file in item.files if (file.name, file.content_id) == wanted and file.id not in there]
     return next((file for file in named if _sha256(item, file, turn) == stored.sha256), None)
 
 

@@ -150,10 +150,10 @@ def faulty(exchange: Exchange, monkeypatch: pytest.MonkeyPatch, item_id: str, fa
     connection = settings(exchange).connect(ANNA)
     answers = connection.answers
 
-    def with_fault(request: Any) -> list[Any]:
+    def with_fault(request: Any, filling: Any = None) -> list[Any]:
         asked = [each.get("Id") for each in request.iterfind("{*}ItemIds/{*}ItemId")]
         faults = {asked.index(item_id): fault} if item_id in asked else {}
-        return [faults.get(place, answer) for place, answer in enumerate(answers(request))]
+        return [faults.get(place, answer) for place, answer in enumerate(answers(request, filling))]
 
     monkeypatch.setattr(connection, "answers", with_fault)
     return EwsMailbox(ANNA, lambda: connection)

@@ -21,6 +21,7 @@ import structlog
 
 from connector.cli import main
 from connector.simulator import Exchange
+from tests.exchange import outlook
 from tests.servers import DavServer, free_port
 
 ANNA = "anna@example.org"
@@ -158,6 +159,33 @@ def test_held_redirects_wait_for_a_human(world: World) -> None:
     assert world.json("held") == []
     (mailbox,) = world.json("once")["mailboxes"]
     assert (mailbox["redirected"], mailbox["dropped"]) == (1, 1)
+
+
+def test_restore_puts_everything_back(world: World) -> None:
+    """The way out: afterwards an outside observer finds what he found before, and nothing is redirected again."""
+    world.exchange.deliver(ANNA, message("plan.pdf", "plan.pdf"))
+
+    def seen() -> list[Any]:
+        account = outlook(world.exchange, ANNA)
+        return [
+            (item.subject, item.body, [(each.name, each.content_type, each.content) for each in item.attachments])
+            for item in account.inbox.all()
+        ]
+
+    before = seen()
+    world.run("once")
+    assert seen() != before
+    assert world.json("restore", "--mailbox", ANNA) == {"files": 2, "bytes": 2 * len(BIG)}
+    assert world.json("once")["mailboxes"][0]["restored"] == 1
+    assert seen() == before
+    assert world.json("once")["mailboxes"][0]["redirected"] == 0
+    assert seen() == before
+
+
+@pytest.mark.parametrize("arguments", [(), ("--since", "yesterday"), ("--since", "2026-01-01")])
+def test_restore_has_to_be_told_what(world: World, arguments: tuple[str, ...]) -> None:
+    """Nobody restores everything by leaving something out."""
+    world.run("restore", *arguments, code=2)
 
 
 def test_commands_on_the_ledger_need_no_server(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.decisions import recall, release
+from connector.decisions import Wanted, recall, release, restore
 from connector.errors import Rejected, Unavailable
 from connector.ledger import Ledger
 from connector.model import File, Item, Redirect, State
@@ -121,6 +121,47 @@ def test_restored_message_that_is_moved_is_not_redirected_again(world: World) ->
     recalled(world)
     world.run()
     world.mailbox.move(world.mailbox.items()[0].id, "Inbox/Project")
+    world.run()
+    as_before(world)
+
+
+def test_same_file_twice(tmp_path: Path) -> None:
+    """Two attachments that are equal in everything come back as two."""
+    world = World(tmp_path / "ledger.db", policy())
+    world.deliver(FILE, FILE, FILE)
+    world.run()
+    recalled(world)
+    world.run()
+    as_before(world)
+
+
+def test_what_is_wanted_back(tmp_path: Path) -> None:
+    """By message, mailbox, rule and time; all that is said has to hold, and nothing is asked for twice."""
+    world = World(tmp_path / "ledger.db", policy())
+    world.deliver(FILE)
+    world.deliver(Attached("b.bin", b"bbbbbb"))
+    world.run()
+    (first, _) = redirects(world)
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+
+    def wanted(**said: Any) -> tuple[int, int]:
+        return restore(Wanted(**said), ledger, world.clock(), "operator")
+
+    later = first.created + timedelta(days=1)
+    nothing: list[dict[str, Any]] = [
+        {"message": "<nobody@example.org>"},
+        {"mailbox": "ben@example.org"},
+        {"rule": "another"},
+        {"since": later},
+        {"until": first.created - timedelta(days=1)},
+        {"message": first.id, "rule": "another"},
+    ]
+    for said in nothing:
+        assert wanted(**said) == (0, 0)
+    assert wanted(message=first.internet_message_id, rule="all", mailbox="anna@example.org", until=later) == (1, 4)
+    assert wanted(message=first.id) == (0, 0)
+    assert wanted() == (1, 6)
+    ledger.close()
     world.run()
     as_before(world)
 

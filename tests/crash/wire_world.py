@@ -145,11 +145,13 @@ class World:
         """What all processes so far told their operator."""
         return (self.folder / "said").read_text()
 
-    def deliver(self, letters: Iterable[Letter]) -> None:
-        """Mail comes in."""
+    def deliver(self, letters: Iterable[Letter]) -> bool:
+        """Mail comes in, if there is any."""
+        before = len(self.letters)
         for letter in letters:
             self.exchange.deliver(letter.mailbox, letter.eml())
             self.letters.append(letter)
+        return len(self.letters) > before
 
     def run(self) -> int | None:
         """`connector once`, undisturbed; its exit code."""

@@ -4,7 +4,9 @@ A test class inherits `SourceLaws` and supplies two fixtures: `world`, which act
 behind the adapter's back, and `source`, the adapter over just that mailbox, whose pages hold few items.
 """
 
+import io
 import random
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Protocol
@@ -16,6 +18,7 @@ from connector.model import Message, Notice, Page
 from connector.rewrite import markup, text
 from connector.sources import Source
 from connector.sources.memory import Attached
+from connector.spool import spooled
 
 REPORT = Attached("report.pdf", b"%PDF-1.7 numbers", "application/pdf")
 LOGO = Attached("logo.png", b"\x89PNG logo", "image/png", inline=True, content_id="logo@example.org")
@@ -68,6 +71,11 @@ class World(Protocol):
     def lose_cursors(self) -> None:
         """The server forgets every cursor that it gave out."""
         ...
+
+
+def without_ids(rest: object) -> str:
+    """What must be the same before and after; memory counts its file ids and versions on."""
+    return re.sub(r"file-\d+", "file", repr(rest))
 
 
 def notice(redirect_id: str = "RX7Q2", *, link: str = "https://files.example.org/a/report.pdf") -> Notice:
@@ -344,6 +352,32 @@ class SourceLaws:
         source.prune(shown, [file.id for file in shown.files])
         after = source.fetch(item_id)
         assert (after.body, after.marker, after.files) == (shown.body, shown.marker, ())
+
+    @pytest.mark.parametrize("size", [0, 1, 2, 3, 2_000_001])
+    def test_put_back_after_prune_is_the_item_before(self, world: World, source: Source, size: int) -> None:
+        """The same bytes under the same name, type, content id and inline flag; everything else untouched."""
+        content = random.Random(size).randbytes(size)
+        picture = Attached("[the bytes of the file]", content, "image/png", inline=True, content_id="x@example.org")
+        item = source.fetch(world.deliver(REPORT, picture, html=HTML))
+        told = {file.name: (file.content_type, file.content_id, file.inline) for file in item.files}
+        rest = world.rest(item.id)
+        source.prune(item, [file.id for file in item.files])
+        for file in item.files:
+            data = content if file.name == picture.name else REPORT.content
+            with spooled(io.BytesIO(data)) as spool:
+                source.put_back(source.fetch(item.id), file, spool)
+        back = source.fetch(item.id)
+        assert {file.name: (file.content_type, file.content_id, file.inline) for file in back.files} == told
+        assert (read(source, back, picture.name), read(source, back, "report.pdf")) == (content, REPORT.content)
+        assert (back.body, back.subject, back.marker) == (item.body, item.subject, item.marker)
+        assert without_ids(world.rest(item.id)) == without_ids(rest)
+
+    def test_put_back_into_what_is_gone(self, world: World, source: Source) -> None:
+        """Gone, and nothing appears elsewhere."""
+        item = source.fetch(world.deliver(REPORT))
+        world.delete(item.id)
+        with spooled(io.BytesIO(REPORT.content)) as spool, pytest.raises(Gone):
+            source.put_back(item, item.files[0], spool)
 
     # --- finding our own work again ----------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from requests import Response, Session
 from requests.auth import HTTPBasicAuth
 
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
+from connector.sources.ews.filled import Filled
 from connector.sources.ews.words import NS, Element, text
+from connector.spool import Spool
 
 #: Sessions, and so TCP connections, of one mailbox.
 CONNECTIONS = 4
@@ -117,12 +120,25 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
     """One request to a mailbox, as exchangelib wraps and sends it."""
 
     SERVICE_NAME = "EWS"
+    #: What stands for `FILLING` in the request, and is sent without ever being whole in memory.
+    filling: Spool | None = None
 
     def post(self, request: Element, *, streaming: bool = False) -> Response:
         """The reply. If streaming, `stop_streaming` must follow, or the session is lost."""
         self.streaming = streaming
-        response: Response = self._get_response(payload=request, api_version=VERSION.api_version)
+        try:
+            response: Response = self._get_response(payload=request, api_version=VERSION.api_version)
+        except Status as answer:
+            if self.filling and answer.status == HTTPStatus.NOT_FOUND:
+                # What IIS says to a request that is too large: 404.13, "content length too large".
+                raise Status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
+            raise
         return response
+
+    def wrap(self, content: Element, api_version: str | None = None) -> Any:
+        """Exchangelib's hook for the envelope."""
+        envelope: bytes = super().wrap(content, api_version)
+        return Filled(envelope, self.filling) if self.filling else envelope
 
 
 class Connection:
@@ -148,18 +164,23 @@ class Connection:
             identity=Identity(primary_smtp_address=party.mailbox),
         )
 
-    def ask(self, request: Element) -> list[Element]:
-        """The response messages; the first one that tells of an error is raised."""
-        answers = self.answers(request)
+    def ask(self, request: Element, filling: Spool | None = None) -> list[Element]:
+        """The response messages; the first one that tells of an error is raised. See `answers`."""
+        answers = self.answers(request, filling)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return [answer for answer in answers if not isinstance(answer, Exception)]
 
-    def answers(self, request: Element) -> list[Element | Exception]:
-        """The response messages, one for each thing asked for: its element, or the error that it tells."""
+    def answers(self, request: Element, filling: Spool | None = None) -> list[Element | Exception]:
+        """The response messages, one for each thing asked for: its element, or the error that it tells.
+
+        `filling` goes into the request as base64, where `FILLING` stands in it.
+        """
+        operation = _Operation(account=self._account)
+        operation.filling = filling
         with self.told():
-            response = _Operation(account=self._account).post(request)
+            response = operation.post(request)
             self.date = _date(response)
             messages = response_messages(response.content)
         return [translate(message, self.party) if isinstance(message, Answered) else message for message in messages]

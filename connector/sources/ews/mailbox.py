@@ -10,14 +10,16 @@ from typing import BinaryIO, cast
 from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
-from connector.model import Body, Message, Notice, Page
+from connector.model import Body, File, FileKind, Message, Notice, Page
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
 from connector.sources.ews.content import Readable, decoded
 from connector.sources.ews.failures import LostState
+from connector.sources.ews.filled import FILLING
 from connector.sources.ews.folders import ROOT, WELL_KNOWN, Folder, mailbox_guid, tree
 from connector.sources.ews.reading import message
 from connector.sources.ews.words import NS, Element, flag, identifier, text
+from connector.spool import Spool
 
 #: Changes asked for at once.
 PAGE = 100
@@ -98,6 +100,16 @@ class EwsMailbox:
         for answer in self._connection.answers(words.delete_attachments(file.id for file in reversed(here))):
             if isinstance(answer, Exception) and not isinstance(answer, Gone | FileGone):
                 raise answer
+
+    def put_back(self, item: Message, file: File, content: Spool) -> None:
+        """See `Source.put_back`. One request."""
+        if file.kind is not FileKind.FILE:
+            raise Rejected(f"an attached message of the mailbox {self.address} cannot be attached again as what it was")
+        try:
+            request = words.create_attachment(item.id, file, FILLING)
+        except ValueError:
+            raise Rejected(f"a file name of the mailbox {self.address} holds characters that XML cannot") from None
+        self._connection.ask(request, content)
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.find`. Looks in all folders of mail, Deleted Items too, but not in Recoverable Items."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from lxml.builder import ElementMaker  # type: ignore[import-not-found]  # missing in the stubs
 
-from connector.model import Body
+from connector.model import Body, File
 
 Element = Any  # lxml ships no types
 
@@ -154,6 +154,22 @@ def update_item(item_id: str, version: str, body: Body | None, marker: str) -> E
         ConflictResolution="NeverOverwrite",
         MessageDisposition="SaveOnly",
         SuppressReadReceipts="true",
+    )
+
+
+def create_attachment(item_id: str, file: File, content: str) -> Element:
+    """CreateAttachment: a file with this name, type, content id and inline flag."""
+    return M.CreateAttachment(
+        M.ParentItemId(Id=item_id),
+        M.Attachments(
+            T.FileAttachment(
+                T.Name(file.name),
+                *([T.ContentType(file.content_type)] if file.content_type else []),
+                *([T.ContentId(file.content_id)] if file.content_id else []),
+                T.IsInline("true" if file.inline else "false"),
+                T.Content(content),
+            )
+        ),
     )
 
 
