@@ -310,8 +310,8 @@ def _everything(context: typer.Context) -> Iterator[tuple[config.Config, Ledger]
 @contextmanager
 def _daemon(context: typer.Context) -> Iterator[tuple[Daemon, Ledger]]:
     """All that works for the tenants, while no other process does."""
-    with _everything(context) as (whole, ledger), alone(whole.settings.state):
-        yield Daemon(whole, ledger), ledger
+    with _everything(context) as (whole, ledger), alone(whole.settings.state) as owner:
+        yield Daemon(whole, ledger, owner), ledger
 
 
 @contextmanager

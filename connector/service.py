@@ -6,6 +6,7 @@ ticks at a time, and one that fails never stops another. All that must outlast a
 
 import fcntl
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -104,17 +105,29 @@ def _time(since: date | Literal["everything"] | None) -> datetime | None:
 
 
 @contextmanager
-def alone(state: Path) -> Iterator[None]:
+def alone(state: Path) -> Iterator[str]:
     """Be the only process that works for this state folder; the system frees it whatever becomes of us.
 
-    Raises Unavailable where another one does.
+    Yields the name under which leases are taken: the same after every restart, so that what a killed process had under
+    lease is taken up at once. Where a machine was cloned, the lease's epoch lets only one of the two write.
+    Raises Unavailable where another process is at work, ConfigError where the folder cannot be written.
     """
-    with (state / "connector.lock").open("a") as lock:
+    try:
+        lock = (state / "connector.lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise ConfigError(f"{state}: the folder that `state` names cannot be written: {error.strerror}") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Unavailable(f"another connector is at work in {state}; stop it first, or wait for it") from None
-        yield
+        lock.seek(0)
+        owner = lock.read()
+        if not owner:
+            owner = secrets.token_hex(8)
+            lock.write(owner)
+            lock.flush()
+        yield owner
 
 
 def tenants(config: Config) -> tuple[Tenant, ...]:
@@ -126,14 +139,12 @@ def tenants(config: Config) -> tuple[Tenant, ...]:
 class Daemon:
     """All tenants and their one ledger."""
 
-    def __init__(self, config: Config, ledger: Ledger) -> None:
-        """Raises ConfigError where a secret is not to be had."""
+    def __init__(self, config: Config, ledger: Ledger, owner: str) -> None:
+        """Work under the name that `alone` gave. Raises ConfigError where a secret is not to be had."""
         self._tenants = tenants(config)
         self._settings = config.settings
         self._ledger = ledger
-        # The same after a restart, so that it takes up at once what a killed process had under lease. `alone` sees to
-        # it that there is one at a time; where a machine was cloned, the lease's epoch lets only one of them write.
-        self._owner = f"{socket.gethostname()}:{config.settings.state.absolute()}"
+        self._owner = owner
         self._busy: set[str] = set()
         self._stopping = threading.Event()
         #: When each tenant's store was last claimed for our ledger.

@@ -180,6 +180,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(store: LyingStore) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or every reply waits 40 ms for a delayed ACK
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("do_"):

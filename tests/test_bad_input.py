@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,21 +106,11 @@ Trouble = Callable[[Pipeline], AbstractContextManager[object]]
 
 @contextmanager
 def wrong_password(pipeline: Pipeline, secret: str) -> Iterator[None]:
-    """Of Exchange, or of the store."""
+    """Somebody changed that of Exchange, or of the store."""
     right = (pipeline.folder / secret).read_text()
     pipeline.secret(secret, "hunter2-wrong")
     yield
     pipeline.secret(secret, right)
-
-
-def wrong_password_of_exchange(pipeline: Pipeline) -> AbstractContextManager[None]:
-    """Somebody changed it."""
-    return wrong_password(pipeline, "ews-password")
-
-
-def wrong_password_of_store(pipeline: Pipeline) -> AbstractContextManager[None]:
-    """Somebody changed it."""
-    return wrong_password(pipeline, "store-password")
 
 
 @contextmanager
@@ -180,8 +171,16 @@ def before_the_store(lie: Lie) -> Trouble:
 
 
 IN_THE_WAY: dict[str, tuple[Trouble, int, str]] = {
-    "password of Exchange": (wrong_password_of_exchange, 4, "refuses the credentials of svc-connector@example.org"),
-    "password of the store": (wrong_password_of_store, 4, "does not accept the user name and password"),
+    "password of Exchange": (
+        partial(wrong_password, secret="ews-password"),
+        4,
+        "refuses the credentials of svc-connector@example.org",
+    ),
+    "password of the store": (
+        partial(wrong_password, secret="store-password"),
+        4,
+        "does not accept the user name and password",
+    ),
     "no impersonation": (no_impersonation, 4, "give it the management role ApplicationImpersonation"),
     "no collection": (no_collection, 3, "does not exist: create it on the server"),
     "Exchange is down": (no_exchange, 3, "Connection refused"),
@@ -377,19 +376,17 @@ def test_a_message_that_vanishes_before_it_is_copied_is_dropped(pipeline: Pipeli
 
 def test_a_message_that_is_moved_before_it_is_copied_is_redirected_where_it_is(pipeline: Pipeline) -> None:
     """It has another id by then, and the old one answers that it is gone."""
-    item, before = delivered(pipeline)
+    item, _ = delivered(pipeline)
     with before_the_store(once_files_come(answers(503, "PUT")))(pipeline):
         pipeline.run("once", code=3)
-    owner = pipeline.owner()
-    owner.move(item, "sentitems")
-    (moved,) = owner.find("sentitems")
+    pipeline.owner().move(item, "sentitems")
+    (moved,) = pipeline.owner().find("sentitems")
+    before = pipeline.see(moved)
     pipeline.configure()
     for hours in (1, 2, 3):
         pipeline.run("once", code=0, hours=hours)
-    assert pipeline.see(moved).contents == ()
-    assert [path.read_bytes() for path in pipeline.stored()] == [PLAN]
-    assert pipeline.download(re.findall(rf'{re.escape(pipeline.url)}[^"<>\s]*', pipeline.see(moved).body)[0]) == PLAN
-    assert BODY in before.body
+    redirected(pipeline, moved, before)
+    assert len(pipeline.stored()) == 1
 
 
 # --- hostile mail ---------------------------------------------------------------------------------------------------
@@ -436,7 +433,7 @@ def _all_but(root: Path) -> set[Path]:
     return {path for path in root.parent.rglob("*") if not path.is_relative_to(root)}
 
 
-LONG = 1_000_000
+LONG = 200_000
 BODIES = {
     "empty": "",
     "a space": " ",
@@ -455,7 +452,7 @@ BODIES = {
     "frames": "<frameset><frame src=a></frameset><noframes><body>Hello",
     "svg": "<svg><style><!--</style><p>Hello</p>",
     "our mark": '<div data-redirect="0"><a href="https://files.example.org/">x</a></div>',
-    "less than": "<" * LONG,
+    "less than": "<" * 1_000_000,
     "comments": "<!--" * (LONG // 4),
     "open tags": "<a " * (LONG // 3),
     "nested": "<div>" * (LONG // 5),

@@ -62,6 +62,7 @@ def test_every_message_of_the_corpus(pipeline: Pipeline, samples: Path, mail: di
     assert counts == _table()
 
     summary = pipeline.run("once", "--json", code=0).json
+    assert pipeline.run("once", "--json", code=0).json == summary
     assert pipeline.run("held", "--json", code=0).json == []
     assert summary["paused"] == []
     messages = sum(count["redirected"] > 0 for count in counts.values())

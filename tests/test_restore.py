@@ -284,28 +284,33 @@ def test_store_out_of_reach(world: World) -> None:
     as_before(world)
 
 
-def acts() -> dict[str, Callable[[World], object]]:
-    """What a user may do between any two looks."""
+def one(world: World) -> Item:
+    """The message."""
+    return world.mailbox.items()[0]
 
-    def one(world: World) -> Item:
-        return world.mailbox.items()[0]
 
-    return {
-        "move": lambda world: world.mailbox.move(one(world).id, "Inbox/Project"),
-        "remark": lambda world: world.mailbox.edit_body(
-            one(world).id, "A remark. " + str(one(world).body and one(world).body.content)
-        ),  # type: ignore[union-attr]
-        "read": lambda world: world.mailbox.mark_read(one(world).id),
-        "copy": lambda world: world.mailbox.copy(one(world).id),
-    }
+def remark(world: World) -> None:
+    """The user writes something above."""
+    body = one(world).body
+    assert body
+    world.mailbox.edit_body(one(world).id, "A remark. " + body.content)
+
+
+#: What a user may do between any two looks.
+ACTS: dict[str, Callable[[World], object]] = {
+    "move": lambda world: world.mailbox.move(one(world).id, "Inbox/Project"),
+    "remark": remark,
+    "read": lambda world: world.mailbox.mark_read(one(world).id),
+    "copy": lambda world: world.mailbox.copy(one(world).id),
+}
 
 
 @pytest.mark.parametrize("nth", range(1, 9))
-@pytest.mark.parametrize("act", acts())
+@pytest.mark.parametrize("act", ACTS)
 def test_users_act_while_it_comes_back(world: World, act: str, nth: int) -> None:
     """Nothing is lost, nothing comes back twice, and what they did stays."""
     recalled(world)
-    world.run(before("fetch", nth, lambda: acts()[act](world)))
+    world.run(before("fetch", nth, lambda: ACTS[act](world)))
     assert not world.lost()
     for entry in world.mailbox.entries():
         assert len(entry.contents) <= 2

@@ -23,6 +23,7 @@ from connector.policy import Defaults, Rule
 from connector.service import Daemon, alone, clock, notify
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
+from connector.yamlfile import ConfigError
 
 FILE = Attached("plan.pdf", b"bytes of a plan")
 
@@ -92,7 +93,7 @@ class World:
             rules=(Rule(name="all", action=Action.REDIRECT),),
         )
         settings = Settings(marker_key=Secret.model_validate({"env": "MARKER"}), threads=threads)
-        return Daemon(Config(settings, (tenant,)), self.ledger)
+        return Daemon(Config(settings, (tenant,)), self.ledger, "one")
 
     def done(self) -> set[str]:
         """The mailboxes whose message was redirected."""
@@ -155,7 +156,11 @@ def test_one_process_for_a_state_folder(tmp_path: Path) -> None:
     """A second one is refused in a sentence; a killed one leaves nothing behind that keeps the next one out."""
     with alone(tmp_path), pytest.raises(Unavailable, match="another connector is at work"), alone(tmp_path):
         pass
-    with alone(tmp_path):
+    with alone(tmp_path) as first:
+        pass
+    with alone(tmp_path) as second:
+        assert first == second != ""
+    with pytest.raises(ConfigError, match="cannot be written"), alone(tmp_path / "missing"):
         pass
 
 

@@ -31,6 +31,8 @@ _TAKEN = 412
 _THERE = 405  # RFC 4918 section 9.3.1, of MKCOL
 #: What Apache (403), rclone (423) and others answer to two clients that make one collection at the same moment.
 _PERHAPS_THERE = (301, 403, 409, 423, 500)
+#: Each message has a collection of its own; the years and months above them are what is worth remembering.
+_REMEMBERED = 1000
 _TEMPORARY = re.compile(r"upload-[0-9a-f]{32}\.tmp")
 
 
@@ -41,8 +43,8 @@ class WebdavStore:
         """`link_url` is the address of the root collection for people."""
         self._client = client
         self._link_url = link_url.rstrip("/")
-        #: The collections around the last file: surely there, so the next file beside it needs no MKCOL.
-        self._made: frozenset[str] = frozenset()
+        #: Collections that were there a while ago and need no MKCOL. After any trouble none counts as sure any more.
+        self._made: set[str] = set()
 
     def put(self, path: str, content: Spool) -> Stored:
         """Create only, proved by reading back, see the port.
@@ -59,7 +61,7 @@ class WebdavStore:
             moved = self._move(temporary, path)
             stored = self._settled(path, content, proved=moved)
         except BaseException as error:
-            self._made = frozenset()
+            self._made.clear()
             if not isinstance(error, WrongPassword):
                 self._discard(temporary)
             raise
@@ -109,7 +111,7 @@ class WebdavStore:
         if _names_inside(self._client.location(path), entries):
             raise Rejected(f"a collection on {self._client.host} is not empty and stays")
         if entries:
-            self._made = frozenset()
+            self._made.clear()
             self._remove(f"{path}/" if any(each.collection for each in entries) else path)
 
     def now(self) -> datetime | None:
@@ -121,7 +123,9 @@ class WebdavStore:
         for collection in wanted:
             if collection not in self._made:
                 self._make_collection(collection + "/")
-        self._made = frozenset(wanted)
+        if len(self._made) > _REMEMBERED:
+            self._made.clear()
+        self._made.update(wanted)
 
     def _make_collection(self, collection: str) -> None:
         answer = self._client.ask("mkdir", collection, success=(*_CREATED, _THERE, *_PERHAPS_THERE))
