@@ -37,8 +37,8 @@ class Kept(NamedTuple):
     because: str
 
 
-def guard(message: Message, file: File, *, ours: bool, since: datetime | None) -> Kept | None:
-    """The first guard that keeps this file, or None. Never raises."""
+def guard_of_message(message: Message, *, ours: bool, since: datetime | None) -> Kept | None:
+    """The first guard that keeps all files of this message, or None. Never raises."""
     if ours:
         return Kept("ours", "the message carries our own marker")
     if since and not _received_after(message, since):
@@ -46,6 +46,11 @@ def guard(message: Message, file: File, *, ours: bool, since: datetime | None) -
     for name, holds, because in _OF_MESSAGES:
         if holds(message):
             return Kept(name, because)
+    return None
+
+
+def guard_of_file(file: File) -> Kept | None:
+    """The first guard that keeps this file, or None. Never raises."""
     for name, keeps, because in _OF_FILES:
         if keeps(file):
             return Kept(name, because)

@@ -135,7 +135,8 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
     """Say in the store that this ledger is the one, a generation on. To be repeated at every start, and now and then.
 
     False where another ledger, or a later generation of this one, was there before: a restored backup, a cloned machine
-    or a second daemon. Then nothing is shared, shown, pruned or swept until `reconcile`.
+    or a second daemon. Then nothing is shared, shown, pruned or swept until `reconcile`. Raises Corrupt where the store
+    does not keep what it is given.
     """
     mine = ledger.raise_generation()
     claimed = _claimed(store)
@@ -145,6 +146,8 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
         # Two clones that claim the same generation write different bytes: only one of them wins.
         put_bytes(store, _generation_path(mine, ledger.id), secrets.token_bytes(16))
     except Corrupt:
+        if (mine, ledger.id) not in _claimed(store):
+            raise  # Nobody was faster: the store does not keep what it is given.
         return _stop(tenant, ledger, now)
     for number, ledger_id in claimed[:-1]:
         store.delete(_generation_path(number, ledger_id))

@@ -32,7 +32,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from connector.filetype import TrueType, true_type
-from connector.guards import guard
+from connector.guards import Kept, guard_of_file, guard_of_message
 from connector.model import Action, Direction, File, LinkTerms, Message, Verdict
 
 #: How many first bytes of a file `Facts.heads` should carry.
@@ -254,15 +254,21 @@ def decide(policy: Policy, message: Message, facts: Facts) -> tuple[Verdict, ...
     A verdict that needs content keeps the file; asked again with `facts.heads` it is final.
     A verdict with `look_again` becomes another one at that time. Redirected is for ever, so there it is None.
     """
+    if kept := guard_of_message(message, ours=facts.ours, since=facts.since):
+        return tuple(_kept(file, kept) for file in message.files)
     return tuple(_verdict(policy, message, file, facts) for file in message.files)
 
 
 def _verdict(policy: Policy, message: Message, file: File, facts: Facts) -> Verdict:
-    if kept := guard(message, file, ours=facts.ours, since=facts.since):
-        return Verdict(file=file, action=Action.KEEP, rule=f"guard:{kept.name}", because=kept.because)
+    if kept := guard_of_file(file):
+        return _kept(file, kept)
     case = _Case(message, file, facts.now, (facts.heads or {}).get(file.id))
     verdict = _judged(policy, case)
     return replace(verdict, look_again=_look_again(policy, case, verdict))
+
+
+def _kept(file: File, kept: Kept) -> Verdict:
+    return Verdict(file=file, action=Action.KEEP, rule=f"guard:{kept.name}", because=kept.because)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,11 @@ def advance(redirect: Redirect, turn: Turn) -> None:
         if redirect.state is not State.PLANNED and turn.braked():
             return
         turn.keep_lease()
-        redirect = _step(redirect, turn)
+        try:
+            redirect = _step(redirect, turn)
+        except Stale:
+            # A human decided about it meanwhile. The next tick reads it anew.
+            return
 
 
 def _step(redirect: Redirect, turn: Turn) -> Redirect:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from connector.errors import Unavailable
+
 #: Up to here a spool lives in memory; beyond, in a temporary file that has no name.
 IN_MEMORY = 8 * 1024 * 1024
 CHUNK = 1024 * 1024
@@ -23,13 +25,20 @@ class Spool:
 
 @contextmanager
 def spooled(stream: BinaryIO) -> Iterator[Spool]:
-    """Read `stream` to its end and count: the size that a source announces is not the byte count."""
+    """Read `stream` to its end and count: the size that a source announces is not the byte count.
+
+    Raises Unavailable where this machine has no room for it.
+    """
     digest = hashlib.sha256()
     size = 0
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as content:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
             size += len(chunk)
-            content.write(chunk)
+            try:
+                content.write(chunk)
+            except OSError as error:
+                folder = tempfile.gettempdir()
+                raise Unavailable(f"a file cannot be kept in {folder} on its way: {error.strerror}") from None
         content.seek(0)
         yield Spool(cast("BinaryIO", content), size, digest.hexdigest())

@@ -300,11 +300,11 @@ def test_a_store_that_lies_ends_held(pipeline: Pipeline, lie: str) -> None:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_store_that_lies_from_the_first_byte_ends_held(pipeline: Pipeline, lie: str) -> None:
-    """Also where what is tried at the start is garbled already."""
+def test_a_store_that_lies_from_the_first_byte_gets_no_file(pipeline: Pipeline, lie: str) -> None:
+    """What is tried at the start is garbled already: the store is refused, and nothing is touched."""
     item, before = delivered(pipeline)
     with lied_to(pipeline, LIES[lie]):
-        pipeline.run("once", code=1)
+        pipeline.run("once", code=4)
     assert pipeline.see(item) == before
 
 

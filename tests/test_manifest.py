@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from connector.errors import Corrupt
 from connector.ledger import Ledger
 from connector.manifest import brake, claim, manifests, reconcile
 from connector.model import Redirect, State
 from connector.redirect import tick
 from connector.sources.memory import Attached
+from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting, done, only, redirects, step
 from tests.world import TENANT, World
@@ -103,20 +105,34 @@ def test_clones_that_claim_at_the_same_moment(world: World) -> None:
     """Both look before either writes: the store lets one of them create the claim."""
     start(world)
     clone = replace(world, ledger_file=backed_up(world))
-    seen = world.store.names(".connector/generations")
+    seen = [world.store.names(".connector/generations")]
     assert start(world)
 
     class Behind:
-        """The store as the clone saw it a moment ago."""
+        """The store, which the clone saw a moment too early."""
 
         def names(self, folder: str) -> tuple[str, ...]:
-            return seen
+            return seen.pop() if seen else world.store.names(folder)
 
         def __getattr__(self, name: str) -> Any:
             return getattr(world.store, name)
 
     clone.store = Behind()  # type: ignore[assignment]
     assert not start(clone)
+
+
+def test_store_that_garbles_the_claim_is_not_taken_for_another_ledgers(world: World) -> None:
+    """The operator is told what is wrong, and not to look for a second daemon."""
+
+    class Garbling(MemoryStore):
+        def put(self, path: str, content: Any) -> Any:
+            raise Corrupt("read back differs")
+
+    world.store = Garbling()
+    with pytest.raises(Corrupt):
+        start(world)
+    with world.process() as (_, ledger):
+        assert not ledger.paused(brake(TENANT), world.now)
 
 
 @pytest.mark.parametrize("verb", ["put", "share", "rewrite", "prune"])

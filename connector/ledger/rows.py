@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connector.ledger.errors import Stale, Taken
@@ -49,8 +49,7 @@ def change(connection: Connection, redirect: Redirect, now: datetime) -> Redirec
     as_read = (redirects.c.id == redirect.id) & (redirects.c.revision == redirect.revision)
     if not connection.execute(update(redirects).where(as_read).values(_values(written, now))).rowcount:
         raise Stale(f"redirect {redirect.id} was written by somebody else")
-    connection.execute(delete(files).where(files.c.redirect_id == redirect.id))
-    _add_files(connection, written)
+    _change_files(connection, written)
     return written
 
 
@@ -72,11 +71,28 @@ def message_key(internet_message_id: str) -> str | None:
     return hashlib.sha256(internet_message_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _change_files(connection: Connection, redirect: Redirect) -> None:
+    """Only the rows that differ are written: a message of a thousand files is written once for each of them."""
+    ours = files.c.redirect_id == redirect.id
+    known = {row["position"]: dict(row) for row in connection.execute(select(files).where(ours)).mappings()}
+    wanted = {values["position"]: values for values in _file_values(redirect)}
+    stale = [position for position, values in known.items() if wanted.get(position) != values]
+    if stale:
+        # All of them go first: two files may have changed places, and their key is unique.
+        row = ours & (files.c.position == bindparam("stale"))
+        connection.execute(delete(files).where(row), [{"stale": position} for position in stale])
+    _insert_files(connection, redirect, [values for key, values in wanted.items() if known.get(key) != values])
+
+
 def _add_files(connection: Connection, redirect: Redirect) -> None:
-    if not redirect.files:
+    _insert_files(connection, redirect, list(_file_values(redirect)))
+
+
+def _insert_files(connection: Connection, redirect: Redirect, values: list[dict[str, Any]]) -> None:
+    if not values:
         return
     try:
-        connection.execute(insert(files), list(_file_values(redirect)))
+        connection.execute(insert(files), values)
     except IntegrityError as error:
         raise Taken(f"a file of redirect {redirect.id} belongs to another redirect already") from error
 

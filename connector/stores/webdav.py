@@ -53,6 +53,7 @@ class WebdavStore:
         `names` does not show, and `share` removes.
         """
         folder, _, _ = path.rpartition("/")
+        moved = False
         temporary = f"{folder}/upload-{secrets.token_hex(16)}.tmp".removeprefix("/")
         try:
             self._make_collections(folder)
@@ -64,6 +65,9 @@ class WebdavStore:
             self._made.clear()
             if not isinstance(error, WrongPassword):
                 self._discard(temporary)
+            if moved and isinstance(error, Corrupt):
+                # Our own MOVE put it there, to a place where nothing was, and it is not what we sent.
+                self._discard(path)
             raise
         if not moved:
             self._discard(temporary)

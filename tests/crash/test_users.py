@@ -6,6 +6,7 @@ What a user takes out himself is his own doing, and no longer expected.
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from connector.ledger import LeaseLost, Ledger
+from connector.decisions import recall
+from connector.ledger import LeaseLost, Ledger, Stale
 from connector.model import Body, State
 from connector.redirect import tick
 from connector.sources.memory import Attached
@@ -68,6 +70,22 @@ class Users:
             file = files[choice % len(files)]
             self.expected[item_id].discard(self.world.mailbox.entry(item_id).contents[file.id])
             self.world.mailbox.detach(item_id, file.id)
+
+    def attach(self, choice: int) -> None:
+        """A file of a name, and of a size, that may be there already or have been there."""
+        if item_id := self._one(choice):
+            file = Attached(f"file{choice % 3}.bin", self._content())
+            self.world.mailbox.attach(item_id, file)
+            self.expected[item_id].add(file.content)
+
+    def recall(self, choice: int) -> None:
+        """An operator wants the files of a message back in it."""
+        ledger = Ledger(f"sqlite:///{self.world.ledger_file}")
+        known = ledger.redirects()
+        if known:
+            with suppress(ValueError, Stale):
+                recall(known[choice % len(known)], ledger, self.world.now, "operator")
+        ledger.close()
 
     def write_above(self, choice: int) -> None:
         """A remark at the top of the body, above our notice if it is there."""
@@ -131,6 +149,8 @@ ACTS: tuple[Callable[[Users, int], None], ...] = (
     Users.copy,
     Users.delete,
     Users.detach,
+    Users.attach,
+    Users.recall,
     Users.write_above,
     Users.wipe,
     Users.read,
@@ -195,7 +215,7 @@ class UsersActWhileWeWork(RuleBasedStateMachine):
         ended = {each.state for each in ledger.redirects()}
         ledger.close()
         self.folder.cleanup()
-        assert ended <= {State.DONE, State.DROPPED, State.HELD}
+        assert ended <= {State.DONE, State.DROPPED, State.HELD, State.RESTORED}
 
 
 TestUsersActWhileWeWork = UsersActWhileWeWork.TestCase
