@@ -248,7 +248,8 @@ def disk(folder: Path, size: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], check=True)
+        # Lazily: the server may still have a file open.
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 # --- stores that lie ------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class World:
     folder: Path
     exchange: Exchange
     store: DavServer
+    #: The collection in the store that is this test's own.
+    root: str
     environment: dict[str, str] = field(default_factory=dict)
     log: str = ""
 
@@ -72,7 +75,11 @@ sources:
     password: {{env: EXCHANGE_PASSWORD}}
     mailboxes: [{mailbox}]
     since: everything
-store: {{type: webdav, url: {store or self.store.url}, user: {self.store.user}, password: {{env: STORE_PASSWORD}}}}
+store:
+  type: webdav
+  url: {store or self.store.url + self.root}
+  user: {self.store.user}
+  password: {{env: STORE_PASSWORD}}
 notice: {{product: Files, organisation: Example}}
 {policy}""")
         self.environment = {
@@ -111,7 +118,11 @@ notice: {{product: Files, organisation: Example}}
 
     def stored(self) -> list[Path]:
         """The files of tenants in the store."""
-        return sorted(path for path in self.store.folder.rglob("acme/**/*") if path.is_file())
+        return sorted(path for path in (self.store.folder / self.root).rglob("acme/**/*") if path.is_file())
+
+    def hashes(self) -> list[str]:
+        """What they hold."""
+        return [sha256(path.read_bytes()).hexdigest() for path in self.stored()]
 
 
 @pytest.fixture
@@ -120,11 +131,10 @@ def world(tmp_path: Path, wsgidav: DavServer) -> Iterator[World]:
     handlers = logging.root.handlers[:]
     with Exchange() as exchange:
         exchange.add_mailbox(ANNA)
-        world = World(tmp_path, exchange, wsgidav)
+        world = World(tmp_path, exchange, wsgidav, tmp_path.name)
+        (wsgidav.folder / world.root).mkdir()
         world.configure()
         yield world
-    for path in sorted(wsgidav.folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
     logging.captureWarnings(capture=False)
     logging.root.handlers[:] = handlers
     structlog.reset_defaults()
@@ -137,7 +147,7 @@ def test_once_redirects_what_is_due_and_sums_up(world: World) -> None:
     summary = world.json("once")
     (mailbox,) = summary["mailboxes"]
     assert (mailbox["mailbox"], mailbox["redirected"], mailbox["held"], mailbox["next"]) == (ANNA, 1, 0, None)
-    assert [path.read_bytes() for path in world.stored()] == [BIG]
+    assert world.hashes() == [sha256(BIG).hexdigest()]
     assert world.json("once") == summary
     assert "hush" not in world.log
 
@@ -237,7 +247,7 @@ def test_check_finds_everything_in_order(world: World) -> None:
     found = world.json("check")
     assert {each["severity"] for each in found} == {"fine"}
     assert any(ANNA in each["tried"] for each in found)
-    assert [path for path in world.store.folder.rglob("*") if path.is_file()] == []
+    assert [path for path in (world.store.folder / world.root).rglob("*") if path.is_file()] == []
 
 
 def test_a_wrong_password_is_refused_and_ends_with_4(world: World) -> None:
@@ -286,7 +296,7 @@ def test_a_lost_ledger_is_noticed_and_reconciled(world: World) -> None:
     assert "stopped" in {each["severity"] for each in world.json("check", code=1)}
     assert world.json("ledger", "reconcile") == {"taken_over": 1}
     world.run("once")
-    assert [path.read_bytes() for path in world.stored()] == [BIG]
+    assert world.hashes() == [sha256(BIG).hexdigest()]
 
 
 def test_a_mailbox_that_does_not_exist_is_named(world: World) -> None:
