@@ -49,8 +49,9 @@ def watch(connection: Connection, watched: Watched, since: datetime | None) -> W
     # What was too old until now was passed over: the feed has to begin again for it to be seen.
     cursor = known[0].cursor if earliest == known[0].since else None
     changed = replace(known[0], address=watched.address, since=earliest, cursor=cursor)
-    values = {"address": changed.address, "since": changed.since, "cursor": cursor}
-    connection.execute(update(sources).where(sources.c.name == changed.name).values(values))
+    if changed != known[0]:
+        values = {"address": changed.address, "since": changed.since, "cursor": cursor}
+        connection.execute(update(sources).where(sources.c.name == changed.name).values(values))
     return changed
 
 
