@@ -19,7 +19,7 @@ from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
-from tests.test_redirect import acting, done, only, redirects, step
+from tests.test_redirect import acting, before, done, only, redirects, step
 from tests.world import TENANT, World
 
 FILE = Attached("a.bin", b"aaaa")
@@ -135,15 +135,17 @@ def test_store_that_garbles_the_claim_is_not_taken_for_another_ledgers(world: Wo
         assert not ledger.paused(brake(TENANT), world.now)
 
 
-@pytest.mark.parametrize("verb", ["put", "share", "rewrite", "prune"])
+@pytest.mark.parametrize("verb", ["discover", "copy", "share", "rewrite", "prune"])
 def test_ledger_of_yesterday(world: World, verb: str) -> None:
     """Backed up at any moment, restored when all was done: after reconcile nothing is lost, deleted or shown twice."""
     backups: list[Path] = []
     start(world)
     world.deliver(FILE, Attached("b.bin", b"bbbb"))
-    if verb == "put":
+    if verb == "discover":
         backups.append(backed_up(world))
         world.run()
+    elif verb == "copy":
+        world.run(before("put", 1, lambda: backups.append(backed_up(world))))
     elif verb == "share":
         world.policy = policy(settle="1h")
         step(world)
@@ -152,14 +154,14 @@ def test_ledger_of_yesterday(world: World, verb: str) -> None:
     else:
         world.run(source=acting(verb, lambda: backups.append(backed_up(world))))
     done(world)
-    before = world.view()
+    seen = world.view()
     start(world)
     restored(world, backups[0])
     assert not start(world)
     reconciled(world)
     world.run()
     assert not world.lost()
-    assert world.view() == before
+    assert world.view() == seen
     assert str(world.mailbox.items()[0].body).count("data-redirect") == 1
     assert {each.state for each in redirects(world)} == {State.DONE}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.decisions import backed_up, drop, release
+from connector.decisions import backed_up, drop, recall, release
 from connector.errors import Corrupt, Denied, Rejected, Unavailable
 from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
@@ -970,3 +970,21 @@ def test_earlier_since_brings_older_messages_in(world: World) -> None:
     assert not redirects(world)
     world.run()
     done(world)
+
+
+def test_operator_who_decides_in_the_middle_of_a_step(world: World) -> None:
+    """What the step wanted to write is not written over the decision; the next tick follows it."""
+    world.deliver(FILE)
+
+    def decide() -> None:
+        ledger = Ledger(f"sqlite:///{world.ledger_file}")
+        recall(only(world), ledger, world.clock(), "operator")
+        ledger.close()
+
+    with world.process(before("put", 1, decide)) as (watch, ledger):
+        assert tick(watch, ledger, world.clock, "one")
+    assert only(world).state is State.RECALLED
+    world.run()
+    assert only(world).state is State.RESTORED
+    assert world.mailbox.items()[0].files
+    assert not world.mailbox.items()[0].marker

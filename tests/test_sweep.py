@@ -47,9 +47,10 @@ def test_nothing_goes_before_the_grace_time(world: World) -> None:
 
 def test_files_manifests_and_links_go_after_the_grace_time(world: World) -> None:
     """And they go once: a second sweep finds nothing."""
+    world.store.files[".connector/manifests/another.000001.json"] = b"{}"
     world.now += GRACE
     assert swept(world) == 1
-    assert not world.store.files
+    assert list(world.store.files) == [".connector/manifests/another.000001.json"]
     assert swept(world) == 0
 
 

@@ -13,7 +13,8 @@ from tests.bench.world import World
 
 def carry(meter: Meter, world: World, mailbox: str) -> None:
     """Every attachment of the Inbox into the store. Nothing is proved."""
-    client = Client({"webdav_hostname": world.store})
+    # Its check of the parent is a HEAD, which Apache refuses where a collection has no index.
+    client = Client({"webdav_hostname": world.store, "disable_check": True})
     client.session.auth = HTTPBasicAuth(world.store_user.encode(), world.store_password.encode())
     for item in _account(world, mailbox).inbox.all():
         with meter.running():
