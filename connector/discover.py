@@ -175,7 +175,9 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
     Only one that missed it: as long as the old id answers, this is a copy, and a copy is not a move.
     """
     redirect = turn.ledger.redirect(found.redirect_id)
-    if redirect is None or redirect.item_id == item.id or redirect.missed is None or redirect.ended_by:
+    if redirect is None or redirect.item_id == item.id or redirect.missed is None:
+        return
+    if redirect.ended_by and {redirect.state, redirect.held_in}.isdisjoint({State.RECALLED, State.RETURNED}):
         return
     adopt(_revived(redirect) if redirect.state is State.DROPPED else redirect, item, turn)
 

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from connector.discover import adopt, genuine
 from connector.errors import Denied, Unavailable
 from connector.log import Event, log
-from connector.model import Redirect, State
+from connector.model import UNSHOWN, Redirect, State
 from connector.turn import Turn, backoff, outage
 
 P = ParamSpec("P")
@@ -66,8 +66,11 @@ def hold(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
 
 
 def drop(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
-    """Nothing is needed any more. Deletes nothing: that is the sweep's, after a grace time."""
-    if redirect.state is not State.PLANNED:
+    """Nothing is needed any more. Deletes nothing: that is the sweep's, after a grace time.
+
+    Links that were seen in the message stay open: a copy of it that is recovered shows them.
+    """
+    if redirect.state in UNSHOWN:
         in_store(turn.watch.store.revoke, redirect.folder)
     dropped = replace(redirect, state=State.DROPPED, held_in=redirect.state, reason=reason)
     return turn.write(dropped, Event.REDIRECT_DROPPED, stood=redirect.state, reason=reason)

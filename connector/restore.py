@@ -15,7 +15,7 @@ from connector.errors import Conflict, Corrupt, Denied, FileGone, Unavailable
 from connector.log import Event
 from connector.manifest import manifest_bytes, manifest_path, put_bytes
 from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
-from connector.reactions import StoreFailed, back, in_store
+from connector.reactions import StoreFailed, back, defer, in_store
 from connector.sight import originals, seen_in, with_file
 from connector.spool import CHUNK, Spool, spooled
 from connector.turn import Turn
@@ -29,7 +29,11 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
         there = originals(item, redirect)
         if each.stored and each.file.id not in there:
             turn.keep_lease()
-            found = _twin(each, each.stored, item, there, turn) or _attached(each, each.stored, item, there, turn)
+            found = _twin(each, each.stored, item, there, turn) or _attached(each, each.stored, item, turn)
+            if found is None:
+                # Never again at once: where reads are stale, the file would come back twice.
+                waiting = replace(redirect, attempts=max(redirect.attempts, 1))
+                return defer(waiting, "the message does not list yet what was put back into it", turn)
             redirect = with_file(redirect, each, replace(each, file=found))
             item = turn.watch.source.fetch(redirect.item_id)
     returned = replace(redirect, state=State.RETURNED, missed=None, reason="")
@@ -50,14 +54,13 @@ def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
     return turn.write(restored, Event.REDIRECT_RESTORED)
 
 
-def _attached(each: RedirectedFile, stored: Stored, item: Item, there: Collection[str], turn: Turn) -> File:
-    """Put one file back, and find it again by its bytes."""
+def _attached(each: RedirectedFile, stored: Stored, item: Item, turn: Turn) -> File | None:
+    """Put one file back, and find it again by its bytes. Its other properties are as the server keeps them."""
     with _proved(stored, turn) as content:
         turn.watch.source.put_back(item, each.file, content)
-    found = _twin(each, stored, turn.watch.source.fetch(item.id), there, turn)
-    if found is None:
-        raise Conflict("the message does not list yet what was put back into it")
-    return found
+    known = {file.id for file in item.files}
+    new = [file for file in turn.watch.source.fetch(item.id).files if file.id not in known]
+    return next((file for file in new if _sha256(item, file, turn) == stored.sha256), None)
 
 
 @contextmanager

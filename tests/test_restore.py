@@ -224,6 +224,49 @@ def test_message_that_is_gone(world: World) -> None:
     assert len(world.manifest_free()) == 2
 
 
+def test_message_that_is_recovered(world: World) -> None:
+    """Deleted while it was to come back, and recovered later under another id: its links have opened all the time."""
+    recalled(world)
+    entry = world.mailbox._entries.pop(one(world).id)
+    world.run()
+    assert only(world).state is State.DROPPED
+    world.mailbox._entries["item-recovered"] = replace(entry, message=replace(entry.message, id="item-recovered"))
+    world.mailbox._changed("item-recovered")
+    assert not world.lost()
+    world.run()
+    as_before(world)
+    assert only(world).state is State.RESTORED
+
+
+def test_server_that_drops_the_content_id(world: World) -> None:
+    """The file that came back is known by its bytes, and comes back once."""
+
+    class Plain(MemorySource):
+        def put_back(self, item: Item, file: File, content: Spool) -> None:
+            super().put_back(item, replace(file, content_id="", content_type=""), content)
+
+    recalled(world)
+    world.run(source=Plain)
+    as_before(world)
+
+
+def test_server_that_lists_what_it_took_a_little_later(world: World) -> None:
+    """Nothing is attached a second time at once."""
+    stale: list[Item] = []
+
+    class Behind(MemorySource):
+        def put_back(self, item: Item, file: File, content: Spool) -> None:
+            super().put_back(item, file, content)
+            stale.append(item)
+
+        def fetch(self, item_id: str) -> Item:
+            return stale.pop() if stale else super().fetch(item_id)
+
+    recalled(world)
+    world.run(source=Behind)
+    as_before(world)
+
+
 def test_mailbox_that_is_full(world: World) -> None:
     """Held with the server's reason; the links go on working."""
 
