@@ -988,3 +988,18 @@ def test_operator_who_decides_in_the_middle_of_a_step(world: World) -> None:
     assert only(world).state is State.RESTORED
     assert world.mailbox.items()[0].files
     assert not world.mailbox.items()[0].marker
+
+
+def test_message_that_a_human_dropped_is_not_taken_up_again(world: World) -> None:
+    """Not even when it turns up with our mark, after it had been missed."""
+    world.deliver(FILE)
+    world.run()
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    ended = replace(
+        only(world), state=State.DROPPED, held_in=State.LINKED, missed=1, ended_by="operator", item_id="old"
+    )
+    ledger.write(ended, "redirect.dropped", world.clock())
+    ledger.close()
+    world.mailbox.lose_cursors()
+    world.run()
+    assert (only(world).state, only(world).item_id) == (State.DROPPED, "old")
