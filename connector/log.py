@@ -54,8 +54,6 @@ class Event(StrEnum):
     REDIRECT_RELEASED = "redirect.released"
     #: A manifest in the store told what the ledger did not know.
     REDIRECT_RECONCILED = "redirect.reconciled"
-    #: The stored files of a dropped redirect were deleted; the ledger has written it down.
-    REDIRECT_SWEPT = "redirect.swept"
     #: A human wants the files back in the message.
     REDIRECT_RECALLED = "redirect.recalled"
     #: The files are in the message again, byte for byte.
