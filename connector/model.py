@@ -104,6 +104,9 @@ class Message:
     #: What stands in our named property; "" where it is absent. Not to be trusted before `marker.valid`.
     marker: str = ""
     files: tuple[File, ...] = ()
+    #: What its owner changes without editing it: read flag, categories, follow-up flag. Opaque, compared for equality
+    #: only; told with the body.
+    touched: str = ""
     body: Body | None = None
 
 

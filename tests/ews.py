@@ -117,6 +117,12 @@ class User:
         (file,) = (each for each in self.item(item_id).attachments if each.attachment_id.id == file_id)
         list(DeleteAttachment(account=self.account).call([file.attachment_id]))
 
+    def mark_read(self, item_id: str) -> None:
+        """Open message."""
+        item = self.item(item_id)
+        item.is_read = True
+        item.save(update_fields=["is_read"])
+
     def rest(self, item_id: str) -> object:
         """All that must survive a rewrite."""
         item = self.item(item_id)

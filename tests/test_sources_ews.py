@@ -83,6 +83,63 @@ def test_requests_per_message(exchange: Exchange, world: User) -> None:
     assert cost(lambda: source.prune(items[1], [file.id for file in items[1].files])) == ["GetItem", "DeleteAttachment"]
 
 
+def test_requests_per_replacement(exchange: Exchange, world: User) -> None:
+    """What the second way costs more, in requests; the folder of all shelves is made once."""
+    (source,) = settings(exchange).sources()
+    first, item_id = world.deliver(REPORT), world.deliver(REPORT)
+    source.stage(first, "RFIRST")
+    ids: list[str] = []
+    verbs: tuple[Callable[[], object], ...] = (
+        lambda: source.shelf("RX7Q2"),
+        lambda: ids.append(source.stage(item_id, "RX7Q2")),
+        lambda: source.unshelve(ids[0], item_id),
+        lambda: ids.append(source.shelve(item_id, "RX7Q2")),
+        lambda: source.purge([ids[1]], "RX7Q2"),
+    )
+    costs = []
+    for verb in verbs:
+        before = len(exchange.seen)
+        verb()
+        costs.append(exchange.seen[before:])
+    assert costs == [
+        ["FindFolder"],
+        ["CreateFolder", "CopyItem"],
+        ["GetItem", "MoveItem"],
+        ["CreateFolder", "FindFolder", "MoveItem"],
+        ["DeleteItem", "FindFolder", "FindItem", "DeleteFolder"],
+    ]
+
+
+def test_no_mail_client_shows_a_shelf(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """It is in the mailbox, and not below the folder that Outlook begins with."""
+    source.stage(world.deliver(REPORT), "RX7Q2")
+    assert [folder.name for folder in world.account.root.walk() if folder.name == "RX7Q2"] == ["RX7Q2"]
+    assert [folder.name for folder in world.account.msg_folder_root.walk() if folder.name == "RX7Q2"] == []
+
+
+def test_a_mailbox_whose_shelves_somebody_removed(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """They are made again."""
+    item_id = world.deliver(REPORT)
+    source.stage(item_id, "RX7Q2")
+    (home,) = (folder for folder in world.account.root.walk() if folder.name == "Connector")
+    home.delete()
+    assert source.shelf("RX7Q2") == ()
+    source.stage(item_id, "RX7Q2")
+    assert len(source.shelf("RX7Q2")) == 1
+
+
+def test_a_move_whose_answer_is_lost(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """It has happened: the old id is gone, and the item lies on the shelf."""
+    item_id = world.deliver(REPORT)
+    source.shelf("RX7Q2")
+    exchange.order(drop={"request": 3, "when": "after"})
+    with pytest.raises(Unavailable):
+        source.shelve(item_id, "RX7Q2")
+    with pytest.raises(Gone):
+        source.shelve(item_id, "RX7Q2")
+    assert [len(item.files) for item in source.shelf("RX7Q2")] == [1]
+
+
 def test_the_key_is_the_guid_of_the_mailbox(exchange: Exchange, world: User, source: EwsMailbox) -> None:
     """It is asked for once, and another mailbox has another one."""
     assert uuid.UUID(source.key)

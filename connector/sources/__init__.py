@@ -82,3 +82,30 @@ class Source(Protocol):
     def find(self, redirect_id: str) -> tuple[Item, ...]:
         """All items, in every folder of the source, whose marker names this redirect. Copies too; without bodies."""
         ...
+
+    # The second way to edit (`connector.replace`): a copy is edited where nobody sees it, and then takes the place of
+    # the item. The *shelf* of a redirect is a folder of ours that bears its id. No mail client shows it, no change
+    # feed tells of it, and `find` does not look there. The path of what lies on it is "".
+
+    def shelf(self, redirect_id: str) -> tuple[Item, ...]:
+        """All that lies on the shelf of this redirect, read afresh, with bodies."""
+        ...
+
+    def stage(self, item_id: str, redirect_id: str) -> str:
+        """Copy the item, with all that it has, onto the shelf. Returns the id of the copy. Raises Gone.
+
+        Repeated, it makes one more copy: the caller looks at the shelf first.
+        """
+        ...
+
+    def shelve(self, item_id: str, redirect_id: str) -> str:
+        """Move the item, onto the shelf. Returns its new id. Raises Gone, also where it was moved before."""
+        ...
+
+    def unshelve(self, item_id: str, beside: str) -> str:
+        """Move the item from its shelf to the folder where the item `beside` is. Returns its new id. Raises Gone."""
+        ...
+
+    def purge(self, item_ids: Collection[str], redirect_id: str) -> None:
+        """Delete these items for good, and the shelf too if nothing is left on it. Absent counts as deleted."""
+        ...

@@ -8,7 +8,7 @@ the change feed; and ids are never used twice.
 
 import io
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
@@ -48,6 +48,8 @@ class Entry:
     changed: int
     read: bool = False
     categories: tuple[str, ...] = ()
+    #: The redirect on whose shelf it lies, where no user sees it; "" for all others.
+    shelf: str = ""
 
 
 @dataclass
@@ -94,12 +96,12 @@ class MemoryMailbox:
         return moved
 
     def copy(self, item_id: str, folder: str = "Inbox") -> str:
-        """The copy carries the marker too. Returns its id."""
+        """The copy carries the marker too; it lies on no shelf. Returns its id."""
         old = self.entry(item_id)
         files = {file.id: replace(file, id=f"file-{self._next()}") for file in old.message.files}
         message = replace(old.message, id=f"item-{self._next()}", folder=folder, files=tuple(files.values()))
         contents = {files[id_].id: content for id_, content in old.contents.items()}
-        self._entries[message.id] = replace(old, message=message, contents=contents)
+        self._entries[message.id] = replace(old, message=message, contents=contents, shelf="")
         self._changed(message.id)
         return message.id
 
@@ -200,7 +202,7 @@ class MemorySource:
 
     def fetch(self, item_id: str) -> Message:
         """See `Source.fetch`."""
-        return self._reached().entry(item_id).message
+        return _read(self._reached().entry(item_id))
 
     @contextmanager
     def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:
@@ -238,8 +240,35 @@ class MemorySource:
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.find`."""
-        items = self._reached().items()
+        items = [entry.message for entry in self._reached().entries() if not entry.shelf]
         return tuple(_without_body(item) for item in items if markers.names(item.marker) == redirect_id)
+
+    def shelf(self, redirect_id: str) -> tuple[Message, ...]:
+        """See `Source.shelf`."""
+        return tuple(_read(entry) for entry in self._reached().entries() if entry.shelf == redirect_id)
+
+    def stage(self, item_id: str, redirect_id: str) -> str:
+        """See `Source.stage`."""
+        return self._put_on_shelf(self._reached().copy(item_id, ""), redirect_id)
+
+    def shelve(self, item_id: str, redirect_id: str) -> str:
+        """See `Source.shelve`."""
+        return self._put_on_shelf(self._reached().move(item_id, ""), redirect_id)
+
+    def unshelve(self, item_id: str, beside: str) -> str:
+        """See `Source.unshelve`."""
+        return self._reached().move(item_id, self._mailbox.entry(beside).message.folder)
+
+    def purge(self, item_ids: Collection[str], redirect_id: str) -> None:  # noqa: ARG002 - an empty shelf is nothing
+        """See `Source.purge`."""
+        mailbox = self._reached()
+        for item_id in item_ids:
+            with suppress(Gone):
+                mailbox.delete(item_id)
+
+    def _put_on_shelf(self, item_id: str, redirect_id: str) -> str:
+        self._mailbox.entry(item_id).shelf = redirect_id
+        return item_id
 
     def _write(self, item: Message, body: Body | None, marker: str) -> None:
         now = self._reached().entry(item.id).message
@@ -267,8 +296,12 @@ def _listed(id_: str, file: Attached) -> File:
     )
 
 
+def _read(entry: Entry) -> Message:
+    return replace(entry.message, touched=repr((entry.read, entry.categories)))
+
+
 def _in_scope(entry: Entry) -> bool:
-    return entry.message.folder.split("/")[0] not in OUT_OF_SCOPE
+    return not entry.shelf and entry.message.folder.split("/")[0] not in OUT_OF_SCOPE
 
 
 def _without_body(message: Message) -> Message:

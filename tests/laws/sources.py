@@ -7,7 +7,7 @@ behind the adapter's back, and `source`, the adapter over just that mailbox, who
 import io
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -58,6 +58,10 @@ class World(Protocol):
 
     def detach(self, item_id: str, file_id: str) -> None:
         """The user takes a file out."""
+        ...
+
+    def mark_read(self, item_id: str) -> None:
+        """The user opens the message."""
         ...
 
     def rest(self, item_id: str) -> object:
@@ -394,6 +398,104 @@ class SourceLaws:
         assert {(item.marker, len(item.files), item.body) for item in found} == {(notice("RX7Q2").marker, 1, None)}
         assert source.find("RNONE") == ()
 
+    # --- the shelf ---------------------------------------------------------------------------------------------------
+
+    def test_a_copy_on_the_shelf_is_the_item_once_more(self, world: World, source: Source) -> None:
+        """Bytes, body, and all that a user sees; the item itself stays as it is."""
+        item_id = world.deliver(REPORT, LOGO, html=HTML, read=True)
+        item, rest = source.fetch(item_id), world.rest(item_id)
+        assert source.shelf("RX7Q2") == ()
+        copy_id = source.stage(item_id, "RX7Q2")
+        (copy,) = source.shelf("RX7Q2")
+        assert (copy.id, copy) == (copy_id, source.fetch(copy_id))
+        for name in ("internet_message_id", "subject", "sender", "recipients", "received", "touched", "body", "draft"):
+            assert getattr(copy, name) == getattr(item, name), name
+        assert (read(source, copy, "report.pdf"), read(source, copy, "logo.png")) == (REPORT.content, LOGO.content)
+        assert (source.fetch(item_id), world.rest(item_id)) == (item, rest)
+
+    def test_shelves_are_apart(self, world: World, source: Source) -> None:
+        """Each redirect has its own, and a copy made twice is there twice."""
+        item_id = world.deliver(REPORT)
+        two = {source.stage(item_id, "RX7Q2"), source.stage(item_id, "RX7Q2")}
+        other = source.stage(item_id, "RX7Q25")
+        assert {item.id for item in source.shelf("RX7Q2")} == two
+        assert {item.id for item in source.shelf("RX7Q25")} == {other}
+
+    def test_what_lies_on_a_shelf_is_nobody_elses_business(self, world: World, source: Source) -> None:
+        """It has no path, no change feed tells of it, no search finds it, and it can be edited like any item."""
+        item_id = world.deliver(REPORT, html=HTML)
+        *_, last = source.changes(None)
+        copy = source.fetch(source.stage(item_id, "RX7Q2"))
+        source.rewrite(copy, notice("RX7Q2"))
+        shown = source.fetch(copy.id)
+        source.prune(shown, [file.id for file in shown.files])
+        edited = source.fetch(copy.id)
+        assert (edited.files, edited.marker, edited.folder) == ((), notice("RX7Q2").marker, "")
+        assert reported(source.changes(last.cursor)) == set()
+        assert reported(source.changes(None)) == {item_id}
+        assert source.find("RX7Q2") == ()
+        assert read(source, source.fetch(item_id), "report.pdf") == REPORT.content
+
+    def test_the_copy_takes_the_place_of_the_item(self, world: World, source: Source) -> None:
+        """It comes into the folder where the item is, and is found there; the item leaves it, whole."""
+        item_id = world.deliver(REPORT, LOGO, html=HTML, folder="Projects/2026", read=True)
+        item, rest = source.fetch(item_id), world.rest(item_id)
+        *_, last = source.changes(None)
+        copy = source.fetch(source.stage(item_id, "RX7Q2"))
+        source.rewrite(copy, notice("RX7Q2"))
+        placed = source.unshelve(copy.id, item_id)
+        assert (source.shelf("RX7Q2"), [found.id for found in source.find("RX7Q2")]) == ((), [placed])
+        assert (source.fetch(placed).folder, without_ids(world.rest(placed))) == ("Projects/2026", without_ids(rest))
+        shelved = source.shelve(item_id, "RX7Q2")
+        assert reported(source.changes(last.cursor)) == {placed}
+        (held,) = source.shelf("RX7Q2")
+        assert (held.id, held.body, held.touched, held.marker) == (shelved, item.body, item.touched, "")
+        assert read(source, held, "report.pdf") == REPORT.content
+        back = source.unshelve(shelved, placed)
+        assert (source.fetch(back).folder, source.fetch(back).body) == ("Projects/2026", item.body)
+
+    def test_purge_deletes_just_these_items(self, world: World, source: Source) -> None:
+        """Wherever they are; a second time changes nothing, and the shelf can be used again."""
+        item_id = world.deliver(REPORT)
+        first, second = source.stage(item_id, "RX7Q2"), source.stage(item_id, "RX7Q2")
+        placed = source.unshelve(source.stage(item_id, "RX7Q2"), item_id)
+        for _ in range(2):
+            source.purge([first, placed], "RX7Q2")
+            assert [item.id for item in source.shelf("RX7Q2")] == [second]
+            with pytest.raises(Gone):
+                source.fetch(placed)
+        for _ in range(2):
+            source.purge([second], "RX7Q2")
+            source.purge([], "RX7Q2")
+            assert source.shelf("RX7Q2") == ()
+        assert reported(source.changes(None)) == {item_id}
+        source.stage(item_id, "RX7Q2")
+        assert len(source.shelf("RX7Q2")) == 1
+
+    def test_what_is_gone_cannot_be_put_on_a_shelf(self, world: World, source: Source) -> None:
+        """Nor taken from it; and nothing appears anywhere."""
+        item_id, other = world.deliver(REPORT), world.deliver(REPORT)
+        world.delete(item_id)
+        verbs: tuple[Callable[[], object], ...] = (
+            lambda: source.stage(item_id, "RX7Q2"),
+            lambda: source.shelve(item_id, "RX7Q2"),
+            lambda: source.unshelve(item_id, other),
+            lambda: source.unshelve(source.stage(other, "RX7Q25"), item_id),
+        )
+        for verb in verbs:
+            with pytest.raises(Gone):
+                verb()
+        assert source.shelf("RX7Q2") == ()
+        assert reported(source.changes(None)) == {other}
+
+    def test_what_users_touch_shows(self, world: World, source: Source) -> None:
+        """Reading a message, and reading it again from afar: only the first is a touch."""
+        item_id = world.deliver(REPORT)
+        before = source.fetch(item_id).touched
+        assert source.fetch(item_id).touched == before
+        world.mark_read(item_id)
+        assert source.fetch(item_id).touched != before
+
     # --- trouble -----------------------------------------------------------------------------------------------------
 
     def test_throttled(self, world: World, source: Source) -> None:
@@ -407,6 +509,11 @@ class SourceLaws:
             lambda: source.rewrite(item, notice()),
             lambda: source.prune(item, [item.files[0].id]),
             lambda: source.find("RX7Q2"),
+            lambda: source.shelf("RX7Q2"),
+            lambda: source.stage(item.id, "RX7Q2"),
+            lambda: source.shelve(item.id, "RX7Q2"),
+            lambda: source.unshelve(item.id, item.id),
+            lambda: source.purge([item.id], "RX7Q2"),
         ):
             with pytest.raises(Unavailable) as told:
                 verb()

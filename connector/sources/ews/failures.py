@@ -66,6 +66,10 @@ class LostState(Unavailable):
     """The server no longer knows this state of a change feed: it has to start again."""
 
 
+class Exists(Conflict):
+    """A folder of this name is there already."""
+
+
 _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
     (
         Gone,
@@ -97,6 +101,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorChangeKeyRequiredForWriteOperations",
                 "ErrorInvalidChangeKey",
                 "ErrorIrresolvableConflict",
+                "ErrorMoveCopyFailed",
                 "ErrorStaleObject",
             }
         ),
@@ -151,6 +156,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
             }
         ),
     ),
+    (Exists, "the mailbox {mailbox} has a folder of this name already", frozenset({"ErrorFolderExists"})),
     (LostState, "the change feed of the mailbox {mailbox} starts again", frozenset({"ErrorInvalidSyncStateData"})),
     (
         Denied,

@@ -18,6 +18,7 @@ from connector.sources.ews.failures import LostState
 from connector.sources.ews.filled import FILLING
 from connector.sources.ews.folders import ROOT, WELL_KNOWN, Folder, mailbox_guid, tree
 from connector.sources.ews.reading import message
+from connector.sources.ews.shelves import Shelves
 from connector.sources.ews.words import NS, Element, flag, identifier, text
 from connector.spool import Spool
 
@@ -38,8 +39,9 @@ class EwsMailbox:
         self._connect = connect
         self._skip = skip_folders
         self._page_size = page_size
-        #: As FindFolder told last. It only gives items their path.
+        #: As FindFolder told last. It only gives items their path; those elsewhere have none.
         self._tree: dict[str, Folder] = {}
+        self._elsewhere: set[str] = set()
 
     @cached_property
     def key(self) -> str:
@@ -118,6 +120,27 @@ class EwsMailbox:
         items = (self._still_there(item) for item in self._read(ids).values())
         return tuple(item for item in items if markers.names(item.marker) == redirect_id)
 
+    def shelf(self, redirect_id: str) -> tuple[Message, ...]:
+        """See `Source.shelf`. One request to find it; two more if something lies on it."""
+        items = self._read(self._shelves.item_ids(redirect_id), body=True)
+        return tuple(self._still_there(item) for item in items.values())
+
+    def stage(self, item_id: str, redirect_id: str) -> str:
+        """See `Source.stage`. Two requests: one makes the shelf."""
+        return self._shelves.copy(item_id, redirect_id)
+
+    def shelve(self, item_id: str, redirect_id: str) -> str:
+        """See `Source.shelve`. Three requests: two make and find the shelf."""
+        return self._shelves.move(item_id, redirect_id)
+
+    def unshelve(self, item_id: str, beside: str) -> str:
+        """See `Source.unshelve`. Two requests."""
+        return self._shelves.move_beside(item_id, beside)
+
+    def purge(self, item_ids: Collection[str], redirect_id: str) -> None:
+        """See `Source.purge`. Up to five requests."""
+        self._shelves.purge(item_ids, redirect_id)
+
     # --- the change feed ---------------------------------------------------------------------------------------------
 
     def _changes_in(self, folder: Folder, states: dict[str, tuple[str, str]]) -> Iterator[Page]:
@@ -188,8 +211,9 @@ class EwsMailbox:
     def _message(self, answer: Element) -> Message:
         element = answer.find("m:Items/*", NS)
         folder_id = identifier(element, "t:ParentFolderId")
-        if folder_id not in self._tree:
+        if folder_id not in self._tree and folder_id not in self._elsewhere:
             self._folders()
+            self._elsewhere |= {folder_id} - self._tree.keys()
         return message(element, self._tree.get(folder_id), self.address)
 
     def _update(self, item: Message, body: Body | None, marker: str) -> None:
@@ -250,6 +274,10 @@ class EwsMailbox:
         if ROOT not in ids:
             raise Denied(f"the mailbox {self.address} has no folder of messages that may be opened")
         return ids
+
+    @cached_property
+    def _shelves(self) -> Shelves:
+        return Shelves(self._connection)
 
     @cached_property
     def _connection(self) -> Connection:

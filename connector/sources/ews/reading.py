@@ -1,10 +1,23 @@
 """Messages, made from the elements of a reply. Everything in them is hostile, and may be missing."""
 
+import json
 from collections.abc import Mapping
 
 from connector.model import Body, Direction, File, FileKind, Message
 from connector.sources.ews.folders import Folder
-from connector.sources.ews.words import MARKER, NS, TYPES, Element, flag, identifier, number, text, when
+from connector.sources.ews.words import (
+    LAST_VERB,
+    MARKER,
+    NS,
+    TOUCHED,
+    TYPES,
+    Element,
+    flag,
+    identifier,
+    number,
+    text,
+    when,
+)
 
 _KINDS = {
     f"{{{TYPES}}}FileAttachment": FileKind.FILE,
@@ -34,6 +47,7 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         headers=headers,
         marker=_marker(element),
         files=tuple(_file(each) for each in element.iterfind("t:Attachments/*", NS) if each.tag in _KINDS),
+        touched=_touched(element),
         body=_body(element),
     )
 
@@ -71,6 +85,18 @@ def _file(element: Element) -> File:
         content_id=text(element, "t:ContentId").strip("<> "),
         version=text(element, "t:LastModifiedTime"),
     )
+
+
+def _touched(element: Element) -> str:
+    """What these fields hold, whatever it is; "" where they were not asked for."""
+    fields = [each for name in TOUCHED for each in element.iterfind(f"t:{name.partition(':')[2]}", NS)]
+    fields += [each for each in element.iterfind("t:ExtendedProperty", NS) if _is_last_verb(each)]
+    return json.dumps([(each.tag, *each.itertext()) for each in fields]) if fields else ""
+
+
+def _is_last_verb(extended: Element) -> bool:
+    tag = extended.find("t:ExtendedFieldURI", NS).get("PropertyTag", "")
+    return bool(tag.lower() == LAST_VERB["PropertyTag"])
 
 
 def _marker(element: Element) -> str:

@@ -25,6 +25,8 @@ MARKER = {
     "PropertyName": "ConnectorMarker",
     "PropertyType": "String",
 }
+#: PidTagLastVerbExecuted: what draws the arrow of a message that was answered or forwarded [MS-OXOMSG 2.2.1.6].
+LAST_VERB = {"PropertyTag": "0x1081", "PropertyType": "Integer"}
 #: PidTagLocalCommitTimeMax: the last change of a message in the folder [MS-OXPROPS 2.773].
 COMMIT_TIME = {"PropertyTag": "0x670a", "PropertyType": "SystemTime"}
 
@@ -52,6 +54,15 @@ _LISTING = (
     "message:CcRecipients",
     "message:BccRecipients",
     "message:InternetMessageId",
+)
+#: What people change without opening a message.
+TOUCHED = (
+    "item:Categories",
+    "item:Importance",
+    "item:ReminderDueBy",
+    "item:ReminderIsSet",
+    "item:Flag",
+    "message:IsRead",
 )
 _FOLDER = ("folder:DisplayName", "folder:ParentFolderId", "folder:FolderClass", "folder:TotalCount")
 
@@ -119,8 +130,9 @@ def sync_items(folder: str, state: str, page: int) -> Element:
 def get_items(ids: Iterable[str], *, body: bool) -> Element:
     """GetItem: all that a `Message` holds."""
     best = [T.BodyType("Best")] if body else []
-    fields = (*_LISTING, "item:Body") if body else _LISTING
-    properties = T.AdditionalProperties(*_fields(fields), T.ExtendedFieldURI(MARKER))
+    fields = (*_LISTING, "item:Body", *TOUCHED) if body else _LISTING
+    extended = (MARKER, LAST_VERB) if body else (MARKER,)
+    properties = T.AdditionalProperties(*_fields(fields), *map(T.ExtendedFieldURI, extended))
     return M.GetItem(
         M.ItemShape(T.BaseShape("IdOnly"), *best, properties), M.ItemIds(*(T.ItemId(Id=item_id) for item_id in ids))
     )
@@ -138,6 +150,66 @@ def find_items(folders: Iterable[str], prefix: str, offset: int, page: int) -> E
         M.ParentFolderIds(*(T.FolderId(Id=folder) for folder in folders)),
         Traversal="Shallow",
     )
+
+
+def find_all_items(folder: str, offset: int, page: int) -> Element:
+    """FindItem: the ids of all items in this folder."""
+    return M.FindItem(
+        M.ItemShape(T.BaseShape("IdOnly")),
+        M.IndexedPageItemView(_view(offset, page)),
+        M.ParentFolderIds(T.FolderId(Id=folder)),
+        Traversal="Shallow",
+    )
+
+
+def get_parent(item_id: str) -> Element:
+    """GetItem: the folder where an item is."""
+    properties = T.AdditionalProperties(*_fields(["item:ParentFolderId"]))
+    return M.GetItem(M.ItemShape(T.BaseShape("IdOnly"), properties), M.ItemIds(T.ItemId(Id=item_id)))
+
+
+def copy_item(item_id: str, folder: str) -> Element:
+    """CopyItem: a second, equal item in this folder."""
+    return M.CopyItem(M.ToFolderId(T.FolderId(Id=folder)), M.ItemIds(T.ItemId(Id=item_id)))
+
+
+def move_item(item_id: str, folder: str) -> Element:
+    """MoveItem: into this folder, under a new id."""
+    return M.MoveItem(M.ToFolderId(T.FolderId(Id=folder)), M.ItemIds(T.ItemId(Id=item_id)))
+
+
+def delete_items(ids: Iterable[str]) -> Element:
+    """DeleteItem: for good."""
+    return M.DeleteItem(M.ItemIds(*(T.ItemId(Id=item_id) for item_id in ids)), DeleteType="HardDelete")
+
+
+def root(mailbox: str | None) -> Element:
+    """The root of the whole mailbox, above what mail clients show; of another mailbox than one's own where named."""
+    owner = [] if mailbox is None else [T.Mailbox(T.EmailAddress(mailbox))]
+    return T.DistinguishedFolderId(*owner, Id="root")
+
+
+def folder(folder_id: str) -> Element:
+    """A folder as a parent."""
+    return T.FolderId(Id=folder_id)
+
+
+def find_child(parent: Element, name: str) -> Element:
+    """FindFolder: the folder of this name directly below `parent`."""
+    named = T.IsEqualTo(T.FieldURI(FieldURI="folder:DisplayName"), T.FieldURIOrConstant(T.Constant(Value=name)))
+    return M.FindFolder(
+        M.FolderShape(T.BaseShape("IdOnly")), M.Restriction(named), M.ParentFolderIds(parent), Traversal="Shallow"
+    )
+
+
+def create_folder(parent: Element, name: str) -> Element:
+    """CreateFolder: one for messages, below `parent`."""
+    return M.CreateFolder(M.ParentFolderId(parent), M.Folders(T.Folder(T.FolderClass("IPF.Note"), T.DisplayName(name))))
+
+
+def delete_folder(folder_id: str) -> Element:
+    """DeleteFolder: so that what somebody put into it just now can be recovered."""
+    return M.DeleteFolder(M.FolderIds(T.FolderId(Id=folder_id)), DeleteType="SoftDelete")
 
 
 def get_attachment(file_id: str) -> Element:
