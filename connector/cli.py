@@ -222,6 +222,12 @@ def restore(
     since: Moment = None,
     until: Moment = None,
     everything: Annotated[bool, typer.Option(help="All of it: the way out.")] = False,
+    revoke: Annotated[
+        bool, typer.Option(help="The links open nothing afterwards, where the store can do that.")
+    ] = False,
+    per_hour: Annotated[
+        int, typer.Option(min=1, help="Messages an hour and mailbox, once the first 100 of each are back.")
+    ] = decisions.Pace().per_hour,
     as_json: Json = False,
 ) -> None:
     """Want attachments back in their messages; all that is named has to hold. The daemon, or `once`, does it."""
@@ -229,9 +235,9 @@ def restore(
     if wanted == decisions.Wanted() and not everything:
         raise typer.BadParameter("say what to restore, or --everything")
     with _ledger(context) as ledger:
-        files, size = decisions.restore(wanted, ledger, clock(), _user())
-    told = f"{files} files ({size / 1e6:.1f} MB) are to go back. `connector status` tells how far it is."
-    report.tell({"files": files, "bytes": size}, told, as_json=as_json)
+        pace = decisions.Pace(per_hour=per_hour)
+        recalled = decisions.restore(wanted, ledger, clock(), _user(), pace=pace, revoke=revoke)
+    report.tell_recalled(recalled, as_json=as_json)
 
 
 @app.command()

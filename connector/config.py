@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connector.amounts import Duration
 from connector.credentials import Secret
 from connector.log import Format, Level
 from connector.names import check_template
-from connector.policy import Defaults, Duration, Policy, Rule
+from connector.policy import Defaults, Policy, Rule
 from connector.problems import checked, told
 from connector.rewrite import Wording
 from connector.sources.ews import EwsMailboxes

@@ -1,8 +1,9 @@
 """What people decide about redirects. Asks the ledger only: it works while every server is down."""
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connector.ledger import Ledger, Stale
 from connector.log import Event
@@ -20,19 +21,36 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
     state = State.STORED if redirect.state is State.RESTORED else redirect.held_in
     if redirect.state not in (State.HELD, State.RESTORED) or state is None:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    released = replace(redirect, state=state, held_in=None, reason="", attempts=0, due=now, ended_by="")
+    released = replace(redirect, state=state, held_in=None, reason="", attempts=0, due=now, ended_by="", revoke=False)
     return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
 
 
-def recall(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
+def recall(
+    redirect: Redirect,
+    ledger: Ledger,
+    now: datetime,
+    by: str,
+    *,
+    due: datetime | None = None,
+    revoke: bool = False,
+) -> Redirect:
     """Want the files of a message back in it, however far its redirect has come; `connector.restore` does it.
 
+    From `due` on, or at once. `revoke`: its links are to open nothing afterwards.
     Raises ValueError where nothing of it can go back, or already has.
     """
     if redirect.state not in _RECALLABLE:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}: there is nothing to put back")
     recalled = replace(
-        redirect, state=State.RECALLED, held_in=None, reason="", attempts=0, due=now, missed=None, ended_by=by
+        redirect,
+        state=State.RECALLED,
+        held_in=None,
+        reason="",
+        attempts=0,
+        due=due or now,
+        missed=None,
+        ended_by=by,
+        revoke=revoke,
     )
     return ledger.write(recalled, Event.REDIRECT_RECALLED, now, stood=redirect.state, by=by)
 
@@ -50,18 +68,53 @@ class Wanted:
     until: datetime | None = None
 
 
-def restore(wanted: Wanted, ledger: Ledger, now: datetime, by: str) -> tuple[int, int]:
-    """Recall all redirects that are wanted. Returns how many files go back, and their bytes. Repeated: none."""
-    files = size = 0
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast many messages go back into one mailbox. New mail must not wait behind all of them."""
+
+    at_once: int = 100
+    per_hour: int = 1200
+
+    def due(self, place: int, now: datetime) -> datetime:
+        """When the turn of a message comes that so many others of its mailbox go before."""
+        return now + max(0, place - self.at_once + 1) * (timedelta(hours=1) / self.per_hour)
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What goes back, and when the turn of the last message comes, at the earliest."""
+
+    messages: int
+    files: int
+    bytes: int
+    ready: datetime
+
+
+def restore(
+    wanted: Wanted, ledger: Ledger, now: datetime, by: str, *, pace: Pace = Pace(), revoke: bool = False
+) -> Recalled:
+    """Recall all redirects that are wanted. Repeated: none, whatever has become of them."""
+    places: Counter[str] = Counter()
+    recalled = Recalled(0, 0, 0, now)
     addresses = {each.name: each.address for each in ledger.watched()}
     for redirect in ledger.redirects():
         if _is_wanted(redirect, wanted, addresses[redirect.source]) and redirect.state in _RECALLABLE:
+            due = pace.due(places[redirect.source], now)
             with suppress(Stale):  # A daemon was faster; the next call finds it.
-                recall(redirect, ledger, now, by)
-                stored = [each.stored for each in redirect.shown if each.stored]
-                files += len(stored)
-                size += sum(each.size for each in stored)
-    return files, size
+                recall(redirect, ledger, now, by, due=due, revoke=revoke)
+                places[redirect.source] += 1
+                recalled = _and(recalled, redirect, due)
+    return recalled
+
+
+def _and(recalled: Recalled, redirect: Redirect, due: datetime) -> Recalled:
+    stored = [each.stored for each in redirect.shown if each.stored]
+    return Recalled(
+        messages=recalled.messages + 1,
+        files=recalled.files + len(stored),
+        bytes=recalled.bytes + sum(each.size for each in stored),
+        ready=max(recalled.ready, due),
+    )
 
 
 def _is_wanted(redirect: Redirect, wanted: Wanted, mailbox: str) -> bool:

@@ -66,7 +66,8 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
         ours = genuine(item, turn)
         if ours:
             _recognise(item, ours, turn)
-        facts = Facts(now=turn.clock(), since=turn.since, ours=ours is not None)
+        returnable = turn.watch.source.returnable
+        facts = Facts(now=turn.clock(), since=turn.since, ours=ours is not None, returnable=returnable)
         told = verdicts(item, turn.watch, facts)
     except Gone:
         return None, None
@@ -128,6 +129,7 @@ def _planned(item: Item, wanted: tuple[Verdict, ...], turn: Turn) -> Redirect:
             for verdict, path in zip(wanted, paths, strict=True)
         ),
         settle=max(verdict.settle for verdict in wanted),
+        keep_original=any(verdict.keep_original for verdict in wanted),
         created=turn.clock(),
         due=turn.clock(),
         state=State.HELD if held else State.PLANNED,

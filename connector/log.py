@@ -30,6 +30,8 @@ class Event(StrEnum):
     REDIRECT_PLANNED = "redirect.planned"
     #: One file lies in the store and was read back right.
     REDIRECT_COPIED = "redirect.copied"
+    #: The whole message lies in the store, as it was before anything in it changed.
+    REDIRECT_ORIGINAL_KEPT = "redirect.original_kept"
     #: All files of the redirect lie in the store.
     REDIRECT_STORED = "redirect.stored"
     #: The store's backup has its files: links need not wait any longer.

@@ -21,11 +21,15 @@ from connector.stores import Store
 
 _FOLDER = ".connector"
 _MANIFESTS = f"{_FOLDER}/manifests"
+_ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
 _FORMAT = 1
 #: What a manifest tells of a redirect. Nothing that differs when a step is repeated after a crash: then the same bytes
 #: have to come out, since a manifest is created only.
-_LASTING = {"id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created", "ended_by"}
+_LASTING = {
+    *("id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created", "ended_by"),
+    *("keep_original", "original"),
+}
 #: Until a human says which ledger is right.
 _FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -41,6 +45,11 @@ def brake(tenant: str) -> str:
 def manifest_path(redirect: Redirect) -> str:
     """Where the manifest of this redirect lies. One that was stored anew has another: nothing is overwritten."""
     return f"{_MANIFESTS}/{redirect.id}.{redirect.revision:06}.json"
+
+
+def original_path(redirect: Redirect, sha256: str) -> str:
+    """Where the whole message lies. A server that writes it out otherwise when asked again gets another place."""
+    return f"{_ORIGINALS}/{redirect.id}.{sha256[:16]}.eml"
 
 
 def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str) -> bytes:
@@ -78,10 +87,11 @@ def manifests(store: Store) -> Iterator[Manifest]:
 
 
 def delete_manifests(store: Store, redirect: Redirect) -> None:
-    """Remove the manifests of a redirect whose files are swept."""
-    for name in store.names(_MANIFESTS):
-        if name.startswith(f"{redirect.id}."):
-            store.delete(f"{_MANIFESTS}/{name}")
+    """Remove the manifests of a redirect whose files are swept, and its original as a whole."""
+    for folder in (_ORIGINALS, _MANIFESTS) if redirect.keep_original else (_MANIFESTS,):
+        for name in store.names(folder):
+            if name.startswith(f"{redirect.id}."):
+                store.delete(f"{folder}/{name}")
 
 
 def _plain(value: Any) -> Any:
@@ -105,6 +115,8 @@ def _read(content: bytes) -> Manifest | None:
             files=tuple(_file(each) for each in told["files"]),
             settle=timedelta(seconds=told["settle"]),
             created=datetime.fromisoformat(told["created"]),
+            keep_original=told["keep_original"],
+            original=_stored(told["original"]),
             due=datetime.fromisoformat(told["created"]),
             state=State.RESTORED if told["ended_by"] else State.STORED,
             ended_by=told["ended_by"],
@@ -115,7 +127,7 @@ def _read(content: bytes) -> Manifest | None:
 
 
 def _file(told: dict[str, Any]) -> RedirectedFile:
-    file, terms, stored = told["file"], told["terms"], told["stored"]
+    file, terms = told["file"], told["terms"]
     expires = None if terms["expires"] is None else timedelta(seconds=terms["expires"])
     return RedirectedFile(
         file=File(**{**file, "kind": FileKind(file["kind"])}),
@@ -123,9 +135,13 @@ def _file(told: dict[str, Any]) -> RedirectedFile:
         action=Action(told["action"]),
         rule=told["rule"],
         terms=LinkTerms(terms["audience"], expires),
-        stored=None if stored is None else Stored(**stored),
+        stored=_stored(told["stored"]),
         gone=told["gone"],
     )
+
+
+def _stored(told: dict[str, Any] | None) -> Stored | None:
+    return None if told is None else Stored(**told)
 
 
 # --- generations --------------------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ class File:
     kind: FileKind = FileKind.FILE
     inline: bool = False
     content_id: str = ""
+    content_location: str = ""
     #: Opaque, compared for equality only: it differs when the bytes may (LastModifiedTime, eTag).
     version: str = ""
 
@@ -161,6 +162,8 @@ class Verdict:
     because: str
     settle: timedelta = timedelta(0)
     terms: LinkTerms = LinkTerms()
+    #: The whole message goes into the store too, before anything in it changes.
+    keep_original: bool = False
     #: Ask again then: what stands now may be another verdict later (age, for instance).
     look_again: datetime | None = None
     #: The first bytes of the file decide; the caller reads them and asks again.
@@ -198,6 +201,9 @@ class Redirect:
     created: datetime
     #: Nothing is done before this time: settle, a deferral and "now" are all told by it.
     due: datetime
+    #: The whole message goes into the store too (`original`), before anything in it changes.
+    keep_original: bool = False
+    original: Stored | None = None
     state: State = State.PLANNED
     #: Where a held redirect stood, and goes on when it is released.
     held_in: State | None = None
@@ -211,6 +217,8 @@ class Redirect:
     missed: int | None = None
     #: The human who dropped or recalled it. Such a message is not redirected again.
     ended_by: str = ""
+    #: Whoever recalled it wants its links to open nothing afterwards.
+    revoke: bool = False
     #: Grows with every write: two writers cannot both win.
     revision: int = 0
 

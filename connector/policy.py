@@ -12,12 +12,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import translate
 from functools import cached_property, lru_cache
 from itertools import chain
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from connector.amounts import Duration, Size, duration, said
 from connector.filetype import TrueType, true_type
 from connector.guards import Kept, guard_of_file, guard_of_message
 from connector.model import Action, Direction, File, LinkTerms, Message, Verdict
@@ -40,11 +41,6 @@ HEAD = 64 * 1024
 
 T = TypeVar("T")
 
-#: Exchange and Outlook count this way: a limit of 10 MB is 10,485,760 bytes.
-_SIZES = {"GB": 1024**3, "MB": 1024**2, "kB": 1024, "B": 1}
-_DURATIONS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
-_LONGEST = timedelta(days=36500).total_seconds()
-_AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _DOMAIN = re.compile(r"[^@\s.*]+(\.[^@\s.*]+)+")
 
@@ -54,43 +50,10 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def _amount(value: object, units: Mapping[str, int]) -> int | None:
-    """What `10 MB` or `24h` stands for in the smallest unit; None where it is nothing of the kind."""
-    if value == 0 and not isinstance(value, bool):
-        return 0
-    if not isinstance(value, str) or not (said := _AMOUNT.fullmatch(value.strip())):
-        return None
-    unit = {each.casefold(): factor for each, factor in units.items()}.get(said[2].casefold())
-    return None if unit is None else round(float(said[1]) * unit)
-
-
-def _said(amount: float, units: Mapping[str, int]) -> str:
-    """The amount in its largest unit that leaves no fraction."""
-    *larger, smallest = units
-    unit = next((each for each in larger if amount and amount % units[each] == 0), smallest)
-    return f"{amount / units[unit]:.0f} {unit}"
-
-
-def _size(value: object) -> int:
-    size = _amount(value, _SIZES)
-    if size is None:
-        raise ValueError("a size is a number with its unit, such as 10 MB; units are B, kB, MB, GB")
-    return size
-
-
-def _duration(value: object) -> timedelta:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else _amount(value, _DURATIONS)
-    if seconds is None or seconds > _LONGEST:
-        raise ValueError(
-            "a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d, the most is 36500d"
-        )
-    return timedelta(seconds=seconds)
-
-
 def _expiry(value: object) -> timedelta | None:
     if value == "never" or value is None:
         return None
-    life = _duration(value)
+    life = duration(value)
     if not life:
         raise ValueError("a link that ends at once opens nothing: give a duration such as 30d, or never")
     return life
@@ -131,8 +94,6 @@ class _OneOrMany:
         return {"anyOf": [many["items"], many]}
 
 
-Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=str | Literal[0])]
-Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=str | Literal[0])]
 Expiry = Annotated[timedelta | None, BeforeValidator(_expiry, json_schema_input_type=str)]
 Name = Annotated[str, Field(min_length=1)]
 Glob = Annotated[Name, AfterValidator(_fold)]
@@ -197,6 +158,8 @@ class Rule(_Model):
     action: Action
     settle: Duration | None = Field(default=None, description="how long originals stay after the copy")
     link: Terms = Terms()
+    irreversible: bool = Field(default=False, description="also files that cannot be put back into their message later")
+    keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
 
     @field_validator("name")
     @classmethod
@@ -244,8 +207,12 @@ class Facts:
     since: datetime | None
     #: A genuine marker was found in the message.
     ours: bool
+    #: The largest file, in bytes, that can be put back into the message later; None: any.
+    returnable: int | None = None
     #: The first bytes (`HEAD` of them) by file id, once fetched, for every file whose verdict needs content.
     heads: Mapping[str, bytes] | None = None
+    #: The true sizes by file id, once known: what a source announces is not the byte count.
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def decide(policy: Policy, message: Message, facts: Facts) -> tuple[Verdict, ...]:
@@ -262,7 +229,13 @@ def decide(policy: Policy, message: Message, facts: Facts) -> tuple[Verdict, ...
 def _verdict(policy: Policy, message: Message, file: File, facts: Facts) -> Verdict:
     if kept := guard_of_file(file):
         return _kept(file, kept)
-    case = _Case(message, file, facts.now, (facts.heads or {}).get(file.id))
+    case = _Case(
+        message,
+        file,
+        facts.now,
+        head=(facts.heads or {}).get(file.id),
+        returns=facts.returnable is None or facts.sizes.get(file.id, file.size) <= facts.returnable,
+    )
     verdict = _judged(policy, case)
     return replace(verdict, look_again=_look_again(policy, case, verdict))
 
@@ -279,6 +252,8 @@ class _Case:
     file: File
     now: datetime
     head: bytes | None
+    #: It can be put back into the message later.
+    returns: bool
 
     @cached_property
     def true_type(self) -> TrueType | None:
@@ -307,13 +282,18 @@ def _judged(policy: Policy, case: _Case) -> Verdict:
 
 
 def _fired(rule: Rule, defaults: Defaults, case: _Case) -> Verdict:
+    because = ", ".join(_reasons(rule.when, case)) or "the rule has no conditions"
+    if rule.action is Action.REDIRECT and not (case.returns or rule.irreversible):
+        because = f"{because}; but it is too large to be put back later, and the rule is not `irreversible`"
+        return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because)
     return Verdict(
         file=case.file,
         action=rule.action,
         rule=rule.name,
-        because=", ".join(_reasons(rule.when, case)) or "the rule has no conditions",
+        because=because,
         settle=defaults.settle if rule.settle is None else rule.settle,
         terms=LinkTerms(rule.link.audience, rule.link.expires),
+        keep_original=rule.keep_original,
     )
 
 
@@ -365,9 +345,7 @@ def _reasons(conditions: Conditions, case: _Case) -> Iterator[str]:
 
 
 def _told(value: object) -> str:
-    if isinstance(value, timedelta):
-        return _said(value.total_seconds(), _DURATIONS)
-    return _said(value, _SIZES) if isinstance(value, int) else str(value)
+    return said(value) if isinstance(value, int | timedelta) else str(value)
 
 
 def _is(who: str, address: str) -> bool:

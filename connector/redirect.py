@@ -20,7 +20,7 @@ from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale
 from connector.log import Event, log
-from connector.manifest import manifest_bytes, manifest_path, put_bytes
+from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.model import Action, Item, Notice, Redirect, RedirectedFile, State
 from connector.policy import Facts, decide
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
@@ -103,6 +103,8 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:
 
 def copy(redirect: Redirect, turn: Turn) -> Redirect:
     """PLANNED -> STORED: every file into the store, proved there, and a manifest beside them."""
+    if redirect.keep_original and redirect.original is None:
+        redirect = _keep_original(redirect, turn)
     for each in redirect.live:
         if each.stored is None:
             turn.keep_lease()
@@ -206,6 +208,15 @@ def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect
     return turn.write(proved, Event.REDIRECT_COPIED, rule=each.rule, size=stored.size, sha256=stored.sha256)
 
 
+def _keep_original(redirect: Redirect, turn: Turn) -> Redirect:
+    """The whole message into the store, beside what is shared, as long as nothing in it has changed."""
+    turn.keep_lease()
+    with turn.watch.source.original(redirect.item_id) as stream, spooled(stream) as content:
+        stored = in_store(turn.watch.store.put, original_path(redirect, content.sha256), content)
+    kept = replace(redirect, original=stored)
+    return turn.write(kept, Event.REDIRECT_ORIGINAL_KEPT, size=stored.size, sha256=stored.sha256)
+
+
 def _attempted(redirect: Redirect, item: Item) -> bool:
     """Whether the notice was written into the item at some time: the marker comes with the same write."""
     return marker.names(item.marker) == redirect.id
@@ -217,7 +228,14 @@ def _looked_at(redirect: Redirect, item: Item) -> Redirect:
 
 def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """Ask the policy once more before anything shows: the item may be a private one by now, or the policy another."""
-    verdicts = decide(turn.watch.policy, item, Facts(now=turn.clock(), since=turn.since, ours=False, heads=None))
+    facts = Facts(
+        now=turn.clock(),
+        since=turn.since,
+        ours=False,
+        returnable=turn.watch.source.returnable,
+        sizes={each.file.id: each.stored.size for each in redirect.live if each.stored},
+    )
+    verdicts = decide(turn.watch.policy, item, facts)
     wanted = {verdict.file.id: verdict.action for verdict in verdicts if not verdict.needs_content}
     for each in redirect.live:
         match wanted.get(each.file.id):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.decisions import Recalled
 from connector.explain import Found
 from connector.ledger import Ledger
 from connector.model import ACTIVE, Redirect, State
@@ -18,6 +20,7 @@ from connector.names import plain
 
 Row = Mapping[str, Any]
 
+_GOING_BACK = frozenset({State.RECALLED, State.RETURNED})
 #: Columns of a table that goes into a file or a mail.
 _WIDE = 200
 
@@ -42,9 +45,10 @@ def _mailboxes(ledger: Ledger) -> list[Row]:
             "tenant": each.tenant,
             "mailbox": each.address,
             "redirected": counts.get((each.name, State.DONE), 0),
-            "under_way": sum(counts.get((each.name, state), 0) for state in ACTIVE),
+            "under_way": sum(counts.get((each.name, state), 0) for state in ACTIVE - _GOING_BACK),
             "held": counts.get((each.name, State.HELD), 0),
             "dropped": counts.get((each.name, State.DROPPED), 0),
+            "going_back": sum(counts.get((each.name, state), 0) for state in _GOING_BACK),
             "restored": counts.get((each.name, State.RESTORED), 0),
             "next": ledger.next_due(each.name),
             "since": each.since,
@@ -131,6 +135,16 @@ def tell_summary(summary: Mapping[str, list[Row]], *, as_json: bool) -> None:
             "Messages that were received before the time under `since` stay as they are: it is the first contact with "
             "their mailbox, unless `since` in the tenant's sources says otherwise (a date, or everything)."
         )
+
+
+def tell_recalled(recalled: Recalled, *, as_json: bool) -> None:
+    """What is to go back into messages, and how long that takes."""
+    sentence = (
+        f"{recalled.files} files ({recalled.bytes / 1e6:.1f} MB) are to go back into {recalled.messages} messages; "
+        f"the turn of the last one comes at {recalled.ready.astimezone(UTC):%Y-%m-%d %H:%M}Z. "
+        "`connector status` tells how far it is."
+    )
+    tell(asdict(recalled), sentence if recalled.messages else "Nothing is to go back.", as_json=as_json)
 
 
 def tell_explanation(found: Sequence[Found], known: Sequence[Redirect], ledger: Ledger, *, as_json: bool) -> None:

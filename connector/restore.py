@@ -48,6 +48,9 @@ def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
     turn.watch.source.retract(item, redirect.id)
     if marker.names(turn.watch.source.fetch(redirect.item_id).marker) == redirect.id:
         raise Conflict("the message still bears the marker that was taken out")
+    if redirect.revoke:
+        # Only now: until the files were seen in the message, the links may have been the only way to them.
+        in_store(turn.watch.store.revoke, redirect.folder)
     restored = replace(redirect, state=State.RESTORED, missed=None, reason="")
     manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant)
     in_store(put_bytes, turn.watch.store, manifest_path(restored), manifest)

@@ -49,6 +49,7 @@ def eml(*files: Attached, html: str = "<p>Hello</p>", text: str = "", received: 
             filename=file.name,
             disposition="inline" if file.inline else "attachment",
             cid=f"<{file.content_id}>" if file.content_id else None,
+            headers=[f"Content-Location: {file.content_location}"] if file.content_location else None,
         )
     return message.as_bytes()
 

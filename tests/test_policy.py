@@ -365,3 +365,24 @@ def test_a_time_that_the_calendar_does_not_have_is_not_reached() -> None:
 def test_every_condition_can_be_asked_for() -> None:
     """The tables here and the language name the same conditions, so none is without its hit and near miss."""
     assert {row[0] for row in EXAMPLES} | {"true_type"} == set(Conditions.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("told", "true", "rule", "verdict"),
+    [
+        (5 * MB + 1, None, {}, Action.KEEP),
+        (5 * MB, None, {}, Action.REDIRECT),
+        (5 * MB + 1, None, {"irreversible": True}, Action.REDIRECT),
+        (5 * MB + 1, None, {"action": "copy"}, Action.COPY),
+        (5 * MB + 1, None, {"action": "hold"}, Action.HOLD),
+        (5 * MB - 1, 5 * MB + 1, {}, Action.KEEP),
+        (5 * MB + 1, 5 * MB - 1, {}, Action.REDIRECT),
+    ],
+)
+def test_what_cannot_be_put_back_is_kept(told: int, true: int | None, rule: dict[str, Any], verdict: Action) -> None:
+    """Unless the rule says that it may go for ever. The true size counts, as soon as it is known."""
+    message = replace(MESSAGE, files=(replace(FILE, size=told),))
+    facts = replace(FACTS, returnable=5 * MB, sizes={} if true is None else {FILE.id: true})
+    (found,) = decide(policy({"name": "it", "action": "redirect"} | rule), message, facts)
+    assert (found.action, found.rule) == (verdict, "it")
+    assert ("too large to be put back" in found.because) == (verdict is Action.KEEP)

@@ -1,24 +1,30 @@
 """Undo: files go back byte for byte, the notice goes out, the body is what it was; under crash and users' edits too."""
 
-from collections.abc import Callable
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from email import message_from_bytes
+from email import policy as mail_policy
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
-from connector.decisions import Wanted, recall, release, restore
-from connector.errors import Rejected, Unavailable
+from connector.decisions import Pace, Wanted, recall, release, restore
+from connector.errors import FileGone, Rejected, Unavailable
 from connector.ledger import Ledger
-from connector.model import File, Item, Redirect, State
+from connector.model import File, Item, Page, Redirect, State
 from connector.redirect import tick
-from connector.sources.memory import Attached, MemorySource
+from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
+from connector.sweep import sweep
 from tests.crash.test_every_effect import policy, several_messages
 from tests.test_manifest import backed_up, reconciled, restored, start
-from tests.test_redirect import before, only, redirects
+from tests.test_redirect import before, cut_power, only, redirects
 from tests.world import Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa", "application/x-thing", content_id="a@example.org")
@@ -145,7 +151,8 @@ def test_what_is_wanted_back(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{world.ledger_file}")
 
     def wanted(**said: Any) -> tuple[int, int]:
-        return restore(Wanted(**said), ledger, world.clock(), "operator")
+        recalled = restore(Wanted(**said), ledger, world.clock(), "operator")
+        return recalled.files, recalled.bytes
 
     later = first.created + timedelta(days=1)
     nothing: list[dict[str, Any]] = [
@@ -428,3 +435,138 @@ def test_inline_flag_comes_back(tmp_path: Path) -> None:
     recalled(world)
     world.run()
     assert world.mailbox.entry(item_id).message.files[0].inline
+
+
+# --- what a rule may ask for ----------------------------------------------------------------------------------------
+
+
+def original(world: World) -> bytes:
+    """The one whole message that was kept in the store."""
+    (path,) = (path for path in world.store.files if path.startswith(".connector/originals/"))
+    return world.store.files[path]
+
+
+def test_original_is_kept_as_a_whole_before_anything_changes(tmp_path: Path) -> None:
+    """The MIME has the file and the body without our notice; it is beside what is shared, and the ledger knows it."""
+    world = World(tmp_path / "ledger.db", policy(keep_original=True))
+    world.deliver(FILE)
+    world.run()
+    kept = message_from_bytes(original(world), policy=mail_policy.default)
+    assert [part.get_payload(decode=True) for part in kept.walk() if part.get_filename()] == [b"aaaa"]
+    assert b"data-redirect" not in original(world)
+    stored = only(world).original
+    assert stored
+    assert hashlib.sha256(original(world)).hexdigest() == stored.sha256
+    assert not stored.path.startswith(only(world).folder)
+
+
+def test_original_that_is_written_out_otherwise_each_time(tmp_path: Path) -> None:
+    """A power cut after it was kept, and a server that draws new boundaries when it is asked again."""
+    world = World(tmp_path / "ledger.db", policy(keep_original=True))
+    world.deliver(FILE)
+    asked = 0
+
+    class Drawing(MemorySource):
+        @contextmanager
+        def original(self, item_id: str) -> Iterator[BinaryIO]:
+            nonlocal asked
+            asked += 1
+            with super().original(item_id) as stream:
+                yield io.BytesIO(stream.read() + b"%d" % asked)
+
+    with pytest.raises(Killed):
+        world.run(before("write", 1, cut_power), source=Drawing)
+    world.run(source=Drawing)
+    assert (asked, only(world).state) == (2, State.DONE)
+    stored = only(world).original
+    assert stored
+    assert world.store.files[stored.path].endswith(b"2")
+
+
+def test_original_of_a_dropped_redirect_is_swept(tmp_path: Path) -> None:
+    """With its files and its manifest."""
+    world = World(tmp_path / "ledger.db", policy(keep_original=True, settle="24h"))
+    item_id = world.deliver(FILE)
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+    assert original(world)
+    world.mailbox.delete(item_id)
+    world.now += timedelta(hours=30)
+    world.run()
+    assert only(world).state is State.DROPPED
+    world.now += timedelta(days=40)
+    world.store.clock = world.clock
+    with world.process() as (watch, ledger):
+        assert sweep(watch, ledger, world.clock, "one", grace=timedelta(days=30), at_most=10) == 1
+    assert not [path for path in world.store.files if "generations" not in path]
+
+
+def test_what_turns_out_too_large_to_be_put_back_stays(tmp_path: Path) -> None:
+    """The announced size let it pass; its true size is known once it was copied, before anything is shown."""
+    world = World(tmp_path / "ledger.db", policy(), MemoryMailbox(returnable=4))
+    world.deliver(FILE, Attached("large.bin", b"large"))
+
+    class Modest(MemorySource):
+        """Announces fewer bytes than a file has."""
+
+        def fetch(self, item_id: str) -> Item:
+            return modest(super().fetch(item_id))
+
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            for page in super().changes(cursor):
+                yield replace(page, items=tuple(map(modest, page.items)))
+
+    def modest(item: Item) -> Item:
+        return replace(item, files=tuple(replace(file, size=1) for file in item.files))
+
+    world.run(source=Modest)
+    (entry,) = world.mailbox.entries()
+    assert list(entry.contents.values()) == [b"large"]
+    assert [each.gone for each in only(world).files] == [False, True]
+    assert not world.lost()
+    recalled(world)
+    world.run(source=Modest)
+    as_before(world)
+
+
+def test_links_are_revoked_by_choice(world: World) -> None:
+    """Not while a file is still out of the message; never where nobody asked for it."""
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    links = [each.link.url for each in only(world).files if each.link]
+    restore(Wanted(), ledger, world.clock(), "operator", revoke=True)
+    ledger.close()
+    world.run()
+    as_before(world)
+    assert len(links) == 2
+    assert not world.store.shares
+    for url in links:
+        with pytest.raises(FileGone):
+            world.store.download(url)
+
+
+def test_restored_without_asking_the_links_go_on(world: World) -> None:
+    """Copies that were forwarded show them."""
+    links = [each.link.url for each in only(world).files if each.link]
+    recalled(world)
+    world.run()
+    assert [world.store.download(url) for url in links] == [b"aaaa", b"bbbb"]
+
+
+def test_mass_restore_is_spread_over_time(tmp_path: Path) -> None:
+    """A burst at once, then so many an hour; what it takes is estimated, and mail that arrives meanwhile goes first."""
+    world = World(tmp_path / "ledger.db", policy())
+    for number in range(8):
+        world.deliver(Attached("a.bin", b"%d" % number))
+    world.run()
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    pace = Pace(at_once=3, per_hour=60)
+    wanted = restore(Wanted(), ledger, world.clock(), "operator", pace=pace)
+    assert (wanted.messages, wanted.files, wanted.bytes) == (8, 8, 8)
+    assert wanted.ready - world.now == pytest.approx(timedelta(minutes=5), abs=timedelta(seconds=1))
+    assert restore(Wanted(), ledger, world.clock(), "operator", pace=pace).messages == 0
+    ledger.close()
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+    assert sorted(each.state for each in redirects(world)) == [State.RECALLED] * 5 + [State.RESTORED] * 3
+    world.run()
+    as_before(world)

@@ -23,7 +23,6 @@ REMAINING = {
     "IsUnmodified": "the message was written",
     "Attachment.AttachmentId": "Exchange gives whatever is attached an id of its own",
     "Attachment.LastModifiedTime": "Exchange dates whatever is attached",
-    "Attachment.ContentLocation": "a `File` does not have it",
     "order of attachments": "what was put back stands behind what had stayed",
 }
 

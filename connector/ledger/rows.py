@@ -14,7 +14,7 @@ from connector.ledger.errors import Stale, Taken
 from connector.ledger.schema import files, redirects
 from connector.model import File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
-_OF_REDIRECT = [each.name for each in fields(Redirect) if each.name != "files"]
+_OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"files", "original"}]
 _OF_FILE = [each.name for each in fields(File) if each.name != "id"]
 _OF_STORED = [each.name for each in fields(Stored)]
 
@@ -99,6 +99,7 @@ def _insert_files(connection: Connection, redirect: Redirect, values: list[dict[
 
 def _values(redirect: Redirect, now: datetime) -> dict[str, Any]:
     values = {name: getattr(redirect, name) for name in _OF_REDIRECT}
+    values |= _stored_values("original", redirect.original)
     values |= {"message_key": message_key(redirect.internet_message_id), "written": now}
     # Alive again: its files may be in the store again, and a later sweep must see them.
     return values if redirect.state is State.DROPPED else values | {"swept": None}
@@ -118,7 +119,7 @@ def _file_values(redirect: Redirect) -> Iterator[dict[str, Any]]:
             "rule": each.rule,
             "terms_audience": each.terms.audience,
             "terms_expires": each.terms.expires,
-            **{f"stored_{name}": getattr(each.stored, name, None) for name in _OF_STORED},
+            **_stored_values("stored", each.stored),
             "link_url": each.link and each.link.url,
             "link_expires": each.link and each.link.expires,
             "gone": each.gone,
@@ -126,8 +127,12 @@ def _file_values(redirect: Redirect) -> Iterator[dict[str, Any]]:
 
 
 def _redirect(rows: list[Mapping[Any, Any]]) -> Redirect:
-    values = {name: rows[0][redirects.c[name]] for name in _OF_REDIRECT}
-    return Redirect(files=tuple(_file(row) for row in rows if row[files.c.position] is not None), **values)
+    of = {column.name: rows[0][column] for column in redirects.c}
+    return Redirect(
+        files=tuple(_file(row) for row in rows if row[files.c.position] is not None),
+        original=_stored("original", of),
+        **{name: of[name] for name in _OF_REDIRECT},
+    )
 
 
 def _file(row: Mapping[Any, Any]) -> RedirectedFile:
@@ -138,7 +143,17 @@ def _file(row: Mapping[Any, Any]) -> RedirectedFile:
         action=of["action"],
         rule=of["rule"],
         terms=LinkTerms(of["terms_audience"], of["terms_expires"]),
-        stored=None if of["stored_path"] is None else Stored(**{name: of[f"stored_{name}"] for name in _OF_STORED}),
+        stored=_stored("stored", of),
         link=None if of["link_url"] is None else Link(of["link_url"], of["link_expires"]),
         gone=of["gone"],
     )
+
+
+def _stored_values(prefix: str, stored: Stored | None) -> dict[str, Any]:
+    return {f"{prefix}_{name}": getattr(stored, name, None) for name in _OF_STORED}
+
+
+def _stored(prefix: str, of: Mapping[str, Any]) -> Stored | None:
+    if of[f"{prefix}_path"] is None:
+        return None
+    return Stored(**{name: of[f"{prefix}_{name}"] for name in _OF_STORED})

@@ -30,6 +30,11 @@ class Source(Protocol):
         """For people: the address of the mailbox."""
         ...
 
+    @property
+    def returnable(self) -> int | None:
+        """The largest file, in bytes, that `put_back` can attach; None: any. Costs no request."""
+        ...
+
     def changes(self, cursor: str | None) -> Iterator[Page]:
         """What is new since `cursor`, page by page; everything where it is None.
 
@@ -46,6 +51,13 @@ class Source(Protocol):
 
     def open(self, item_id: str, file_id: str) -> AbstractContextManager[BinaryIO]:
         """Stream the exact bytes of one file, never whole in memory. Raises Gone, FileGone, Rejected."""
+        ...
+
+    def original(self, item_id: str) -> AbstractContextManager[BinaryIO]:
+        """Stream the whole item as it is now (RFC 5322), files and all. Raises Gone, Rejected.
+
+        A server may write it out otherwise each time it is asked.
+        """
         ...
 
     def rewrite(self, item: Item, notice: Notice) -> None:

@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from typing import Any, BinaryIO
 
 from connector import marker as markers
 from connector import rewrite as bodies
-from connector.errors import Conflict, FileGone, Gone, Unavailable
+from connector.errors import Conflict, FileGone, Gone, Rejected, Unavailable
 from connector.model import Body, Direction, File, FileKind, Message, Notice, Page
 from connector.spool import Spool
 
@@ -36,6 +37,7 @@ class Attached:
     kind: FileKind = FileKind.FILE
     inline: bool = False
     content_id: str = ""
+    content_location: str = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ class MemoryMailbox:
     key: str = "6f1b1a52-8d0c-4f0e-9f5e-0d6a3c1e7b11"
     #: While set, every call of an adapter fails with it: the server throttles.
     busy: timedelta | None = None
+    #: The largest file that it takes back.
+    returnable: int | None = None
     _entries: dict[str, Entry] = field(default_factory=dict)
     _serial: int = 0
     #: Names the change feed; a cursor of another feed is unknown.
@@ -188,6 +192,7 @@ class MemorySource:
         self._page_size = page_size
         self.key = mailbox.key
         self.address = mailbox.address
+        self.returnable = mailbox.returnable
 
     def changes(self, cursor: str | None) -> Iterator[Page]:
         """See `Source.changes`. There is always a last page, so that also an empty mailbox has a cursor."""
@@ -212,6 +217,18 @@ class MemorySource:
             raise FileGone(f"an item of mailbox {self.address} has no file with the id {file_id}")
         yield io.BytesIO(contents[file_id])
 
+    @contextmanager
+    def original(self, item_id: str) -> Iterator[BinaryIO]:
+        """See `Source.original`."""
+        entry = self._reached().entry(item_id)
+        written = EmailMessage()
+        written["Message-ID"], written["Subject"] = entry.message.internet_message_id, entry.message.subject
+        if entry.message.body:
+            written.set_content(entry.message.body.content, subtype="html" if entry.message.body.html else "plain")
+        for file in entry.message.files:
+            written.add_attachment(entry.contents[file.id], "application", "octet-stream", filename=file.name)
+        yield io.BytesIO(written.as_bytes())
+
     def rewrite(self, item: Message, notice: Notice) -> None:
         """See `Source.rewrite`."""
         self._write(item, bodies.insert(item.body, notice), notice.marker)
@@ -233,9 +250,18 @@ class MemorySource:
     def put_back(self, item: Message, file: File, content: Spool) -> None:
         """See `Source.put_back`."""
         self._reached().entry(item.id)
+        if self.returnable is not None and content.size > self.returnable:
+            raise Rejected(f"mailbox {self.address} takes no file of this size")
         content.content.seek(0)
-        data = content.content.read()
-        back = Attached(file.name, data, file.content_type, file.kind, inline=file.inline, content_id=file.content_id)
+        back = Attached(
+            file.name,
+            content.content.read(),
+            file.content_type,
+            file.kind,
+            inline=file.inline,
+            content_id=file.content_id,
+            content_location=file.content_location,
+        )
         self._mailbox.attach(item.id, back)
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
@@ -292,6 +318,7 @@ def _listed(id_: str, file: Attached) -> File:
         kind=file.kind,
         inline=file.inline,
         content_id=file.content_id,
+        content_location=file.content_location,
         version=f"{id_}-written",
     )
 

@@ -50,7 +50,14 @@ def copied_only(folder: Path) -> World:
     return world
 
 
-SCENES = (several_messages, with_settle, copied_only)
+def original_kept(folder: Path) -> World:
+    """The whole message goes into the store first."""
+    world = World(folder / "ledger.db", policy(keep_original=True))
+    world.deliver(Attached("a.bin", b"aaaa"))
+    return world
+
+
+SCENES = (several_messages, with_settle, copied_only, original_kept)
 
 
 def kills(scene: Callable[[Path], World], tmp_path: Path, when: str) -> Iterator[tuple[int, World, bool]]:

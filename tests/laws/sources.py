@@ -9,12 +9,13 @@ import random
 import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from email import message_from_binary_file, policy
 from typing import Any, Protocol
 
 import pytest
 
 from connector.errors import Conflict, FileGone, Gone, Unavailable
-from connector.model import Message, Notice, Page
+from connector.model import File, Message, Notice, Page
 from connector.rewrite import markup, text
 from connector.sources import Source
 from connector.sources.memory import Attached
@@ -96,6 +97,11 @@ def notice(redirect_id: str = "RX7Q2", *, link: str = "https://files.example.org
 def reported(pages: Iterable[Page]) -> set[str]:
     """The ids of all items on these pages."""
     return {item.id for page in pages for item in page.items}
+
+
+def described(file: File) -> tuple[str, str, str, bool]:
+    """What a file that is put back has again, beside its name and bytes."""
+    return file.content_type, file.content_id, file.content_location, file.inline
 
 
 def some_messages(world: World) -> set[str]:
@@ -258,6 +264,20 @@ class SourceLaws:
             with pytest.raises(Gone):
                 source.prune(item, [file.id])
 
+    def test_the_whole_item_has_every_file(self, world: World, source: Source) -> None:
+        """As MIME: each file byte for byte, and the text; one that is not there is gone."""
+        item = source.fetch(world.deliver(REPORT, Attached("b.bin", bytes(range(256)) * 300), html=HTML))
+        with source.original(item.id) as stream:
+            whole = message_from_binary_file(stream, policy=policy.default)
+        contents = {part.get_filename(): part.get_payload(decode=True) for part in whole.walk() if part.get_filename()}
+        assert contents == {"report.pdf": REPORT.content, "b.bin": bytes(range(256)) * 300}
+        text = whole.get_body()
+        assert text is not None
+        assert "Gr\u00fc\u00dfe &amp; K\u00fcsse" in text.get_content()
+        world.delete(item.id)
+        with pytest.raises(Gone), source.original(item.id):
+            pass
+
     def test_a_vanished_file_is_gone(self, world: World, source: Source) -> None:
         """The item is there, the file is not."""
         item = source.fetch(world.deliver(REPORT, LOGO))
@@ -361,9 +381,16 @@ class SourceLaws:
     def test_put_back_after_prune_is_the_item_before(self, world: World, source: Source, size: int) -> None:
         """The same bytes under the same name, type, content id and inline flag; everything else untouched."""
         content = random.Random(size).randbytes(size)
-        picture = Attached("[the bytes of the file]", content, "image/png", inline=True, content_id="x@example.org")
+        picture = Attached(
+            "[the bytes of the file]",
+            content,
+            "image/png",
+            inline=True,
+            content_id="x@example.org",
+            content_location="http://example.org/x.png",
+        )
         item = source.fetch(world.deliver(REPORT, picture, html=HTML))
-        told = {file.name: (file.content_type, file.content_id, file.inline) for file in item.files}
+        told = {file.name: described(file) for file in item.files}
         rest = world.rest(item.id)
         source.prune(item, [file.id for file in item.files])
         for file in item.files:
@@ -371,7 +398,7 @@ class SourceLaws:
             with spooled(io.BytesIO(data)) as spool:
                 source.put_back(source.fetch(item.id), file, spool)
         back = source.fetch(item.id)
-        assert {file.name: (file.content_type, file.content_id, file.inline) for file in back.files} == told
+        assert {file.name: described(file) for file in back.files} == told
         assert (read(source, back, picture.name), read(source, back, "report.pdf")) == (content, REPORT.content)
         assert (back.body, back.subject, back.marker) == (item.body, item.subject, item.marker)
         assert without_ids(world.rest(item.id)) == without_ids(rest)

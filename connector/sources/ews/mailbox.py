@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from typing import BinaryIO, cast
 
@@ -32,10 +32,17 @@ class EwsMailbox:
     """See `Source`. Nothing is asked of the server before the first verb, or before `key`."""
 
     def __init__(
-        self, address: str, connect: Callable[[], Connection], skip_folders: Collection[str] = (), page_size: int = PAGE
+        self,
+        address: str,
+        connect: Callable[[], Connection],
+        skip_folders: Collection[str] = (),
+        page_size: int = PAGE,
+        returnable: int | None = None,
     ) -> None:
         """`connect` is called once. Folders to skip are paths, and stand for all folders below them too."""
         self.address = address
+        #: See `Source.returnable`.
+        self.returnable = returnable
         self._connect = connect
         self._skip = skip_folders
         self._page_size = page_size
@@ -65,17 +72,18 @@ class EwsMailbox:
     @contextmanager
     def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:
         """See `Source.open`. Of an attached item, its MIME. One request."""
-        with self._connection.stream(words.get_attachment(file_id)) as reply:
-            chunks = decoded(reply)
+        with ExitStack() as opened:
             try:
-                with self._connection.told():
-                    first = next(chunks, b"")
+                content = opened.enter_context(self._content(words.get_attachment(file_id)))
             except (Gone, FileGone):
                 # Exchange has the same answer for a file that is gone and for one whose item is.
                 self._one(item_id)
                 raise FileGone(f"an item of the mailbox {self.address} has no such attachment") from None
-            readable = Readable(first, chunks, self._connection.told)
-            yield cast("BinaryIO", io.BufferedReader(readable, buffer_size=256 * 1024))
+            yield content
+
+    def original(self, item_id: str) -> AbstractContextManager[BinaryIO]:
+        """See `Source.original`. One request."""
+        return self._content(words.get_original(item_id))
 
     def rewrite(self, item: Message, notice: Notice) -> None:
         """See `Source.rewrite`. One request, and none where the item already is as it should be."""
@@ -140,6 +148,16 @@ class EwsMailbox:
     def purge(self, item_ids: Collection[str], redirect_id: str) -> None:
         """See `Source.purge`. Up to five requests."""
         self._shelves.purge(item_ids, redirect_id)
+
+    @contextmanager
+    def _content(self, request: Element) -> Iterator[BinaryIO]:
+        """The bytes that the reply holds, as they come in."""
+        with self._connection.stream(request) as reply:
+            chunks = decoded(reply)
+            with self._connection.told():
+                first = next(chunks, b"")
+            readable = Readable(first, chunks, self._connection.told)
+            yield cast("BinaryIO", io.BufferedReader(readable, buffer_size=256 * 1024))
 
     # --- the change feed ---------------------------------------------------------------------------------------------
 

@@ -83,6 +83,7 @@ def _file(element: Element) -> File:
         kind=_KINDS[element.tag],
         inline=flag(element, "t:IsInline"),
         content_id=text(element, "t:ContentId").strip("<> "),
+        content_location=text(element, "t:ContentLocation"),
         version=text(element, "t:LastModifiedTime"),
     )
 

@@ -11,6 +11,7 @@ from exchangelib.autodiscover import Autodiscovery
 from exchangelib.errors import AutoDiscoverError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from connector.amounts import Size
 from connector.credentials import Secret
 from connector.errors import Denied
 from connector.sources.ews.connection import Connection, Login
@@ -18,6 +19,8 @@ from connector.sources.ews.failures import Party, translate
 from connector.sources.ews.mailbox import EwsMailbox
 
 _AUTH = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "certificate": CBA}
+#: More than the request around a file ever has.
+_ENVELOPE = 64 * 1024
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
@@ -48,6 +51,11 @@ class EwsMailboxes(BaseModel):
         None, description="leave older messages alone; by default all from before the first contact"
     )
     skip_folders: tuple[str, ...] = Field((), description="paths with / between names; folders below are skipped too")
+    largest_request: Size = Field(
+        64 * 1024**2,
+        description="what EWS takes in one request (maxAllowedContentLength); larger files could not be put back",
+        ge=1024**2,
+    )
     ca: Path | None = Field(None, description="CA bundle (PEM) to trust instead of the system's")
 
     @field_validator("url")
@@ -79,8 +87,11 @@ class EwsMailboxes(BaseModel):
 
     def sources(self) -> tuple[EwsMailbox, ...]:
         """One for each mailbox. Nothing is asked of a server yet."""
+        # A file travels in base64, inside of an envelope.
+        returnable = (self.largest_request - _ENVELOPE) // 4 * 3
         return tuple(
-            EwsMailbox(address, partial(self.connect, address), self.skip_folders) for address in self.mailboxes
+            EwsMailbox(address, partial(self.connect, address), self.skip_folders, returnable=returnable)
+            for address in self.mailboxes
         )
 
     def connect(self, address: str) -> Connection:

@@ -217,6 +217,11 @@ def get_attachment(file_id: str) -> Element:
     return M.GetAttachment(M.AttachmentShape(T.IncludeMimeContent("true")), M.AttachmentIds(T.AttachmentId(Id=file_id)))
 
 
+def get_original(item_id: str) -> Element:
+    """GetItem: the whole item as MIME."""
+    return M.GetItem(M.ItemShape(T.BaseShape("IdOnly"), T.IncludeMimeContent("true")), M.ItemIds(T.ItemId(Id=item_id)))
+
+
 def update_item(item_id: str, version: str, body: Body | None, marker: str) -> Element:
     """UpdateItem: body (if any) and marker in one save, refused where the item is no longer at `version`."""
     updates = [_set(T.FieldURI(FieldURI="item:Body"), _body(body))] if body else []
@@ -230,7 +235,7 @@ def update_item(item_id: str, version: str, body: Body | None, marker: str) -> E
 
 
 def create_attachment(item_id: str, file: File, content: str) -> Element:
-    """CreateAttachment: a file with this name, type, content id and inline flag."""
+    """CreateAttachment: a file with this name, type, content id, content location and inline flag."""
     return M.CreateAttachment(
         M.ParentItemId(Id=item_id),
         M.Attachments(
@@ -238,6 +243,7 @@ def create_attachment(item_id: str, file: File, content: str) -> Element:
                 T.Name(file.name),
                 *([T.ContentType(file.content_type)] if file.content_type else []),
                 *([T.ContentId(file.content_id)] if file.content_id else []),
+                *([T.ContentLocation(file.content_location)] if file.content_location else []),
                 T.IsInline("true" if file.inline else "false"),
                 T.Content(content),
             )

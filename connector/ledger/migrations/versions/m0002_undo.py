@@ -1,0 +1,22 @@
+"""What undo needs: the whole message kept, links that end with it, and the content location of a file."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add columns; what is in the ledger already gets the value that stood for it until now."""
+    _add("redirects", sa.Column("keep_original", sa.Boolean, nullable=False, server_default=sa.false()))
+    _add("redirects", sa.Column("original_path", sa.Text))
+    _add("redirects", sa.Column("original_size", sa.BigInteger))
+    _add("redirects", sa.Column("original_sha256", sa.Text))
+    _add("redirects", sa.Column("original_etag", sa.Text))
+    _add("redirects", sa.Column("revoke", sa.Boolean, nullable=False, server_default=sa.false()))
+    _add("files", sa.Column("content_location", sa.Text, nullable=False, server_default=""))
+
+
+def _add(table: str, column: sa.Column[object]) -> None:
+    op.add_column(table, column)
