@@ -74,8 +74,7 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
             missed = True
     if missed and "@" in internet_message_id:
         for page in watch.source.changes(None):
-            wanted = [item.id for item in page.items if item.internet_message_id == internet_message_id]
-            yield from map(watch.source.fetch, wanted)  # Some guards read the body.
+            yield from (item for item in page.items if item.internet_message_id == internet_message_id)
 
 
 def _facts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> Facts:

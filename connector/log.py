@@ -82,6 +82,11 @@ class Event(StrEnum):
     #: Credentials or a permission are missing for a store; all mailboxes of its tenant wait.
     STORE_DENIED = "store.denied"
 
+    #: A server tells at once what happens in mailboxes.
+    HINTS_CONNECTED = "hints.connected"
+    #: It does not any more: mailboxes are looked at in their interval, as ever.
+    HINTS_LOST = "hints.lost"
+
     #: A tick took so long that another process has the mailbox by now; nothing was written since.
     LEASE_LOST = "lease.lost"
     #: The ledger cannot be read or written; nothing is done until it can.

@@ -2,6 +2,7 @@
 
 One job per tenant plans its mailboxes again and again; a pool of threads gives each its tick. A mailbox never has two
 ticks at a time, and one that fails never stops another. All that must outlast a restart is in the ledger.
+Where servers tell what happens, a tick comes sooner; no tick is left out because they are silent.
 """
 
 import fcntl
@@ -12,12 +13,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal, ParamSpec
 
+from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import Config, TenantConfig
@@ -26,16 +28,22 @@ from connector.ledger import LeaseLost, Ledger, LedgerError
 from connector.log import Event, log
 from connector.manifest import claim, reconcile
 from connector.redirect import tick
-from connector.sources import Source
+from connector.sources import Hints, Source
 from connector.stores import Store
 from connector.sweep import sweep
-from connector.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, Watch
+from connector.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, Watch, leave_alone, outage, store_name
 from connector.yamlfile import ConfigError
 
 P = ParamSpec("P")
 
 #: How long a claim on the store is good for, until we look whether another ledger came along.
 CLAIM = timedelta(hours=1)
+#: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
+QUIET = timedelta(seconds=1)
+#: A connection for hints that broke is made anew after the first, then ever later, up to the last.
+SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=5)
+#: A connection that ended sooner than this did not go well, whatever the server says.
+STEADY = timedelta(minutes=1)
 _NEVER = datetime.fromtimestamp(0, UTC)
 _ENDING = {signal.SIGTERM, signal.SIGINT}
 
@@ -59,6 +67,7 @@ class Tenant:
             self.mailboxes = tuple(
                 Mailbox(self, source, _time(each.since)) for each in config.sources for source in each.sources()
             )
+            self.hints = tuple(hints for each in config.sources for hints in each.hints())
         except LookupError as error:
             raise ConfigError(f"tenant {self.name}: {error.args[0]}") from None
 
@@ -145,7 +154,6 @@ class Daemon:
         self._settings = config.settings
         self._ledger = ledger
         self._owner = owner
-        self._busy: set[str] = set()
         self._stopping = threading.Event()
         #: When each tenant's store was last claimed for our ledger.
         self._claimed: dict[str, datetime] = {}
@@ -162,14 +170,18 @@ class Daemon:
         # Blocked before there are threads, so that all of them inherit it, and `sigwait` gets the signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         with ThreadPoolExecutor(self._settings.threads) as pool:
-            scheduler = self._scheduler(pool)
+            turns = Turns(pool, self._planned_turn)
+            scheduler = self._scheduler(turns)
             scheduler.start()
+            listeners = self._listeners(scheduler, turns)
             notify("READY=1")
             log.info(Event.SERVICE_STARTED, tenants=len(self._tenants))
             signal.sigwait(_ENDING)
             self._stopping.set()
             notify("STOPPING=1")
             log.info(Event.SERVICE_STOPPING)
+            for listener in listeners:
+                listener.stop()
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
             scheduler.shutdown()
@@ -201,7 +213,7 @@ class Daemon:
         except LeaseLost:
             log.warning(Event.LEASE_LOST, source=mailbox.name)
         except ConnectorError as error:
-            self._pause(mailbox.name, mailbox.tenant, error, Event.SOURCE_PAUSED)
+            leave_alone(mailbox.name, error, self._ledger, clock(), mailbox.tenant.name)
         return False
 
     def _left_alone(self, mailbox: Mailbox) -> bool:
@@ -230,7 +242,7 @@ class Daemon:
     def _claim(self, tenant: Tenant) -> bool:
         """Make sure, once in a while, that this ledger is the one the store knows. False where it is out of reach."""
         now = clock()
-        store = f"{tenant.name}/store"
+        store = store_name(tenant.name)
         if now - self._claimed.get(tenant.name, _NEVER) < CLAIM:
             return True
         if self._ledger.paused(store, now):
@@ -238,19 +250,10 @@ class Daemon:
         try:
             claim(tenant.name, tenant.store(), self._ledger, now)
         except ConnectorError as error:
-            self._pause(store, tenant, error, Event.STORE_PAUSED)
+            leave_alone(store, error, self._ledger, now, tenant.name)
             return False
         self._claimed[tenant.name] = now
         return True
-
-    def _pause(self, name: str, tenant: Tenant, error: ConnectorError, event: Event) -> None:
-        """In the ledger: a restart must not knock at a locked door again, or an account gets locked for good."""
-        wait = (error.retry_after or UNAVAILABLE_PAUSE) if isinstance(error, Unavailable) else DENIED_PAUSE
-        now = clock()
-        until = now + wait
-        log.warning(event, paused=name, reason=str(error), until=until.isoformat())
-        kind = type(error).__name__
-        self._ledger.pause(name, until=until, reason=str(error), error=kind, now=now, tenant=tenant.name)
 
     # --- many turns -----------------------------------------------------------------------------------------------
 
@@ -258,13 +261,13 @@ class Daemon:
         """All mailboxes whose store is within reach."""
         return tuple(mailbox for tenant in self._tenants if self._claim(tenant) for mailbox in tenant.mailboxes)
 
-    def _scheduler(self, pool: ThreadPoolExecutor) -> BackgroundScheduler:
+    def _scheduler(self, turns: "Turns") -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
         threads = {"type": "threadpool", "max_workers": len(self._tenants) + 1}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": threads}, job_defaults=late)
         for tenant in self._tenants:
-            planning = (self._plan, tenant, pool)
+            planning = (self._plan, tenant, turns)
             scheduler.add_job(
                 _guarded, "interval", planning, seconds=self._settings.interval, next_run_time=clock(), name=tenant.name
             )
@@ -273,19 +276,157 @@ class Daemon:
             scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)
         return scheduler
 
-    def _plan(self, tenant: Tenant, pool: ThreadPoolExecutor) -> None:
-        if not self._claim(tenant):
-            return
-        for mailbox in tenant.mailboxes:
-            if mailbox.name not in self._busy:
-                self._busy.add(mailbox.name)
-                pool.submit(_guarded, self._planned_turn, mailbox)
+    def _plan(self, tenant: Tenant, turns: "Turns") -> None:
+        if self._claim(tenant):
+            for mailbox in tenant.mailboxes:
+                turns.ask(mailbox)
 
     def _planned_turn(self, mailbox: Mailbox) -> None:
-        try:
+        if self._claim(mailbox.tenant):
             self._turn(mailbox)
+
+    def _listeners(self, scheduler: BackgroundScheduler, turns: "Turns") -> "tuple[Listener, ...]":
+        """One for each connection over which servers tell what happens."""
+
+        def hinted(mailbox: Mailbox) -> None:
+            """Ask for a turn as soon as it is quiet; one that is asked for already will do."""
+            with suppress(ConflictingIdError):
+                asking = (turns.ask_once_more, mailbox)
+                scheduler.add_job(_guarded, "date", asking, run_date=clock() + QUIET, id=mailbox.name)
+
+        return tuple(
+            Listener(hints, tenant, left_alone=self._left_alone, hinted=hinted)
+            for tenant in self._tenants
+            for hints in tenant.hints
+        )
+
+
+class Turns:
+    """Which mailboxes have their turn now, or are next: no mailbox has two at a time."""
+
+    def __init__(self, pool: ThreadPoolExecutor, give: Callable[[Mailbox], None]) -> None:
+        """`give` is a mailbox's turn."""
+        self._pool = pool
+        self._give = give
+        self._lock = threading.Lock()
+        self._next: set[str] = set()
+        self._now: set[str] = set()
+        self._again: set[str] = set()
+
+    def ask(self, mailbox: Mailbox) -> None:
+        """Give this mailbox a turn, unless it is next, or has it now."""
+        with self._lock:
+            if mailbox.name not in self._next | self._now:
+                self._submit(mailbox)
+
+    def ask_once_more(self, mailbox: Mailbox) -> None:
+        """Give this mailbox a turn that begins from now on: the one that it has now may have looked already."""
+        with self._lock:
+            if mailbox.name in self._now:
+                self._again.add(mailbox.name)
+            elif mailbox.name not in self._next:
+                self._submit(mailbox)
+
+    def _submit(self, mailbox: Mailbox) -> None:
+        # The pool takes nothing any more when the process is to end.
+        with suppress(RuntimeError):
+            self._pool.submit(_guarded, self._turn, mailbox)
+            self._next.add(mailbox.name)
+
+    def _turn(self, mailbox: Mailbox) -> None:
+        with self._lock:
+            self._next.discard(mailbox.name)
+            self._now.add(mailbox.name)
+        try:
+            self._give(mailbox)
         finally:
-            self._busy.discard(mailbox.name)
+            with self._lock:
+                self._now.discard(mailbox.name)
+                if mailbox.name in self._again:
+                    self._again.discard(mailbox.name)
+                    self._submit(mailbox)
+
+
+class Listener:
+    """A thread that passes the hints of one connection on, and connects again for ever."""
+
+    def __init__(
+        self,
+        hints: Hints,
+        tenant: Tenant,
+        *,
+        left_alone: Callable[[Mailbox], bool],
+        hinted: Callable[[Mailbox], None],
+    ) -> None:
+        """Begins at once. A mailbox that is `left_alone` is not subscribed to either."""
+        self._hints = hints
+        self._tenant = tenant
+        self._mailboxes = {mailbox.source.address: mailbox for mailbox in tenant.mailboxes}
+        self._left_alone = left_alone
+        self._hinted = hinted
+        self._stopping = threading.Event()
+        #: Whether the connection stands; None before it was tried.
+        self._stands: bool | None = None
+        #: Since when it has stood.
+        self._began: datetime | None = None
+        #: How often in a row it did not go well.
+        self._failures = 0
+        # As a daemon, which the end of the process does not wait for: a read blocks until the server speaks.
+        threading.Thread(target=self._run, name="hints", daemon=True).start()
+
+    def stop(self) -> None:
+        """Hear no more. Returns at once; the thread may wait for the server until the process ends."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._listen()
+
+    def _listen(self) -> None:
+        """One connection to its end, and the wait until the next."""
+        self._began = None
+        reason, wait = "the server ended the connection", timedelta(0)
+        try:
+            self._pass_on()
+        except ConnectorError as error:
+            reason = str(error)
+            wait = outage(error, timedelta(0)) if isinstance(error, Unavailable) else DENIED_PAUSE
+        except LedgerError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs no more than the hints
+            if not self._stopping.is_set():
+                log.exception(Event.BUG)
+            reason = f"a bug in connector: {type(error).__name__}"
+        steady = self._began is not None and clock() - self._began > STEADY
+        self._failures = 0 if steady else min(self._failures + 1, 10)
+        if self._failures:
+            wait = max(wait, min(SOONEST * 2 ** (self._failures - 1), LATEST))
+        if wait and not self._stopping.is_set():
+            self._lost(reason)
+        self._stopping.wait(wait.total_seconds())
+
+    def _pass_on(self) -> None:
+        wanted = [each for each in self._hints.addresses if not self._left_alone(self._mailboxes[each])]
+        if not wanted:
+            raise Unavailable("its mailboxes are left alone for now", UNAVAILABLE_PAUSE)
+        for told in self._hints.listen(wanted):
+            if self._stopping.is_set():
+                return
+            self._began = self._began or clock()
+            self._connected()
+            for address in told:
+                self._hinted(self._mailboxes[address])
+
+    def _connected(self) -> None:
+        if not self._stands:
+            hears = len(self._hints.hears)
+            log.info(Event.HINTS_CONNECTED, tenant=self._tenant.name, hears=hears, of=len(self._hints.addresses))
+        self._stands = True
+
+    def _lost(self, reason: str) -> None:
+        if self._stands is not False:
+            log.warning(Event.HINTS_LOST, tenant=self._tenant.name, of=len(self._hints.addresses), reason=reason)
+        self._stands = False
 
 
 def _guarded(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -55,7 +55,7 @@ class Watch:
     @property
     def store_name(self) -> str:
         """The name under which the tenant's store pauses."""
-        return f"{self.tenant}/store"
+        return store_name(self.tenant)
 
 
 @dataclass(kw_only=True)
@@ -97,22 +97,28 @@ class Turn:
         return self.ledger.paused(self.watch.store_name, self.clock()) is not None
 
     def pause(self, name: str, error: Unavailable | Denied) -> None:
-        """Leave the source, or the tenant's store, alone for a while. In the ledger, so that it survives a restart."""
-        of_store = name == self.watch.store_name
-        if isinstance(error, Denied):
-            event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
-        else:
-            event, wait = (Event.STORE_PAUSED if of_store else Event.SOURCE_PAUSED), outage(error, UNAVAILABLE_PAUSE)
-        until = self.clock() + wait
-        log.warning(event, source=self.watch.name, reason=str(error), until=until.isoformat())
-        self.ledger.pause(
-            name,
-            until=until,
-            reason=str(error),
-            error=type(error).__name__,
-            now=self.clock(),
-            tenant=self.watch.tenant,
-        )
+        """Leave the source, or the tenant's store, alone for a while."""
+        leave_alone(name, error, self.ledger, self.clock(), self.watch.tenant)
+
+
+def store_name(tenant: str) -> str:
+    """The name under which the tenant's store pauses."""
+    return f"{tenant}/store"
+
+
+def leave_alone(name: str, error: ConnectorError, ledger: Ledger, now: datetime, tenant: str) -> None:
+    """Pause a source, or the tenant's store.
+
+    In the ledger: a restart must not knock at a locked door again, or an account gets locked for good.
+    """
+    of_store = name == store_name(tenant)
+    if isinstance(error, Unavailable):
+        event, wait = (Event.STORE_PAUSED if of_store else Event.SOURCE_PAUSED), outage(error, UNAVAILABLE_PAUSE)
+    else:
+        event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
+    until = now + wait
+    log.warning(event, paused=name, reason=str(error), until=until.isoformat())
+    ledger.pause(name, until=until, reason=str(error), error=type(error).__name__, now=now, tenant=tenant)
 
 
 @contextmanager

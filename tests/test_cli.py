@@ -193,15 +193,9 @@ def test_restore_puts_everything_back(world: World) -> None:
     assert seen() == before
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        *((), ("--since", "yesterday"), ("--since", "2026-01-01"), ("<nobody@example.net>",), ("absent.eml",)),
-        *(("--mailbox", "nobody@example.org"), ("--everything", "--per-hour", "0")),
-    ],
-)
+@pytest.mark.parametrize("arguments", [(), ("--since", "yesterday"), ("--since", "2026-01-01")])
 def test_restore_has_to_be_told_what(world: World, arguments: tuple[str, ...]) -> None:
-    """Nobody restores everything by leaving something out, nor takes a wrong name for nothing to do."""
+    """Nobody restores everything by leaving something out."""
     world.run("restore", *arguments, code=2)
 
 

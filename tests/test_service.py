@@ -21,6 +21,7 @@ from connector.ledger import Ledger
 from connector.model import Action, State
 from connector.policy import Defaults, Rule
 from connector.service import Daemon, alone, clock, notify
+from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
 from connector.yamlfile import ConfigError
@@ -65,6 +66,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     boxes: list[MemorySource] = field(default_factory=list)
     since: str = "everything"
+    telling: list[Hints] = field(default_factory=list)
 
     def connect(self) -> MemoryStore:
         """One store for all threads."""
@@ -73,6 +75,10 @@ class World:
     def sources(self) -> list[MemorySource]:
         """The mailboxes."""
         return self.boxes
+
+    def hints(self) -> list[Hints]:
+        """Whoever tells of them."""
+        return self.telling
 
     def add(self, name: str, trouble: Exception | None = None) -> MemorySource:
         """A mailbox with one message that is to be redirected."""

@@ -19,6 +19,11 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"deviate": {"stale-reads": true}}                   switch a deviation on or off: `deviations.py` names them
     {"lag": 5}                                           how long, in seconds, such deviations take
     {"forget_sync_states": true}                         all sync states become invalid
+    {"stream": {"mishap": "suppress", "event": 3}}       the third event from now that would be told over a stream is
+                                                         not, or is told twice ("duplicate"), or ends its stream and is
+                                                         lost ("cut"); without `event` all of them
+    {"cut_streams": true}                                all streams end now, without a word
+    {"expire_subscriptions": "anna@example.org"}         her subscriptions are known no more; with "" nobody's are
     {"deliver": {"mailbox": "anna@example.org", "folder": "Inbox", "eml": "BASE64"}}
                                                          answers {"item": ID}
 

@@ -21,6 +21,8 @@ class Call:
     mailbox: Mailbox
     request: Element
     blobs: Blobs = field(default_factory=Blobs)
+    #: Which of the servers of the organisation the request came to.
+    server: str = ""
 
     def deviates(self, deviation: Deviation) -> bool:
         """Whether the server deviates in this way."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.simulator.deviations import Deviation
-from connector.simulator.faults import Faults, Strike, When
+from connector.simulator.faults import Faults, Mishap, Strike, When
 from connector.simulator.mailbox import Folder, Item, Mailbox
 from connector.simulator.mime_import import message_of
 from connector.simulator.organisation import Organisation
@@ -45,6 +45,9 @@ class Control:
             "deviate": self._deviate,
             "lag": self._lag,
             "forget_sync_states": self._forget_sync_states,
+            "stream": self._stream,
+            "cut_streams": self._cut_streams,
+            "expire_subscriptions": self._expire_subscriptions,
             "deliver": self._deliver,
         }
         told: dict[str, Any] = {}
@@ -57,6 +60,7 @@ class Control:
         if value:
             self.faults = Faults()
             self.organisation.deviations.clear()
+            self.organisation.streams.reset()
 
     def _throttle(self, *, requests: int, back_off: int = 1000, status: int = 500) -> None:
         if status not in (200, 500, 503):
@@ -85,6 +89,18 @@ class Control:
 
     def _forget_sync_states(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
         self.organisation.epoch += value
+
+    def _stream(self, *, mishap: str, event: int | None = None) -> None:
+        streams = self.organisation.streams
+        streams.mishaps[None if event is None else streams.events + event] = Mishap(mishap)
+
+    def _cut_streams(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
+        self.organisation.streams.cuts += value
+
+    def _expire_subscriptions(self, value: str = "") -> None:
+        subscriptions = self.organisation.subscriptions
+        for each in [each for each in subscriptions.values() if value in ("", each.mailbox.address)]:
+            del subscriptions[each.id]
 
     def _deliver(self, *, mailbox: str, eml: str, folder: str = "Inbox") -> dict[str, Any]:
         item = deliver(self.organisation.mailboxes[mailbox], base64.b64decode(eml), folder)

@@ -39,3 +39,6 @@ class Deviation(StrEnum):
     READ_KEEPS_CHANGE_KEY = "read-keeps-change-key"
     #: Impersonated requests without X-AnchorMailbox get 503 (EWSD: impersonation-and-ews-in-exchange says: may).
     ANCHOR_REQUIRED = "anchor-required"
+    #: There are several servers, one for each mailbox: a subscription is known only where it was made, and only who
+    #: keeps the affinity of a group comes there again (EWSD: how-to-maintain-affinity...).
+    MANY_SERVERS = "many-servers"

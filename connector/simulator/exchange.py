@@ -4,6 +4,9 @@ import json
 import signal
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,9 +40,9 @@ class Exchange:
         self._control = Control(self._organisation)
         if mail is not None:
             self._load(mail)
-        self._server = Server(port, self._control, witness=witness, tls=tls)
+        self._listen = partial(Server, control=self._control, witness=witness, tls=tls)
+        self._server = self._listen(port)
         self._url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def ews(self) -> str:
@@ -85,14 +88,29 @@ class Exchange:
         """What a POST to the control page does."""
         return self._control.obey(**orders)
 
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """The server is restarted: nobody listens within the `with` block, and it has no subscriptions afterwards."""
+        self._end()
+        self.order(cut_streams=True, expire_subscriptions="")
+        yield
+        self._server = self._listen(self._server.server_address[1])
+        self._begin()
+
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._organisation.stopping.set()
+        self._end()
+
+    def _begin(self) -> None:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def _end(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 

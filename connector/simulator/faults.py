@@ -3,6 +3,9 @@
 import os
 import signal
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -31,6 +34,53 @@ class Strike:
     request: int
     when: When
     pid: int | None = None
+
+
+class Mishap(StrEnum):
+    """What can happen to an event on its way over a stream."""
+
+    SUPPRESS = "suppress"
+    DUPLICATE = "duplicate"
+    #: The connection ends before the event is told, and the event is lost (EWSD: it may be).
+    CUT = "cut"
+
+
+@dataclass
+class Streams:
+    """The streams of events that are open, and what is to go wrong with them."""
+
+    #: What happens to events, by their number since the last reset; under None, to all others.
+    mishaps: dict[int | None, Mishap] = field(default_factory=dict)
+    #: How many events were to be told since the last reset.
+    events: int = 0
+    #: How often all streams were cut.
+    cuts: int = 0
+    #: How many streams are open, by the mailbox that they are charged to.
+    open: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_event(self) -> Mishap | None:
+        """What happens to the next event."""
+        with self._lock:
+            self.events += 1
+            return self.mishaps.get(self.events, self.mishaps.get(None))
+
+    def reset(self) -> None:
+        """Nothing goes wrong any more."""
+        with self._lock:
+            self.mishaps, self.events = {}, 0
+
+    @contextmanager
+    def one_more(self, mailbox: str) -> Iterator[int]:
+        """Count a stream while it lasts; how many this mailbox has with it."""
+        with self._lock:
+            self.open[mailbox] += 1
+            now_open = self.open[mailbox]
+        try:
+            yield now_open
+        finally:
+            with self._lock:
+                self.open[mailbox] -= 1
 
 
 @dataclass

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
+from connector.simulator.faults import Dropped, Mishap
 from connector.simulator.mailbox import Event, Folder, Mailbox
 from connector.simulator.organisation import Organisation
 from connector.simulator.soap import (
@@ -34,6 +35,8 @@ _HEARTBEAT = 30.0
 _LOOK = 0.1
 #: EWSD: connectiontimeout, in minutes.
 _TIMEOUT = range(1, 31)
+#: EWSD: how-to-maintain-affinity...: subscriptions in one request, and streams that are charged to one mailbox.
+_SUBSCRIPTIONS, _STREAMS = 200, 10
 
 
 @dataclass
@@ -46,6 +49,8 @@ class Subscription:
     folders: frozenset[str] | None
     kinds: frozenset[str]
     heard: int
+    #: The server that made it.
+    server: str
 
     def news(self, organisation: Organisation, since: int) -> list[Event]:
         """The events after this one that he wants."""
@@ -73,6 +78,7 @@ def subscribe(call: Call) -> Element:
             folders=_folders(call, asked),
             kinds=frozenset(kind.text or "" for kind in children(need(asked, "t:EventTypes"))),
             heard=call.mailbox.clock,
+            server=call.server,
         )
         call.organisation.subscriptions[subscription.id] = subscription
         yield M.SubscriptionId(subscription.id)
@@ -109,20 +115,46 @@ def get_streaming_events(call: Call) -> Iterator[bytes]:
     minutes = integer(need(call.request, "m:ConnectionTimeout").text, "ConnectionTimeout")
     if minutes not in _TIMEOUT:
         invalid("ConnectionTimeout is not within 1 and 30")
-    named = children(need(call.request, "m:SubscriptionIds"))
-    subscriptions = [call.organisation.subscriptions.get(each.text or "") for each in named]
-    known = [each for each in subscriptions if each is not None]
-    if len(known) < len(named):
-        lost = (each for each, found in zip(named, subscriptions, strict=True) if found is None)
-        ids = M.ErrorSubscriptionIds(*(T.SubscriptionId(each.text or "") for each in lost))
-        return iter([_envelope(failure("GetStreamingEvents", Refused("ErrorSubscriptionNotFound"), ids))])
-    return _stream(call, known, time.monotonic() + 60 * minutes)
+    named = [each.text or "" for each in children(need(call.request, "m:SubscriptionIds"))]
+    if len(named) > _SUBSCRIPTIONS:
+        # Which error it is stands nowhere.
+        raise Refused("ErrorInvalidRequest", "A request takes 200 subscriptions at most.", fault=True)
+    return _stream(call, named, time.monotonic() + 60 * minutes)
 
 
-def _stream(call: Call, subscriptions: list[Subscription], end: float) -> Iterator[bytes]:
-    yield _envelope(success("GetStreamingEvents", M.ConnectionStatus("OK")))
+def _stream(call: Call, named: list[str], end: float) -> Iterator[bytes]:
+    with call.organisation.streams.one_more(call.mailbox.address) as streams:
+        if streams > _STREAMS:
+            yield _envelope(failure("GetStreamingEvents", Refused("ErrorExceededConnectionCount")))
+        elif lost := _unknown(call, named):
+            yield _lost(lost)
+        else:
+            yield from _events(call, [call.organisation.subscriptions[each] for each in named], end)
+
+
+def _unknown(call: Call, named: list[str]) -> list[str]:
+    """The subscriptions that are not known, or not on this server."""
+    known = call.organisation.subscriptions
+    elsewhere = call.deviates(Deviation.MANY_SERVERS)
+    return [each for each in named if each not in known or (elsewhere and known[each].server != call.server)]
+
+
+def _lost(subscriptions: list[str]) -> bytes:
+    """Nothing is told about the others (facts, and exchangelib: get_streaming_events)."""
+    ids = M.ErrorSubscriptionIds(*(T.SubscriptionId(each) for each in subscriptions))
+    return _envelope(failure("GetStreamingEvents", Refused("ErrorSubscriptionNotFound"), ids))
+
+
+def _events(call: Call, subscriptions: list[Subscription], end: float) -> Iterator[bytes]:
     last_sign = time.monotonic()
+    cuts = call.organisation.streams.cuts
+    yield _envelope(success("GetStreamingEvents", M.ConnectionStatus("OK")))
     while time.monotonic() < end and not call.organisation.stopping.wait(_LOOK):
+        if call.organisation.streams.cuts != cuts:
+            raise Dropped
+        if lost := [each.id for each in subscriptions if each.id not in call.organisation.subscriptions]:
+            yield _lost(lost)
+            return
         told = [_fresh(call, each) for each in subscriptions]
         if not any(each is not None for each in told) and time.monotonic() - last_sign > _HEARTBEAT:
             told = [T.Notification(*_notification(call, each, [])) for each in subscriptions]
@@ -140,7 +172,20 @@ def _fresh(call: Call, subscription: Subscription) -> Element | None:
     if not news:
         return None
     subscription.heard = news[-1].number
-    return T.Notification(*_notification(call, subscription, news))
+    told = [twin for event in news for twin in _mishap(call, event)]
+    return T.Notification(*_notification(call, subscription, told)) if told else None
+
+
+def _mishap(call: Call, event: Event) -> list[Event]:
+    """The event as it is told: once, unless something is to go wrong with it."""
+    match call.organisation.streams.next_event():
+        case Mishap.CUT:
+            raise Dropped
+        case Mishap.SUPPRESS:
+            return []
+        case Mishap.DUPLICATE:
+            return [event, event]
+    return [event]
 
 
 def _notification(

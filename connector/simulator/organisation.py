@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connector.simulator.deviations import Deviation
+from connector.simulator.faults import Streams
 from connector.simulator.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Organisation:
     #: How long stale reads and vanishing attachments take, in seconds.
     lag: float = 30.0
     subscriptions: dict[str, "Subscription"] = field(default_factory=dict)
+    streams: Streams = field(default_factory=Streams)
     #: Sync states of an earlier epoch are no longer known.
     epoch: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from http import HTTPStatus
+from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from typing import Any
@@ -25,6 +26,7 @@ EWS_PATH = "/EWS/Exchange.asmx"
 CONTROL_PATH = "/control"
 #: Pieces of a reply are gathered up to this many bytes before they are sent.
 _GATHERED = 64 * 1024
+_AFFINITY = "X-BackEndOverrideCookie"
 
 #: Told the raw request and the raw reply; of a stream of events, each envelope.
 Witness = Callable[[bytes, bytes], None]
@@ -77,6 +79,7 @@ class _Connection(BaseHTTPRequestHandler):
         self._control = control
         self._witness = witness
         self._login = Login(control.organisation)
+        self._set_cookie = ""
         super().__init__(*arguments)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
@@ -102,9 +105,18 @@ class _Connection(BaseHTTPRequestHandler):
             elif self.path.lower() != EWS_PATH.lower():
                 self._reply(HTTPStatus.NOT_FOUND, "text/plain", b"")
             elif (user := self._user()) is not None:
-                self._serve(Caller(user, self.headers.get("X-AnchorMailbox", "")), body)
+                self._serve(self._caller(user), body)
         except Dropped:
             self._drop()
+
+    def _caller(self, user: str) -> Caller:
+        cookie = SimpleCookie(self.headers.get("Cookie", "")).get(_AFFINITY)
+        return Caller(
+            user=user,
+            anchor=self.headers.get("X-AnchorMailbox", ""),
+            affinity=self.headers.get("X-PreferServerAffinity", "").lower() == "true",
+            cookie=cookie.value if cookie else "",
+        )
 
     def _serve(self, caller: Caller, body: bytes) -> None:
         try:
@@ -113,6 +125,8 @@ class _Connection(BaseHTTPRequestHandler):
             self._reply_fault(body, refused)
             return
         faults = self._control.faults
+        if caller.affinity and not caller.cookie:
+            self._set_cookie = f"{_AFFINITY}={caller.server}; path=/; HttpOnly"
         number = faults.count(local(request), caller.anchor)
         faults.strike(number, When.BEFORE)
         answer = partial(self._answer, caller, header, request)
@@ -210,6 +224,9 @@ class _Connection(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", CONTENT_TYPE)
         self.send_header("Transfer-Encoding", "chunked")
+        if self._set_cookie:
+            self.send_header("Set-Cookie", self._set_cookie)
+            self._set_cookie = ""
         self.end_headers()
 
     def _drop(self) -> None:

@@ -10,7 +10,7 @@ from connector.simulator.deviations import Deviation
 from connector.simulator.faults import Busy
 from connector.simulator.mailbox import Mailbox
 from connector.simulator.organisation import Organisation
-from connector.simulator.soap import Blobs, Element, Refused, children, envelope, find, local
+from connector.simulator.soap import Element, Refused, children, envelope, find, local
 
 _OPERATIONS: dict[str, Callable[[Call], Element]] = {
     "GetFolder": folders.get_folder,
@@ -43,10 +43,20 @@ _VERSIONS = re.compile(r"Exchange20(07|09|10|13|15|16)(_SP[12])?|V201[5-9]_\d\d_
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and which mailbox he means to be near (X-AnchorMailbox)."""
+    """Who asks, and which server he wants to come to (EWSD: how-to-maintain-affinity...)."""
 
     user: str
+    #: X-AnchorMailbox: the server of this mailbox.
     anchor: str
+    #: X-PreferServerAffinity: the server where the group's subscriptions are.
+    affinity: bool = False
+    #: The cookie X-BackEndOverrideCookie, which names that.
+    cookie: str = ""
+
+    @property
+    def server(self) -> str:
+        """Where the request is sent on to. The anchor does not count where there is a cookie."""
+        return (self.cookie if self.affinity else "") or self.anchor.lower()
 
 
 def perform(organisation: Organisation, caller: Caller, header: Element, request: Element) -> Iterator[bytes]:
@@ -58,7 +68,7 @@ def perform(organisation: Organisation, caller: Caller, header: Element, request
     if version is not None and not _VERSIONS.fullmatch(version.get("Version") or ""):
         raise Refused("ErrorInvalidServerVersion", "The specified server version is invalid.", fault=True)
     mailbox = _mailbox(organisation, caller, header)
-    call = Call(organisation=organisation, mailbox=mailbox, request=request, blobs=Blobs())
+    call = Call(organisation=organisation, mailbox=mailbox, request=request, server=caller.server)
     if local(request) == "GetStreamingEvents":
         return notifications.get_streaming_events(call)
     operation = _OPERATIONS.get(local(request))
@@ -77,7 +87,8 @@ def _mailbox(organisation: Organisation, caller: Caller, header: Element) -> Mai
         raise Refused("ErrorImpersonateUserDenied", "The account may not impersonate the requested user.", fault=True)
     named = children(impersonation)
     address = (named[0].text or "").strip().lower() if named else ""
-    if Deviation.ANCHOR_REQUIRED in organisation.deviations and caller.anchor.lower() != address:
+    anchored = caller.anchor.lower() == address or (caller.affinity and caller.anchor.lower() in organisation.mailboxes)
+    if Deviation.ANCHOR_REQUIRED in organisation.deviations and not anchored:
         raise Busy
     return _existing(organisation, address)
 

@@ -17,6 +17,32 @@ from connector.model import File, Item, Notice, Page
 from connector.spool import Spool
 
 
+class Hints(Protocol):
+    """Where a server tells at once that something happened in some mailboxes, over one connection.
+
+    Only hints: one may be lost, doubled or wrong. They make a tick come sooner; `Source.changes` stays the truth.
+    """
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The mailboxes that it may be asked to listen for."""
+        ...
+
+    @property
+    def hears(self) -> Collection[str]:
+        """Those that it has heard of while it listened last. One that cannot be opened does not stop the others."""
+        ...
+
+    def listen(self, addresses: Collection[str]) -> Iterator[Collection[str]]:
+        """The mailboxes in which something happened, or may have happened unheard; as often as the server speaks.
+
+        The first item, be it empty, says that the connection stands. Waits in between for as long as nothing happens.
+        Ends when the server ends it, and may be called again at once. One thread listens at a time.
+        Raises Unavailable, Denied.
+        """
+        ...
+
+
 class Source(Protocol):
     """One mailbox, or one file share."""
 

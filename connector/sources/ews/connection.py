@@ -10,11 +10,12 @@ Left out is what costs too much or hides too much. exchangelib
 So requests are written and replies are read here, and each mailbox has its own protocol.
 """
 
+import copy
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -24,13 +25,11 @@ from typing import Any
 from exchangelib import DELEGATE, IMPERSONATION, UTC, Configuration, Credentials, FailFast, Identity, Version
 from exchangelib.protocol import CachingProtocol, Protocol
 from exchangelib.services.common import EWSAccountService
-from exchangelib.transport import DEFAULT_HEADERS
 from exchangelib.version import EXCHANGE_2016
 from lxml import etree
-from requests import Response
+from requests import Response, Session
 from requests.auth import HTTPBasicAuth
 
-from connector.session import Session
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
 from connector.sources.ews.filled import Filled
 from connector.sources.ews.words import NS, Element, text
@@ -74,19 +73,16 @@ class _Protocol(Protocol, metaclass=_Uncached):  # type: ignore[misc]  # exchang
     """The sessions of one mailbox."""
 
     TIMEOUT = TIMEOUT
+    USERAGENT = "connector"
 
     def __init__(self, config: Configuration, login: Login) -> None:
         super().__init__(config=config)
         self._login = login
 
-    @classmethod
-    def raw_session(cls, prefix: str, **_: object) -> Session:
-        """Exchangelib's hook: the session before it knows how to log in."""
-        return Session(prefix, DEFAULT_HEADERS)
-
     def create_session(self) -> Session:
         """A session that heeds nothing from the environment: no proxies, no netrc, no other CA bundle."""
         session: Session = super().create_session()
+        session.trust_env = False
         session.verify = str(self._login.ca) if self._login.ca else True
         session.cert = self._login.certificate
         if isinstance(session.auth, HTTPBasicAuth):
@@ -119,6 +115,8 @@ class _Account:
     version: Version = VERSION
     default_timezone: Any = UTC
     affinity_cookie: str | None = None
+    #: Whether its requests shall come to the server of `primary_smtp_address`, whomever they are made for.
+    affinity: bool = False
 
 
 class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is untyped
@@ -131,6 +129,7 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
     def post(self, request: Element, *, streaming: bool = False) -> Response:
         """The reply. If streaming, `stop_streaming` must follow, or the session is lost."""
         self.streaming = streaming
+        self.prefer_affinity = self.account.affinity
         try:
             response: Response = self._get_response(payload=request, api_version=VERSION.api_version)
         except Status as answer:
@@ -149,8 +148,8 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
 class Connection:
     """One mailbox on one server. Every failure of its verbs is told as one of `connector.errors`."""
 
-    def __init__(self, url: str, login: Login, party: Party) -> None:
-        """No request is made before the first question."""
+    def __init__(self, url: str, login: Login, party: Party, *, group: bool = False) -> None:
+        """No request is made before the first question. For a group there is one session, which keeps to one server."""
         self.party = party
         #: What time the server's last answer said it was.
         self.date: datetime | None = None
@@ -160,14 +159,22 @@ class Connection:
             auth_type=login.auth_type,
             version=VERSION,
             retry_policy=_OneTry(),
-            max_connections=CONNECTIONS,
+            max_connections=1 if group else CONNECTIONS,
         )
         self._account = _Account(
             protocol=_Protocol(config, login),
             primary_smtp_address=party.mailbox,
             access_type=IMPERSONATION if party.impersonation else DELEGATE,
             identity=Identity(primary_smtp_address=party.mailbox),
+            affinity=group,
         )
+
+    def on_behalf(self, party: Party) -> "Connection":
+        """The same session for another mailbox of the group."""
+        twin = copy.copy(self)
+        twin.party = party
+        twin._account = replace(self._account, identity=Identity(primary_smtp_address=party.mailbox))  # noqa: SLF001 - its own kind
+        return twin
 
     def ask(self, request: Element, filling: Spool | None = None) -> list[Element]:
         """The response messages; the first one that tells of an error is raised. See `answers`."""
@@ -247,10 +254,11 @@ def _error(told: Element) -> Answered:
     code = next((element.text for element in told.iter("{*}ResponseCode")), None)
     # A fault that knows no response code has at least one like `a:ErrorSchemaValidation`.
     code = code or (text(told, "faultcode").rpartition(":")[2] or "no response code")
+    subscriptions = tuple(each.text or "" for each in told.iterfind("{*}ErrorSubscriptionIds/{*}SubscriptionId"))
     for value in told.iter("{*}Value"):
         if value.get("Name") == "BackOffMilliseconds" and (value.text or "").isdecimal():
-            return Answered(code, timedelta(milliseconds=int(value.text)))
-    return Answered(code)
+            return Answered(code, timedelta(milliseconds=int(value.text)), subscriptions)
+    return Answered(code, None, subscriptions)
 
 
 def _date(response: Response) -> datetime | None:

@@ -37,11 +37,12 @@ class Party:
 class Answered(Exception):
     """Exchange answered with a response code other than NoError."""
 
-    def __init__(self, code: str, back_off: timedelta | None = None) -> None:
-        """`back_off` is what BackOffMilliseconds says."""
+    def __init__(self, code: str, back_off: timedelta | None = None, subscriptions: tuple[str, ...] = ()) -> None:
+        """`back_off` is what BackOffMilliseconds says; `subscriptions` are those that the error is about."""
         super().__init__(code)
         self.code = code
         self.back_off = back_off
+        self.subscriptions = subscriptions
 
 
 class Status(Exception):
@@ -115,6 +116,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorADUnavailable",
                 "ErrorConnectionFailed",
                 "ErrorExceededConnectionCount",
+                "ErrorExceededSubscriptionCount",
                 "ErrorInsufficientResources",
                 "ErrorInternalServerTransientError",
                 "ErrorMailboxFailover",
@@ -168,6 +170,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorImpersonationDenied",
                 "ErrorImpersonationFailed",
                 "ErrorMailboxLogonFailed",
+                "ErrorSubscriptionAccessDenied",
             }
         ),
     ),

@@ -16,6 +16,7 @@ from connector.credentials import Secret
 from connector.errors import Denied
 from connector.sources.ews.connection import Connection, Login
 from connector.sources.ews.failures import Party, translate
+from connector.sources.ews.hints import GROUP, EwsHints
 from connector.sources.ews.mailbox import EwsMailbox
 
 _AUTH = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "certificate": CBA}
@@ -56,6 +57,9 @@ class EwsMailboxes(BaseModel):
         description="what EWS takes in one request (maxAllowedContentLength); larger files could not be put back",
         ge=1024**2,
     )
+    streaming: bool = Field(
+        True, description="be told of new mail at once (outbound connections, needs impersonation); polling goes on"
+    )
     ca: Path | None = Field(None, description="CA bundle (PEM) to trust instead of the system's")
 
     @field_validator("url")
@@ -94,11 +98,26 @@ class EwsMailboxes(BaseModel):
             for address in self.mailboxes
         )
 
-    def connect(self, address: str) -> Connection:
-        """How to reach this mailbox. Raises Denied where the password is not to be had; may ask autodiscover."""
+    def hints(self) -> tuple[EwsHints, ...]:
+        """One for each connection that tells of new mail. Nothing is asked of a server yet.
+
+        Exchange has no subscriptions to other people's whole mailboxes without impersonation.
+        """
+        if not (self.streaming and self.impersonation):
+            return ()
+        ordered = sorted(self.mailboxes, key=str.lower)
+        groups = [ordered[start : start + GROUP] for start in range(0, len(ordered), GROUP)]
+        return tuple(EwsHints(group, partial(self.connect, group=True)) for group in groups)
+
+    def connect(self, address: str, *, group: bool = False) -> Connection:
+        """How to reach this mailbox. Raises Denied where the password is not to be had; may ask autodiscover.
+
+        For a group, the server of this mailbox serves all of it: mailboxes elsewhere, as autodiscover may find them,
+        cannot be subscribed to, and are only polled.
+        """
         credentials = self._credentials()
         url = self.url or self._discovered(address, credentials)
-        return Connection(url, self._login(credentials), self._party(address, url))
+        return Connection(url, self._login(credentials), self._party(address, url), group=group)
 
     def _party(self, address: str, url: str) -> Party:
         return Party(urlsplit(url).hostname or "", address, self.user or "the service account", self.impersonation)

@@ -64,6 +64,8 @@ TOUCHED = (
     "item:Flag",
     "message:IsRead",
 )
+#: What makes work for us. Deletions come with the next look; they are never urgent.
+_EVENTS = ("NewMailEvent", "CreatedEvent", "ModifiedEvent", "MovedEvent")
 _FOLDER = ("folder:DisplayName", "folder:ParentFolderId", "folder:FolderClass", "folder:TotalCount")
 
 
@@ -254,6 +256,18 @@ def create_attachment(item_id: str, file: File, content: str) -> Element:
 def delete_attachments(file_ids: Iterable[str]) -> Element:
     """DeleteAttachment: all of them in one request."""
     return M.DeleteAttachment(M.AttachmentIds(*(T.AttachmentId(Id=file_id) for file_id in file_ids)))
+
+
+def subscribe() -> Element:
+    """Subscribe: be told over a stream what happens in any folder of the mailbox."""
+    events = T.EventTypes(*(T.EventType(name) for name in _EVENTS))
+    return M.Subscribe(M.StreamingSubscriptionRequest(events, SubscribeToAllFolders="true"))
+
+
+def get_streaming_events(subscriptions: Iterable[str], minutes: int) -> Element:
+    """GetStreamingEvents: an answer that tells events of these subscriptions as they happen, and lasts so long."""
+    ids = M.SubscriptionIds(*(T.SubscriptionId(each) for each in subscriptions))
+    return M.GetStreamingEvents(ids, M.ConnectionTimeout(str(minutes)))
 
 
 def _body(body: Body) -> Element:
