@@ -167,10 +167,8 @@ def check(context: typer.Context, *, as_json: Json = False) -> None:
 def explain(context: typer.Context, message: Message, mailbox: Only = None, *, as_json: Json = False) -> None:
     """Why the attachments of a message are where they are: verdict, rule, reason, and what happened so far."""
     with _everything(context) as (whole, ledger):
-        try:
+        with _told():
             said = message_id(message)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
         redirects = known(said, ledger)
         addresses = {mailbox} if mailbox else mailboxes_of(redirects, ledger)
         watches = [each.watch() for tenant in tenants(whole) for each in tenant.mailboxes]
@@ -215,7 +213,9 @@ def drop(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> N
 @app.command()
 def restore(
     context: typer.Context,
-    message: Annotated[str | None, typer.Argument(help="Message-ID, or the id of a redirect.")] = None,
+    message: Annotated[
+        str | None, typer.Argument(help="Message-ID, id of a redirect, or path of an .eml file.")
+    ] = None,
     mailbox: Only = None,
     *,
     rule: Annotated[str | None, typer.Option(help="Only messages with files that this rule moved.")] = None,
@@ -231,11 +231,11 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Want attachments back in their messages; all that is named has to hold. The daemon, or `once`, does it."""
-    wanted = decisions.Wanted(message, mailbox, rule, since, until)
-    if wanted == decisions.Wanted() and not everything:
-        raise typer.BadParameter("say what to restore, or --everything")
-    with _ledger(context) as ledger:
-        pace = decisions.Pace(per_hour=per_hour)
+    pace = decisions.Pace(per_hour=per_hour)
+    with _ledger(context) as ledger, _told():
+        wanted = decisions.Wanted(message and message_id(message), mailbox, rule, since, until)
+        if wanted == decisions.Wanted() and not everything:
+            raise ValueError("say what to restore, or --everything")
         recalled = decisions.restore(wanted, ledger, clock(), _user(), pace=pace, revoke=revoke)
     report.tell_recalled(recalled, as_json=as_json)
 
@@ -253,10 +253,8 @@ def _decide(context: typer.Context, decide: Decision, redirect_id: str, *, as_js
         found = ledger.redirect(redirect_id)
         if found is None:
             raise typer.BadParameter(f"the ledger knows no redirect {redirect_id}")
-        try:
+        with _told():
             decided = decide(found, ledger, clock(), _user())
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
     report.tell_rows("", report.redirects([decided]), as_json=as_json)
 
 
@@ -266,6 +264,15 @@ def _user() -> str:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What an argument cannot mean is the user's to put right."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 # --- trying it out ------------------------------------------------------------------------------------------------

@@ -93,12 +93,20 @@ class Recalled:
 def restore(
     wanted: Wanted, ledger: Ledger, now: datetime, by: str, *, pace: Pace = Pace(), revoke: bool = False
 ) -> Recalled:
-    """Recall all redirects that are wanted. Repeated: none, whatever has become of them."""
+    """Recall all redirects that are wanted. Repeated: none, whatever has become of them.
+
+    Raises ValueError where something is named and the ledger has nothing of the kind.
+    """
+    addresses = {each.name: each.address for each in ledger.watched()}
+    meant = [each for each in ledger.redirects() if _is_wanted(each, wanted, addresses[each.source])]
+    if not meant and wanted != Wanted():
+        raise ValueError(
+            "the ledger knows no redirect for which all that holds; `connector status` names its mailboxes"
+        )
     places: Counter[str] = Counter()
     recalled = Recalled(0, 0, 0, now)
-    addresses = {each.name: each.address for each in ledger.watched()}
-    for redirect in ledger.redirects():
-        if _is_wanted(redirect, wanted, addresses[redirect.source]) and redirect.state in _RECALLABLE:
+    for redirect in meant:
+        if redirect.state in _RECALLABLE:
             due = pace.due(places[redirect.source], now)
             with suppress(Stale):  # A daemon was faster; the next call finds it.
                 recall(redirect, ledger, now, by, due=due, revoke=revoke)

@@ -74,7 +74,8 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
             missed = True
     if missed and "@" in internet_message_id:
         for page in watch.source.changes(None):
-            yield from (item for item in page.items if item.internet_message_id == internet_message_id)
+            wanted = [item.id for item in page.items if item.internet_message_id == internet_message_id]
+            yield from map(watch.source.fetch, wanted)  # Some guards read the body.
 
 
 def _facts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> Facts:

@@ -1,31 +1,34 @@
 """What must not be touched, whatever the rules say. Pure.
 
 A message is kept whole where taking a file out would break it, or where it is not ordinary mail of somebody who may
-have it changed. The classes, headers and names come from [MS-OXOSMIME], [MS-OXORMMS], [MS-XJRNL], RFC 8551, RFC 3156.
+have it changed. The classes, headers and names come from [MS-OXOSMIME], [MS-OXORMMS], [MS-XJRNL], RFC 2046, RFC 3156,
+RFC 8551 and RFC 9580.
 When in doubt a message is kept: leaving an attachment where it is loses nothing.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from connector.model import File, FileKind, Message
+from connector.model import Body, File, FileKind, Message
 
 #: The transport headers that guards read; a source fills `Message.headers` with at least these.
 HEADERS = ("content-type", "content-class", "x-ms-journal-report")
 
-_SIGNED = {
-    "multipart/signed",
-    "application/pkcs7-signature",
-    "application/x-pkcs7-signature",
-    "application/pgp-signature",
-}
 _ENCRYPTED = {
     "multipart/encrypted",
     "application/pkcs7-mime",
     "application/x-pkcs7-mime",
     "application/pgp-encrypted",
 }
+#: Of a message that was encrypted before MIME had types for its parts, and of what carries keys.
+_PGP = {"application/pgp", "application/pgp-keys", "application/autocrypt-setup"}
+_PGP_NAMES = (".asc", ".gpg", ".pgp")
+_ARMOR = "-----BEGIN PGP "
+#: At the beginning of a line, or of an element: quoted in an answer it says nothing about the message.
+_ARMORED_TEXT = re.compile(rf"^[ \t]*+{_ARMOR}", re.MULTILINE)
+_ARMORED_HTML = re.compile(rf"(?:^|>)[ \t]*+{_ARMOR}", re.MULTILINE)
 _TNEF = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff", ".emf", ".wmf", ".heic")
 
@@ -100,7 +103,9 @@ def _is_rights_managed(message: Message) -> bool:
 
 
 def _is_signed(message: Message) -> bool:
-    return "multipartsigned" in _class(message) or bool(_SIGNED & _types(message)) or "smime.p7s" in _names(message)
+    """Whoever signs a MIME entity names his signature so, be it S/MIME, PGP or what is not invented yet."""
+    by_type = any(kind == "multipart/signed" or kind.endswith("-signature") for kind in _types(message))
+    return by_type or "multipartsigned" in _class(message) or "smime.p7s" in _names(message)
 
 
 def _is_encrypted(message: Message) -> bool:
@@ -110,6 +115,25 @@ def _is_encrypted(message: Message) -> bool:
         or bool(_ENCRYPTED & _types(message))
         or "smime.p7m" in _names(message)
     )
+
+
+def _is_part_of_a_message(message: Message) -> bool:
+    return "message/partial" in _types(message)
+
+
+def _is_pgp(message: Message) -> bool:
+    """Without MIME: the text is armored, and each file is encrypted or signed by itself, which its name tells.
+
+    Listings come without bodies: what only the text tells is seen when the message is read before anything shows.
+    """
+    named = any(name.endswith(_PGP_NAMES) for name in _names(message))
+    return named or bool(_PGP & _types(message)) or _is_armored(message.body)
+
+
+def _is_armored(body: Body | None) -> bool:
+    if body is None or _ARMOR not in body.content:
+        return False
+    return (_ARMORED_HTML if body.html else _ARMORED_TEXT).search(body.content) is not None
 
 
 def _is_inline(file: File) -> bool:
@@ -141,6 +165,8 @@ _OF_MESSAGES: tuple[tuple[str, Callable[[Message], bool], str], ...] = (
     ("rights-managed", _is_rights_managed, "the message is rights-managed"),
     ("signed", _is_signed, "the message is signed"),
     ("encrypted", _is_encrypted, "the message is encrypted, or signed in one piece"),
+    ("partial", _is_part_of_a_message, "the message is one part of a longer one"),
+    ("pgp", _is_pgp, "the message, or a file of it, is encrypted or signed with PGP"),
     (
         "class",
         lambda message: _class(message) != ["ipm", "note"],

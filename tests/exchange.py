@@ -185,6 +185,13 @@ def setting(uri: str, value: str) -> str:
     return f'<t:SetItemField><t:FieldURI FieldURI="{uri}"/><t:Message>{value}</t:Message></t:SetItemField>'
 
 
+def setting_extended(path: str, value: str) -> str:
+    """A t:SetItemField of an extended property; `path` are the attributes of its t:ExtendedFieldURI."""
+    named = f"<t:ExtendedFieldURI {path}/>"
+    told = f"<t:Message><t:ExtendedProperty>{named}<t:Value>{value}</t:Value></t:ExtendedProperty></t:Message>"
+    return f"<t:SetItemField>{named}{told}</t:SetItemField>"
+
+
 def new_body(html: str) -> str:
     """A t:SetItemField of the body."""
     return setting("item:Body", f'<t:Body BodyType="HTML">{html}</t:Body>')

@@ -36,6 +36,39 @@ _CHANGING = {
     *("LastModifiedTime", "LastModifiedName", "IsUnmodified"),
 }
 
+#: MAPI properties that neither changes, beside those of the schema: by tag, or by the number in a property set. Not in
+#: here: those of body, size, flags and attachments, which say what was written; the time of the last modification,
+#: the change key and its predecessors, which say that something was.
+_TAGS = {
+    "Integer": "0017 0026 0036 0E17 0E2B 1080 1081 1090 1095 3FDE 3FF1 3FFD 4076 5909",
+    "Boolean": "0023 0029 0057 0058 10F4",
+    "SystemTime": "000F 0015 0030 0032 0039 0048 0060 0061 0E06 1082 1091 3007",
+    "String": "001A 0037 003D 0042 0065 0070 0075 0076 007D 0C1A 0C1F 0E02 0E03 0E04 0E1D 1035 1039 1042 5D01 5D02",
+    "Binary": "003B 003F 0041 0071 0C19 0C1D 300B 3013",
+}
+_NUMBERED = {
+    ("Common", "Integer"): "8501",
+    ("Common", "Boolean"): "8503 8506",
+    ("Common", "SystemTime"): "8502 8516 8517 8560 85A0",
+    ("Common", "String"): "8530 85A4",
+    ("Task", "Integer"): "8101",
+    ("Task", "Boolean"): "811C",
+    ("Task", "SystemTime"): "8104 8105 810F",
+}
+
+
+def _asked() -> str:
+    tags = ((f'PropertyTag="0x{tag}"', kind) for kind, several in _TAGS.items() for tag in several.split())
+    numbered = (
+        (f'DistinguishedPropertySetId="{group}" PropertyId="{int(number, 16)}"', kind)
+        for (group, kind), several in _NUMBERED.items()
+        for number in several.split()
+    )
+    return "".join(f'<t:ExtendedFieldURI {name} PropertyType="{kind}"/>' for name, kind in (*tags, *numbered))
+
+
+_ALL = f"<t:BodyType>Best</t:BodyType><t:AdditionalProperties>{_asked()}</t:AdditionalProperties>"
+
 # Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["connector.cli", "tests.pipeline"])
@@ -59,7 +92,7 @@ class Seen:
     body: str
     html: bool
     files: tuple[Attachment, ...]
-    #: All its other properties.
+    #: All its other properties: those that Exchange's schema has fields for, and many more of MAPI's.
     rest: tuple[bytes, ...]
 
     @property
@@ -162,7 +195,7 @@ class Pipeline:
     def see(self, item: str, mailbox: str = ANNA) -> Seen:
         """What the owner of the mailbox sees of a message."""
         owner = self.owner(mailbox)
-        (found,) = owner.item(item, more="<t:BodyType>Best</t:BodyType>").iterfind(".//{*}Items/*")
+        (found,) = owner.item(item, more=_ALL).iterfind(".//{*}Items/*")
         listed = found.findall("{*}Attachments/*")
         contents = _contents(owner, [_id(each) for each in listed])
         body, key = found.find("{*}Body"), found.find("{*}ItemId")

@@ -193,9 +193,15 @@ def test_restore_puts_everything_back(world: World) -> None:
     assert seen() == before
 
 
-@pytest.mark.parametrize("arguments", [(), ("--since", "yesterday"), ("--since", "2026-01-01")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *((), ("--since", "yesterday"), ("--since", "2026-01-01"), ("<nobody@example.net>",), ("absent.eml",)),
+        *(("--mailbox", "nobody@example.org"), ("--everything", "--per-hour", "0")),
+    ],
+)
 def test_restore_has_to_be_told_what(world: World, arguments: tuple[str, ...]) -> None:
-    """Nobody restores everything by leaving something out."""
+    """Nobody restores everything by leaving something out, nor takes a wrong name for nothing to do."""
     world.run("restore", *arguments, code=2)
 
 

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from connector.model import Action, File, FileKind
+from connector.model import Action, Body, File, FileKind
 from connector.policy import decide
 from tests.test_policy import FACTS, FILE, MESSAGE, NOW, policy
 
 EVERYTHING = policy({"name": "everything", "action": "redirect"})
 
 SEALED = File(id="p7m", name="smime.p7m", size=9000, content_type="application/pkcs7-mime")
+
+PGP_SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 #: What is different about the message, and the guard that keeps all of its files; None: none does.
 MESSAGES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
@@ -37,6 +39,11 @@ MESSAGES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("signed by its header", {"headers": {"content-type": 'Multipart/Signed; protocol="x"'}}, "signed"),
     ("signed with PGP", {"files": (FILE, replace(FILE, content_type="application/pgp-signature"))}, "signed"),
     ("signed, by the signature's name", {"files": (FILE, replace(FILE, name="SMIME.p7s"))}, "signed"),
+    (
+        "signed in a way that nobody knows",
+        {"files": (FILE, replace(FILE, content_type="application/x-moon-signature"))},
+        "signed",
+    ),
     ("a file that only looks signed", {"files": (replace(FILE, name="contract.pdf.p7s"),)}, None),
     ("encrypted in Exchange", {"message_class": "IPM.Note.SMIME"}, "encrypted"),
     ("encrypted, an odd class", {"message_class": "IPM.Note.Vendor.SMIME"}, "encrypted"),
@@ -47,6 +54,17 @@ MESSAGES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("encrypted with PGP, sent", {"files": (replace(FILE, content_type="application/pgp-encrypted"),)}, "encrypted"),
     ("encrypted by its file", {"files": (SEALED,)}, "encrypted"),
     ("encrypted by its file's name", {"files": (replace(SEALED, content_type=""),)}, "encrypted"),
+    ("a part of a message", {"headers": {"content-type": 'message/partial; id="a"; number=2'}}, "partial"),
+    ("a part of a message as its file", {"files": (replace(FILE, content_type="message/partial"),)}, "partial"),
+    ("encrypted with PGP, no MIME", {"body": Body("Hi\r\n-----BEGIN PGP MESSAGE-----", html=False)}, "pgp"),
+    ("signed with PGP, no MIME, HTML", {"body": Body(f"<p>{PGP_SIGNED}<br>", html=True)}, "pgp"),
+    ("PGP quoted in an answer", {"body": Body(f"Hi\r\n> {PGP_SIGNED}", html=False)}, None),
+    ("PGP in a sentence", {"body": Body(f"<p>What is {PGP_SIGNED}?</p>", html=True)}, None),
+    ("PGP in a sentence of a text", {"body": Body(f"<{PGP_SIGNED}>", html=False)}, None),
+    ("a file encrypted with PGP", {"files": (FILE, replace(FILE, name="Plan.pdf.PGP"))}, "pgp"),
+    ("a file encrypted with GnuPG", {"files": (FILE, replace(FILE, name="plan.pdf.gpg"))}, "pgp"),
+    ("a signature or a key of PGP", {"files": (FILE, replace(FILE, name="0x1234.asc"))}, "pgp"),
+    ("PGP before MIME", {"headers": {"content-type": "application/pgp; format=mime"}}, "pgp"),
     ("rights-managed by its class", {"message_class": "IPM.Note.rpmsg.Microsoft.Voicemail.UM"}, "rights-managed"),
     ("rights-managed by its header", {"headers": {"content-class": "rpmsg.message"}}, "rights-managed"),
     ("rights-managed by its file", {"files": (replace(FILE, name="message.rpmsg"),)}, "rights-managed"),

@@ -164,10 +164,12 @@ def test_what_is_wanted_back(tmp_path: Path) -> None:
         {"message": first.id, "rule": "another"},
     ]
     for said in nothing:
-        assert wanted(**said) == (0, 0)
+        with pytest.raises(ValueError, match="knows no redirect"):
+            wanted(**said)
     assert wanted(message=first.internet_message_id, rule="all", mailbox="anna@example.org", until=later) == (1, 4)
     assert wanted(message=first.id) == (0, 0)
     assert wanted() == (1, 6)
+    assert wanted() == (0, 0)
     ledger.close()
     world.run()
     as_before(world)

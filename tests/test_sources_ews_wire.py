@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import re
 import socket
 import threading
 import tracemalloc
@@ -11,8 +12,12 @@ from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connector.errors import ConnectorError, Denied, Gone, Rejected, Unavailable
@@ -126,6 +131,69 @@ def test_a_doctype_is_refused() -> None:
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><x>&b;</x>'
     with pytest.raises(Garbled):
         list(decoded(iter([bomb])))
+
+
+#: What may stand within the element, and what may not.
+_INSIDE = st.one_of(
+    st.binary(max_size=20).map(base64.b64encode),
+    st.sampled_from(
+        [b"QUJD", b"QU", b"JD", b"QQ==", b"=", b"*", b"\xc3\xa9", b"\x00", b"\x0b", b"", b"]]>", b">", b"a;"]
+    ),
+    st.sampled_from([b" ", b"\n", b"\r\n", b"\t", b"&#xD;\n", b"&#81;", b"&#x4a;", b"&lt;", b"&amp;", b"&", b"&nbsp;"]),
+    st.sampled_from(
+        [b"<!-- QUJD > -->", b"<!--", b"<![CDATA[QUJD]]>", b"<![CDATA[<]]>", b"<?x > ?>", b"<x/>", b"<x>QUJD</x>"]
+    ),
+)
+_TAGS = st.sampled_from(
+    [
+        (b"<t:Content>", b"</t:Content>"),
+        (b"<t:Content\n  >", b"</t:Content >"),
+        (b"<t:Content a='>' b='> >'>", b"</t:Content>"),
+        (b"<t:Content a='<'>", b"</t:Content>"),
+        (b"<T:Content xmlns:T='http://schemas.microsoft.com/exchange/services/2006/types'>", b"</T:Content>"),
+        (b"<Content xmlns='http://schemas.microsoft.com/exchange/services/2006/types'>", b"</Content>"),
+        (b"<t:Name>&gt;></t:Name><!-- > <t:Content>QQ== --><t:Content>", b"</t:Content>"),
+        (b"<x:Content xmlns:x='urn:other'>QQ==</x:Content><t:Content>", b"</t:Content><t:Content>QUJD</t:Content>"),
+        (b"<t:Content/><t:Content>", b"</t:Content>"),
+        (b"<t:Content>", b"</t:Name>"),
+    ]
+)
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> bytes:
+    """Replies with one attachment, most of them not quite right."""
+    start, end = draw(_TAGS)
+    inside = b"".join(draw(st.lists(_INSIDE, max_size=6)))
+    reply = attachment(b"").replace(b"<t:Content></t:Content>", start + inside + end)
+    reply += draw(st.sampled_from([b"", b"", b"\n", b"x", b"<x/>"]))
+    encoding = draw(st.sampled_from(["", "", "utf-16", "utf-16-be", "utf-16-le"]))
+    if encoding:
+        reply = reply.decode().replace("utf-8", "utf-16").encode(encoding)
+    return reply[: len(reply) - draw(st.sampled_from([0, 0, 0, 1, 20, 60]))]
+
+
+def by_the_book(reply: bytes) -> bytes | None:
+    """What a parser makes of the whole reply; None where it is not well formed, or holds no base64."""
+    try:
+        (content, *_) = ET.fromstring(reply).iter("{http://schemas.microsoft.com/exchange/services/2006/types}Content")
+    except (ET.ParseError, ValueError):
+        return None
+    text = (content.text or "").translate(dict.fromkeys(map(ord, " \t\r\n")))
+    is_base64 = re.fullmatch("([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}([A-Za-z0-9+/]|=)=)?", text)
+    return base64.b64decode(text) if is_base64 and not len(content) else None
+
+
+@hypothesis_settings(max_examples=500, deadline=None)
+@given(reply=replies(), cuts=st.lists(st.integers(0, 900), max_size=8).map(sorted))
+def test_no_reply_is_read_otherwise_than_by_a_parser(reply: bytes, cuts: list[int]) -> None:
+    """Wherever it is cut into pieces, and whatever stands in it: the same bytes, or no bytes at all."""
+    try:
+        content = b"".join(decoded(reply[start:end] for start, end in itertools.pairwise([0, *cuts, len(reply)])))
+    except Garbled:
+        assert by_the_book(reply) is None
+    else:
+        assert content == by_the_book(reply)
 
 
 def test_memory_stays_flat() -> None:
@@ -329,6 +397,22 @@ def test_a_right_password_after_a_wrong_one(monkeypatch: pytest.MonkeyPatch) -> 
         assert isinstance(failure(url), Denied)
         monkeypatch.setenv("EWS_PASSWORD", "right")
         assert isinstance(failure(url), Gone)
+
+
+def test_cookies_of_exchange_are_sent_back() -> None:
+    """They lead a load balancer to the server that has the mailbox."""
+    seen = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers.get("Cookie"))
+        http(200, refusal("ErrorItemNotFound"), Set_Cookie="backend=7; Path=/")(handler)
+
+    with server(answer) as url:
+        (source,) = settings(url).sources()
+        for _ in range(2):
+            with pytest.raises(Gone):
+                source.fetch("AAA=")
+    assert seen == [None, "backend=7"]
 
 
 def test_a_missing_password_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

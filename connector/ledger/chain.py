@@ -18,11 +18,11 @@ Details never carry subjects, bodies, file names or secrets; whoever appends an 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal, select, update
 
 from connector.ledger.schema import AnyText, chains, events, identity, utc_text
 
@@ -64,10 +64,9 @@ def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fa
     for number, fact in enumerate(facts, length + 1):
         event = _signed(number, at, tenant, fact, head)
         head = event.hash
-        rows.append(asdict(event) | {"detail": _json(fact.detail)})
-    connection.execute(insert(events), rows)
-    end = {"length": length + len(facts), "head": head}
-    connection.execute(update(chains).where(chains.c.tenant == tenant).values(end))
+        rows.append({name: getattr(event, name) for name in Event.__slots__} | {"detail": _json(fact.detail)})
+    connection.execute(_INSERT, rows)
+    connection.execute(_MOVE_END, {"of": tenant, "length": length + len(facts), "head": head})
 
 
 def read(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Event]:
@@ -87,7 +86,7 @@ def first_break(connection: Connection, tenant: str) -> int | None:
             number, head = event.number, event.hash
     except ValueError:  # a time or a detail that `append` cannot have written
         return number + 1
-    end = connection.execute(_chain(tenant)).one_or_none()
+    end = connection.execute(_END, {"of": tenant}).one_or_none()
     length = end.length if end else 0
     if number != length:
         return min(number, length) + 1
@@ -96,9 +95,7 @@ def first_break(connection: Connection, tenant: str) -> int | None:
 
 def digest(event: Event) -> str:
     """The hash that this event must carry."""
-    said = asdict(event)
-    del said["hash"], said["previous"]
-    said["at"] = utc_text(event.at)
+    said = {name: getattr(event, name) for name in Event.__slots__ if name not in {"hash", "previous"}}
     return hashlib.sha256((event.previous + _json(said)).encode()).hexdigest()
 
 
@@ -132,19 +129,22 @@ def _plain(value: object) -> str:
 
 def _end(connection: Connection, tenant: str) -> tuple[int, str]:
     """Lock the tenant's chain; where it ends."""
-    end = connection.execute(_chain(tenant).with_for_update()).one_or_none()
+    end = connection.execute(_LOCKED_END, {"of": tenant}).one_or_none()
     if end is None:
         _begin(connection, tenant)
-        end = connection.execute(_chain(tenant).with_for_update()).one()
+        end = connection.execute(_LOCKED_END, {"of": tenant}).one()
     return end.length, end.head
 
 
 def _begin(connection: Connection, tenant: str) -> None:
     # One at a time, or two writers would both insert the first event of a tenant.
     connection.execute(select(identity.c.id).with_for_update())
-    absent = select(literal(tenant, AnyText), literal(0), literal("")).where(~_chain(tenant).exists())
-    connection.execute(insert(chains).from_select(["tenant", "length", "head"], absent))
+    absent = select(literal(tenant, AnyText), literal(0), literal("")).where(~_END.exists())
+    connection.execute(insert(chains).from_select(["tenant", "length", "head"], absent), {"of": tenant})
 
 
-def _chain(tenant: str) -> Select[tuple[int, str]]:
-    return select(chains.c.length, chains.c.head).where(chains.c.tenant == tenant)
+# Statements of every step, made once: see `connector.ledger.rows`.
+_INSERT = insert(events)
+_MOVE_END = update(chains).where(chains.c.tenant == bindparam("of"))
+_END = select(chains.c.length, chains.c.head).where(chains.c.tenant == bindparam("of"))
+_LOCKED_END = _END.with_for_update()

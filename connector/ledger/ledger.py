@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from connector.ledger import chain, database, rows, sources
 from connector.ledger.absorb import absorbed
@@ -74,7 +74,7 @@ class Ledger:
     def generation(self) -> int:
         """How often this ledger was rebuilt or taken back."""
         with self._reading() as connection:
-            return int(connection.execute(select(identity.c.generation)).scalar_one())
+            return int(connection.execute(_GENERATION).scalar_one())
 
     def raise_generation(self) -> int:
         """One more; committed when this returns."""
@@ -250,9 +250,8 @@ class Ledger:
 
     def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """All pauses that are not over, by name."""
-        query = select(pauses).where(pauses.c.until > now).order_by(pauses.c.name)
         with self._reading() as connection:
-            return tuple(Pause(**row) for row in connection.execute(query).mappings())
+            return tuple(Pause(**row) for row in connection.execute(_PAUSES, {"now": now}).mappings())
 
     def resume(self, name: str) -> None:
         """It answered again, or a human says so: the pause is over."""
@@ -318,7 +317,7 @@ def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) ->
 
 def _recorded(connection: Connection, planned: Redirect, now: datetime) -> tuple[Redirect, Fact] | None:
     """Write what is new in this plan; it and what to tell about it, or None."""
-    new = absorbed(planned, rows.read(connection, rows.concerns(planned)))
+    new = absorbed(planned, rows.concerning(connection, planned))
     if new is None:
         return None
     if new.id == planned.id:
@@ -334,3 +333,8 @@ def _recorded(connection: Connection, planned: Redirect, now: datetime) -> tuple
 
 def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
     return Fact(event, redirect.source, redirect.id, detail)
+
+
+# Statements of every step, made once: see `connector.ledger.rows`.
+_GENERATION = select(identity.c.generation)
+_PAUSES = select(pauses).where(pauses.c.until > bindparam("now")).order_by(pauses.c.name)

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connector.ledger.errors import Stale, Taken
@@ -26,42 +26,30 @@ def read(
     limit: int | None = None,
 ) -> tuple[Redirect, ...]:
     """The redirects that meet these conditions, with their files, in one statement: nobody writes in between."""
-    wanted = select(redirects.c.id).where(*conditions).order_by(order, redirects.c.id).limit(limit)
-    query = (
-        select(redirects, files)
-        .outerjoin(files, files.c.redirect_id == redirects.c.id)
-        .where(redirects.c.id.in_(wanted))
-        .order_by(order, redirects.c.id, files.c.position)
-    )
-    rows = connection.execute(query).mappings()
-    return tuple(_redirect(list(group)) for _, group in groupby(rows, key=lambda row: row[redirects.c.id]))
+    return _read(connection, _query(*conditions, order=order, limit=limit), {})
+
+
+def concerning(connection: Connection, planned: Redirect) -> tuple[Redirect, ...]:
+    """Those of the planned redirect's item; and of its message, where a human dropped it: it may have been moved."""
+    key = message_key(planned.internet_message_id)
+    values = {"of_source": planned.source, "of_item": planned.item_id, "of_message": key}
+    return _read(connection, _CONCERNING, values)
 
 
 def add(connection: Connection, redirect: Redirect, now: datetime) -> None:
     """Insert a redirect. Raises Taken."""
-    connection.execute(insert(redirects).values(_values(redirect, now)))
-    _add_files(connection, redirect)
+    connection.execute(_INSERT, _values(redirect, now))
+    _insert_files(connection, redirect, list(_file_values(redirect)))
 
 
 def change(connection: Connection, redirect: Redirect, now: datetime) -> Redirect:
     """Write a redirect over the revision that was read, and return the next one. Raises Stale, Taken."""
     written = replace(redirect, revision=redirect.revision + 1)
-    as_read = (redirects.c.id == redirect.id) & (redirects.c.revision == redirect.revision)
-    if not connection.execute(update(redirects).where(as_read).values(_values(written, now))).rowcount:
+    as_read = {"as_read_id": redirect.id, "as_read_revision": redirect.revision}
+    if not connection.execute(_UPDATE, _values(written, now) | as_read).rowcount:
         raise Stale(f"redirect {redirect.id} was written by somebody else")
     _change_files(connection, written)
     return written
-
-
-def concerns(planned: Redirect) -> ColumnElement[bool]:
-    """Of the planned redirect's item; or of its message, where a human dropped that one: it may have been moved."""
-    c = redirects.c
-    # The source stands in both, or SQLite would read all redirects of the source for each item.
-    same_item = (c.source == planned.source) & (c.item_id == planned.item_id)
-    key = message_key(planned.internet_message_id)
-    if key is None:
-        return same_item
-    return same_item | ((c.source == planned.source) & (c.message_key == key) & (c.ended_by != ""))
 
 
 def message_key(internet_message_id: str) -> str | None:
@@ -73,26 +61,21 @@ def message_key(internet_message_id: str) -> str | None:
 
 def _change_files(connection: Connection, redirect: Redirect) -> None:
     """Only the rows that differ are written: a message of a thousand files is written once for each of them."""
-    ours = files.c.redirect_id == redirect.id
-    known = {row["position"]: dict(row) for row in connection.execute(select(files).where(ours)).mappings()}
+    rows = connection.execute(_FILES, {"of_redirect": redirect.id}).mappings()
+    known = {row["position"]: dict(row) for row in rows}
     wanted = {values["position"]: values for values in _file_values(redirect)}
     stale = [position for position, values in known.items() if wanted.get(position) != values]
     if stale:
         # All of them go first: two files may have changed places, and their key is unique.
-        row = ours & (files.c.position == bindparam("stale"))
-        connection.execute(delete(files).where(row), [{"stale": position} for position in stale])
+        connection.execute(_DELETE_FILE, [{"of_redirect": redirect.id, "at_position": each} for each in stale])
     _insert_files(connection, redirect, [values for key, values in wanted.items() if known.get(key) != values])
-
-
-def _add_files(connection: Connection, redirect: Redirect) -> None:
-    _insert_files(connection, redirect, list(_file_values(redirect)))
 
 
 def _insert_files(connection: Connection, redirect: Redirect, values: list[dict[str, Any]]) -> None:
     if not values:
         return
     try:
-        connection.execute(insert(files), values)
+        connection.execute(_INSERT_FILES, values)
     except IntegrityError as error:
         raise Taken(f"a file of redirect {redirect.id} belongs to another redirect already") from error
 
@@ -126,6 +109,23 @@ def _file_values(redirect: Redirect) -> Iterator[dict[str, Any]]:
         }
 
 
+def _query(
+    *conditions: ColumnElement[bool], order: Column[Any] = redirects.c.created, limit: int | None = None
+) -> Select[Any]:
+    wanted = select(redirects.c.id).where(*conditions).order_by(order, redirects.c.id).limit(limit)
+    return (
+        select(redirects, files)
+        .outerjoin(files, files.c.redirect_id == redirects.c.id)
+        .where(redirects.c.id.in_(wanted))
+        .order_by(order, redirects.c.id, files.c.position)
+    )
+
+
+def _read(connection: Connection, query: Select[Any], values: Mapping[str, Any]) -> tuple[Redirect, ...]:
+    rows = connection.execute(query, values).mappings()
+    return tuple(_redirect(list(group)) for _, group in groupby(rows, key=lambda row: row[redirects.c.id]))
+
+
 def _redirect(rows: list[Mapping[Any, Any]]) -> Redirect:
     of = {column.name: rows[0][column] for column in redirects.c}
     return Redirect(
@@ -157,3 +157,26 @@ def _stored(prefix: str, of: Mapping[str, Any]) -> Stored | None:
     if of[f"{prefix}_path"] is None:
         return None
     return Stored(**{name: of[f"{prefix}_{name}"] for name in _OF_STORED})
+
+
+# SQLAlchemy needs longer to put a statement together than the database to carry it out: those of every step are made
+# once. In an update, parameters that are no columns are for its conditions.
+_INSERT = insert(redirects)
+_INSERT_FILES = insert(files)
+_UPDATE = update(redirects).where(
+    redirects.c.id == bindparam("as_read_id"), redirects.c.revision == bindparam("as_read_revision")
+)
+_FILES = select(files).where(files.c.redirect_id == bindparam("of_redirect"))
+_DELETE_FILE = delete(files).where(
+    files.c.redirect_id == bindparam("of_redirect"), files.c.position == bindparam("at_position")
+)
+_CONCERNING = _query(
+    # The source stands in both, or SQLite would read all redirects of the source for each item.
+    ((redirects.c.source == bindparam("of_source")) & (redirects.c.item_id == bindparam("of_item")))
+    | (
+        (redirects.c.source == bindparam("of_source"))
+        # NULL, where the message has no id, is equal to nothing.
+        & (redirects.c.message_key == bindparam("of_message"))
+        & (redirects.c.ended_by != "")
+    )
+)

@@ -70,36 +70,33 @@ def tenant(connection: Connection, source: str) -> str:
 
 def lease(connection: Connection, source: str, owner: str, now: datetime, ttl: timedelta) -> Lease | None:
     """Take the source's lease; None while somebody else's runs."""
-    free = or_(sources.c.lease_until.is_(None), sources.c.lease_until <= now, sources.c.owner == owner)
-    values = {"owner": owner, "epoch": sources.c.epoch + 1, "lease_until": now + ttl}
-    taking = update(sources).where(sources.c.name == source, free).values(values).returning(sources.c.epoch)
-    epoch = connection.execute(taking).scalar_one_or_none()
+    values = {"of": source, "now": now, "owner": owner, "lease_until": now + ttl}
+    epoch = connection.execute(_TAKE, values).scalar_one_or_none()
     return None if epoch is None else Lease(source=source, owner=owner, epoch=epoch, until=now + ttl)
 
 
 def renew(connection: Connection, lease: Lease, now: datetime, ttl: timedelta) -> Lease:
     """Make the lease end later. Raises LeaseLost."""
-    if not connection.execute(update(sources).where(_held_by(lease)).values(lease_until=now + ttl)).rowcount:
+    if not connection.execute(_UPDATE_HELD, _held(lease) | {"lease_until": now + ttl}).rowcount:
         raise LeaseLost(f"source {lease.source} is another process's by now")
     return replace(lease, until=now + ttl)
 
 
 def release(connection: Connection, lease: Lease) -> None:
     """Give the source free, if it still is ours."""
-    connection.execute(update(sources).where(_held_by(lease)).values(owner="", lease_until=None))
+    connection.execute(_UPDATE_HELD, _held(lease) | {"owner": "", "lease_until": None})
 
 
 def fence(connection: Connection, lease: Lease) -> str:
     """Lock the source, and let nobody past whose lease was given to another. Its tenant. Raises LeaseLost."""
-    ours = select(sources.c.tenant).where(_held_by(lease)).with_for_update()
-    tenant: str | None = connection.execute(ours).scalar_one_or_none()
+    tenant: str | None = connection.execute(_TENANT_OF_HELD, _held(lease)).scalar_one_or_none()
     if tenant is None:
         raise LeaseLost(f"source {lease.source} is another process's by now")
     return tenant
 
 
-def _held_by(lease: Lease) -> ColumnElement[bool]:
-    return (sources.c.name == lease.source) & (sources.c.owner == lease.owner) & (sources.c.epoch == lease.epoch)
+def _held(lease: Lease) -> dict[str, Any]:
+    return {"of": lease.source, "held_by": lease.owner, "held_in": lease.epoch}
 
 
 def move(connection: Connection, source: str, cursor: str | None, *, complete: bool) -> None:
@@ -119,3 +116,26 @@ def look_later(connection: Connection, source: str, looked: Collection[str], aga
     if again:
         rows = [{"source": source, "item_id": item_id, "at": at} for item_id, at in again.items()]
         connection.execute(insert(later), rows)
+
+
+# Statements of every tick and step, made once: see `connector.ledger.rows`.
+_TAKE = (
+    update(sources)
+    .where(
+        sources.c.name == bindparam("of"),
+        or_(
+            sources.c.lease_until.is_(None),
+            sources.c.lease_until <= bindparam("now"),
+            sources.c.owner == bindparam("owner"),
+        ),
+    )
+    .values(owner=bindparam("owner"), epoch=sources.c.epoch + 1, lease_until=bindparam("lease_until"))
+    .returning(sources.c.epoch)
+)
+_HELD = (
+    (sources.c.name == bindparam("of"))
+    & (sources.c.owner == bindparam("held_by"))
+    & (sources.c.epoch == bindparam("held_in"))
+)
+_UPDATE_HELD = update(sources).where(_HELD)
+_TENANT_OF_HELD = select(sources.c.tenant).where(_HELD).with_for_update()

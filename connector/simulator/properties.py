@@ -32,6 +32,12 @@ def _tag(number: int) -> Property:
 
 
 FLAG_STATUS = _tag(0x1090)
+FLAG_COMPLETED = _tag(0x1091)
+TASK_START = Property(_SETS["Task"], 0x8104)
+TASK_DUE = Property(_SETS["Task"], 0x8105)
+REMINDER_MINUTES = Property(_SETS["Common"], 0x8501)
+REMINDER_DUE = Property(_SETS["Common"], 0x8502)
+REMINDER_SET = Property(_SETS["Common"], 0x8503)
 MESSAGE_FLAGS = _tag(0x0E07)
 #: PidTagLocalCommitTimeMax: when anything in a folder last changed.
 COMMIT_TIME = _tag(0x670A)
@@ -92,6 +98,12 @@ def topic(subject: str) -> str:
     return re.sub(r"^(?:\s*(?:re|fwd?|aw|wg)\s*:\s*)+", "", subject, flags=re.IGNORECASE)
 
 
+def conversation_index(message: Message) -> str | None:
+    """What Outlook puts into the header Thread-Index (PidTagConversationIndex); None where there is none."""
+    told = next((value for name, value in message.headers if name.lower() == "thread-index"), "")
+    return told if told and re.fullmatch(r"(?:[\w+/]{4})*+(?:[\w+/]{2}==|[\w+/]{3}=)?", told, re.ASCII) else None
+
+
 def _flags(message: Message) -> str:
     flags = _READ * message.read | _UNSENT * message.draft | _HAS_ATTACHMENTS * bool(message.attachments)
     return str(flags)
@@ -113,6 +125,7 @@ _COMPUTED: dict[int, Callable[[Message, Item, Date], str | None]] = {
     0x0037: lambda message, *_: message.subject,
     0x0039: lambda message, _, date: date(message.sent),
     0x0070: lambda message, *_: topic(message.subject),
+    0x0071: lambda message, *_: conversation_index(message),
     0x007D: lambda message, *_: _headers(message) or None,
     0x0C1A: lambda message, *_: message.sender.name if message.sender else None,
     0x0C1F: lambda message, *_: message.sender.address if message.sender else None,

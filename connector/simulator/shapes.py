@@ -230,7 +230,20 @@ def _parent(shown: Shown) -> Element | None:
 
 def _flag(shown: Shown) -> Element:
     status = {"2": "Flagged", "1": "Complete"}
-    return T.Flag(T.FlagStatus(status.get(str(shown.message.extended.get(properties.FLAG_STATUS)), "NotFlagged")))
+    kept = shown.message.extended
+    dates = ((T.StartDate, properties.TASK_START), (T.DueDate, properties.TASK_DUE))
+    return T.Flag(
+        T.FlagStatus(status.get(str(kept.get(properties.FLAG_STATUS)), "NotFlagged")),
+        *(date(kept[prop]) for date, prop in (*dates, (T.CompleteDate, properties.FLAG_COMPLETED)) if prop in kept),
+    )
+
+
+def _kept(prop: Property) -> Callable[[Shown], str | None]:
+    def read(shown: Shown) -> str | None:
+        value = shown.extended(prop)
+        return value if isinstance(value, str) else None
+
+    return read
 
 
 def _conversation(shown: Shown) -> Element:
@@ -323,6 +336,9 @@ FIELDS = (
     ),
     _simple("DateTimeSent", lambda shown: shown.view.date(shown.message.sent)),
     _simple("DateTimeCreated", lambda shown: shown.view.date(shown.item.created)),
+    _simple("ReminderDueBy", _kept(properties.REMINDER_DUE)),
+    _simple("ReminderIsSet", _kept(properties.REMINDER_SET)),
+    _simple("ReminderMinutesBeforeStart", _kept(properties.REMINDER_MINUTES)),
     _simple("DisplayCc", lambda shown: _display(shown.message.cc)),
     _simple("DisplayTo", lambda shown: _display(shown.message.to)),
     _bool("HasAttachments", lambda shown: shown.message.has_attachments, default=True),
@@ -343,6 +359,7 @@ FIELDS = (
     _recipients("BccRecipients", lambda message: message.bcc, default=True),
     _bool("IsReadReceiptRequested", lambda shown: shown.message.read_receipt_requested, of="message", default=True),
     _bool("IsDeliveryReceiptRequested", lambda shown: shown.message.delivery_receipt_requested, of="message"),
+    _simple("ConversationIndex", lambda shown: properties.conversation_index(shown.message), of="message"),
     _simple("ConversationTopic", lambda shown: properties.topic(shown.message.subject), of="message"),
     _recipient("From", lambda shown: shown.message.author, default=True),
     _simple("InternetMessageId", lambda shown: shown.message.internet_message_id, of="message"),

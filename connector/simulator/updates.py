@@ -11,7 +11,7 @@ from connector.simulator.asked import field_uri
 from connector.simulator.call import Call
 from connector.simulator.content import clean
 from connector.simulator.deviations import Deviation
-from connector.simulator.mailbox import Address, Item, Message
+from connector.simulator.mailbox import Address, Item, Message, Property
 from connector.simulator.shapes import element_name
 from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need
 
@@ -185,11 +185,35 @@ def _set_body(message: Message, told: Element) -> None:
     message.body, message.html = _text(told), kind == "HTML"
 
 
+#: What of t:Flag is kept as which property.
+_OF_FLAG = {
+    "t:StartDate": properties.TASK_START,
+    "t:DueDate": properties.TASK_DUE,
+    "t:CompleteDate": properties.FLAG_COMPLETED,
+}
+
+
 def _set_flag(message: Message, told: Element) -> None:
+    _clear_flag(message)
     status = {"Flagged": "2", "Complete": "1"}.get(need(told, "t:FlagStatus").text or "")
-    message.extended.pop(properties.FLAG_STATUS, None)
     if status:
         message.extended[properties.FLAG_STATUS] = status
+    for name, prop in _OF_FLAG.items():
+        if (date := find(told, name)) is not None:
+            message.extended[prop] = _text(date)
+
+
+def _clear_flag(message: Message) -> None:
+    for prop in (properties.FLAG_STATUS, *_OF_FLAG.values()):
+        message.extended.pop(prop, None)
+
+
+def _as_property(prop: Property) -> _Field:
+    """A field that is the same as an extended property."""
+    return _Field(
+        lambda message, told: message.extended.__setitem__(prop, _text(told)),
+        lambda message: message.extended.pop(prop, None),
+    )
 
 
 def _set_extended(message: Message, told: Element) -> None:
@@ -209,7 +233,7 @@ def _set_subject(message: Message, told: Element) -> None:
 
 _IGNORED = _Field(lambda *_: None, lambda _: None)
 #: Microsoft: responsecode names the receipts as refused on sent mail; the others are exchangelib's, which learned them
-#: from Exchange (items/message.py, is_read_only_after_send). Reminders and the like are taken, and lead to nothing.
+#: from Exchange (items/message.py, is_read_only_after_send). A reminder is kept, and reminds of nothing.
 _FIELDS = {
     "ItemClass": _attribute("item_class", _text),
     "Subject": _Field(_set_subject, lambda message: setattr(message, "subject", "")),
@@ -217,14 +241,14 @@ _FIELDS = {
     "Importance": _attribute("importance", _text),
     "Body": _Field(_set_body, lambda message: setattr(message, "body", "")),
     "Categories": _attribute("categories", lambda told: [_text(each) for each in children(told)]),
-    "Flag": _Field(_set_flag, lambda message: message.extended.pop(properties.FLAG_STATUS, None)),
+    "Flag": _Field(_set_flag, _clear_flag),
     "ExtendedProperty": _Field(_set_extended, lambda _: None),
     "IsRead": _attribute("read", _truth),
     "InReplyTo": _attribute("in_reply_to", _text),
     "References": _attribute("references", _text),
-    "ReminderDueBy": _IGNORED,
-    "ReminderIsSet": _IGNORED,
-    "ReminderMinutesBeforeStart": _IGNORED,
+    "ReminderDueBy": _as_property(properties.REMINDER_DUE),
+    "ReminderIsSet": _as_property(properties.REMINDER_SET),
+    "ReminderMinutesBeforeStart": _as_property(properties.REMINDER_MINUTES),
     "Culture": _IGNORED,
     "IsResponseRequested": _IGNORED,
     "From": _attribute("author", _person, _When.DRAFTS),

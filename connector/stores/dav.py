@@ -26,6 +26,7 @@ from urllib3.exceptions import HTTPError
 from webdav3.client import Client
 
 from connector.errors import ConnectorError, Denied, FileGone, Rejected, Unavailable
+from connector.session import Session
 from connector.spool import CHUNK, Spool
 
 
@@ -95,7 +96,11 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         )
         self.host = parts.netloc
         self.verify = str(ca) if ca else True
-        self.session = _session(auth)
+        # What is compared are bytes; a compressed answer would only hide their length.
+        self.session = Session(url, {"Accept-Encoding": "identity"})
+        self.session.auth = auth
+        self.session.verify = self.verify
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._date = ""
 
     def ask(
@@ -183,8 +188,6 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             data=data,
             headers=self.get_headers(action, headers_ext),
             timeout=self.timeout,
-            verify=self.verify,
-            stream=True,
         )
         self._date = response.headers.get("Date", "")
         return response
@@ -234,22 +237,6 @@ class _Download(RawIOBase):
             raise unreachable(self._host, error) from error
         buffer[: len(data)] = data
         return len(data)
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the library's signature
-        # None is followed, and none even looked at: the address may be hostile, and the body without end.
-        return None
-
-
-def _session(auth: AuthBase | None) -> requests.Session:
-    session = _Session()
-    session.trust_env = False
-    session.auth = auth
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    # What is compared are bytes; a compressed answer would only hide their length.
-    session.headers["Accept-Encoding"] = "identity"
-    return session
 
 
 def unreachable(host: str, error: Exception) -> ConnectorError:

@@ -19,7 +19,10 @@ from pathlib import Path
 
 TABLE = Path(__file__).with_name("expected.tsv")
 
-OF_MESSAGES = ("sensitivity", "journal", "report", "calendar", "rights-managed", "signed", "encrypted")
+OF_MESSAGES = (
+    *("sensitivity", "journal", "report", "calendar", "rights-managed"),
+    *("signed", "encrypted", "partial", "pgp"),
+)
 OF_FILES = ("nested", "inline", "tnef")
 COLUMNS = ("file", "files", "redirected", "empty", *OF_MESSAGES, *OF_FILES)
 
@@ -37,9 +40,12 @@ journal         files of a message with a header X-MS-Journal-Report
 report          files of a multipart/report, of whatever report-type
 calendar        files of a message that has a text/calendar part of its own (not one inside an attached message)
 rights-managed  files of a message with a part message.rpmsg, or with the content class rpmsg.message
-signed          files of a multipart/signed, or of a message with a PKCS #7 or PGP signature among its files
+signed          files of a multipart/signed, or of a message with a signature among its files, such as that of PKCS #7
 encrypted       files of an application/pkcs7-mime (opaque signatures too) or multipart/encrypted, or of a message with
                 such a part or a smime.p7m among its files
+partial         files of a message/partial
+pgp             files of a message with a line -----BEGIN PGP in its text, with a file named *.asc, *.gpg or *.pgp, or
+                of the types application/pgp, application/pgp-keys, application/autocrypt-setup
 nested          attached messages (message/rfc822); what they hold is not counted
 inline          files that the HTML body refers to by cid:, or that stand in a multipart/related with a Content-ID or
                 Content-Location and no disposition of attachment, or images with a Content-ID
@@ -60,6 +66,8 @@ _CALENDAR = "text/calendar"
 _MEETING = re.compile(rb"^method:\s*(request|reply|cancel|counter)\b", re.IGNORECASE | re.MULTILINE)
 _PKCS7 = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"}
+_PGP = {"application/pgp", "application/pgp-keys", "application/autocrypt-setup"}
+_ARMOR = re.compile(rb"^\s*-----BEGIN PGP ", re.MULTILINE)
 _RICHEST_FIRST = ("text/html", "text/plain", "text/enriched")
 _IMAGE_NAMES = re.compile(r"\.(png|jpe?g|gif|bmp|svg|webp|tiff?|emf|wmf|heic)\Z", re.IGNORECASE)
 
@@ -130,6 +138,10 @@ def guard_of(message: Message, files: list[Found]) -> str | None:
         "signed": top == "multipart/signed" or bool(kinds & _SIGNATURES) or "smime.p7s" in names,
         "encrypted": bool(({top} | kinds) & (_PKCS7 | {"multipart/encrypted", "application/pgp-encrypted"}))
         or "smime.p7m" in names,
+        "partial": "message/partial" in {top} | kinds,
+        "pgp": bool(({top} | kinds) & _PGP)
+        or any(name.endswith((".asc", ".gpg", ".pgp")) for name in names)
+        or any(_ARMOR.search(content(part)) for part in own_parts(message) if is_text(part)),
     }
     return next((guard for guard in OF_MESSAGES if held[guard]), None)
 

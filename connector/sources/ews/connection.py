@@ -25,11 +25,13 @@ from typing import Any
 from exchangelib import DELEGATE, IMPERSONATION, UTC, Configuration, Credentials, FailFast, Identity, Version
 from exchangelib.protocol import CachingProtocol, Protocol
 from exchangelib.services.common import EWSAccountService
+from exchangelib.transport import DEFAULT_HEADERS
 from exchangelib.version import EXCHANGE_2016
 from lxml import etree
-from requests import Response, Session
+from requests import Response
 from requests.auth import HTTPBasicAuth
 
+from connector.session import Session
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
 from connector.sources.ews.filled import Filled
 from connector.sources.ews.words import NS, Element, text
@@ -73,16 +75,19 @@ class _Protocol(Protocol, metaclass=_Uncached):  # type: ignore[misc]  # exchang
     """The sessions of one mailbox."""
 
     TIMEOUT = TIMEOUT
-    USERAGENT = "connector"
 
     def __init__(self, config: Configuration, login: Login) -> None:
         super().__init__(config=config)
         self._login = login
 
+    @classmethod
+    def raw_session(cls, prefix: str, **_: object) -> Session:
+        """Exchangelib's hook: the session before it knows how to log in."""
+        return Session(prefix, DEFAULT_HEADERS)
+
     def create_session(self) -> Session:
         """A session that heeds nothing from the environment: no proxies, no netrc, no other CA bundle."""
         session: Session = super().create_session()
-        session.trust_env = False
         session.verify = str(self._login.ca) if self._login.ca else True
         session.cert = self._login.certificate
         if isinstance(session.auth, HTTPBasicAuth):

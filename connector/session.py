@@ -1,0 +1,94 @@
+"""One server over HTTP: `requests`, without what that does anew for every request.
+
+For each request `requests` merges settings with the environment's, parses the address five times, and fills two cookie
+jars. That costs twice as much as the request itself, and nothing of it is wanted here. What stays the library's is what
+it serves for: authentication (Basic, Digest, NTLM and Kerberos are hooks, and work as they do there), TLS, the pool of
+connections, and its errors.
+"""
+
+from collections.abc import Iterable, Mapping, Sized
+from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import extract_cookies_to_jar
+from requests.hooks import default_hooks, dispatch_hook
+from requests.structures import CaseInsensitiveDict
+
+Untyped = Any  # the stubs of requests know too little of what the library shows
+
+
+class Body(Sized, Iterable[bytes], Protocol):
+    """Bytes on their way out: with their true length, and from the beginning as often as they are asked for."""
+
+
+class Session(requests.Session):
+    """Asks the server of one address. It follows no redirects, and heeds nothing from the environment.
+
+    Addresses must be quoted already. Nothing of a reply is read before it is asked for, whatever `stream` says.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        """`url` begins with the scheme, host and port of every request; `headers` go with each of them."""
+        super().__init__()
+        self.trust_env = False
+        self._always = {"User-Agent": "connector", **headers}
+        parts = urlsplit(url)
+        self._server = f"{parts.scheme}://{parts.netloc}"
+        self.mount(self._server, _Adapter(self._server))
+
+    def request(  # type: ignore[override]  # what else the library takes makes no sense with one server
+        self,
+        method: str,
+        url: str,
+        *,
+        data: bytes | Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | tuple[float, float] | None = None,
+        **_: object,
+    ) -> requests.Response:
+        """Send one request, and what authentication makes of it; see `requests.Session.request`."""
+        request: Untyped = requests.PreparedRequest()
+        request.method, request.url, request.body, request.hooks = method, url, data, default_hooks()
+        request.headers = CaseInsensitiveDict({**self._always, **(headers or {})})
+        if data is not None:
+            request.headers["Content-Length"] = str(len(data))
+        request._cookies = self.cookies  # noqa: SLF001 - where `prepare_cookies` would put them, were there any
+        if len(self.cookies):
+            request.prepare_cookies(self.cookies)
+        log_in: Untyped = self.auth
+        if log_in:
+            request = log_in(request)
+        sending: Untyped = {"timeout": timeout, "verify": self.verify, "cert": self.cert, "stream": True}
+        response = self.get_adapter(url).send(request, **sending)
+        response = dispatch_hook("response", request.hooks, response, **sending)  # type: ignore[no-untyped-call]
+        if "Set-Cookie" in response.headers:
+            extract_cookies_to_jar(self.cookies, request, response.raw)  # type: ignore[no-untyped-call]
+        return cast("requests.Response", response)
+
+
+class _Adapter(HTTPAdapter):
+    """The way to one server: what the library finds out for every request is found out once."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__()
+        self._server = server
+        self._pool: Untyped = None
+
+    def get_connection_with_tls_context(self, *args: Untyped, **kwargs: Untyped) -> Untyped:
+        """The pool of connections to the server."""
+        self._pool = self._pool or super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+    def request_url(self, request: requests.PreparedRequest, _proxies: object) -> str:
+        """What stands in the first line of a request: the address without the server."""
+        return str(request.url).removeprefix(self._server) or "/"
+
+    def build_response(self, request: requests.PreparedRequest, answer: Untyped) -> requests.Response:
+        """What came, in the library's terms; its cookies are for `Session`."""
+        response: Untyped = requests.Response()
+        response.status_code, response.reason, response.url = answer.status, answer.reason or "", str(request.url)
+        response.headers = answer.headers  # as heedless of case
+        response.raw, response.request, response.connection = answer, request, self
+        return cast("requests.Response", response)
