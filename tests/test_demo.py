@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from email import message_from_binary_file
 from email.message import EmailMessage
 from email.utils import getaddresses
@@ -17,7 +18,7 @@ import requests
 
 from connector.demo import judge, observer
 from connector.demo.mail import letters
-from connector.demo.once import once
+from connector.demo.once import once, restored
 from connector.demo.samples import write_samples
 from connector.demo.world import World, world
 from connector.yamlfile import ConfigError
@@ -77,6 +78,7 @@ def test_the_demo_ends_well_after_a_crash_in_the_middle(tmp_path: Path) -> None:
     )
     assert "16 links opened with the login of the store" in said_plainly
     assert "8 messages were to be left alone, and are untouched" in said_plainly
+    assert "Every message has its text and its attachments again, byte for byte." in said_plainly
     assert said.rstrip().endswith("All is right.")
     assert max(len(line) for line in said.splitlines() if str(tmp_path) not in line) <= 80
     assert list(tmp_path.iterdir()) == []
@@ -192,6 +194,19 @@ def test_a_stored_file_that_is_not_the_original_is_told(stage: World) -> None:
     assert judge.outcomes(before, stage)[0].problems == ("the links do not give the bytes of its attachments",)
     stored.unlink()
     assert "does not open" in judge.outcomes(before, stage)[0].problems[0]
+
+
+def test_what_was_not_put_back_is_told(stage: World) -> None:
+    """As long as anything is elsewhere, and once it is there again but not what it was."""
+    before = judge.look(stage)
+    assert list(judge.undone(before, stage)) == []
+    assert once(stage, quiet) == 0
+    told = ["[red]1: it is not what it was before"]
+    assert list(judge.undone(before, stage)) == told
+    assert restored(stage, quiet) == 0
+    assert list(judge.undone(before, stage)) == []
+    changed = {file_id: sha256 + "0" for file_id, sha256 in before.sha256.items()}
+    assert list(judge.undone(replace(before, sha256=changed), stage)) == [*told, "[red]2: it is not what it was before"]
 
 
 @pytest.mark.parametrize(

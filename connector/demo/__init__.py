@@ -1,6 +1,7 @@
-"""`connector demo`: the main job over real protocols, on a simulated Exchange and a WebDAV store, killed once.
+"""`connector demo`: the main job and its undo, over real protocols, on a simulated Exchange and a WebDAV store.
 
-A visitor who has nothing but Python sees mail before and after, and proof from outside that nothing was lost.
+A visitor who has nothing but Python sees mail before and after, and proof from outside that nothing was lost: not by a
+kill in the middle, and not by putting everything back.
 """
 
 import logging
@@ -17,7 +18,7 @@ from pathlib import Path
 from connector.demo import judge
 from connector.demo.judge import Before, Outcome, Whereabouts
 from connector.demo.mail import Letter, letters
-from connector.demo.once import log, once, once_killed
+from connector.demo.once import log, once, once_killed, restored
 from connector.demo.samples import write_samples
 from connector.demo.screen import Screen
 from connector.demo.world import World, world
@@ -59,8 +60,10 @@ def _play(mail: Path | None, folder: Path, screen: Screen, *, keep: bool) -> boo
         screen.table(outcomes)
         problems = tuple(_problems(killed, code, outcomes))
         screen.verdict(outcomes, problems)
-        if problems:
-            screen.failed(folder, log(stage))
+        if not keep:
+            # Whoever keeps it all wants to follow the links.
+            problems += _undone(stage, before, screen)
+        screen.end(problems, folder, log(stage))
         if keep:
             screen.addresses(stage)
             _wait()
@@ -88,6 +91,16 @@ def _completed(stage: World, screen: Screen) -> int:
         code = once(stage, tell)
     screen.completed(code)
     return code
+
+
+def _undone(stage: World, before: Before, screen: Screen) -> tuple[str, ...]:
+    with screen.busy("Putting everything back") as tell:
+        code = restored(stage, tell)
+        problems = tuple(judge.undone(before, stage))
+    if code:
+        problems += (f"`connector restore --everything` and `once` ended with exit code {code}",)
+    screen.undone(problems)
+    return problems
 
 
 def _problems(killed: Whereabouts | None, code: int, outcomes: Sequence[Outcome]) -> Iterator[str]:

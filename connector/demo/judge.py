@@ -11,6 +11,7 @@ from connector.demo import observer
 from connector.demo.observer import Seen
 from connector.demo.world import Store, World
 from connector.model import Action, Verdict
+from connector.names import plain
 from connector.policy import Facts, decide
 from connector.service import clock, tenants
 
@@ -79,6 +80,20 @@ def outcomes(before: Before, world: World) -> tuple[Outcome, ...]:
     """What became of each message, and what is wrong with it."""
     now = observer.look(world)
     return tuple(_outcome(item_id, before, now.get(item_id), world) for item_id in before.seen)
+
+
+def undone(before: Before, world: World) -> Iterator[str]:
+    """What is not as it was before, now that everything was restored."""
+    now, sha256 = observer.look(world), observer.attached(world)
+    for item_id, old in before.seen.items():
+        new = now.get(item_id)
+        if new is None or new.body != old.body or _contents(new, sha256) != _contents(old, before.sha256):
+            yield f"{plain(old.subject)}: it is not what it was before"
+
+
+def _contents(seen: Seen, sha256: Mapping[str, str]) -> Counter[tuple[str, str]]:
+    """Name and bytes of each attachment, in whatever order."""
+    return Counter((name, sha256.get(file_id, "")) for file_id, name in seen.files.items())
 
 
 def _outcome(item_id: str, before: Before, new: Seen | None, world: World) -> Outcome:

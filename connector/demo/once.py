@@ -1,4 +1,4 @@
-"""`connector once` as a visitor would type it, in a process of its own: once killed in the middle, once to its end."""
+"""Commands as a visitor would type them, each in a process of its own; one of them is killed in the middle."""
 
 import os
 import signal
@@ -22,7 +22,16 @@ _REQUESTS_LATER = 3
 
 def once(world: World, tell: Tell) -> int:
     """Run it to its end; its exit code."""
-    with _started(world) as process:
+    return _ended(world, tell, "once")
+
+
+def restored(world: World, tell: Tell) -> int:
+    """Want everything back, and run it to its end; its exit code."""
+    return _ended(world, tell, "restore", "--everything") or once(world, tell)
+
+
+def _ended(world: World, tell: Tell, *command: str) -> int:
+    with _started(world, *command) as process:
         while process.poll() is None:
             tell(_asked(world))
             time.sleep(_BLINK)
@@ -32,7 +41,7 @@ def once(world: World, tell: Tell) -> int:
 def once_killed(world: World, rewrites: int, tell: Tell) -> bool:
     """Run it, and kill it in the middle of the work on its n-th message. False where it had ended before that."""
     world.exchange.order(reset=True)
-    with _started(world) as process:
+    with _started(world, "once") as process:
         while process.poll() is None and _asked(world)["UpdateItem"] < rewrites:
             tell(_asked(world))
             time.sleep(_BLINK)
@@ -50,8 +59,8 @@ def log(world: World) -> Path:
 
 
 @contextmanager
-def _started(world: World) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "connector.cli", "--config", str(world.config), "once"]
+def _started(world: World, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "connector.cli", "--config", str(world.config), *arguments]
     # What a visitor has set for a real daemon is not for this one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
     with log(world).open("ab") as output:

@@ -76,16 +76,25 @@ class Screen:
         redirected = sum(each.redirected for each in outcomes)
         rewritten = sum(each.redirected > 0 for each in outcomes)
         if problems:
-            for problem in problems:
-                self._say(Text(f"- {problem}", style="red"))
+            self._complain(problems)
             return
         self._say(f"{_count(redirected, 'link')} opened with the login of the store: SHA-256 as in the .eml files.")
         self._say(f"{_count(rewritten, 'message')} show them: outside of the notice, not a character has changed.")
         self._say(f"{_count(len(outcomes) - rewritten, 'message')} were to be left alone, and are untouched.")
-        self._console.print("\nAll is right.", style="bold green")
 
-    def failed(self, folder: Path, log: Path) -> None:
-        """Where to look for the reasons."""
+    def undone(self, problems: Sequence[str]) -> None:
+        """Whether every message is what it was."""
+        self._title("5  `connector restore --everything`, and `connector once`")
+        if problems:
+            self._complain(problems)
+        else:
+            self._say("Every message has its text and its attachments again, byte for byte.")
+
+    def end(self, problems: Sequence[str], folder: Path, log: Path) -> None:
+        """The last word; where to look for the reasons if not all went right."""
+        if not problems:
+            self._console.print("\nAll is right.", style="bold green")
+            return
         self._console.print("\nNot all is right.", style="bold red")
         self._facts({"Log of the runs": str(log), "All the rest": str(folder)})
 
@@ -105,6 +114,10 @@ class Screen:
                 "Ledger": str(world.folder / "state" / "ledger.db"),
             }
         )
+
+    def _complain(self, problems: Sequence[str]) -> None:
+        for problem in problems:
+            self._say(Text(f"- {problem}", style="red"))
 
     def _title(self, sentence: str) -> None:
         self._console.print(f"\n{sentence}", style="bold")
