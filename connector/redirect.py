@@ -26,7 +26,7 @@ from connector.policy import Facts, decide
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
 from connector.restore import put_back, withdraw
 from connector.rewrite import notice, shows
-from connector.sight import originals, seen_in, with_file
+from connector.sight import originals, seen_in, untouched, with_file
 from connector.spool import spooled
 from connector.turn import Clock, Turn, Watch, take_turn
 
@@ -174,7 +174,9 @@ def prune(redirect: Redirect, turn: Turn) -> Redirect:
         turn.watch.source.prune(item, doomed)
         item = turn.watch.source.fetch(redirect.item_id)
     if originals(item, redirect):
-        raise Conflict("the message still lists the originals that were removed")
+        # Never again at once: where reads are stale and ids are positions, it would hit other files.
+        waiting = replace(redirect, attempts=max(redirect.attempts, 1))
+        return defer(waiting, "the message still lists the originals that were removed", turn)
     if not _shown_by(item, redirect):
         return back(redirect, State.LINKED, "the message does not show the links any more", turn)
     return turn.write(replace(redirect, state=State.DONE, missed=None, reason=""), Event.REDIRECT_DONE)
@@ -284,7 +286,7 @@ def _notice(redirect: Redirect, item: Item, turn: Turn) -> Notice:
 
 def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """The redirect, without the proof of files that the store has lost. Raises Corrupt where it has other bytes."""
-    there = originals(item, redirect)
+    there = [each for each in redirect.shown if untouched(item, each)]
     for each in redirect.shown:
         assert each.stored
         try:
@@ -294,7 +296,7 @@ def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
                 # The message must not go on showing links to bytes that are wrong, while it has the right ones.
                 turn.watch.source.retract(item, redirect.id)
             raise
-        if not present and each.file.id not in there:
+        if not present and each not in there:
             raise Corrupt("a file is neither in the store nor in the message any more")
         if not present:
             redirect = with_file(redirect, each, replace(each, stored=None))

@@ -1,14 +1,19 @@
 """Undo: the table of `connector.redirect` backwards. Every file is in the message again before its notice leaves it.
 
 RECALLED   put_back   the files go back into the message, and are proved there
-RETURNED   withdraw   the notice leaves; the body is what it was
+RETURNED   withdraw   after `LASTING`: the notice leaves; the body is what it was
 RESTORED   such a message is not redirected again
+
+Always after `LASTING`, whatever the server: one that forgets what it took (or fails over to a copy of its database that
+lacks the last seconds) shows nothing of it before, and without the notice nobody would find the file. So `restore` and
+`once` bring the files back; the notices leave with the next tick of the daemon, or with a later `once`.
 """
 
 import hashlib
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from connector import marker
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Unavailable
@@ -16,9 +21,13 @@ from connector.log import Event
 from connector.manifest import manifest_bytes, manifest_path, put_bytes
 from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
 from connector.reactions import StoreFailed, back, defer, in_store
-from connector.sight import originals, seen_in, with_file
+from connector.sight import originals, seen_in, untouched, with_file
 from connector.spool import CHUNK, Spool, spooled
 from connector.turn import Turn
+
+#: How long a message must have had its files again. A server is known that shows for 30 s what it then loses, and whose
+#: reads are as much as 30 s late: only after both is a look sure.
+LASTING = timedelta(minutes=1)
 
 
 def put_back(redirect: Redirect, turn: Turn) -> Redirect:
@@ -26,9 +35,9 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
     item = turn.watch.source.fetch(redirect.item_id)
     redirect = seen_in(item, redirect, attempted=True)
     for each in redirect.shown:
-        there = originals(item, redirect)
-        if each.stored and each.file.id not in there:
+        if each.stored and not untouched(item, each):
             turn.keep_lease()
+            there = originals(item, redirect)
             found = _twin(each, each.stored, item, there, turn) or _attached(each, each.stored, item, turn)
             if found is None:
                 # Never again at once: where reads are stale, the file would come back twice.
@@ -36,7 +45,8 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
                 return defer(waiting, "the message does not list yet what was put back into it", turn)
             redirect = with_file(redirect, each, replace(each, file=found))
             item = turn.watch.source.fetch(redirect.item_id)
-    returned = replace(redirect, state=State.RETURNED, missed=None, reason="")
+    due = turn.clock() + LASTING
+    returned = replace(redirect, state=State.RETURNED, due=due, missed=None, reason="")
     return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.shown))
 
 
@@ -85,11 +95,15 @@ def _proved(stored: Stored, turn: Turn) -> Iterator[Spool]:
 def _twin(each: RedirectedFile, stored: Stored, item: Item, there: Collection[str], turn: Turn) -> File | None:
     """The file in the message that has these bytes under this name: also one that a killed process had put back.
 
-    Not one of those that are `there` for another file: a message may hold the same file twice.
+    Not one of those that are `there` for another file: a message may hold the same file twice. One without a content id
+    counts too: some servers drop it.
     """
-    wanted = (each.file.name, each.file.content_id)
-    named = [file for file in item.files if (file.name, file.content_id) == wanted and file.id not in there]
-    return next((file for file in named if _sha256(item, file, turn) == stored.sha256), None)
+    named = [file for file in item.files if file.name == each.file.name and file.id not in there]
+    for content_id in dict.fromkeys((each.file.content_id, "")):
+        for file in named:
+            if file.content_id == content_id and _sha256(item, file, turn) == stored.sha256:
+                return file
+    return None
 
 
 def _sha256(item: Item, file: File, turn: Turn) -> str:

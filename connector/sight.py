@@ -33,6 +33,11 @@ def originals(item: Item, redirect: Redirect) -> tuple[str, ...]:
     return tuple(file.id for file in item.files if any(_untouched(file, each) for each in wanted))
 
 
+def untouched(item: Item, each: RedirectedFile) -> bool:
+    """Whether the original of this file is still in the item."""
+    return any(_untouched(file, each.file) for file in item.files)
+
+
 def with_file(redirect: Redirect, old: RedirectedFile, new: RedirectedFile) -> Redirect:
     """The redirect, with one file in another's place."""
     return replace(redirect, files=tuple(new if each is old else each for each in redirect.files))
@@ -61,7 +66,8 @@ def _renumbered(file: File, planned: File) -> bool:
 
 
 def _edited(file: File, planned: File) -> bool:
-    return file.id == planned.id
+    """Where ids are positions, an id alone may be another file's by now; and what was edited was written later."""
+    return (file.id, file.name) == (planned.id, planned.name) and file.version != planned.version
 
 
 def _replaced(file: File, planned: File) -> bool:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email import policy as mail_policy
 from pathlib import Path
@@ -257,6 +257,50 @@ def test_server_that_drops_the_content_id(world: World) -> None:
     recalled(world)
     world.run(source=Plain)
     as_before(world)
+
+
+def test_killed_where_the_server_drops_the_content_id(world: World) -> None:
+    """What the killed process had attached is known by its name and bytes, and does not come back twice."""
+    attached: list[str] = []
+
+    class Plain(MemorySource):
+        def put_back(self, item: Item, file: File, content: Spool) -> None:
+            super().put_back(item, replace(file, content_id="", content_type=""), content)
+            attached.append(file.name)
+            if len(attached) == 1:
+                raise Killed
+
+    recalled(world)
+    with pytest.raises(Killed):
+        world.run(source=Plain)
+    world.run(source=Plain)
+    as_before(world)
+    assert attached == ["a.bin", "b.bin"]
+
+
+def test_server_that_loses_what_it_took(world: World) -> None:
+    """It shows a file for half a minute, and reads half a minute late: the notice stays, and a human decides."""
+    taken: dict[str, datetime] = {}
+
+    class Forgetful(MemorySource):
+        def put_back(self, item: Item, file: File, content: Spool) -> None:
+            super().put_back(item, file, content)
+            taken[super().fetch(item.id).files[-1].id] = world.now
+
+        def fetch(self, item_id: str) -> Item:
+            for file_id, moment in taken.items():
+                if world.now - moment >= timedelta(minutes=1):
+                    world.mailbox.detach(item_id, file_id)
+            return super().fetch(item_id)
+
+    recalled(world)
+    with world.process(source=Forgetful) as (watch, ledger):
+        while due := ledger.next_due():
+            world.now = max(world.now, due)
+            tick(watch, ledger, world.clock, "one")
+    assert only(world).state is State.HELD
+    assert not one(world).files
+    assert not world.lost()
 
 
 def test_server_that_lists_what_it_took_a_little_later(world: World) -> None:
@@ -569,6 +613,6 @@ def test_mass_restore_is_spread_over_time(tmp_path: Path) -> None:
     ledger.close()
     with world.process() as (watch, ledger):
         tick(watch, ledger, world.clock, "one")
-    assert sorted(each.state for each in redirects(world)) == [State.RECALLED] * 5 + [State.RESTORED] * 3
+    assert sorted(each.state for each in redirects(world)) == [State.RECALLED] * 5 + [State.RETURNED] * 3
     world.run()
     as_before(world)

@@ -64,7 +64,8 @@ def test_every_message_of_the_corpus_comes_back(
     assert {sample for sample in mail if redirected[sample] != fresh[sample]} == expected.keys()
 
     assert pipeline.run("restore", "--everything", "--json", code=0).json["files"] == sum(expected.values())
-    summary = pipeline.run("once", "--json", code=0).json
+    pipeline.run("once", code=0)
+    summary = pipeline.run("once", "--json", code=0, hours=1).json
     assert sum(mailbox["restored"] for mailbox in summary["mailboxes"]) == len(expected)
     restored = _versions(pipeline, items, mail)
     assert {sample for sample in mail if restored[sample] != redirected[sample]} == expected.keys()
@@ -74,7 +75,7 @@ def test_every_message_of_the_corpus_comes_back(
     assert {sample for sample in mail if found[sample]} == expected.keys()
     assert _fetched(pipeline, mail, davmail) == fetched
 
-    assert pipeline.run("once", "--json", code=0).json == summary
+    assert pipeline.run("once", "--json", code=0, hours=1).json == summary
     assert _versions(pipeline, items, mail) == restored
 
 

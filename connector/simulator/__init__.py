@@ -18,6 +18,7 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"truncate": {"request": 1}}                         the reply breaks off in the middle
     {"deviate": {"stale-reads": true}}                   switch a deviation on or off: `deviations.py` names them
     {"lag": 5}                                           how long, in seconds, such deviations take
+    {"elapse": true}                                     it is over for all that has happened so far
     {"forget_sync_states": true}                         all sync states become invalid
     {"stream": {"mishap": "suppress", "event": 3}}       the third event from now that would be told over a stream is
                                                          not, or is told twice ("duplicate"), or ends its stream and is

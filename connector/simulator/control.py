@@ -44,6 +44,7 @@ class Control:
             "truncate": self._truncate,
             "deviate": self._deviate,
             "lag": self._lag,
+            "elapse": self._elapse,
             "forget_sync_states": self._forget_sync_states,
             "stream": self._stream,
             "cut_streams": self._cut_streams,
@@ -86,6 +87,13 @@ class Control:
 
     def _lag(self, value: float) -> None:
         self.organisation.lag = value
+
+    def _elapse(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
+        for mailbox in self.organisation.mailboxes.values() if value else ():
+            with mailbox.lock:
+                for item in mailbox.items.values():
+                    item.before = None
+                    item.message.attachments[:] = [each for each in item.message.attachments if each.vanishes is None]
 
     def _forget_sync_states(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
         self.organisation.epoch += value

@@ -5,6 +5,7 @@ from outside, at a request that was chosen beforehand: the side that is asked pu
 """
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 import signal
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import NamedTuple
 import requests
 from requests.auth import HTTPBasicAuth
 
-from connector import cli
+from connector import cli, service
 from connector.simulator import Exchange
 from connector.sources.memory import Attached
 from tests.crash.wire_proxy import NOBODY, Plug, Proxy, When, proxy
@@ -124,6 +126,7 @@ class World:
     proxy: Proxy
     #: What was delivered so far.
     letters: list[Letter] = field(default_factory=list)
+    _commands: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def collection(self) -> Path:
@@ -155,14 +158,14 @@ class World:
 
     def run(self) -> int | None:
         """`connector once`, undisturbed; its exit code."""
-        process = self._started()
+        process = self.command("once")
         process.join()
         return process.exitcode
 
     def run_killed_by_exchange(self, request: int, when: When) -> Struck | None:
         """`connector once`, killed at the n-th request to Exchange. None where it had ended before that."""
         self.exchange.order(reset=True)
-        process = self._started()
+        process = self.command("once")
         self.exchange.order(kill={"pid": process.pid, "request": request, "when": when})
         process.join()
         seen = self.exchange.seen
@@ -172,23 +175,27 @@ class World:
 
     def run_killed_by_store(self, kind: str, request: int, when: When) -> Struck | None:
         """`connector once`, killed at the n-th request of this kind to the store. None where it had ended before."""
-        process = self._started()
+        process = self.command("once")
         assert process.pid
         self.proxy.plug = Plug(process.pid, kind, request, when)
         process.join()
         self.proxy.plug = NOBODY
         return Struck(kind, when) if process.exitcode == -signal.SIGKILL else None
 
-    def _started(self) -> multiprocessing.context.ForkServerProcess:
-        process = _processes.Process(target=_once, args=(self.folder,))
+    def command(self, *arguments: str) -> multiprocessing.context.ForkServerProcess:
+        """Start a command, two minutes later than the one before: what waits a minute is due."""
+        process = _processes.Process(target=_command, args=(self.folder, arguments, 2 * next(self._commands)))
         process.start()
         return process
 
 
-def _once(folder: Path) -> None:
+def _command(folder: Path, arguments: tuple[str, ...], minutes: int) -> None:
     """What the process does."""
+    real = service.clock
+    for module in (service, cli):
+        module.clock = lambda: real() + timedelta(minutes=minutes)  # type: ignore[attr-defined]  # it was imported there
     sys.stdout = sys.stderr = (folder / "said").open("a")
-    sys.argv = ["connector", "--config", str(folder), "once"]
+    sys.argv = ["connector", "--config", str(folder), *arguments]
     cli.main()
 
 
