@@ -141,8 +141,8 @@ def tell_recalled(recalled: Recalled, *, as_json: bool) -> None:
     """What is to go back into messages, and how long that takes."""
     sentence = (
         f"{recalled.files} files ({recalled.bytes / 1e6:.1f} MB) are to go back into {recalled.messages} messages; "
-        f"the turn of the last one comes at {recalled.ready.astimezone(UTC):%Y-%m-%d %H:%M}Z, and "
-        "its links leave a minute later. `connector status` tells how far it is."
+        f"the turn of the last one comes at {recalled.ready.astimezone(UTC):%Y-%m-%d %H:%M}Z. "
+        "Links leave a minute after the files are back. `connector status` tells how far it is."
     )
     tell(asdict(recalled), sentence if recalled.messages else "Nothing is to go back.", as_json=as_json)
 

@@ -3,10 +3,6 @@
 RECALLED   put_back   the files go back into the message, and are proved there
 RETURNED   withdraw   after `LASTING`: the notice leaves; the body is what it was
 RESTORED   such a message is not redirected again
-
-Always after `LASTING`, whatever the server: one that forgets what it took (or fails over to a copy of its database that
-lacks the last seconds) shows nothing of it before, and without the notice nobody would find the file. So `restore` and
-`once` bring the files back; the notices leave with the next tick of the daemon, or with a later `once`.
 """
 
 import hashlib
@@ -25,8 +21,9 @@ from connector.sight import originals, seen_in, untouched, with_file
 from connector.spool import CHUNK, Spool, spooled
 from connector.turn import Turn
 
-#: How long a message must have had its files again. A server is known that shows for 30 s what it then loses, and whose
-#: reads are as much as 30 s late: only after both is a look sure.
+#: How long a message must have had its files again before its notice leaves. A server is known that shows for 30 s what
+#: it then loses, and whose reads are as much as 30 s late: only after both is a look sure. Where a rule lets originals
+#: settle for less, it trusts the servers, and the notice leaves as much sooner.
 LASTING = timedelta(minutes=1)
 
 
@@ -45,7 +42,7 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
                 return defer(waiting, "the message does not list yet what was put back into it", turn)
             redirect = with_file(redirect, each, replace(each, file=found))
             item = turn.watch.source.fetch(redirect.item_id)
-    due = turn.clock() + LASTING
+    due = turn.clock() + min(redirect.settle, LASTING)
     returned = replace(redirect, state=State.RETURNED, due=due, missed=None, reason="")
     return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.shown))
 

@@ -20,9 +20,7 @@ from typing import Any
 import pytest
 import structlog
 
-from connector import service
 from connector.cli import main
-from connector.restore import LASTING
 from connector.simulator import Exchange
 from tests.exchange import outlook
 from tests.servers import DavServer, free_port
@@ -173,11 +171,8 @@ def test_held_redirects_wait_for_a_human(world: World) -> None:
     assert (mailbox["redirected"], mailbox["dropped"]) == (1, 1)
 
 
-def test_restore_puts_everything_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way out: afterwards an outside observer finds what he found before, and nothing is redirected again.
-
-    The files are back at once; their links leave a minute later.
-    """
+def test_restore_puts_everything_back(world: World) -> None:
+    """The way out: afterwards an outside observer finds what he found before, and nothing is redirected again."""
     world.exchange.deliver(ANNA, message("plan.pdf", "plan.pdf"))
 
     def seen() -> list[Any]:
@@ -192,11 +187,6 @@ def test_restore_puts_everything_back(world: World, monkeypatch: pytest.MonkeyPa
     assert seen() != before
     recalled = world.json("restore", "--mailbox", ANNA)
     assert (recalled["messages"], recalled["files"], recalled["bytes"]) == (1, 2, 2 * len(BIG))
-    assert world.json("once")["mailboxes"][0]["going_back"] == 1
-    assert [sorted(files) for *_, files in seen()] == [sorted(files) for *_, files in before]
-    assert seen() != before
-    later = service.clock() + LASTING
-    monkeypatch.setattr(service, "clock", lambda: later)
     assert world.json("once")["mailboxes"][0]["restored"] == 1
     assert seen() == before
     assert world.json("once")["mailboxes"][0]["redirected"] == 0

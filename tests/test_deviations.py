@@ -20,7 +20,7 @@ from tests.servers import DavServer
 #: Two stay, two go; where ids are positions, each removal gives what stays another id.
 FILES = {"keep.txt": b"stays", "report.pdf": b"%PDF-1.7 report", "plan.dwg": b"AC1032 plan", "notes.txt": b"stays too"}
 POLICY = """
-defaults: {settle: 0}
+defaults: {settle: 1min}
 rules:
   - {name: texts, when: {extension: txt}, action: keep}
   - {name: all, action: redirect}

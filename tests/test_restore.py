@@ -278,8 +278,11 @@ def test_killed_where_the_server_drops_the_content_id(world: World) -> None:
     assert attached == ["a.bin", "b.bin"]
 
 
-def test_server_that_loses_what_it_took(world: World) -> None:
+def test_server_that_loses_what_it_took(tmp_path: Path) -> None:
     """It shows a file for half a minute, and reads half a minute late: the notice stays, and a human decides."""
+    world = World(tmp_path / "ledger.db", policy(settle="24h"))
+    world.deliver(FILE)
+    world.run()
     taken: dict[str, datetime] = {}
 
     class Forgetful(MemorySource):
@@ -613,6 +616,6 @@ def test_mass_restore_is_spread_over_time(tmp_path: Path) -> None:
     ledger.close()
     with world.process() as (watch, ledger):
         tick(watch, ledger, world.clock, "one")
-    assert sorted(each.state for each in redirects(world)) == [State.RECALLED] * 5 + [State.RETURNED] * 3
+    assert sorted(each.state for each in redirects(world)) == [State.RECALLED] * 5 + [State.RESTORED] * 3
     world.run()
     as_before(world)

@@ -15,7 +15,6 @@ from connector.demo.world import World
 #: Told what the simulated Exchange was asked for so far.
 Tell = Callable[[Mapping[str, int]], None]
 
-_CONNECTOR = "connector.cli"
 _BLINK = 0.01
 #: After a rewrite: the message is read twice, its originals are removed, it is read again. The third is in the middle.
 _REQUESTS_LATER = 3
@@ -27,13 +26,12 @@ def once(world: World, tell: Tell) -> int:
 
 
 def restored(world: World, tell: Tell) -> int:
-    """Want everything back, and run it to its end, which comes a minute after the files are back; its exit code."""
-    code = _ended(world, tell, "restore", "--everything") or once(world, tell)
-    return code or _ended(world, tell, "once", module="connector.demo.later")
+    """Want everything back, and run it to its end; its exit code."""
+    return _ended(world, tell, "restore", "--everything") or once(world, tell)
 
 
-def _ended(world: World, tell: Tell, *command: str, module: str = _CONNECTOR) -> int:
-    with _started(world, *command, module=module) as process:
+def _ended(world: World, tell: Tell, *command: str) -> int:
+    with _started(world, *command) as process:
         while process.poll() is None:
             tell(_asked(world))
             time.sleep(_BLINK)
@@ -61,8 +59,8 @@ def log(world: World) -> Path:
 
 
 @contextmanager
-def _started(world: World, *arguments: str, module: str = _CONNECTOR) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", module, "--config", str(world.config), *arguments]
+def _started(world: World, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "connector.cli", "--config", str(world.config), *arguments]
     # What a visitor has set for a real daemon is not for this one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
     with log(world).open("ab") as output:

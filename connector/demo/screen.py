@@ -84,7 +84,7 @@ class Screen:
 
     def undone(self, problems: Sequence[str]) -> None:
         """Whether every message is what it was."""
-        self._title("5  `connector restore --everything`, `connector once`, and a minute later again")
+        self._title("5  `connector restore --everything`, and `connector once`")
         if problems:
             self._complain(problems)
         else:
