@@ -58,7 +58,7 @@ class Event(StrEnum):
     REDIRECT_RECONCILED = "redirect.reconciled"
     #: A human wants the files back in the message.
     REDIRECT_RECALLED = "redirect.recalled"
-    #: The files are in the message again, byte for byte.
+    #: The files are in the message again, byte for byte: `files` of them, behind as many as `behind` that had stayed.
     REDIRECT_FILES_RETURNED = "redirect.files_returned"
     #: The notice has left the message: it is as it was.
     REDIRECT_RESTORED = "redirect.restored"

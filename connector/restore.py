@@ -44,7 +44,9 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
             item = turn.watch.source.fetch(redirect.item_id)
     due = turn.clock() + min(redirect.settle, LASTING)
     returned = replace(redirect, state=State.RETURNED, due=due, missed=None, reason="")
-    return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.shown))
+    # No server puts an attachment in between others: what comes back stands behind what had stayed.
+    stayed = len(item.files) - len(redirect.shown)
+    return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.shown), behind=max(stayed, 0))
 
 
 def withdraw(redirect: Redirect, turn: Turn) -> Redirect:

@@ -74,6 +74,21 @@ def test_everything_comes_back(world: World) -> None:
     ]
 
 
+def test_order_is_told(tmp_path: Path) -> None:
+    """What comes back stands behind what had stayed, in its own old order; the event says behind how many."""
+    world = World(tmp_path / "ledger.db", policy(unless={"extension": "txt"}))
+    names = ["a.bin", "stays.txt", "b.bin", "stays too.txt"]
+    world.deliver(*(Attached(name, name.encode()) for name in names))
+    world.run()
+    recalled(world)
+    world.run()
+    assert [file.name for file in one(world).files] == ["stays.txt", "stays too.txt", "a.bin", "b.bin"]
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    (told,) = (event for event in ledger.events() if event.name == "redirect.files_returned")
+    ledger.close()
+    assert told.detail == {"files": 2, "behind": 2}
+
+
 def test_restored_message_is_not_redirected_again(world: World) -> None:
     """Not when it echoes, not when it is moved; only when a human releases it."""
     recalled(world)
