@@ -4,6 +4,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 import tracemalloc
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -515,14 +516,13 @@ def test_a_listing_opens_no_files_and_expands_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("etag", ['W/"weak"', "unquoted", ""])
-def test_an_etag_that_proves_nothing_is_not_kept(plain_world: WebdavWorld, etag: str) -> None:
+def test_an_etag_that_proves_nothing_is_not_believed(plain_world: WebdavWorld, etag: str) -> None:
     """Weak, unquoted and missing ETags: every byte is read again."""
     size = f"<D:getcontentlength>{len(DATA)}</D:getcontentlength><D:getetag>{etag}</D:getetag>"
     lie = _listing(_response("/anything", size))
     with lying_store(plain_world.server.port, lie) as proxy:
         store = plain_world.connect(proxy.port)
         stored = store.put(PATH, spool(DATA))
-        assert stored.etag == ""
         plain_world.overwrite(PATH, DATA[::-1])
         with pytest.raises(Corrupt):
             store.verify(stored)
@@ -537,6 +537,46 @@ def test_a_strong_etag_spares_reading_again(plain_world: WebdavWorld) -> None:
         proxy.requests.clear()
         assert store.verify(stored)
         assert [each.method for each in proxy.requests] == ["PROPFIND"]
+
+
+def test_an_etag_that_was_weak_is_believed_once_it_is_strong(plain_world: WebdavWorld) -> None:
+    """Strong by now with the same words: no GET. With other words every byte is read, and other bytes are Corrupt."""
+    tag = ['W/"tag"']
+
+    def lie(request: Request, ask: lies.Ask) -> Reply:
+        size = f"<D:getcontentlength>{len(DATA)}</D:getcontentlength><D:getetag>{tag[0]}</D:getetag>"
+        return _listing(_response("/anything", size))(request, ask)
+
+    with lying_store(plain_world.server.port, lie) as proxy:
+        store = plain_world.connect(proxy.port)
+        stored = store.put(PATH, spool(DATA))
+        for tag[0], methods in (
+            ('"tag"', ["PROPFIND"]),
+            ('"other"', ["PROPFIND", "GET"]),
+            ('W/"tag"', ["PROPFIND", "GET"]),
+        ):
+            proxy.requests.clear()
+            assert store.verify(stored)
+            assert [each.method for each in proxy.requests] == methods
+        plain_world.overwrite(PATH, DATA[::-1])
+        with pytest.raises(Corrupt):
+            store.verify(stored)
+
+
+def test_apache_spares_reading_again_after_a_second(apache: DavServer) -> None:
+    """Its ETags are weak at first. Bytes that somebody changed have another one, whatever their length."""
+    world = WebdavWorld(apache)
+    with lying_store(apache.port) as proxy:
+        store = world.connect(proxy.port)
+        stored = store.put(PATH, spool(DATA))
+        time.sleep(2)
+        proxy.requests.clear()
+        assert store.verify(stored)
+        assert [each.method for each in proxy.requests] == ["PROPFIND"]
+        world.overwrite(PATH, DATA[::-1])
+        time.sleep(2)
+        with pytest.raises(Corrupt):
+            store.verify(stored)
 
 
 @pytest.mark.parametrize("size", ["", "many", "9" * 5000])

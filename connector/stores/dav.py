@@ -76,8 +76,8 @@ class Entry:
     collection: bool
     #: In bytes; None where the server does not say.
     size: int | None
-    #: With its quotes; "" where it is missing, weak, or not quoted as RFC 9110 wants it, and so proves nothing:
-    #: WsgiDAV's unquoted ones stay the same when a file is overwritten within the same second.
+    #: With its quotes, and with W/ before them where it is weak; "" where it is missing or not quoted as RFC 9110 wants
+    #: it, and so proves nothing: WsgiDAV's unquoted ones stay the same when a file is overwritten within a second.
     etag: str
 
 
@@ -320,7 +320,7 @@ def _entry(response: etree._Element) -> Entry:
         path=_decoded(response.findtext("{DAV:}href", "")),
         collection=any(each.find(".//{DAV:}collection") is not None for each in found),
         size=int(size) if size.isdecimal() and len(size) < _LONGEST_SIZE else None,
-        etag=etag if etag.startswith('"') else "",
+        etag=etag if etag.removeprefix("W/").startswith('"') else "",
     )
 
 

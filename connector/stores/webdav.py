@@ -79,7 +79,7 @@ class WebdavStore:
         if entry is None:
             return False
         self._check_size(entry, stored.size)
-        if not stored.etag or entry.etag != stored.etag:
+        if not _unchanged(stored.etag, entry.etag):
             try:
                 self._check_bytes(stored.path, stored.size, stored.sha256)
             except FileGone:
@@ -202,6 +202,19 @@ class WebdavStore:
         # The first error is the one to tell. A server may also still be busy creating what we delete; see `put`.
         with suppress(ConnectorError):
             self._remove(temporary)
+
+
+def _unchanged(known: str, now: str) -> bool:
+    """Whether an ETag says that a file is still the one that had the known ETag.
+
+    A weak one says nothing now: the file may be written again before the tag changes. But Apache has only weak ones in
+    the second after a write, and the same one strong from then on; so one that was weak once may be known (RFC 9110
+    section 8.8.3.2, weak comparison) where it is strong by now.
+    What no tag tells is another file of the same size and time of change. Apache's time has microseconds: that takes
+    somebody on its disk. nginx's has seconds, and is never weak: that takes somebody who overwrites a file within the
+    second of our own write.
+    """
+    return now.startswith('"') and now == known.removeprefix("W/")
 
 
 def _names_inside(collection: str, entries: Iterable[Entry]) -> tuple[str, ...]:

@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from exchangelib import DELEGATE, IMPERSONATION, UTC, Configuration, Credentials, FailFast, Identity, Version
+from exchangelib import DELEGATE, IMPERSONATION, UTC, Configuration, Credentials, Identity, Version
 from exchangelib.protocol import CachingProtocol, Protocol
 from exchangelib.services.common import EWSAccountService
 from exchangelib.transport import DEFAULT_HEADERS
@@ -34,7 +35,7 @@ from requests.auth import HTTPBasicAuth
 from connector.session import Session
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
 from connector.sources.ews.filled import Filled
-from connector.sources.ews.words import NS, Element, text
+from connector.sources.ews.words import NS, Element, M, text
 from connector.spool import Spool
 
 #: Sessions, and so TCP connections, of one mailbox.
@@ -44,7 +45,6 @@ TIMEOUT = 120
 #: Exchange 2016, 2019 and SE all speak this version of EWS.
 VERSION = Version(build=EXCHANGE_2016)
 
-_OK, _SERVER_ERROR = 200, 500
 #: What XML cannot hold. Exchange passes such characters on from mail, as bytes or as references.
 _ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]+)|([0-9]+));")
@@ -97,18 +97,6 @@ class _Protocol(Protocol, metaclass=_Uncached):  # type: ignore[misc]  # exchang
         return session
 
 
-class _OneTry(FailFast):  # type: ignore[misc]  # exchangelib is untyped
-    """exchangelib's hook for replies that are not EWS. Nothing is tried twice."""
-
-    def raise_response_errors(self, response: Response) -> None:
-        """EWS answers with 200, and SOAP faults with 500; all else is for `failures` to tell."""
-        is_xml = "xml" in response.headers.get("Content-Type", "")
-        if response.status_code == _OK or (response.status_code == _SERVER_ERROR and is_xml):
-            return
-        seconds = response.headers.get("Retry-After", "")
-        raise Status(response.status_code, timedelta(seconds=int(seconds)) if seconds.isdecimal() else None)
-
-
 @dataclass
 class _Account:
     """What exchangelib's services ask of an account. Its own class would use the cache."""
@@ -122,6 +110,14 @@ class _Account:
     affinity_cookie: str | None = None
     #: Whether its requests shall come to the server of `primary_smtp_address`, whomever they are made for.
     affinity: bool = False
+
+    @cached_property
+    def envelope(self) -> tuple[bytes, bytes]:
+        """What exchangelib puts before and behind each request: the same every time."""
+        wrapped: bytes = _Operation(account=self).wrap(M.Request(), VERSION.api_version)
+        before, place, after = wrapped.partition(b"<m:Request/>")
+        assert place
+        return before, after
 
 
 class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is untyped
@@ -144,10 +140,47 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
             raise
         return response
 
-    def wrap(self, content: Element, api_version: str | None = None) -> Any:
-        """Exchangelib's hook for the envelope."""
-        envelope: bytes = super().wrap(content, api_version)
+    def _get_response(self, payload: Element, api_version: str) -> Response:  # noqa: ARG002 - exchangelib's signature
+        """Exchangelib's hook for the wire. Its own gathers for each request what a log could say of it."""
+        session = self.protocol.get_session()
+        try:
+            response: Response = session.request(
+                "POST",
+                self.protocol.service_endpoint,
+                data=self._wrapped(payload),
+                headers=self._extra_headers(),
+                timeout=TIMEOUT,
+            )
+            _refuse_others(response)
+            if not self.streaming:
+                response.content  # noqa: B018 - it is kept: the session is another's in a moment
+        except KeyError:
+            # What NTLM raises where a server breaks off the handshake.
+            self.protocol.retire_session(session)
+            raise Garbled from None
+        except BaseException:
+            self.protocol.retire_session(session)
+            raise
+        self._handle_response_cookies(session)
+        if self.streaming:
+            self._streaming_session, self._streaming_response = session, response
+        else:
+            self.protocol.release_session(session)
+        return response
+
+    def _wrapped(self, request: Element) -> bytes | Filled:
+        before, after = self.account.envelope
+        envelope = before + etree.tostring(request) + after
         return Filled(envelope, self.filling) if self.filling else envelope
+
+
+def _refuse_others(response: Response) -> None:
+    """EWS answers with 200, and SOAP faults with 500; all else is for `failures` to tell."""
+    is_xml = "xml" in response.headers.get("Content-Type", "")
+    if response.status_code == HTTPStatus.OK or (response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and is_xml):
+        return
+    seconds = response.headers.get("Retry-After", "")
+    raise Status(response.status_code, timedelta(seconds=int(seconds)) if seconds.isdecimal() else None)
 
 
 class Connection:
@@ -163,7 +196,6 @@ class Connection:
             credentials=login.credentials,
             auth_type=login.auth_type,
             version=VERSION,
-            retry_policy=_OneTry(),
             max_connections=1 if group else CONNECTIONS,
         )
         self._account = _Account(

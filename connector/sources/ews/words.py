@@ -3,7 +3,8 @@
 https://learn.microsoft.com/exchange/client-developer/web-service-reference/ews-operations-in-exchange
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -131,13 +132,8 @@ def sync_items(folder: str, state: str, page: int) -> Element:
 
 def get_items(ids: Iterable[str], *, body: bool) -> Element:
     """GetItem: all that a `Message` holds."""
-    best = [T.BodyType("Best")] if body else []
-    fields = (*_LISTING, "item:Body", *TOUCHED) if body else _LISTING
-    extended = (MARKER, LAST_VERB) if body else (MARKER,)
-    properties = T.AdditionalProperties(*_fields(fields), *map(T.ExtendedFieldURI, extended))
-    return M.GetItem(
-        M.ItemShape(T.BaseShape("IdOnly"), *best, properties), M.ItemIds(*(T.ItemId(Id=item_id) for item_id in ids))
-    )
+    shape = deepcopy(_WITH_BODY if body else _WITHOUT_BODY)
+    return M.GetItem(shape, M.ItemIds(*(T.ItemId(Id=item_id) for item_id in ids)))
 
 
 def find_items(folders: Iterable[str], prefix: str, offset: int, page: int) -> Element:
@@ -270,6 +266,11 @@ def get_streaming_events(subscriptions: Iterable[str], minutes: int) -> Element:
     return M.GetStreamingEvents(ids, M.ConnectionTimeout(str(minutes)))
 
 
+def _shape(fields: Iterable[str], extended: Iterable[Mapping[str, str]], *best: Element) -> Element:
+    properties = T.AdditionalProperties(*_fields(fields), *map(T.ExtendedFieldURI, extended))
+    return M.ItemShape(T.BaseShape("IdOnly"), *best, properties)
+
+
 def _body(body: Body) -> Element:
     return T.Body(body.content, BodyType="HTML" if body.html else "Text")
 
@@ -288,3 +289,8 @@ def _fields(names: Iterable[str]) -> list[Element]:
 
 def _view(offset: int, page: int) -> dict[str, str]:
     return {"MaxEntriesReturned": str(page), "Offset": str(offset), "BasePoint": "Beginning"}
+
+
+#: Of every read of a message, and so made once.
+_WITHOUT_BODY = _shape(_LISTING, (MARKER,))
+_WITH_BODY = _shape((*_LISTING, "item:Body", *TOUCHED), (MARKER, LAST_VERB), T.BodyType("Best"))
