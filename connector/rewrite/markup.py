@@ -1,6 +1,7 @@
 """HTML bodies: a `Form`."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from html import unescape
 
 from connector.rewrite.tokens import SPACE, Kind, Token, tokens
@@ -57,8 +58,9 @@ def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
     return None
 
 
+@lru_cache(maxsize=1)
 def links(body: str) -> frozenset[str]:
-    """The targets of all `<a href>`, entities decoded."""
+    """The targets of all `<a href>`, entities decoded. A message is read three times until its originals may go."""
     anchors = (token for token in _seen(body) if token.kind is Kind.START and token.name == "a")
     return frozenset(unescape(anchor.attributes.get("href", "")).strip(SPACE) for anchor in anchors)
 

@@ -42,6 +42,8 @@ from connector.spool import Spool
 CONNECTIONS = 4
 #: Seconds without a byte, until a server counts as silent.
 TIMEOUT = 120
+#: Bytes of a reply that are read at once: more cost memory and gain nothing.
+_PIECE = 256 * 1024
 #: Exchange 2016, 2019 and SE all speak this version of EWS.
 VERSION = Version(build=EXCHANGE_2016)
 
@@ -241,7 +243,7 @@ class Connection:
         with self.told():
             response = operation.post(request, streaming=True)
         try:
-            yield response.iter_content(64 * 1024)
+            yield response.iter_content(_PIECE)
         finally:
             operation.stop_streaming()
 

@@ -46,7 +46,7 @@ class Readable(io.RawIOBase):
     def __init__(self, first: bytes, chunks: Iterator[bytes], told: Callable[[], AbstractContextManager[None]]) -> None:
         self._chunks = chunks
         self._told = told
-        self._left = first
+        self._left = memoryview(first)
 
     def readable(self) -> bool:
         """It is."""
@@ -55,7 +55,7 @@ class Readable(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """As the standard library asks for it: at most one chunk, and 0 at the end."""
         with self._told():
-            self._left = self._left or next(self._chunks, b"")
+            self._left = self._left or memoryview(next(self._chunks, b""))
         view = memoryview(buffer).cast("B")
         part, self._left = self._left[: len(view)], self._left[len(view) :]
         view[: len(part)] = part

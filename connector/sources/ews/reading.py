@@ -12,6 +12,7 @@ from connector.sources.ews.words import (
     TOUCHED,
     TYPES,
     Element,
+    every,
     flag,
     identifier,
     number,
@@ -46,7 +47,7 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         draft=flag(element, "t:IsDraft"),
         headers=headers,
         marker=_marker(element),
-        files=tuple(_file(each) for each in element.iterfind("t:Attachments/*", NS) if each.tag in _KINDS),
+        files=tuple(_file(each) for each in every(element, "t:Attachments/*") if each.tag in _KINDS),
         touched=_touched(element),
         body=_body(element),
     )
@@ -62,14 +63,14 @@ def _direction(folder: Folder | None, headers: Mapping[str, str], *, from_owner:
 
 def _recipients(element: Element) -> tuple[str, ...]:
     lists = ("t:ToRecipients", "t:CcRecipients", "t:BccRecipients")
-    addresses = (text(each, "t:EmailAddress") for path in lists for each in element.iterfind(f"{path}/t:Mailbox", NS))
+    addresses = (text(each, "t:EmailAddress") for path in lists for each in every(element, f"{path}/t:Mailbox"))
     return tuple(address for address in addresses if address)
 
 
 def _headers(element: Element) -> dict[str, str]:
     """Of headers that stand there more than once, the first: it is the one that was added last."""
     headers: dict[str, str] = {}
-    for header in element.iterfind("t:InternetMessageHeaders/t:InternetMessageHeader", NS):
+    for header in every(element, "t:InternetMessageHeaders/t:InternetMessageHeader"):
         headers.setdefault(header.get("HeaderName", "").lower(), header.text or "")
     return headers
 
@@ -90,8 +91,8 @@ def _file(element: Element) -> File:
 
 def _touched(element: Element) -> str:
     """What these fields hold, whatever it is; "" where they were not asked for."""
-    fields = [each for name in TOUCHED for each in element.iterfind(f"t:{name.partition(':')[2]}", NS)]
-    fields += [each for each in element.iterfind("t:ExtendedProperty", NS) if _is_last_verb(each)]
+    fields = [each for name in TOUCHED for each in every(element, f"t:{name.partition(':')[2]}")]
+    fields += [each for each in every(element, "t:ExtendedProperty") if _is_last_verb(each)]
     return json.dumps([(each.tag, *each.itertext()) for each in fields]) if fields else ""
 
 
@@ -101,7 +102,7 @@ def _is_last_verb(extended: Element) -> bool:
 
 
 def _marker(element: Element) -> str:
-    for extended in element.iterfind("t:ExtendedProperty", NS):
+    for extended in every(element, "t:ExtendedProperty"):
         field = extended.find("t:ExtendedFieldURI", NS)
         ours = field.get("PropertySetId", "").lower() == MARKER["PropertySetId"]
         if ours and field.get("PropertyName") == MARKER["PropertyName"]:

@@ -3,9 +3,11 @@
 https://learn.microsoft.com/exchange/client-developer/web-service-reference/ews-operations-in-exchange
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from lxml.builder import ElementMaker  # type: ignore[import-not-found]  # missing in the stubs
@@ -72,7 +74,7 @@ _FOLDER = ("folder:DisplayName", "folder:ParentFolderId", "folder:FolderClass", 
 
 def text(element: Element, path: str) -> str:
     """The text at this path below an element; "" where there is none."""
-    return element.findtext(path, "", NS) or ""
+    return element.findtext(_spelled_out(path), "") or ""
 
 
 def number(element: Element, path: str) -> int:
@@ -88,8 +90,20 @@ def flag(element: Element, path: str) -> bool:
 
 def identifier(element: Element, path: str) -> str:
     """The Id of the element at this path; "" where there is none."""
-    found = element.find(path, NS)
+    found = element.find(_spelled_out(path))
     return "" if found is None else str(found.get("Id", ""))
+
+
+def every(element: Element, path: str) -> Iterator[Element]:
+    """The elements at this path, one after the other."""
+    found: Iterator[Element] = element.iterfind(_spelled_out(path))
+    return found
+
+
+@cache
+def _spelled_out(path: str) -> str:
+    """The same path with whole namespaces: lxml would sort those that it is given anew for every question."""
+    return re.sub(r"(\w+):", lambda prefix: f"{{{NS[prefix[1]]}}}", path)
 
 
 def when(moment: str) -> datetime | None:
