@@ -9,7 +9,7 @@ from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
-from connector.model import UNSHOWN, Action, File, Item, PathWord, Redirect, RedirectedFile, State, Verdict
+from connector.model import UNSHOWN, Action, File, FileKind, Item, PathWord, Redirect, RedirectedFile, State, Verdict
 from connector.policy import HEAD, Facts, decide
 from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 
@@ -109,7 +109,7 @@ def _planned(item: Item, wanted: tuple[Verdict, ...], turn: Turn) -> Redirect:
     """Everything that the effects will bear is decided here: the random id, and each file's path."""
     redirect_id = _new_id()
     folder = names.folder(turn.watch.path, _words(item, redirect_id, turn.watch))
-    paths = names.distinct(verdict.file.name for verdict in wanted)
+    paths = names.distinct(_stored_name(verdict.file) for verdict in wanted)
     held = [verdict for verdict in wanted if verdict.action is Action.HOLD]
     return Redirect(
         id=redirect_id,
@@ -136,6 +136,11 @@ def _planned(item: Item, wanted: tuple[Verdict, ...], turn: Turn) -> Redirect:
         held_in=State.PLANNED if held else None,
         reason=f"rule {held[0].rule}: {held[0].because}" if held else "",
     )
+
+
+def _stored_name(file: File) -> str:
+    """Exchange names an attached message by its subject; stored, it is a file that mail programs open."""
+    return f"{names.safe_name(file.name)}.eml" if file.kind is FileKind.ITEM else file.name
 
 
 def _words(item: Item, redirect_id: str, watch: Watch) -> dict[PathWord, str]:

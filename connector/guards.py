@@ -40,6 +40,20 @@ class Kept(NamedTuple):
     because: str
 
 
+#: Of attached messages that no rule names.
+NESTED = Kept("nested", "the file is a message or another item of Exchange, and no rule names such files")
+_NO_MESSAGE = Kept("nested", "the file is an item of Exchange that is no message")
+_SEALED = Kept("nested-sealed", "the file is a message that is signed, encrypted or rights-managed")
+#: What MIME begins with. Appointments and contacts begin otherwise (RFC 5545, RFC 6350).
+_FIELD = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
+#: Anywhere in it: a message within the attached one may be the sealed one.
+_SEALED_TYPE = re.compile(
+    rb"^content-type:\s*+(?:multipart/(?:signed|encrypted)|application/(?:(?:x-)?pkcs7-|pgp|x-microsoft-rpmsg)"
+    rb"|message/partial)|^-----BEGIN PGP ",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
 def guard_of_message(message: Message, *, ours: bool, since: datetime | None) -> Kept | None:
     """The first guard that keeps all files of this message, or None. Never raises."""
     if ours:
@@ -58,6 +72,13 @@ def guard_of_file(file: File) -> Kept | None:
         if keeps(file):
             return Kept(name, because)
     return None
+
+
+def guard_of_nested(head: bytes) -> Kept | None:
+    """The guard that keeps an attached item whose MIME begins so, or None. Never raises."""
+    if _FIELD.match(head) is None:
+        return _NO_MESSAGE
+    return _SEALED if _SEALED_TYPE.search(head) else None
 
 
 def _received_after(message: Message, since: datetime) -> bool:
@@ -174,7 +195,6 @@ _OF_MESSAGES: tuple[tuple[str, Callable[[Message], bool], str], ...] = (
     ),
 )
 _OF_FILES: tuple[tuple[str, Callable[[File], bool], str], ...] = (
-    ("nested", lambda file: file.kind is FileKind.ITEM, "the file is a message or another item of Exchange"),
     ("reference", lambda file: file.kind is FileKind.REFERENCE, "the file is only a link already"),
     ("inline", _is_inline, "the file is an image that the body shows"),
     ("tnef", _is_tnef, "the file is winmail.dat, which holds parts of the message"),

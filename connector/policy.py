@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from fnmatch import translate
 from functools import cached_property, lru_cache
 from itertools import chain
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -27,14 +28,15 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     field_validator,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from connector.amounts import Duration, Size, duration, said
 from connector.filetype import TrueType, true_type
-from connector.guards import Kept, guard_of_file, guard_of_message
-from connector.model import Action, Direction, File, LinkTerms, Message, Verdict
+from connector.guards import NESTED, Kept, guard_of_file, guard_of_message, guard_of_nested
+from connector.model import Action, Direction, File, FileKind, LinkTerms, Message, Verdict
 
 #: How many first bytes of a file `Facts.heads` should carry.
 HEAD = 64 * 1024
@@ -104,6 +106,13 @@ Folder = Annotated[str, AfterValidator(_folder)]
 Some = Annotated[tuple[T, ...], BeforeValidator(_listed), _OneOrMany()]
 
 
+class Kind(StrEnum):
+    """What a file may be. A rule reaches attached messages only where its `when` names them."""
+
+    FILE = "file"
+    MESSAGE = "message"
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -120,6 +129,7 @@ class Conditions(_Model):
     name: Some[Glob] = Field(default=(), description="pattern of the file name, such as scan_????.*; any case")
     extension: Some[Extension] = Field(default=(), description="end of the file name, such as pdf or tar.gz")
     true_type: Some[TrueType] = Field(default=(), description="what the content of the file says that it is")
+    kind: Some[Kind] = Field(default=(), description="file, or message: only a rule that says so reaches attached ones")
     sender: Some[Who] = Field(default=(), description="an address, or a domain with its subdomains")
     recipient: Some[Who] = Field(default=(), description="the same, for any one of the recipients")
     direction: Some[Direction] = Field(default=(), description="where the message came from")
@@ -149,6 +159,10 @@ class Terms(_Model):
     expires: Expiry = Field(default=None, description="a duration, or never")
 
 
+#: After these, files leave their message; a hold may be released.
+_LEAVING = {Action.REDIRECT, Action.HOLD}
+
+
 class Rule(_Model):
     """What to do with the files that match, unless an exception holds."""
 
@@ -167,6 +181,14 @@ class Rule(_Model):
         if name.startswith("guard:"):
             raise ValueError("names that begin with `guard:` are taken by the guards that no rule overrides")
         return name
+
+    @model_validator(mode="after")
+    def _says_that_messages_do_not_return(self) -> Self:
+        if Kind.MESSAGE in self.when.kind and self.action in _LEAVING and not self.irreversible:
+            raise ValueError(
+                "an attached message cannot be attached again as what it was: add `irreversible: true`, or copy it"
+            )
+        return self
 
 
 class Defaults(_Model):
@@ -236,6 +258,8 @@ def _verdict(policy: Policy, message: Message, file: File, facts: Facts) -> Verd
         head=(facts.heads or {}).get(file.id),
         returns=facts.returnable is None or facts.sizes.get(file.id, file.size) <= facts.returnable,
     )
+    if case.nested and case.head is not None and (kept := guard_of_nested(case.head)):
+        return _kept(file, kept)
     verdict = _judged(policy, case)
     return replace(verdict, look_again=_look_again(policy, case, verdict))
 
@@ -255,6 +279,10 @@ class _Case:
     #: It can be put back into the message later.
     returns: bool
 
+    @property
+    def nested(self) -> bool:
+        return self.file.kind is FileKind.ITEM
+
     @cached_property
     def true_type(self) -> TrueType | None:
         return None if self.head is None else true_type(self.head, self.file.name)
@@ -272,12 +300,16 @@ class _Case:
 def _judged(policy: Policy, case: _Case) -> Verdict:
     """The first rule that matches decides; one that cannot tell without the content of the file asks for it."""
     for rule in policy.rules:
+        if case.nested and Kind.MESSAGE not in rule.when.kind:
+            continue
         matches = _all(chain(_answers(rule.when, case), map(_not, _answers(rule.unless, case))))
         if matches is None:
-            because = "only the first bytes of the file tell its true type"
+            because = "only the first bytes of the file tell what it is"
             return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, needs_content=True)
         if matches:
             return _fired(rule, policy.defaults, case)
+    if case.nested:
+        return _kept(case.file, NESTED)
     return Verdict(file=case.file, action=Action.KEEP, rule="", because="no rule matches")
 
 
@@ -317,7 +349,7 @@ def _birthdays(ages: Iterable[timedelta], received: datetime) -> Iterator[dateti
 def _answers(conditions: Conditions, case: _Case) -> Iterator[bool | None]:
     """For each condition whether it holds; None where the content is needed to tell."""
     for name, values in conditions.asked:
-        if name == "true_type" and case.head is None:
+        if case.head is None and (name == "true_type" or (name == "kind" and case.nested)):
             yield None
         else:
             yield any(_HOLDS[name](value, case) for value in values)
@@ -372,6 +404,7 @@ _HOLDS: Mapping[str, Callable[[Any, _Case], bool]] = {
     "name": lambda glob, case: _pattern(glob).match(_fold(case.file.name)) is not None,
     "extension": lambda extension, case: _fold(case.file.name).rstrip(". ").endswith(f".{extension}"),
     "true_type": lambda kind, case: case.true_type is kind,
+    "kind": lambda kind, case: case.nested is (kind is Kind.MESSAGE),
     "sender": lambda who, case: _is(who, case.message.sender),
     "recipient": lambda who, case: any(_is(who, each) for each in case.message.recipients),
     "direction": lambda direction, case: case.message.direction is direction,

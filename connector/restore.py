@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from connector import marker
-from connector.errors import Conflict, Corrupt, Denied, FileGone, Unavailable
+from connector.errors import Conflict, Corrupt, Denied, FileGone, Rejected, Unavailable
 from connector.log import Event
 from connector.manifest import manifest_bytes, manifest_path, put_bytes
 from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
-from connector.reactions import StoreFailed, back, defer, in_store
+from connector.reactions import StoreFailed, back, defer, hold, in_store
 from connector.sight import originals, seen_in, untouched, with_file
 from connector.spool import CHUNK, Spool, spooled
 from connector.turn import Turn
@@ -28,20 +28,30 @@ LASTING = timedelta(minutes=1)
 
 
 def put_back(redirect: Redirect, turn: Turn) -> Redirect:
-    """RECALLED -> RETURNED: every file that is not in the message any more goes back, in its old order."""
+    """RECALLED -> RETURNED: every file that is not in the message any more goes back, in its old order.
+
+    One that the message does not take back does not keep the others away from it; a human decides about that one.
+    """
     item = turn.watch.source.fetch(redirect.item_id)
     redirect = seen_in(item, redirect, attempted=True)
+    refused: list[str] = []
     for each in redirect.shown:
-        if each.stored and not untouched(item, each):
-            turn.keep_lease()
-            there = originals(item, redirect)
-            found = _twin(each, each.stored, item, there, turn) or _attached(each, each.stored, item, turn)
-            if found is None:
-                # Never again at once: where reads are stale, the file would come back twice.
-                waiting = replace(redirect, attempts=max(redirect.attempts, 1))
-                return defer(waiting, "the message does not list yet what was put back into it", turn)
-            redirect = with_file(redirect, each, replace(each, file=found))
-            item = turn.watch.source.fetch(redirect.item_id)
+        if not each.stored or untouched(item, each):
+            continue
+        turn.keep_lease()
+        try:
+            item, found = _returned(each, each.stored, item, originals(item, redirect), turn)
+        except Rejected as error:
+            refused.append(str(error))
+            continue
+        if found is None:
+            # Never again at once: where reads are stale, the file would come back twice.
+            waiting = replace(redirect, attempts=max(redirect.attempts, 1))
+            return defer(waiting, "the message does not list yet what was put back into it", turn)
+        redirect = with_file(redirect, each, replace(each, file=found))
+    if refused:
+        told = f"{len(redirect.shown) - len(refused)} of {len(redirect.shown)} files are back"
+        return hold(redirect, f"{refused[0]}; {told}, and the links go on working", turn)
     due = turn.clock() + min(redirect.settle, LASTING)
     returned = replace(redirect, state=State.RETURNED, due=due, missed=None, reason="")
     # No server puts an attachment in between others: what comes back stands behind what had stayed.
@@ -66,13 +76,21 @@ def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
     return turn.write(restored, Event.REDIRECT_RESTORED)
 
 
-def _attached(each: RedirectedFile, stored: Stored, item: Item, turn: Turn) -> File | None:
-    """Put one file back, and find it again by its bytes. Its other properties are as the server keeps them."""
+def _returned(
+    each: RedirectedFile, stored: Stored, item: Item, there: Collection[str], turn: Turn
+) -> tuple[Item, File | None]:
+    """Put one file back, unless it is; the item as it is now, and the file in it, found by its bytes.
+
+    Its other properties are as the server keeps them. Raises Rejected where the item does not take it.
+    """
+    if twin := _twin(each, stored, item, there, turn):
+        return item, twin
     with _proved(stored, turn) as content:
         turn.watch.source.put_back(item, each.file, content)
     known = {file.id for file in item.files}
-    new = [file for file in turn.watch.source.fetch(item.id).files if file.id not in known]
-    return next((file for file in new if _sha256(item, file, turn) == stored.sha256), None)
+    item = turn.watch.source.fetch(item.id)
+    new = (file for file in item.files if file.id not in known)
+    return item, next((file for file in new if _sha256(item, file, turn) == stored.sha256), None)
 
 
 @contextmanager

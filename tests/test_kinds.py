@@ -1,9 +1,10 @@
 """Every kind of message through the whole pipeline: what may not be touched is not, all else goes and comes back."""
 
 import re
-from base64 import encodebytes
+from base64 import b64decode, encodebytes
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from email import message_from_bytes
 from itertools import count
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pytest
 from lxml import etree
 
 from connector.simulator import Exchange
-from tests.exchange import code, setting, setting_extended
+from tests.exchange import code, said, setting, setting_extended
 from tests.pipeline import ANNA, Attachment, Pipeline, Seen, notice_in
 from tests.servers import DavServer
 
 PLAN = bytes(range(256)) * 40
 _SERIAL = count()
+
+Kind = Callable[[str], bytes]
 
 
 @pytest.fixture
@@ -284,21 +287,23 @@ def test_what_is_odd_goes_and_comes_back(pipeline: Pipeline) -> None:
     for name, item in items.items():
         redirected(pipeline, before[name], pipeline.see(item))
 
-    pipeline.run("restore", "--everything", code=0)
-    pipeline.run("once", code=0)
-    pipeline.run("once", code=0, hours=1)
+    restore(pipeline, "--everything")
     assert [name for name, item in items.items() if not same(before[name], pipeline.see(item))] == []
 
 
-def redirected(pipeline: Pipeline, before: Seen, after: Seen, *, stays: int = 0) -> str:
-    """The notice, after its links were followed. All files but the last of them, `stays`, have left the message."""
+def redirected(pipeline: Pipeline, before: Seen, after: Seen, *, stays: int = 0) -> None:
+    """Links give the files that have left the message: all but the last of them, `stays`. Nothing else is changed."""
     gone = before.files[: len(before.files) - stays]
-    notice = notice_in(before, after)
-    links = re.findall(rf'{re.escape(pipeline.url)}[^"<>\s]*', notice)
+    links = re.findall(rf'{re.escape(pipeline.url)}[^"<>\s]*', notice_in(before, after))
     assert [pipeline.download(link) for link in links] == [file.content for file in gone]
     assert after.files == before.files[len(gone) :]
     assert after.rest == before.rest
-    return notice
+
+
+def restore(pipeline: Pipeline, what: str) -> None:
+    """Put files back, to the end."""
+    pipeline.run("restore", what, code=0)
+    pipeline.run("once", code=0)
 
 
 def same(before: Seen, after: Seen) -> bool:
@@ -318,3 +323,134 @@ def _what(file: Attachment) -> tuple[bytes, ...]:
 
 #: What Exchange gives each attachment anew.
 _OWN = {"AttachmentId", "LastModifiedTime"}
+
+
+# --- chains that are full of our own notices ----------------------------------------------------------------------
+
+
+def outlook_answer(text: str, quoted: Seen) -> bytes:
+    """The HTML that Outlook makes of an answer: what it answers stands in it as it was, notices and all."""
+    inner = re.sub(r"(?is)^.*?<body[^>]*>|</body>.*$", "", quoted.body)
+    return html(
+        '<html xmlns:o="urn:schemas-microsoft-com:office:office"><head><style><!-- p.MsoNormal {margin:0cm} --></style>'
+        "<!--[if gte mso 9]><xml><o:shapedefaults/></xml><![endif]--></head><body lang=EN-GB link=blue>\r\n"
+        f"<div class=WordSection1><p class=MsoNormal>{text}<o:p></o:p></p><p class=MsoNormal><o:p>&nbsp;</o:p></p>\r\n"
+        "<div style='border:none;border-top:solid #E1E1E1 1.0pt'><p class=MsoNormal><b>From:</b> Anna &lt;"
+        "anna@example.org&gt; <br><b>Sent:</b> Monday, January 5, 2026 9:00<br><b>Subject:</b> RE: Plan</p></div>\r\n"
+        f"{inner}</div></body></html>"
+    )
+
+
+def outlook_answer_in_text(text: str, quoted: Seen) -> bytes:
+    """The same in plain text: Outlook puts nothing before the lines that it quotes."""
+    return plain(
+        f"{text}\r\n\r\n-----Original Message-----\r\nFrom: Anna\r\nSubject: RE: The plan\r\n\r\n{quoted.body}"
+    )
+
+
+def test_chains_full_of_our_notices(pipeline: Pipeline) -> None:
+    """Each answer has a file of its own, and all notices before it: those stay, count for nothing, and are not hit."""
+    answers: Mapping[Kind, Callable[[str, Seen], bytes]] = {html: outlook_answer, plain: outlook_answer_in_text}
+    chains: dict[Kind, list[tuple[str, Seen, Seen]]] = {kind: [] for kind in answers}
+    for depth in range(10):
+        content = bytes([depth]) * 3000
+        items = {}
+        for kind, chain in chains.items():
+            text = answers[kind](f"Answer {depth}", chain[-1][2]) if chain else kind(f"Question {depth}\r\n")
+            items[kind] = pipeline.deliver(mail(*several(text, file(content=content)), subject=b"RE: The plan"))
+        before = {kind: pipeline.see(item) for kind, item in items.items()}
+        pipeline.run("once", code=0)
+        for kind, chain in chains.items():
+            after = pipeline.see(items[kind])
+            assert len(re.findall("data-redirect=|^===== / ", before[kind].body, re.MULTILINE)) == depth
+            redirected(pipeline, before[kind], after)
+            chain.append((items[kind], before[kind], after))
+
+    for chain in chains.values():
+        item, before_it, _ = chain[5]
+        restore(pipeline, _message_id(pipeline, item))
+        assert same(before_it, pipeline.see(item))
+        assert all(pipeline.see(each) == after for each, _, after in chain if each != item)
+    restore(pipeline, "--everything")
+    assert all(same(seen, pipeline.see(item)) for chain in chains.values() for item, seen, _ in chain)
+
+
+def test_a_redirected_message_forwarded_as_an_attachment(pipeline: Pipeline) -> None:
+    """The new message's own file goes and comes back; the attached one, with the notice in it, stays what it is."""
+    first = pipeline.deliver(mail(*several(html(), file(content=b"first"))))
+    pipeline.run("once", code=0)
+    (mime,) = (
+        pipeline.owner().item(first, more="<t:IncludeMimeContent>true</t:IncludeMimeContent>").iter("{*}MimeContent")
+    )
+    forwarded = part("message/rfc822", b64decode(mime.text or ""))
+    second = pipeline.deliver(mail(*several(html(), file(content=b"second"), forwarded, boundary="outer")))
+    before, untouched = pipeline.see(second), pipeline.see(first)
+    assert [b"data-redirect" in file.content for file in before.files] == [False, True]
+
+    pipeline.run("once", code=0)
+    redirected(pipeline, before, pipeline.see(second), stays=1)
+    restore(pipeline, _message_id(pipeline, second))
+    assert same(before, pipeline.see(second))
+    assert pipeline.see(first) == untouched
+
+
+def _message_id(pipeline: Pipeline, item: str) -> str:
+    return said(pipeline.owner().item(item), "t:InternetMessageId")[0]
+
+
+# --- attached messages --------------------------------------------------------------------------------------------
+
+MESSAGES_TOO = """\
+defaults: {settle: 0}
+rules:
+  - {name: messages, when: {kind: message}, action: redirect, irreversible: true}
+  - {name: all, action: redirect}
+"""
+
+
+def attached(subject: str, content_type: str, body: bytes) -> bytes:
+    """A part that is an attached message."""
+    return part("message/rfc822", mail(content_type, body, subject=subject.encode()))
+
+
+def test_attached_messages_are_stored_where_a_rule_names_them(pipeline: Pipeline) -> None:
+    """As `.eml`, whole; a sealed one stays untouched. Restored, the other files are back, and its link goes on working.
+
+    Without such a rule all of them stay.
+    """
+    parts = (
+        attached("Re: the plan: part 1/2", *several(html("<p>Inner</p>"), file(content=b"within"))),
+        file(),
+        attached("Signed", *signed("application/pkcs7-signature")),
+        attached("Encrypted", "application/pkcs7-mime; smime-type=enveloped-data", b"sealed"),
+    )
+    item = pipeline.deliver(mail(*several(html(), *parts, boundary="outer")))
+    before = pipeline.see(item)
+    pipeline.run("once", code=0)
+    kept = pipeline.see(item)
+    assert kept.files == (before.files[0], *before.files[2:])
+
+    second = pipeline.deliver(mail(*several(html(), *parts, boundary="outer")))
+    before = pipeline.see(second)
+    pipeline.configure(MESSAGES_TOO)
+    pipeline.run("once", code=0)
+    after = pipeline.see(second)
+    assert pipeline.see(item) == kept
+    assert after.files == before.files[2:]
+    assert after.rest == before.rest
+    links = re.findall(rf'{re.escape(pipeline.url)}[^"<>\s]*', notice_in(before, after))
+    stored, plan = map(pipeline.download, links)
+    assert links[0].endswith("/Re_%20the%20plan_%20part%201_2.eml")
+    inner = message_from_bytes(stored)
+    assert inner["Subject"] == "Re: the plan: part 1/2"
+    assert [each.get_payload(decode=True) for each in inner.walk() if each.get_filename()] == [b"within"]
+    assert plan == PLAN
+
+    pipeline.run("restore", _message_id(pipeline, second), code=0)
+    pipeline.run("once", code=1)
+    (held,) = pipeline.run("held", "--json", code=1).json
+    assert "cannot be attached again as what it was; 1 of 2 files are back, and the links go on" in held["reason"]
+    restored = pipeline.see(second)
+    assert sorted(map(_what, restored.files)) == sorted(map(_what, before.files[1:]))
+    assert restored.body == after.body
+    assert [pipeline.download(link) for link in links] == [stored, PLAN]

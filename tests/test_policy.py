@@ -56,6 +56,7 @@ EXAMPLES: tuple[tuple[str, Any, dict[str, Any], dict[str, Any], Action], ...] = 
     ("size_over", "2 gb", {"size": 2 * 1024 * MB + 1}, {}, HIT),
     ("size_under", "5 MB", {"size": 5 * MB - 1}, {}, HIT),
     ("size_under", "5 MB", {"size": 5 * MB}, {}, MISS),
+    ("kind", "file", {}, {}, HIT),
     ("name", "*.pdf", {}, {}, HIT),
     ("name", "*.pdf", {"name": "Plan.pdf.zip"}, {}, MISS),
     ("name", "plan.PDF", {}, {}, HIT),

@@ -135,6 +135,41 @@ def test_a_file_is_kept_alone_by_the_guard_that_fits(file: File, expected: str |
     assert redirected.action is Action.REDIRECT
 
 
+NESTED = replace(FILE, kind=FileKind.ITEM, name="Re: the plan", content_type="message/rfc822")
+MESSAGES_TOO = policy({"name": "messages", "when": {"kind": "message"}, "action": "redirect", "irreversible": True})
+
+#: What the MIME of an attached item begins with, and the guard that keeps it from a rule that names messages.
+HEADS: tuple[tuple[str, bytes, str | None], ...] = (
+    ("a message", b"Subject: x\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n", None),
+    ("a message about signatures", b"Subject: Content-Type: multipart/signed\r\n\r\nmultipart/signed", None),
+    ("signed", b"Subject: x\r\nContent-Type: multipart/signed; protocol=x\r\n", "nested-sealed"),
+    ("encrypted", b"Subject: x\ncontent-type:application/PKCS7-mime\n", "nested-sealed"),
+    (
+        "signed, within a list",
+        b"Subject: x\r\n\r\n--a\r\nContent-Type:\r\n application/x-pkcs7-signature",
+        "nested-sealed",
+    ),
+    ("PGP", b"Subject: x\r\nContent-Type: multipart/encrypted\r\n", "nested-sealed"),
+    ("PGP inline", b"Subject: x\r\n\r\n-----BEGIN PGP MESSAGE-----", "nested-sealed"),
+    ("a part of a message", b"Subject: x\r\nContent-Type: message/partial\r\n", "nested-sealed"),
+    ("an appointment", b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n", "nested"),
+    ("a contact", b"BEGIN:VCARD\r\n", "nested"),
+    ("nothing", b"", "nested"),
+)
+
+
+@pytest.mark.parametrize(("head", "expected"), [row[1:] for row in HEADS], ids=[row[0] for row in HEADS])
+def test_an_attached_message_goes_only_where_its_beginning_lets_it(head: bytes, expected: str | None) -> None:
+    """It is read first; what is sealed, or is no message, stays whatever the rule says."""
+    message = replace(MESSAGE, files=(NESTED, FILE))
+    unread, _ = decide(MESSAGES_TOO, message, FACTS)
+    assert (unread.needs_content, unread.action) == (True, Action.KEEP)
+    nested, ordinary = decide(MESSAGES_TOO, message, replace(FACTS, heads={NESTED.id: head}))
+    assert nested.rule == ("messages" if expected is None else f"guard:{expected}")
+    assert nested.action is (Action.REDIRECT if expected is None else Action.KEEP)
+    assert (ordinary.action, ordinary.rule) == (Action.KEEP, "")
+
+
 def test_what_is_ours_is_kept() -> None:
     """A message with a genuine marker is not redirected a second time."""
     (verdict,) = decide(EVERYTHING, MESSAGE, replace(FACTS, ours=True))

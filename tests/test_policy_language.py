@@ -47,6 +47,16 @@ def test_an_administrators_first_policy_is_understood() -> None:
     assert (rest.settle, rest.action) == (timedelta(minutes=15), Action.KEEP)
 
 
+@pytest.mark.parametrize("action", ["redirect", "hold"])
+def test_a_rule_for_attached_messages_says_that_they_do_not_return(action: str) -> None:
+    """Exchange cannot attach them again as what they were: nobody is to learn that from a restore."""
+    told = "an attached message cannot be attached again as what it was: add `irreversible: true`, or copy it"
+    rule = {"when": {"kind": ["file", "message"]}, "action": action}
+    assert rule_problem(**rule) == ("rules.0", told)
+    assert policy({"name": "it", **rule, "irreversible": True}).rules
+    assert policy({"name": "it", **rule, "action": "copy"}).rules
+
+
 def test_a_policy_without_rules_is_a_policy() -> None:
     """It keeps everything."""
     assert Policy().rules == ()

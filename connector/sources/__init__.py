@@ -113,7 +113,8 @@ class Source(Protocol):
         """Attach these bytes to the item again, with the name, type, content id and inline flag of `file`.
 
         The one verb that must not be repeated blindly, or the item has the file twice: the caller looks first. The file
-        has a new id and a new version afterwards. Raises Gone, Conflict, and Rejected where it is too large to attach.
+        has a new id and a new version afterwards. Raises Gone, Conflict, and Rejected where it is too large to attach
+        or was a message.
         """
         ...
 

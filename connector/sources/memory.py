@@ -250,6 +250,8 @@ class MemorySource:
     def put_back(self, item: Message, file: File, content: Spool) -> None:
         """See `Source.put_back`."""
         self._reached().entry(item.id)
+        if file.kind is not FileKind.FILE:
+            raise Rejected(f"an attached message of mailbox {self.address} cannot be attached again as what it was")
         if self.returnable is not None and content.size > self.returnable:
             raise Rejected(f"mailbox {self.address} takes no file of this size")
         content.content.seek(0)
