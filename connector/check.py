@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from connector.errors import ConnectorError, Denied, Unavailable
-from connector.ledger import Ledger
+from connector.config import SourceConfig
+from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.ledger import Ledger, Proved
+from connector.log import Event
 from connector.manifest import brake
+from connector.model import Proof
+from connector.probe import Probe, try_put_back
 from connector.service import Tenant, clock
 from connector.spool import Spool
 from connector.stores import Store
 
-Severity = Literal["fine", "unreachable", "refused", "stopped"]
+Severity = Literal["fine", "unreachable", "refused", "stopped", "exposed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,23 @@ class Finding:
     todo: str = ""
 
 
-def findings(tenants: tuple[Tenant, ...], ledger: Ledger) -> Iterator[Finding]:
-    """Try the ledger, every store and every mailbox. The configuration itself was checked when it was loaded."""
+def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[Finding]:
+    """Try the ledger, every store, every mailbox, and on the probes whether what is taken out can be put back.
+
+    The configuration itself was checked when it was loaded. `by` stands in the record of what was proved.
+    """
     ledger.adopt_generation(0)
     yield Finding("ledger", "fine", "can be written")
     for tenant in tenants:
         yield _generation(tenant, ledger)
         yield _store(tenant)
-        yield from _mailboxes(tenant)
+        for entry in tenant.config.sources:
+            opened = list(_mailboxes(tenant, entry))
+            yield from opened
+            # Where no mailbox opens, more logins could lock the account.
+            if any(each.severity == "fine" for each in opened):
+                yield from _outside(tenant, entry)
+                yield from _proofs(tenant, entry, ledger, by)
 
 
 def _generation(tenant: Tenant, ledger: Ledger) -> Finding:
@@ -63,9 +76,9 @@ def _write_and_delete(store: Store) -> None:
     store.delete(path)
 
 
-def _mailboxes(tenant: Tenant) -> Iterator[Finding]:
+def _mailboxes(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
     refused = ""
-    for mailbox in tenant.mailboxes:
+    for mailbox in (each for each in tenant.mailboxes if each.entry is entry):
         tried = f"{tenant.name}: mailbox {mailbox.source.address}"
         try:
             _ = mailbox.source.key
@@ -77,6 +90,75 @@ def _mailboxes(tenant: Tenant) -> Iterator[Finding]:
             refused = str(error) if isinstance(error, Denied) else ""
         else:
             yield Finding(tried, "fine", "can be opened")
+
+
+def _outside(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
+    """Whether the account gets into a mailbox that is none of its business."""
+    source = entry.outside_source()
+    if source is None:
+        return
+    tried = f"{tenant.name}: scope of the account"
+    try:
+        _ = source.key
+    except Denied as error:
+        yield Finding(tried, "fine", f"it is kept out of {source.address}, as it must be: {error}")
+    except ConnectorError as error:
+        yield _failed(tried, error)
+    else:
+        todo = "narrow its scope (CustomRecipientWriteScope) to the mailboxes that it is for"
+        yield Finding(tried, "exposed", f"THE ACCOUNT OPENS {source.address}, WHICH IT MUST NOT", todo)
+
+
+def _proofs(tenant: Tenant, entry: SourceConfig, ledger: Ledger, by: str) -> Iterator[Finding]:
+    """What has to be known of a server before anything is taken out of messages there."""
+    probe = entry.probe_source()
+    if probe is None:
+        tried = f"{tenant.name}: putting attachments back"
+        said = "cannot be tried: no `probe` is set"
+        todo = "make a mailbox for trials alone, and name it under `probe`"
+        yield Finding(tried, "fine" if tenant.monitor else "stopped", said, "" if tenant.monitor else todo)
+        return
+    tried = f"{tenant.name}: putting attachments back, in {probe.address}"
+    try:
+        wrong = _tried_put_back(probe)
+    except ConnectorError as error:
+        yield _failed(tried, error)
+        return
+    record(ledger, tenant, probe, Proof.PUT_BACK, passed=not wrong, by=by)
+    if wrong:
+        todo = "nothing is taken out of messages on this server; ask its administrator, and us"
+        yield Finding(tried, "stopped", "; ".join(wrong), todo)
+    else:
+        yield Finding(tried, "fine", f"as they were, byte for byte, on {probe.server}")
+    yield _certificate(tenant, entry, probe, ledger)
+
+
+def _tried_put_back(probe: Probe) -> tuple[str, ...]:
+    try:
+        return try_put_back(probe)
+    except (Gone, FileGone, Rejected, Corrupt) as error:
+        # Not a server that is down or refuses a login, but one that does not do it.
+        return (str(error),)
+
+
+def record(ledger: Ledger, tenant: Tenant, probe: Probe, proof: Proof, *, passed: bool, by: str) -> None:
+    """Keep how a proof went on the server of this probe."""
+    proved = Proved(tenant=tenant.name, server=probe.server, proof=proof, passed=passed, at=clock(), by=by)
+    ledger.prove(proved, Event.PROOF_RECORDED)
+
+
+def _certificate(tenant: Tenant, entry: SourceConfig, probe: Probe, ledger: Ledger) -> Finding:
+    tried = f"{tenant.name}: what clients make of edited messages"
+    known = ledger.proofs(tenant.name, probe.server).get(Proof.CERTIFY)
+    if known and known.passed:
+        return Finding(tried, "fine", f"certified on {probe.server}, by {known.by}")
+    if entry.waive_certify:
+        return Finding(tried, "fine", f"not certified on {probe.server}: {entry.waive_certify} answers for that")
+    said = f"not certified on {probe.server}" if known is None else f"`connector certify` failed on {probe.server}"
+    if tenant.monitor:
+        return Finding(tried, "fine", said)
+    todo = "call `connector certify`, or name in `waive_certify` who answers for doing without"
+    return Finding(tried, "stopped", said, todo)
 
 
 def _failed(tried: str, error: ConnectorError) -> Finding:

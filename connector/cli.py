@@ -158,7 +158,7 @@ def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
 def check(context: typer.Context, *, as_json: Json = False) -> None:
     """Try everything that the daemon needs: configuration, secrets, ledger, stores, mailboxes."""
     with _everything(context) as (whole, ledger):
-        found = list(findings(tenants(whole), ledger))
+        found = list(findings(tenants(whole), ledger, _user()))
     report.tell_rows("Tried", [asdict(each) for each in found], as_json=as_json)
     raise typer.Exit(max(_CODES[each.severity] for each in found))
 
@@ -350,9 +350,15 @@ def _sum_up(ledger: Ledger, *, as_json: bool) -> None:
     raise typer.Exit(max(codes, default=Exit.DONE))
 
 
-_CODES = {"fine": Exit.DONE, "stopped": Exit.HELD, "unreachable": Exit.UNREACHABLE, "refused": Exit.REFUSED}
+_CODES = {
+    "fine": Exit.DONE,
+    "stopped": Exit.HELD,
+    "exposed": Exit.HELD,
+    "unreachable": Exit.UNREACHABLE,
+    "refused": Exit.REFUSED,
+}
 #: What a pause means, by the error that it came from.
-_PAUSED = {"Unavailable": Exit.UNREACHABLE, "Foreign": Exit.HELD}
+_PAUSED = {"Unavailable": Exit.UNREACHABLE, "Foreign": Exit.HELD, "Unproved": Exit.HELD}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -164,6 +164,9 @@ class TenantConfig(_Section):
     model_config = ConfigDict(title="tenants/*.yaml")
 
     tenant: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", description="name of the tenant")
+    mode: Literal["monitor", "enforce"] = Field(
+        default="enforce", description="monitor: only log what the rules would do, and write nothing anywhere"
+    )
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     store: StoreConfig
     path: str = Field(
@@ -274,3 +277,5 @@ def _claims(tenant: TenantConfig) -> Iterator[tuple[Steps, str]]:
     for number, source in enumerate(tenant.sources):
         for place, mailbox in enumerate(source.mailboxes):
             yield ("sources", number, "mailboxes", place), f"mailbox {mailbox.lower()}"
+        if source.probe:
+            yield ("sources", number, "probe"), f"mailbox {source.probe.lower()}"

@@ -1,6 +1,7 @@
 """What is new in a source becomes plans: what the policy wants elsewhere, and what to look at again later."""
 
 import secrets
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
@@ -57,6 +58,7 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
         complete=complete,
         looked=looked,
         now=turn.clock(),
+        monitored=turn.watch.monitor,
     )
 
 
@@ -79,9 +81,28 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
     except Exception:  # noqa: BLE001 - a message that trips a bug of ours must not keep us from all that came after it
         log.exception(Event.BUG, source=turn.watch.name)
         return None, turn.clock() + LONGEST_BACKOFF
+    if turn.watch.monitor:
+        _tell(told, turn)
+        return None, None
     wanted = tuple(verdict for verdict in told if verdict.action is not Action.KEEP)
     again = min((verdict.look_again for verdict in told if verdict.look_again), default=None)
     return (_planned(item, wanted, turn) if wanted else None), again
+
+
+def _tell(told: tuple[Verdict, ...], turn: Turn) -> None:
+    """What enforcing would do with one message, without a word of it."""
+    if not told:
+        return
+    sizes: Counter[str] = Counter()
+    for verdict in told:
+        sizes[verdict.action] += verdict.file.size
+    log.info(
+        Event.MESSAGE_MONITORED,
+        source=turn.watch.name,
+        files=Counter(str(verdict.action) for verdict in told),
+        bytes=sizes,
+        rules=sorted({verdict.rule for verdict in told}),
+    )
 
 
 def verdicts(item: Item, watch: Watch, facts: Facts) -> tuple[Verdict, ...]:

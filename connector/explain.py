@@ -80,5 +80,6 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
 
 def _facts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> Facts:
     ours = valid(message.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=message.internet_message_id)
-    since = next((each.since for each in ledger.watched() if each.name == watch.name), watch.since or now)
+    known = next((each for each in ledger.watched() if each.name == watch.name), None)
+    since = known.begins(monitor=watch.monitor) if known else watch.since or now
     return Facts(now=now, since=since, ours=ours is not None, returnable=watch.source.returnable)

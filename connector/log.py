@@ -64,6 +64,8 @@ class Event(StrEnum):
     REDIRECT_RESTORED = "redirect.restored"
     #: A step went back, because the item or the store is not what it was.
     REDIRECT_RETURNED = "redirect.returned"
+    #: What enforcing would do with a message, where its tenant only monitors.
+    MESSAGE_MONITORED = "message.monitored"
     #: An operator looked into a message (`connector explain`).
     MESSAGE_EXPLAINED = "message.explained"
     #: One file was taken out of the message before its link was shown.
@@ -75,6 +77,12 @@ class Event(StrEnum):
     PAUSED = "paused"
     #: A mailbox is busy or down; it is asked again later.
     SOURCE_PAUSED = "source.paused"
+    #: Nothing is linked or removed in a mailbox until something was proved about its server.
+    SOURCE_UNPROVED = "source.unproved"
+    #: How a proof about a server went: `connector check`, or `connector certify`.
+    PROOF_RECORDED = "proof.recorded"
+    #: Somebody answers, by name, for enforcing on a server without `connector certify`.
+    PROOF_WAIVED = "proof.waived"
     #: Credentials or a permission are missing for a mailbox; the others go on.
     SOURCE_DENIED = "source.denied"
     #: A store is busy or down; all mailboxes of its tenant wait.

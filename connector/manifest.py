@@ -31,7 +31,7 @@ _LASTING = {
     *("keep_original", "original"),
 }
 #: Until a human says which ledger is right.
-_FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
+FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def brake(tenant: str) -> str:
@@ -176,7 +176,7 @@ def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
         " you have made sure that no other daemon runs, and then called `connector ledger reconcile`"
     )
     log.error(Event.GENERATION_FOREIGN, tenant=tenant, reason=reason)
-    ledger.pause(brake(tenant), until=_FOR_EVER, reason=reason, error="Foreign", now=now, tenant=tenant)
+    ledger.pause(brake(tenant), until=FOR_EVER, reason=reason, error="Foreign", now=now, tenant=tenant)
     return False
 
 

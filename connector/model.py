@@ -40,8 +40,21 @@ class State(StrEnum):
 
 #: Nothing but time stands before the next step.
 ACTIVE = frozenset({State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN, State.RECALLED, State.RETURNED})
+#: On the way back: a human wants the files in the item again.
+RETURNING = frozenset({State.RECALLED, State.RETURNED})
 #: Links were never seen in the item, so its files were never taken out of it.
 UNSHOWN = frozenset({State.PLANNED, State.STORED, State.LINKED})
+
+
+class Proof(StrEnum):
+    """What has to be known of a server before anything is taken out of messages there."""
+
+    #: What was taken out of a message goes back into it as it was.
+    PUT_BACK = "put_back"
+    #: A message that we edited is in no other way another one to its clients.
+    CERTIFY = "certify"
+    #: Somebody answers, by name, for doing without the certificate.
+    WAIVER = "waiver"
 
 
 class Action(StrEnum):

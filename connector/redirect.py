@@ -23,6 +23,7 @@ from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.model import Action, Item, Notice, Redirect, RedirectedFile, State
 from connector.policy import Facts, decide
+from connector.proofs import require_proofs
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
 from connector.restore import put_back, withdraw
 from connector.rewrite import notice, shows
@@ -44,7 +45,8 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
             return False
         try:
             discover(ours)
-            _advance_all(ours)
+            if not watch.monitor:
+                _advance_all(ours)
         except (Unavailable, Denied) as error:
             ours.pause(watch.name, error)
         except StoreFailed as failed:
@@ -56,7 +58,8 @@ def _advance_all(turn: Turn) -> None:
     if turn.store_paused():
         return
     turn.started = turn.clock()  # A long discovery must not use up the time of what is due already.
-    for redirect in turn.ledger.due(turn.watch.name, turn.clock()):
+    require_proofs(turn)
+    for redirect in turn.ledger.due(turn.watch.name, turn.clock(), states=turn.allowed()):
         if turn.spent():
             return
         advance(redirect, turn)
@@ -65,7 +68,7 @@ def _advance_all(turn: Turn) -> None:
 def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
     while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
-        if redirect.state is not State.PLANNED and turn.braked():
+        if redirect.state is not State.PLANNED and redirect.state not in turn.allowed():
             return
         turn.keep_lease()
         try:

@@ -17,6 +17,7 @@ from connector.explain import Found
 from connector.ledger import Ledger
 from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
+from connector.turn import unproved
 
 Row = Mapping[str, Any]
 
@@ -30,7 +31,8 @@ _WIDE = 200
 
 def summary(ledger: Ledger, now: datetime) -> Mapping[str, list[Row]]:
     """How far each mailbox is, and what is left alone for now, and why."""
-    people = {each.name: f"{each.tenant}/{each.address}" for each in ledger.watched()}
+    watched = ledger.watched()
+    people = {name: f"{each.tenant}/{each.address}" for each in watched for name in (each.name, unproved(each.name))}
     paused: list[Row] = [
         {"paused": people.get(each.name, each.name), "until": each.until, "error": each.error, "reason": each.reason}
         for each in ledger.pauses(now)
@@ -51,7 +53,7 @@ def _mailboxes(ledger: Ledger) -> list[Row]:
             "going_back": sum(counts.get((each.name, state), 0) for state in _GOING_BACK),
             "restored": counts.get((each.name, State.RESTORED), 0),
             "next": ledger.next_due(each.name),
-            "since": each.since,
+            "since": each.begins(),
         }
         for each in ledger.watched()
     ]

@@ -22,11 +22,12 @@ from typing import Literal, ParamSpec
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from connector.config import Config, TenantConfig
+from connector.config import Config, SourceConfig, TenantConfig
 from connector.errors import ConnectorError, Unavailable
 from connector.ledger import LeaseLost, Ledger, LedgerError
 from connector.log import Event, log
 from connector.manifest import claim, reconcile
+from connector.model import Proof
 from connector.redirect import tick
 from connector.sources import Hints, Source
 from connector.stores import Store
@@ -64,12 +65,15 @@ class Tenant:
         self._thread = threading.local()
         try:
             self.store()
-            self.mailboxes = tuple(
-                Mailbox(self, source, _time(each.since)) for each in config.sources for source in each.sources()
-            )
+            self.mailboxes = tuple(Mailbox(self, source, each) for each in config.sources for source in each.sources())
             self.hints = tuple(hints for each in config.sources for hints in each.hints())
         except LookupError as error:
             raise ConfigError(f"tenant {self.name}: {error.args[0]}") from None
+
+    @property
+    def monitor(self) -> bool:
+        """Whether it only wants to know what its rules would do."""
+        return self.config.mode == "monitor"
 
     def store(self) -> Store:
         """This thread's client of the store."""
@@ -85,8 +89,8 @@ class Mailbox:
 
     tenant: Tenant
     source: Source
-    #: Messages received earlier are left alone; None: those before the first contact.
-    since: datetime | None
+    #: What its administrator wrote about it.
+    entry: SourceConfig
 
     @property
     def name(self) -> str:
@@ -103,7 +107,10 @@ class Mailbox:
             wording=self.tenant.config.notice,
             path=self.tenant.config.path,
             marker_key=self.tenant.marker_key,
-            since=self.since,
+            since=_time(self.entry.since),
+            monitor=self.tenant.monitor,
+            needs=frozenset({Proof.PUT_BACK, Proof.CERTIFY}),
+            waived_by=self.entry.waive_certify or "",
         )
 
 
@@ -193,6 +200,8 @@ class Daemon:
         swept = 0
         brakes = self._settings.sweep
         for mailbox in self._mailboxes():
+            if mailbox.tenant.monitor:
+                continue
             left = brakes.at_most - swept
             watch = mailbox.watch()
             swept += sweep(watch, self._ledger, clock, self._owner, grace=brakes.grace, at_most=left)
@@ -240,7 +249,12 @@ class Daemon:
             moved = due
 
     def _claim(self, tenant: Tenant) -> bool:
-        """Make sure, once in a while, that this ledger is the one the store knows. False where it is out of reach."""
+        """Make sure, once in a while, that this ledger is the one the store knows. False where it is out of reach.
+
+        The store of a tenant that only monitors is not even asked.
+        """
+        if tenant.monitor:
+            return True
         now = clock()
         store = store_name(tenant.name)
         if now - self._claimed.get(tenant.name, _NEVER) < CLAIM:

@@ -13,7 +13,7 @@ from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Lease, Ledger
 from connector.log import Event, log
 from connector.manifest import brake
-from connector.model import Redirect
+from connector.model import ACTIVE, RETURNING, Proof, Redirect, State
 from connector.policy import Policy
 from connector.rewrite import Wording
 from connector.sources import Source
@@ -32,6 +32,11 @@ UNAVAILABLE_PAUSE = timedelta(minutes=1)
 Clock = Callable[[], datetime]
 
 
+def unproved(source: str) -> str:
+    """The name of the pause that stands while something has to be proved first about the server of this source."""
+    return f"{source}/proof"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Watch:
     """One source, where its files go, and what its tenant wants."""
@@ -46,6 +51,12 @@ class Watch:
     marker_key: bytes
     #: Messages received earlier are left alone; None: those before the first contact.
     since: datetime | None = None
+    #: Only tell what the policy says: nothing is planned, and nothing is written into mailbox or store.
+    monitor: bool = False
+    #: What has to be proved about the source's server before anything is shown or removed.
+    needs: frozenset[Proof] = frozenset()
+    #: Who answers for doing without a certificate; "" where nobody does.
+    waived_by: str = ""
 
     @property
     def name(self) -> str:
@@ -91,6 +102,19 @@ class Turn:
     def braked(self) -> bool:
         """Whether the ledger is in doubt: then files are copied, but nothing is shared, shown or pruned."""
         return self.ledger.paused(brake(self.watch.tenant), self.clock()) is not None
+
+    def allowed(self) -> frozenset[State]:
+        """The states from which a step may be taken now: all of them, unless a brake stands.
+
+        Where only a proof is missing, files go on returning to their messages: that proves each of them on its own
+        before its link leaves, and what had been taken out must never have to wait for a proof.
+        """
+        standing = {pause.name for pause in self.ledger.pauses(self.clock())}
+        if brake(self.watch.tenant) in standing:
+            return frozenset({State.PLANNED})
+        if unproved(self.watch.name) in standing:
+            return RETURNING | {State.PLANNED}
+        return ACTIVE
 
     def store_paused(self) -> bool:
         """Whether the tenant's store is known to be busy, down or refusing."""
@@ -141,7 +165,7 @@ def take_turn(
         clock=clock,
         lease=lease,
         started=now,
-        since=watched.since,
+        since=watched.begins(monitor=watch.monitor),
         cursor=watched.cursor,
         passes=watched.passes,
         stopping=stopping,

@@ -29,6 +29,8 @@ from tests.exchange import Element, Owner
 from tests.servers import DavServer
 
 ANNA = "anna@example.org"
+#: The mailbox for trials.
+PROBE = "probe@example.org"
 EVERYTHING = "defaults: {settle: 0}\nrules: [{name: all, action: redirect}]"
 #: What a rewrite and a prune may change, and what tells that they did.
 _CHANGING = {
@@ -140,6 +142,11 @@ class Pipeline:
         self.secret("ews-password", self.exchange.impersonator["password"])
         self.secret("store-password", self.store.password)
         self.configure()
+        for mailbox in (ANNA, PROBE):
+            self.exchange.add_mailbox(mailbox)
+        # As an administrator does first: nothing is redirected before it is proved that it can be put back.
+        self.run("check", code=0)
+        self.exchange.order(reset=True)
 
     @property
     def root(self) -> Path:
@@ -160,6 +167,7 @@ class Pipeline:
             "ews": addresses.get("ews", self.exchange.ews),
             "user": user or self.exchange.impersonator["user"],
             "mailboxes": mailboxes,
+            "probe": PROBE,
             "store": addresses.get("store", self.url),
             "link_url": self.url,
             "store_user": self.store.user,
@@ -244,6 +252,8 @@ sources:
     user: {user}
     password: {{file: {at}/ews-password}}
     mailboxes: {mailboxes}
+    probe: {probe}
+    waive_certify: Ada Admin
     since: everything
 store:
   type: webdav

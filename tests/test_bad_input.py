@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -69,13 +70,13 @@ def redirected(pipeline: Pipeline, item: str, before: Seen) -> str:
 @pytest.mark.parametrize(
     ("wrong", "place", "words"),
     [
-        ("rules: [{name: all", "17:19", "is not valid YAML"),
+        ("rules: [{name: all", "19:19", "is not valid YAML"),
         (
             "rules: [{name: all, action: redirect, colour: blue}]",
-            "17:39 rules.0.colour",
+            "19:39 rules.0.colour",
             "is not a field; allowed: action",
         ),
-        ("rules: [{name: all, action: delete}]", "17:29 rules.0.action", "must be one of"),
+        ("rules: [{name: all, action: delete}]", "19:29 rules.0.action", "must be one of"),
     ],
     ids=["broken YAML", "unknown field", "unknown value"],
 )
@@ -127,7 +128,7 @@ def no_impersonation(pipeline: Pipeline) -> Iterator[None]:
 @contextmanager
 def no_collection(pipeline: Pipeline) -> Iterator[None]:
     """A wrong path, or a disk that is not mounted."""
-    pipeline.root.rmdir()
+    shutil.rmtree(pipeline.root)
     yield
     pipeline.root.mkdir()
 

@@ -26,6 +26,7 @@ from tests.exchange import outlook
 from tests.servers import DavServer, free_port
 
 ANNA = "anna@example.org"
+PROBE = "probe@example.org"
 BIG = bytes(range(256)) * 8
 POLICY = """
 defaults: {settle: 0}
@@ -74,6 +75,8 @@ sources:
     user: {self.exchange.impersonator["user"]}
     password: {{env: EXCHANGE_PASSWORD}}
     mailboxes: [{mailbox}]
+    probe: {PROBE}
+    waive_certify: Ada Admin
     since: everything
 store:
   type: webdav
@@ -131,9 +134,11 @@ def world(tmp_path: Path, wsgidav: DavServer) -> Iterator[World]:
     handlers = logging.root.handlers[:]
     with Exchange() as exchange:
         exchange.add_mailbox(ANNA)
+        exchange.add_mailbox(PROBE)
         world = World(tmp_path, exchange, wsgidav, tmp_path.name)
         (wsgidav.folder / world.root).mkdir()
         world.configure()
+        world.run("check")
         yield world
     logging.captureWarnings(capture=False)
     logging.root.handlers[:] = handlers
@@ -255,6 +260,88 @@ def test_check_finds_everything_in_order(world: World) -> None:
     assert {each["severity"] for each in found} == {"fine"}
     assert any(ANNA in each["tried"] for each in found)
     assert [path for path in (world.store.folder / world.root).rglob("*") if path.is_file()] == []
+
+
+def test_check_proves_that_attachments_can_be_put_back(world: World) -> None:
+    """In the probe mailbox, which is empty again afterwards; nobody else's mailbox is touched."""
+    world.exchange.order(reset=True)
+    found = world.json("check")
+    (proof,) = (each for each in found if each["tried"] == f"acme: putting attachments back, in {PROBE}")
+    assert "byte for byte, on 127.0.0.1 15.1.2507.6" in proof["says"]
+    (waived,) = (each for each in found if "clients" in each["tried"])
+    assert "Ada Admin answers" in waived["says"]
+    assert list(outlook(world.exchange, PROBE).root.glob("**/*").all()) == []
+    assert {"CreateItem", "DeleteAttachment", "CreateAttachment", "DeleteItem"} <= set(world.exchange.seen)
+
+
+def test_a_server_that_does_not_put_back_what_was_there_is_found_out(world: World) -> None:
+    """It drops types and content ids: then nothing is taken out of any message, and everybody is told why."""
+    world.exchange.order(deviate={"plain-attachments": True})
+    found = world.json("check", code=1)
+    (proof,) = (each for each in found if each["severity"] == "stopped")
+    assert "content_type" in proof["says"]
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    told = world.json("once", code=1)
+    assert told["mailboxes"][0]["redirected"] == 0
+    assert [(each["paused"], each["error"]) for each in told["paused"]] == [(f"acme/{ANNA}", "Unproved")]
+    assert "connector check" in told["paused"][0]["reason"]
+    assert len(world.stored()) == 1
+    world.exchange.order(reset=True)
+    world.run("check")
+    assert world.json("once")["mailboxes"][0]["redirected"] == 1
+
+
+def test_what_a_killed_check_left_in_the_probe_is_removed(world: World) -> None:
+    """Its messages are known by their Message-ID. What else lies there stays."""
+    left = message("left.bin").replace(
+        b"<left.bin@example.org>", b"<connector-check.0123456789abcdef@connector.invalid>"
+    )
+    world.exchange.deliver(PROBE, left, "Somewhere/Else")
+    world.exchange.deliver(PROBE, message("other.bin"))
+    world.run("check")
+    assert [item.message_id for item in outlook(world.exchange, PROBE).root.glob("**/*").all()] == [
+        "<other.bin@example.org>"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "severity", "says"),
+    [
+        ("", "stopped", "no `probe` is set"),
+        ("probe: nobody@example.org", "refused", "has no mailbox nobody@example.org"),
+        (f"probe: {PROBE}\n    outside: ben@example.org", "exposed", "THE ACCOUNT OPENS ben@example.org"),
+        (f"probe: {PROBE}\n    outside: nobody@example.org", "fine", "kept out of nobody@example.org"),
+    ],
+)
+def test_check_says_what_is_wrong_with_probe_and_scope(world: World, entry: str, severity: str, says: str) -> None:
+    """A probe that is missing, or does not exist; an account that opens more than it must."""
+    world.exchange.add_mailbox("ben@example.org")
+    path = world.folder / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace(f"probe: {PROBE}", entry or "# none"))
+    code = {"stopped": 1, "exposed": 1, "refused": 4, "fine": 0}[severity]
+    assert any(each["severity"] == severity and says in each["says"] for each in world.json("check", code=code))
+
+
+def test_without_a_certificate_or_a_name_nothing_is_linked(world: World) -> None:
+    """`check` says so beforehand, and `once` does not do it."""
+    path = world.folder / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace("waive_certify: Ada Admin", "# nobody"))
+    assert any("certify" in each["todo"] for each in world.json("check", code=1))
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    assert "connector certify" in world.json("once", code=1)["paused"][0]["reason"]
+    assert world.json("status", code=1)["mailboxes"][0]["redirected"] == 0
+
+
+def test_monitoring_asks_nothing_of_the_store(world: World) -> None:
+    """What the rules would do is in the log; neither mailbox nor store hears of it."""
+    world.configure("mode: monitor\n" + POLICY, store=f"http://127.0.0.1:{free_port()}/")
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.exchange.order(reset=True)
+    assert world.json("once")["mailboxes"][0]["under_way"] == 0
+    assert '"event": "message.monitored"' in world.log
+    assert '"redirect": 1' in world.log
+    assert "plan.pdf" not in world.log
+    assert not {"UpdateItem", "CreateItem", "CreateAttachment", "DeleteAttachment"} & set(world.exchange.seen)
 
 
 def test_a_wrong_password_is_refused_and_ends_with_4(world: World) -> None:

@@ -135,6 +135,17 @@ def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: st
         ("notice: {", "notice: {templates: /nowhere, ", "acme.yaml:12:9 notice: templates: /nowhere holds none of"),
         ("notice:", "path: '{tenant}/x'\nnotice:", "acme.yaml:12:7 path: the last part"),
         ("    user:", "    since: soon\n    user:", "acme.yaml:6:12 sources.0.since: must be"),
+        (
+            "    user:",
+            "    probe: Anna@example.org\n    user:",
+            "acme.yaml:4:5 sources.0: probe must not be one of the",
+        ),
+        (
+            "    user:",
+            "    outside: ANNA@example.org\n    user:",
+            "acme.yaml:4:5 sources.0: outside must not be one of",
+        ),
+        ("tenant: acme", "mode: watch\ntenant: acme", "acme.yaml:2:7 mode: must be one of: 'monitor' or 'enforce'"),
         ("url: https://mail", "url: http://mail", "acme.yaml:5:10 sources.0.url: write an https address"),
         (
             "notice:",
@@ -174,6 +185,14 @@ def test_two_tenants_of_one_name_and_one_mailbox_in_two_are_problems(write: Writ
         "tenants/b.yaml:2:9 tenant: tenant acme is already at tenants/a.yaml:2:9",
         "tenants/b.yaml:8:17 sources.0.mailboxes.0: mailbox anna@example.org is already at tenants/a.yaml:8:17",
     ]
+
+
+def test_a_probe_is_watched_by_nobody(write: Write) -> None:
+    """Another tenant must not redirect what is tried there."""
+    probed = TENANT.replace("    user:", "    probe: ben@example.org\n    user:")
+    other = TENANT.replace("acme", "other").replace("anna@", "Ben@")
+    (told,) = problems(write(a=probed, b=other))
+    assert "mailbox ben@example.org is already at tenants/a.yaml" in told
 
 
 def test_a_folder_without_configuration_says_what_is_missing(tmp_path: Path) -> None:

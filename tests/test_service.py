@@ -17,8 +17,9 @@ import pytest
 from connector.config import Config, NoticeSettings, Settings, TenantConfig
 from connector.credentials import Secret
 from connector.errors import Denied, Unavailable
-from connector.ledger import Ledger
-from connector.model import Action, State
+from connector.ledger import Ledger, Proved
+from connector.log import Event
+from connector.model import Action, Proof, State
 from connector.policy import Defaults, Rule
 from connector.service import Daemon, alone, clock, notify
 from connector.sources import Hints
@@ -67,6 +68,7 @@ class World:
     boxes: list[MemorySource] = field(default_factory=list)
     since: str = "everything"
     telling: list[Hints] = field(default_factory=list)
+    waive_certify: str | None = "Ada Admin"
 
     def connect(self) -> MemoryStore:
         """One store for all threads."""
@@ -92,12 +94,17 @@ class World:
         tenant = TenantConfig.model_construct(
             tenant="acme",
             sources=(self,),
+            mode="enforce",
             store=self,
             path="{mailbox}/{id}",
             notice=NoticeSettings(product="Files", organisation="Example"),
             defaults=Defaults(settle=timedelta(0)),
             rules=(Rule(name="all", action=Action.REDIRECT),),
         )
+        proved = Proved(
+            tenant="acme", server="memory", proof=Proof.PUT_BACK, passed=True, at=clock(), by="a test of its own"
+        )
+        self.ledger.prove(proved, Event.PROOF_RECORDED)
         settings = Settings(marker_key=Secret.model_validate({"env": "MARKER"}), threads=threads)
         return Daemon(Config(settings, (tenant,)), self.ledger, "one")
 

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from connector.errors import ConnectorError, Denied, Gone, Rejected, Unavailable
 from connector.sources.ews import EwsMailboxes
-from connector.sources.ews.connection import response_messages
+from connector.sources.ews.connection import parsed, response_messages
 from connector.sources.ews.content import decoded
 from connector.sources.ews.failures import Answered, Garbled, NoContent
 from connector.sources.ews.folders import mailbox_guid
@@ -221,9 +221,8 @@ def test_memory_stays_flat() -> None:
 @pytest.mark.parametrize("illegal", [b"&#x1F;", b"&#11;", b"\x0b", b"&#xFFFE;", b"\xef\xbf\xbe", b"&#xD800;"])
 def test_characters_that_xml_cannot_hold_are_left_out(illegal: bytes) -> None:
     """Exchange passes on what stands in mail; the message stays readable."""
-    (message,) = response_messages(
-        refusal("NoError").replace(b"'Error'", b"'Success'").replace(b">0<", b">a%bb<" % illegal)
-    )
+    reply = refusal("NoError").replace(b"'Error'", b"'Success'").replace(b">0<", b">a%bb<" % illegal)
+    (message,) = response_messages(parsed(reply))
     assert not isinstance(message, Answered)
     assert message.findtext("{*}DescriptiveLinkKey") == "ab"
 
@@ -233,7 +232,7 @@ def test_a_reply_without_its_end_is_garbled() -> None:
     reply = refusal("ErrorItemNotFound")
     for end in range(0, len(reply) - 1, 9):
         with pytest.raises(Garbled):
-            response_messages(reply[:end])
+            response_messages(parsed(reply[:end]))
 
 
 # --- networks and servers --------------------------------------------------------------------------------------------

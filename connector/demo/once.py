@@ -20,6 +20,11 @@ _BLINK = 0.01
 _REQUESTS_LATER = 3
 
 
+def checked(world: World, tell: Tell) -> int:
+    """Let it prove what has to be proved before anything is redirected; its exit code."""
+    return _ended(world, tell, "check")
+
+
 def once(world: World, tell: Tell) -> int:
     """Run it to its end; its exit code."""
     return _ended(world, tell, "once")

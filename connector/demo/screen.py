@@ -32,7 +32,7 @@ class Screen:
     def introduce(self, world: World, before: Before) -> None:
         """What is up."""
         files = sum(len(each.files) for each in before.seen.values())
-        mailboxes = _count(len(world.exchange.accounts), "mailbox", "mailboxes")
+        mailboxes = _count(len(world.mailboxes), "mailbox", "mailboxes")
         self._title("connector demo")
         self._facts(
             {
@@ -42,6 +42,14 @@ class Screen:
                 "Configuration": str(world.config),
             }
         )
+
+    def proved(self, code: int) -> None:
+        """How what has to be sure before anything is redirected was tried out."""
+        self._title("0  `connector check`, as before any first run")
+        if code:
+            self._say(f"It ended with exit code {code}.")
+        else:
+            self._say("In a mailbox for trials, attachments were taken out and put back as they were: go.")
 
     def killed(self, found: Whereabouts | None) -> None:
         """How the first run ended; None where it could not be killed in time."""

@@ -14,6 +14,8 @@ from wsgidav.wsgidav_app import WsgiDAVApp
 from connector.demo.mail import Letter
 from connector.simulator import Exchange
 
+#: The mailbox for trials. What a visitor is shown are the others.
+PROBE = "probe@connector.invalid"
 _SETTINGS = """\
 state: {state}
 marker_key: {{file: {marker_key}}}
@@ -28,6 +30,8 @@ sources:
     user: {user}
     password: {{file: {exchange_password}}}
     mailboxes: {mailboxes}
+    probe: {probe}
+    waive_certify: {by}
     since: everything
 store:
   type: webdav
@@ -72,6 +76,11 @@ class World:
     letters: Mapping[str, Letter]
 
     @property
+    def mailboxes(self) -> list[str]:
+        """Those that letters are in."""
+        return list(dict.fromkeys(letter.mailbox for letter in self.letters.values()))
+
+    @property
     def config(self) -> Path:
         """The folder for `connector --config`."""
         return self.folder / "config"
@@ -86,6 +95,7 @@ def world(folder: Path, letters: Sequence[Letter]) -> Iterator[World]:
     with Exchange() as exchange, _store(folder / "store") as store:
         for address in dict.fromkeys(letter.mailbox for letter in letters):
             exchange.add_mailbox(address)
+        exchange.add_mailbox(PROBE)
         items = {exchange.deliver(each.mailbox, each.read(), each.folder): each for each in letters}
         built = World(folder, exchange, store, items)
         _configure(built)
@@ -129,7 +139,9 @@ def _configure(world: World) -> None:
         "exchange": world.exchange.ews,
         "user": account["user"],
         "exchange_password": _secret(world, "exchange-password", account["password"]),
-        "mailboxes": [login["mailbox"] for login in world.exchange.accounts],
+        "mailboxes": world.mailboxes,
+        "probe": PROBE,
+        "by": "the demo",
         "store": world.store.url,
         "store_user": world.store.user,
         "store_password": _secret(world, "store-password", world.store.password),

@@ -3,6 +3,19 @@
 from connector.ledger.chain import Event
 from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
 from connector.ledger.ledger import Ledger, Pause
+from connector.ledger.proofs import Proved
 from connector.ledger.sources import Lease, Watched
 
-__all__ = ["Event", "Lease", "LeaseLost", "Ledger", "LedgerError", "NewerLedger", "Pause", "Stale", "Taken", "Watched"]
+__all__ = [
+    "Event",
+    "Lease",
+    "LeaseLost",
+    "Ledger",
+    "LedgerError",
+    "NewerLedger",
+    "Pause",
+    "Proved",
+    "Stale",
+    "Taken",
+    "Watched",
+]

@@ -12,13 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from connector.ledger import chain, database, rows, sources
+from connector.ledger import chain, database, proofs, rows, sources
 from connector.ledger.absorb import absorbed
 from connector.ledger.chain import Event, Fact
 from connector.ledger.errors import translated
+from connector.ledger.proofs import Proved
 from connector.ledger.schema import chains, events, identity, later, pauses, redirects
 from connector.ledger.sources import Lease, Watched
-from connector.model import ACTIVE, Redirect, State
+from connector.model import ACTIVE, Proof, Redirect, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,19 +134,21 @@ class Ledger:
         complete: bool,
         now: datetime,
         looked: Collection[str] = (),
+        monitored: bool = False,
     ) -> tuple[Redirect, ...]:
         """Write down what a page of changes brought, together with the cursor behind it: all of it or none.
 
         Returns what is really new, as it now stands; `absorb.absorbed` says what is not. Recorded again: nothing new.
         `later` names the items to look at again and when; `looked` those of earlier pages that were looked at again.
-        `cursor` None leaves the cursor where it is. `complete` counts a full pass. Raises LeaseLost, Stale.
+        `cursor` None leaves the cursor where it is. `complete` counts a full pass. `monitored`: the source was only
+        looked at, and what came up to now is never to be touched. Raises LeaseLost, Stale.
         """
         with self._writing() as connection:
             tenant = sources.fence(connection, lease)
             new = [each for plan in planned if (each := _recorded(connection, plan, now)) is not None]
             seen = {*looked, *(plan.item_id for plan in planned)}
             sources.look_later(connection, lease.source, seen, later)
-            sources.move(connection, lease.source, cursor, complete=complete)
+            sources.move(connection, lease.source, cursor, complete=complete, monitored=now if monitored else None)
             chain.append(connection, tenant, now, [fact for _, fact in new])
         return tuple(redirect for redirect, _ in new)
 
@@ -157,12 +160,14 @@ class Ledger:
 
     # Work.
 
-    def due(self, source: str, now: datetime, limit: int = 100) -> tuple[Redirect, ...]:
-        """The redirects with a step to be taken now, the longest due first."""
+    def due(
+        self, source: str, now: datetime, limit: int = 100, states: Collection[State] = ACTIVE
+    ) -> tuple[Redirect, ...]:
+        """The redirects in these states with a step to be taken now, the longest due first."""
         c = redirects.c
         with self._reading() as connection:
             return rows.read(
-                connection, c.source == source, c.state.in_(ACTIVE), c.due <= now, order=c.due, limit=limit
+                connection, c.source == source, c.state.in_(states), c.due <= now, order=c.due, limit=limit
             )
 
     def next_due(self, source: str | None = None) -> datetime | None:
@@ -257,6 +262,23 @@ class Ledger:
         """It answered again, or a human says so: the pause is over."""
         with self._writing() as connection:
             connection.execute(delete(pauses).where(pauses.c.name == name))
+
+    # Proofs about servers.
+
+    def prove(self, proved: Proved, event: str) -> None:
+        """Keep how a proof went, in the place of how it went before, and the event: both or none.
+
+        A waiver that stands already is not recorded again.
+        """
+        detail = {"server": proved.server, "proof": proved.proof, "passed": proved.passed, "by": proved.by}
+        with self._writing() as connection:
+            if proofs.write(connection, proved):
+                chain.append(connection, proved.tenant, proved.at, [Fact(event, detail=detail)])
+
+    def proofs(self, tenant: str, server: str) -> Mapping[Proof, Proved]:
+        """How each proof went last on this server."""
+        with self._reading() as connection:
+            return proofs.read(connection, tenant, server)
 
     # For people.
 

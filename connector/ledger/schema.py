@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from connector.model import Action, FileKind, State
+from connector.model import Action, FileKind, Proof, State
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -133,6 +133,8 @@ sources = Table(
     Column("address", AnyText, nullable=False),
     #: First contact. Nothing older is ever touched on the feed's account.
     Column("since", Time, nullable=False),
+    #: Until then it was only monitored: what came before is not touched when its policy is enforced.
+    Column("monitored", Time),
     Column("cursor", AnyText),
     Column("passes", Integer, nullable=False),
     Column("owner", AnyText, nullable=False),
@@ -228,6 +230,18 @@ pauses = Table(
     Column("until", Time, nullable=False),
     Column("reason", AnyText, nullable=False),
     Column("error", AnyText, nullable=False),
+)
+
+#: How each proof went last, on each server.
+proofs = Table(
+    "proofs",
+    metadata,
+    Column("tenant", AnyText, primary_key=True),
+    Column("server", AnyText, primary_key=True),
+    Column("proof", Word(Proof), primary_key=True),
+    Column("passed", Boolean, nullable=False),
+    Column("at", Time, nullable=False),
+    Column("by", AnyText, nullable=False),
 )
 
 #: How long each tenant's chain of events is, and where it ends.

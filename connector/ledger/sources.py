@@ -23,6 +23,12 @@ class Watched:
     cursor: str | None
     #: Full passes over all its folders so far.
     passes: int
+    #: Until then it was only monitored; None where it never was.
+    monitored: datetime | None = None
+
+    def begins(self, *, monitor: bool = False) -> datetime:
+        """What was received earlier is none of our business: since first contact, or since monitoring ended."""
+        return self.since if monitor or self.monitored is None else max(self.since, self.monitored)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +105,13 @@ def _held(lease: Lease) -> dict[str, Any]:
     return {"of": lease.source, "held_by": lease.owner, "held_in": lease.epoch}
 
 
-def move(connection: Connection, source: str, cursor: str | None, *, complete: bool) -> None:
-    """Move the cursor (None leaves it where it is), and count a full pass."""
+def move(
+    connection: Connection, source: str, cursor: str | None, *, complete: bool, monitored: datetime | None
+) -> None:
+    """Move the cursor (None leaves it where it is), count a full pass, and note until when it was only monitored."""
     values: dict[str, Any] = {"passes": sources.c.passes + int(complete)}
+    if monitored is not None:
+        values["monitored"] = monitored
     if cursor is not None:
         values["cursor"] = cursor
     connection.execute(update(sources).where(sources.c.name == source).values(values))

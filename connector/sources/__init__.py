@@ -61,6 +61,14 @@ class Source(Protocol):
         """The largest file, in bytes, that `put_back` can attach; None: any. Costs no request."""
         ...
 
+    @property
+    def server(self) -> str:
+        """The server and its build, as it named itself last: what was proved on one need not be so on another.
+
+        Costs no request where `key` is known already.
+        """
+        ...
+
     def changes(self, cursor: str | None) -> Iterator[Page]:
         """What is new since `cursor`, page by page; everything where it is None.
 

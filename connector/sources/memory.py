@@ -193,6 +193,7 @@ class MemorySource:
         self.key = mailbox.key
         self.address = mailbox.address
         self.returnable = mailbox.returnable
+        self.server = "memory"
 
     def changes(self, cursor: str | None) -> Iterator[Page]:
         """See `Source.changes`. There is always a last page, so that also an empty mailbox has a cursor."""

@@ -28,6 +28,8 @@ from connector.sources.memory import Attached
 from tests.crash.wire_proxy import NOBODY, Plug, Proxy, When, proxy
 from tests.servers import DavServer
 
+#: The mailbox for trials.
+PROBE = "probe@example.org"
 MAILBOXES = ("anna@example.org", "ben@example.org", "carla@example.org")
 
 # Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
@@ -156,6 +158,12 @@ class World:
             self.letters.append(letter)
         return len(self.letters) > before
 
+    def prove(self) -> None:
+        """`connector check`, as an administrator does first: without its proof nothing is redirected."""
+        process = self.command("check")
+        process.join()
+        assert process.exitcode == 0, self.said
+
     def run(self) -> int | None:
         """`connector once`, undisturbed; its exit code."""
         process = self.command("once")
@@ -202,12 +210,13 @@ def _command(folder: Path, arguments: tuple[str, ...], minutes: int) -> None:
 @contextmanager
 def world(folder: Path, exchange: Exchange, apache: DavServer) -> Iterator[World]:
     """Everything is up, and the mailboxes are empty."""
-    for mailbox in MAILBOXES:
+    for mailbox in (*MAILBOXES, PROBE):
         exchange.add_mailbox(mailbox)
     with proxy(apache.port) as before_store:
         built = World(folder, exchange, apache, before_store)
         _configure(built)
         requests.request("MKCOL", built.link_url, auth=built.login, timeout=20).raise_for_status()
+        built.prove()
         yield built
 
 
@@ -225,6 +234,8 @@ sources:
     user: {ews_user}
     password: {{file: {ews_password}}}
     mailboxes: {mailboxes}
+    probe: {probe}
+    waive_certify: Ada Admin
     since: everything
 store:
   type: webdav
@@ -248,6 +259,7 @@ def _configure(world: World) -> None:
         "ews_user": account["user"],
         "ews_password": _secret(world.folder, "ews-password", account["password"]),
         "mailboxes": MAILBOXES,
+        "probe": PROBE,
         "store": f"http://127.0.0.1:{world.proxy.port}/basic/{world.folder.name}/",
         "link_url": world.link_url,
         "store_user": world.apache.user,

@@ -193,6 +193,8 @@ class Connection:
         self.party = party
         #: What time the server's last answer said it was.
         self.date: datetime | None = None
+        #: The build that answered last, such as 15.1.2507.6; "" where it did not say.
+        self.build = ""
         config = Configuration(
             service_endpoint=url,
             credentials=login.credentials,
@@ -233,7 +235,9 @@ class Connection:
         with self.told():
             response = operation.post(request)
             self.date = _date(response)
-            messages = response_messages(response.content)
+            envelope = parsed(response.content)
+            self.build = _build(envelope) or self.build
+            messages = response_messages(envelope)
         return [translate(message, self.party) if isinstance(message, Answered) else message for message in messages]
 
     @contextmanager
@@ -257,9 +261,9 @@ class Connection:
             raise translate(error, self.party) from None
 
 
-def response_messages(reply: bytes) -> list[Element | Answered]:
+def response_messages(envelope: Element) -> list[Element | Answered]:
     """Split a reply into its response messages, each checked. Raises Answered for a SOAP fault, Garbled."""
-    body = _parsed(reply).find("s:Body", NS)
+    body = envelope.find("s:Body", NS)
     if body is None or not len(body):
         raise Garbled
     if (fault := body.find("s:Fault", NS)) is not None:
@@ -270,7 +274,8 @@ def response_messages(reply: bytes) -> list[Element | Answered]:
     return [message if message.get("ResponseClass") == "Success" else _error(message) for message in messages]
 
 
-def _parsed(reply: bytes) -> Element:
+def parsed(reply: bytes) -> Element:
+    """A reply as a tree. Raises Garbled."""
     # Never lxml's recovering parser: from a reply that was cut off it makes a whole one with less in it.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
     try:
@@ -298,6 +303,14 @@ def _error(told: Element) -> Answered:
         if value.get("Name") == "BackOffMilliseconds" and (value.text or "").isdecimal():
             return Answered(code, timedelta(milliseconds=int(value.text)), subscriptions)
     return Answered(code, None, subscriptions)
+
+
+def _build(envelope: Element) -> str:
+    version = envelope.find("s:Header/t:ServerVersionInfo", NS)
+    if version is None:
+        return ""
+    numbers = ("MajorVersion", "MinorVersion", "MajorBuildNumber", "MinorBuildNumber")
+    return ".".join(version.get(name, "0") for name in numbers)
 
 
 def _date(response: Response) -> datetime | None:

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 import pybase64
 
-from connector.sources.ews.connection import response_messages
+from connector.sources.ews.connection import parsed, response_messages
 from connector.sources.ews.failures import Answered, Garbled, NoContent
 from connector.sources.ews.words import TYPES
 
@@ -36,7 +36,8 @@ def decoded(reply: Iterator[bytes]) -> Iterator[bytes]:
             yield part
     content.feed(b"", last=True)
     if not content.found:
-        told = next((message for message in response_messages(bytes(head)) if isinstance(message, Answered)), None)
+        messages = response_messages(parsed(bytes(head)))
+        told = next((message for message in messages if isinstance(message, Answered)), None)
         raise told or NoContent
 
 

@@ -55,6 +55,12 @@ class EwsMailbox:
         """The GUID of the mailbox: it stays when the mailbox is renamed or moved."""
         return mailbox_guid(self._well_known[ROOT])
 
+    @property
+    def server(self) -> str:
+        """See `Source.server`: the host, and the build that answered last."""
+        _ = self._well_known
+        return f"{self._connection.party.host} {self._connection.build}".rstrip()
+
     def changes(self, cursor: str | None) -> Iterator[Page]:
         """See `Source.changes`. A cursor is JSON: for each folder its sync state, and the mark that it had then."""
         known = _states(cursor)

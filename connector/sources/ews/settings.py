@@ -18,6 +18,7 @@ from connector.sources.ews.connection import Connection, Login
 from connector.sources.ews.failures import Party, translate
 from connector.sources.ews.hints import GROUP, EwsHints
 from connector.sources.ews.mailbox import EwsMailbox
+from connector.sources.ews.probe import EwsProbe
 
 _AUTH = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "certificate": CBA}
 #: More than the request around a file ever has.
@@ -60,6 +61,15 @@ class EwsMailboxes(BaseModel):
     streaming: bool = Field(
         True, description="be told of new mail at once (outbound connections, needs impersonation); polling goes on"
     )
+    probe: Address | None = Field(
+        None, description="a mailbox for trials alone, where `connector check` and `certify` make and delete messages"
+    )
+    outside: Address | None = Field(
+        None, description="a mailbox that the account must not get into: `connector check` makes sure"
+    )
+    waive_certify: str | None = Field(
+        None, description="who answers for redirecting on this server without `connector certify`", min_length=1
+    )
     ca: Path | None = Field(None, description="CA bundle (PEM) to trust instead of the system's")
 
     @field_validator("url")
@@ -77,6 +87,15 @@ class EwsMailboxes(BaseModel):
         if twice := sorted({address for address in lower if lower.count(address) > 1}):
             raise ValueError(f"named more than once: {', '.join(twice)}")
         return mailboxes
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        lower = {address.lower() for address in self.mailboxes}
+        if self.probe and self.probe.lower() in lower:
+            raise ValueError("probe must not be one of the mailboxes: messages are made and deleted there")
+        if self.outside and self.outside.lower() in {*lower, (self.probe or "").lower()}:
+            raise ValueError("outside must not be one of the mailboxes: it is one that must not open")
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -108,6 +127,14 @@ class EwsMailboxes(BaseModel):
         ordered = sorted(self.mailboxes, key=str.lower)
         groups = [ordered[start : start + GROUP] for start in range(0, len(ordered), GROUP)]
         return tuple(EwsHints(group, partial(self.connect, group=True)) for group in groups)
+
+    def probe_source(self) -> EwsProbe | None:
+        """The mailbox for trials, where one is named. Nothing is asked of a server yet."""
+        return EwsProbe(self.probe, partial(self.connect, self.probe)) if self.probe else None
+
+    def outside_source(self) -> EwsMailbox | None:
+        """The mailbox that must not open, where one is named. Nothing is asked of a server yet."""
+        return EwsMailbox(self.outside, partial(self.connect, self.outside)) if self.outside else None
 
     def connect(self, address: str, *, group: bool = False) -> Connection:
         """How to reach this mailbox. Raises Denied where the password is not to be had; may ask autodiscover.

@@ -1,10 +1,13 @@
-"""What undo needs: the whole message kept, links that end with it, and the content location of a file."""
+"""What undo needs (the whole message kept, links that end with it, the content location of a file), and proofs."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+
+_TIME = sa.String(27)
+_WORD = sa.String(32)
 
 
 def upgrade() -> None:
@@ -16,6 +19,22 @@ def upgrade() -> None:
     _add("redirects", sa.Column("original_etag", sa.Text))
     _add("redirects", sa.Column("revoke", sa.Boolean, nullable=False, server_default=sa.false()))
     _add("files", sa.Column("content_location", sa.Text, nullable=False, server_default=""))
+    _add("sources", sa.Column("monitored", _TIME))
+    _proofs()
+
+
+def _proofs() -> None:
+    """Nothing is proved yet."""
+    op.create_table(
+        "proofs",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("server", sa.Text, nullable=False),
+        sa.Column("proof", _WORD, nullable=False),
+        sa.Column("passed", sa.Boolean, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "server", "proof", name="pk_proofs"),
+    )
 
 
 def _add(table: str, column: sa.Column[object]) -> None:

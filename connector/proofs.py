@@ -1,0 +1,64 @@
+"""Before anything is shown in a mailbox: what has to be known of its server, and the brake that stands until it is."""
+
+from collections.abc import Iterator, Mapping
+
+from connector.ledger import Proved
+from connector.log import Event, log
+from connector.manifest import FOR_EVER
+from connector.model import Proof
+from connector.turn import Turn, unproved
+
+
+def require_proofs(turn: Turn) -> None:
+    """Brake the source while something that it needs is not proved on its server; free it when all is.
+
+    A proof holds for the build that it was made on: after an update of the server the brake stands again.
+    """
+    watch = turn.watch
+    known = turn.ledger.proofs(watch.tenant, watch.source.server) if watch.needs else {}
+    lacking = "; ".join(_lacking(turn, known))
+    if lacking:
+        _brake(turn, f"nothing is linked or removed on {watch.source.server}: {lacking}")
+    elif turn.ledger.paused(unproved(watch.name), turn.clock()):
+        turn.ledger.resume(unproved(watch.name))
+
+
+def _lacking(turn: Turn, known: Mapping[Proof, Proved]) -> Iterator[str]:
+    """What is missing, and what to do about it."""
+    passed = {proof for proof, proved in known.items() if proved.passed}
+    if Proof.PUT_BACK in turn.watch.needs - passed:
+        yield f"that attachments can be put back {_how(Proof.PUT_BACK, known)}; call `connector check`"
+    if Proof.CERTIFY in turn.watch.needs - passed:
+        if turn.watch.waived_by:
+            _waive(turn)
+        else:
+            yield (
+                f"that an edited message stays right for its clients {_how(Proof.CERTIFY, known)}; call `connector "
+                "certify`, or name in `waive_certify` who answers for doing without"
+            )
+
+
+def _how(proof: Proof, known: Mapping[Proof, Proved]) -> str:
+    return "was disproved" if proof in known else "is not proved"
+
+
+def _waive(turn: Turn) -> None:
+    watch = turn.watch
+    waiver = Proved(
+        tenant=watch.tenant,
+        server=watch.source.server,
+        proof=Proof.WAIVER,
+        passed=True,
+        at=turn.clock(),
+        by=watch.waived_by,
+    )
+    turn.ledger.prove(waiver, Event.PROOF_WAIVED)
+
+
+def _brake(turn: Turn, reason: str) -> None:
+    name, now = unproved(turn.watch.name), turn.clock()
+    standing = turn.ledger.paused(name, now)
+    if standing and standing.reason == reason:
+        return
+    log.error(Event.SOURCE_UNPROVED, source=turn.watch.name, reason=reason)
+    turn.ledger.pause(name, until=FOR_EVER, reason=reason, error="Unproved", now=now, tenant=turn.watch.tenant)

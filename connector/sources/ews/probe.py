@@ -1,0 +1,72 @@
+"""A mailbox for trials on Exchange, as a `Probe`: what no watched mailbox is ever asked for."""
+
+import base64
+from collections.abc import Sequence
+from contextlib import suppress
+
+from connector.errors import Gone
+from connector.probe import Letter
+from connector.sources.ews.mailbox import EwsMailbox
+from connector.sources.ews.words import NS, Element, M, T, identifier
+
+#: PidTagMessageFlags: with it an item is made as one that came in, and not as a draft [MS-OXCMSG 2.2.1.6].
+_FLAGS = {"PropertyTag": "0x0e07", "PropertyType": "Integer"}
+_READ = 1
+
+
+class EwsProbe(EwsMailbox):
+    """See `Probe`."""
+
+    def make(self, letter: Letter) -> str:
+        """See `Probe.make`. One request."""
+        (answer,) = self._connection.ask(_create_item(letter, self._owner))
+        return identifier(answer.find("m:Items/*", NS), "t:ItemId")
+
+    def made(self, trial: str) -> tuple[str, ...]:
+        """See `Probe.made`. Two requests."""
+        folders = [folder.id for folder in self._folders() if folder.mail]
+        answers = self._connection.ask(_find_items(folders, f"<{trial}."))
+        found = (item for answer in answers for item in answer.iterfind("m:RootFolder/t:Items/*", NS))
+        return tuple(identifier(item, "t:ItemId") for item in found)
+
+    def delete(self, item_id: str) -> None:
+        """See `Probe.delete`. One request."""
+        with suppress(Gone):
+            self._connection.ask(M.DeleteItem(M.ItemIds(T.ItemId(Id=item_id)), DeleteType="HardDelete"))
+
+    @property
+    def _owner(self) -> str | None:
+        """Whom a well-known folder has to name, where nobody is impersonated."""
+        return None if self._connection.party.impersonation else self.address
+
+
+def _create_item(letter: Letter, owner: str | None) -> Element:
+    """CreateItem: a message from MIME, in the Inbox. Its elements stand in the order of the schema."""
+    parts = [T.MimeContent(base64.b64encode(letter.mime).decode())]
+    if letter.categories:
+        parts.append(T.Categories(*(T.String(each) for each in letter.categories)))
+    parts.append(T.ExtendedProperty(T.ExtendedFieldURI(_FLAGS), T.Value(str(_READ if letter.read else 0))))
+    if letter.flagged:
+        parts.append(T.Flag(T.FlagStatus("Flagged")))
+    mailbox = [] if owner is None else [T.Mailbox(T.EmailAddress(owner))]
+    return M.CreateItem(
+        M.SavedItemFolderId(T.DistinguishedFolderId(*mailbox, Id="inbox")),
+        M.Items(T.Message(*parts)),
+        MessageDisposition="SaveOnly",
+    )
+
+
+def _find_items(folders: Sequence[str], prefix: str) -> Element:
+    """FindItem: the items in these folders whose Message-ID begins with this, a server's page of them."""
+    begins = T.Contains(
+        T.FieldURI(FieldURI="message:InternetMessageId"),
+        T.Constant(Value=prefix),
+        ContainmentMode="Prefixed",
+        ContainmentComparison="Exact",
+    )
+    return M.FindItem(
+        M.ItemShape(T.BaseShape("IdOnly")),
+        M.Restriction(begins),
+        M.ParentFolderIds(*(T.FolderId(Id=folder) for folder in folders)),
+        Traversal="Shallow",
+    )
