@@ -62,7 +62,7 @@ def _store(tenant: Tenant) -> Finding:
     try:
         _write_and_delete(tenant.store())
     except ConnectorError as error:
-        return _failed(tried, error)
+        return failed(tried, error)
     return Finding(tried, "fine", "a small file was written, read back and deleted")
 
 
@@ -83,7 +83,7 @@ def _mailboxes(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
         try:
             _ = mailbox.source.key
         except ConnectorError as error:
-            yield _failed(tried, error)
+            yield failed(tried, error)
             # The same words twice do not speak of a mailbox: more wrong passwords could lock the account.
             if str(error) == refused:
                 return
@@ -103,7 +103,7 @@ def _outside(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
     except Denied as error:
         yield Finding(tried, "fine", f"it is kept out of {source.address}, as it must be: {error}")
     except ConnectorError as error:
-        yield _failed(tried, error)
+        yield failed(tried, error)
     else:
         todo = "narrow its scope (CustomRecipientWriteScope) to the mailboxes that it is for"
         yield Finding(tried, "exposed", f"THE ACCOUNT OPENS {source.address}, WHICH IT MUST NOT", todo)
@@ -113,16 +113,13 @@ def _proofs(tenant: Tenant, entry: SourceConfig, ledger: Ledger, by: str) -> Ite
     """What has to be known of a server before anything is taken out of messages there."""
     probe = entry.probe_source()
     if probe is None:
-        tried = f"{tenant.name}: putting attachments back"
-        said = "cannot be tried: no `probe` is set"
-        todo = "make a mailbox for trials alone, and name it under `probe`"
-        yield Finding(tried, "fine" if tenant.monitor else "stopped", said, "" if tenant.monitor else todo)
+        yield without_probe(tenant)
         return
     tried = f"{tenant.name}: putting attachments back, in {probe.address}"
     try:
         wrong = _tried_put_back(probe)
     except ConnectorError as error:
-        yield _failed(tried, error)
+        yield failed(tried, error)
         return
     record(ledger, tenant, probe, Proof.PUT_BACK, passed=not wrong, by=by)
     if wrong:
@@ -131,6 +128,13 @@ def _proofs(tenant: Tenant, entry: SourceConfig, ledger: Ledger, by: str) -> Ite
     else:
         yield Finding(tried, "fine", f"as they were, byte for byte, on {probe.server}")
     yield _certificate(tenant, entry, probe, ledger)
+
+
+def without_probe(tenant: Tenant) -> Finding:
+    """Nothing can be proved: that is fine as long as nothing is enforced."""
+    todo = "make a mailbox for trials alone, and name it under `probe`"
+    severity: Severity = "fine" if tenant.monitor else "stopped"
+    return Finding(f"{tenant.name}: putting attachments back", severity, "cannot be tried: no `probe` is set", todo)
 
 
 def _tried_put_back(probe: Probe) -> tuple[str, ...]:
@@ -161,7 +165,8 @@ def _certificate(tenant: Tenant, entry: SourceConfig, probe: Probe, ledger: Ledg
     return Finding(tried, "stopped", said, todo)
 
 
-def _failed(tried: str, error: ConnectorError) -> Finding:
+def failed(tried: str, error: ConnectorError) -> Finding:
+    """What a server's refusal or silence means for whoever tries."""
     if isinstance(error, Unavailable):
         return Finding(
             tried, "unreachable", str(error), "check the address, the network and the server; then try again"

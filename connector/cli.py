@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from connector import __version__, config, decisions, log, report
+from connector.certify import CLIENTS, certificates
 from connector.check import findings
 from connector.errors import ConnectorError, Unavailable
 from connector.explain import find, known, mailboxes_of, message_id
@@ -161,6 +162,28 @@ def check(context: typer.Context, *, as_json: Json = False) -> None:
         found = list(findings(tenants(whole), ledger, _user()))
     report.tell_rows("Tried", [asdict(each) for each in found], as_json=as_json)
     raise typer.Exit(max(_CODES[each.severity] for each in found))
+
+
+@app.command()
+def certify(
+    context: typer.Context,
+    *,
+    with_clients: Annotated[
+        bool, typer.Option("--with-clients", help="Stop for a look at Outlook and phones, and ask how it went.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Redirect and restore messages in the probe mailbox, compare all their properties, and record how it went."""
+
+    def ask(what: str) -> bool:
+        return not with_clients or typer.confirm(f"{what} Is all well?", err=True)
+
+    if with_clients:
+        typer.echo(report.by_hand(CLIENTS), err=True)
+    with _everything(context) as (whole, ledger):
+        found = list(certificates(tenants(whole), ledger, _user(), ask))
+    report.tell_certificates(found, CLIENTS, as_json=as_json)
+    raise typer.Exit(max(_CODES[each.finding.severity] for each in found))
 
 
 @app.command()

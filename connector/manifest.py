@@ -86,11 +86,11 @@ def manifests(store: Store) -> Iterator[Manifest]:
             yield manifest
 
 
-def delete_manifests(store: Store, redirect: Redirect) -> None:
+def delete_manifests(store: Store, redirect_id: str, *, keep_original: bool = False) -> None:
     """Remove the manifests of a redirect whose files are swept, and its original as a whole."""
-    for folder in (_ORIGINALS, _MANIFESTS) if redirect.keep_original else (_MANIFESTS,):
+    for folder in (_ORIGINALS, _MANIFESTS) if keep_original else (_MANIFESTS,):
         for name in store.names(folder):
-            if name.startswith(f"{redirect.id}."):
+            if name.startswith(f"{redirect_id}."):
                 store.delete(f"{folder}/{name}")
 
 

@@ -1,7 +1,7 @@
 """A mailbox for trials alone: what has to be known of a server is tried there, on messages of our own."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email import policy
@@ -32,6 +32,8 @@ class Letter:
     read: bool = False
     flagged: bool = False
     categories: tuple[str, ...] = ()
+    #: Instead of the body in `mime`: one in RTF, as Outlook writes it between people of one organisation.
+    rtf: str = ""
 
 
 class Probe(Source, Protocol):
@@ -43,6 +45,10 @@ class Probe(Source, Protocol):
 
     def made(self, trial: str) -> tuple[str, ...]:
         """The ids of all messages, in every folder, that were made for this trial: by their Message-ID."""
+        ...
+
+    def properties(self, item_id: str) -> Mapping[str, str]:
+        """All that the server tells of it beside body and files, by the names of [MS-OXPROPS]. Raises Gone."""
         ...
 
     def delete(self, item_id: str) -> None:
@@ -83,10 +89,15 @@ def _clean(probe: Probe, ids: Iterable[str]) -> None:
         probe.delete(item_id)
 
 
+def sender(trial: str) -> str:
+    """Who writes the messages of this trial: nobody else has such an address."""
+    return f"{trial}@connector.invalid"
+
+
 def mime(trial: str, recipient: str, text: str, *, html: bool) -> bytes:
     """A message of this trial, with a file; where it is in HTML, also with a picture within the text."""
     message = EmailMessage(policy=policy.SMTP)
-    message["From"] = f"connector <{trial}@connector.invalid>"
+    message["From"] = f"connector <{sender(trial)}>"
     message["To"] = recipient
     message["Subject"] = f"A trial of connector, may be deleted ({trial})"
     message["Message-ID"] = f"<{trial}.{secrets.token_hex(8)}@connector.invalid>"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.certify import Certificate
 from connector.decisions import Recalled
 from connector.explain import Found
 from connector.ledger import Ledger
@@ -162,6 +163,38 @@ def tell_explanation(found: Sequence[Found], known: Sequence[Redirect], ledger: 
     for title, rows in parts.items():
         if rows:
             tell_rows(title.capitalize(), rows, as_json=False)
+
+
+def tell_certificates(found: Sequence[Certificate], clients: Sequence[str], *, as_json: bool) -> None:
+    """How the trials went, each property that differs, and what only people can see."""
+    rows = [asdict(each.finding) for each in found]
+    differing = [asdict(one) for each in found if each.trial for one in each.trial.differences]
+    if as_json:
+        tell({"certificates": rows, "differences": differing, "by_hand": list(clients)}, "", as_json=True)
+        return
+    tell_rows("Certified", rows, as_json=False)
+    if differing:
+        tell_rows("Properties that differ from before the redirect", _summed(differing), as_json=False)
+    typer.echo(by_hand(clients))
+
+
+def _summed(differing: Iterable[Row]) -> list[Row]:
+    """One row for a property, whatever messages it differs in."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for each in differing:
+        explained = each["expected"] or "NOTHING EXPLAINS THIS"
+        rows.setdefault((each["when"], each["property"], explained), []).append(each["message"])
+    return [
+        {"when": when, "property": name, "why": why, "messages": "; ".join(dict.fromkeys(messages))}
+        for (when, name, why), messages in rows.items()
+    ]
+
+
+def by_hand(clients: Sequence[str]) -> str:
+    """What only people can see, step by step."""
+    steps = (f"  {number}. {step}" for number, step in enumerate(clients, 1))
+    told = "Only people can see what clients make of it: `connector certify --with-clients` stops for a look at each."
+    return "\n".join((told, *steps))
 
 
 def _cell(value: object) -> Text:

@@ -61,7 +61,7 @@ def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
     for each in redirect.files:
         store.delete(each.path)
     store.delete(redirect.folder)
-    delete_manifests(store, redirect)
+    delete_manifests(store, redirect.id, keep_original=redirect.keep_original)
     turn.ledger.swept(redirect, turn.clock(), lease=turn.lease)
     log.info(Event.SWEEP_DELETED, redirect=redirect.id, source=redirect.source, files=len(redirect.files))
     return True

@@ -310,12 +310,14 @@ def test_what_a_killed_check_left_in_the_probe_is_removed(world: World) -> None:
         ("", "stopped", "no `probe` is set"),
         ("probe: nobody@example.org", "refused", "has no mailbox nobody@example.org"),
         (f"probe: {PROBE}\n    outside: ben@example.org", "exposed", "THE ACCOUNT OPENS ben@example.org"),
-        (f"probe: {PROBE}\n    outside: nobody@example.org", "fine", "kept out of nobody@example.org"),
+        (f"probe: {PROBE}\n    outside: carl@example.org", "fine", "kept out of carl@example.org, as it must be"),
     ],
 )
 def test_check_says_what_is_wrong_with_probe_and_scope(world: World, entry: str, severity: str, says: str) -> None:
     """A probe that is missing, or does not exist; an account that opens more than it must."""
-    world.exchange.add_mailbox("ben@example.org")
+    for other in ("ben@example.org", "carl@example.org"):
+        world.exchange.add_mailbox(other)
+    world.exchange.order(scope=[ANNA, PROBE, "ben@example.org", "nobody@example.org"])
     path = world.folder / "tenants" / "acme.yaml"
     path.write_text(path.read_text().replace(f"probe: {PROBE}", entry or "# none"))
     code = {"stopped": 1, "exposed": 1, "refused": 4, "fine": 0}[severity]

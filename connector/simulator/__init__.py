@@ -19,6 +19,8 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"deviate": {"stale-reads": true}}                   switch a deviation on or off: `deviations.py` names them
     {"lag": 5}                                           how long, in seconds, such deviations take
     {"elapse": true}                                     it is over for all that has happened so far
+    {"scope": ["anna@example.org"]}                      the mailboxes that the service account may impersonate; null:
+                                                         all of them
     {"forget_sync_states": true}                         all sync states become invalid
     {"stream": {"mishap": "suppress", "event": 3}}       the third event from now that would be told over a stream is
                                                          not, or is told twice ("duplicate"), or ends its stream and is

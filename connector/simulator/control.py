@@ -45,6 +45,7 @@ class Control:
             "deviate": self._deviate,
             "lag": self._lag,
             "elapse": self._elapse,
+            "scope": self._scope,
             "forget_sync_states": self._forget_sync_states,
             "stream": self._stream,
             "cut_streams": self._cut_streams,
@@ -94,6 +95,9 @@ class Control:
                 for item in mailbox.items.values():
                     item.before = None
                     item.message.attachments[:] = [each for each in item.message.attachments if each.vanishes is None]
+
+    def _scope(self, value: list[str] | None) -> None:
+        self.organisation.scope = None if value is None else {address.lower() for address in value}
 
     def _forget_sync_states(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
         self.organisation.epoch += value

@@ -37,6 +37,9 @@ class Deviation(StrEnum):
     NO_COMMIT_TIME = "no-commit-time"
     #: A changed read flag leaves the change key as it is. Inferred: that it does not.
     READ_KEEPS_CHANGE_KEY = "read-keeps-change-key"
+    #: UpdateItem begins the predecessor change list anew, so that its counters go down (Microsoft: KB 4093129 says that
+    #: Outlook in cached mode then may not show the change).
+    LOST_PREDECESSORS = "lost-predecessors"
     #: Impersonated requests without X-AnchorMailbox get 503 (EWSD: impersonation-and-ews-in-exchange says: may).
     ANCHOR_REQUIRED = "anchor-required"
     #: There are several servers, one for each mailbox: a subscription is known only where it was made, and only who

@@ -121,6 +121,8 @@ class Item:
     changed: int
     read_changed: int
     change_key: str
+    #: The last change that each replica made: replica and counter (MS-OXCFXICS 2.2.2.3). Here is only one replica.
+    predecessors: dict[bytes, int]
     #: Message and change key before the last change, and the moment of that change (for stale reads).
     before: tuple[Message, str, float] | None = None
 
@@ -189,6 +191,8 @@ class Mailbox:
     def __init__(self, address: str) -> None:
         self.address = address
         self.guid = str(uuid.uuid4())
+        #: By which changes that this mailbox made are known.
+        self.replica = uuid.uuid4().bytes_le
         self.lock = threading.RLock()
         self.folders: dict[str, Folder] = {}
         self.removed_folders: list[tuple[str, int, int]] = []
@@ -259,6 +263,7 @@ class Mailbox:
             changed=moment,
             read_changed=moment,
             change_key=ids.change_key(self.guid, moment),
+            predecessors={self.replica: moment},
         )
         folder.items[item.id] = self.items[item.id] = item
         self._tell(event, item)
@@ -284,6 +289,7 @@ class Mailbox:
         item.id, item.number, item.folder = ids.item_id(self.guid, folder.number, moment), moment, folder
         item.entered = item.changed = item.read_changed = moment
         item.change_key = ids.change_key(self.guid, moment)
+        item.predecessors[self.replica] = moment
         item.before = None
         folder.items[item.id] = self.items[item.id] = item
         self._tell("MovedEvent", item, old_id=old_id, old_folder=old_folder)
@@ -320,6 +326,7 @@ class Mailbox:
 
     def _stamp(self, item: Item) -> None:
         item.change_key = ids.change_key(self.guid, self._tick())
+        item.predecessors[self.replica] = self.clock
 
     def _tick(self) -> int:
         self.clock += 1

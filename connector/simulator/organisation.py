@@ -22,6 +22,8 @@ class Organisation:
     passwords: dict[str, str] = field(default_factory=dict)
     #: The service account that holds ApplicationImpersonation.
     impersonator: str = "svc-connector@example.org"
+    #: The mailboxes that it may impersonate; None: all of them.
+    scope: set[str] | None = None
     deviations: set[Deviation] = field(default_factory=set)
     #: How long stale reads and vanishing attachments take, in seconds.
     lag: float = 30.0

@@ -39,6 +39,8 @@ REMINDER_MINUTES = Property(_SETS["Common"], 0x8501)
 REMINDER_DUE = Property(_SETS["Common"], 0x8502)
 REMINDER_SET = Property(_SETS["Common"], 0x8503)
 MESSAGE_FLAGS = _tag(0x0E07)
+#: PidTagRtfCompressed.
+RTF = _tag(0x1009)
 #: PidTagLocalCommitTimeMax: when anything in a folder last changed.
 COMMIT_TIME = _tag(0x670A)
 _READ, _UNSENT, _HAS_ATTACHMENTS = 0x01, 0x08, 0x10
@@ -113,6 +115,27 @@ def _headers(message: Message) -> str:
     return "".join(f"{name}: {text}\r\n" for name, text in message.headers)
 
 
+def _native_body(message: Message) -> str:
+    """MS-OXPROPS, PidTagNativeBody: plain text, RTF or HTML."""
+    return "2" if RTF in message.extended else "3" if message.html else "1"
+
+
+def _change_key(item: Item) -> bytes:
+    """The last change as an XID (MS-OXCFXICS 2.2.2.2): replica, and counter in six bytes."""
+    replica, counter = max(item.predecessors.items(), key=lambda change: change[1])
+    return replica + counter.to_bytes(6, "big")
+
+
+def _predecessors(item: Item) -> bytes:
+    """All last changes, each as an XID after its size, sorted by replica (MS-OXCFXICS 2.2.2.3)."""
+    changes = sorted(item.predecessors.items())
+    return b"".join(bytes([len(replica) + 6]) + replica + counter.to_bytes(6, "big") for replica, counter in changes)
+
+
+def _binary(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
 def _names(people: list[Address]) -> str:
     return "; ".join(each.name or each.address for each in people)
 
@@ -139,12 +162,15 @@ _COMPUTED: dict[int, Callable[[Message, Item, Date], str | None]] = {
     0x0E23: lambda _, item, __: str(item.number),
     0x1000: lambda message, *_: None if message.html else message.body,
     0x1013: lambda message, *_: base64.b64encode(message.body.encode()).decode() if message.html else None,
+    0x1016: lambda message, *_: _native_body(message),
     0x1035: lambda message, *_: message.internet_message_id or None,
     0x1039: lambda message, *_: message.references or None,
     0x1042: lambda message, *_: message.in_reply_to or None,
     0x3007: lambda _, item, date: date(item.created),
     0x3008: lambda _, item, date: date(item.modified),
     0x3FDE: lambda *_: "65001",
+    0x65E2: lambda _, item, __: _binary(_change_key(item)),
+    0x65E3: lambda _, item, __: _binary(_predecessors(item)),
 }
 _OF_FOLDERS: dict[int, Callable[[Folder, Date], str | None]] = {
     0x0E08: lambda folder, _: str(sum(item.message.size for item in folder.items.values())),

@@ -90,6 +90,8 @@ def _mailbox(organisation: Organisation, caller: Caller, header: Element) -> Mai
     anchored = caller.anchor.lower() == address or (caller.affinity and caller.anchor.lower() in organisation.mailboxes)
     if Deviation.ANCHOR_REQUIRED in organisation.deviations and not anchored:
         raise Busy
+    if organisation.scope is not None and address not in organisation.scope:
+        raise Refused("ErrorImpersonateUserDenied", "The account may not impersonate the requested user.", fault=True)
     return _existing(organisation, address)
 
 

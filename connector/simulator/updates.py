@@ -129,6 +129,8 @@ def _apply(call: Call, item: Item, updates: list[_Update]) -> None:
         call.mailbox.set_read(item, read=read, keep_change_key=keep)
         return
     message = call.mailbox.changing(item)
+    if call.deviates(Deviation.LOST_PREDECESSORS):
+        item.predecessors = {call.mailbox.replica: 1}
     for update in updates:
         update.apply(message)
 
@@ -183,6 +185,8 @@ def _set_body(message: Message, told: Element) -> None:
     if kind not in ("HTML", "Text"):
         invalid("BodyType is none of its values")
     message.body, message.html = _text(told), kind == "HTML"
+    # There is one native body; what was RTF is HTML or text from now on (MS-OXBBODY).
+    message.extended.pop(properties.RTF, None)
 
 
 #: What of t:Flag is kept as which property.

@@ -143,6 +143,8 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorContentConversionFailed",
                 "ErrorCorruptData",
                 "ErrorDataSizeLimitExceeded",
+                "ErrorInvalidExtendedProperty",
+                "ErrorInvalidPropertyRequest",
                 "ErrorInvalidPropertySet",
                 "ErrorInvalidPropertyUpdateSentMessage",
                 "ErrorInvalidRequest",

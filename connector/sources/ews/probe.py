@@ -1,21 +1,26 @@
 """A mailbox for trials on Exchange, as a `Probe`: what no watched mailbox is ever asked for."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from connector.errors import Gone
+from connector.errors import Gone, Rejected
 from connector.probe import Letter
 from connector.sources.ews.mailbox import EwsMailbox
+from connector.sources.ews.properties import PROPERTIES, Property, get_properties, told, uncompressed_rtf
 from connector.sources.ews.words import NS, Element, M, T, identifier
 
 #: PidTagMessageFlags: with it an item is made as one that came in, and not as a draft [MS-OXCMSG 2.2.1.6].
 _FLAGS = {"PropertyTag": "0x0e07", "PropertyType": "Integer"}
 _READ = 1
+_RTF = {"PropertyTag": "0x1009", "PropertyType": "Binary"}
 
 
 class EwsProbe(EwsMailbox):
     """See `Probe`."""
+
+    #: Those of `PROPERTIES` that the server tells.
+    _askable: tuple[Property, ...] | None = None
 
     def make(self, letter: Letter) -> str:
         """See `Probe.make`. One request."""
@@ -28,6 +33,25 @@ class EwsProbe(EwsMailbox):
         answers = self._connection.ask(_find_items(folders, f"<{trial}."))
         found = (item for answer in answers for item in answer.iterfind("m:RootFolder/t:Items/*", NS))
         return tuple(identifier(item, "t:ItemId") for item in found)
+
+    def properties(self, item_id: str) -> dict[str, str]:
+        """See `Probe.properties`. One request; at first more, where the server refuses to tell some of them."""
+        if self._askable is None:
+            self._askable = tuple(self._answered(item_id, PROPERTIES))
+        (answer,) = self._connection.ask(get_properties(item_id, self._askable))
+        return told(answer.find("m:Items/*", NS), self._askable)
+
+    def _answered(self, item_id: str, wanted: tuple[Property, ...]) -> Iterator[Property]:
+        """Those that the server tells: where it refuses one, it refuses all that it is asked for with it."""
+        try:
+            self._connection.ask(get_properties(item_id, wanted))
+        except Rejected:
+            if len(wanted) > 1:
+                middle = len(wanted) // 2
+                yield from self._answered(item_id, wanted[:middle])
+                yield from self._answered(item_id, wanted[middle:])
+        else:
+            yield from wanted
 
     def delete(self, item_id: str) -> None:
         """See `Probe.delete`. One request."""
@@ -46,6 +70,8 @@ def _create_item(letter: Letter, owner: str | None) -> Element:
     if letter.categories:
         parts.append(T.Categories(*(T.String(each) for each in letter.categories)))
     parts.append(T.ExtendedProperty(T.ExtendedFieldURI(_FLAGS), T.Value(str(_READ if letter.read else 0))))
+    if letter.rtf:
+        parts.append(T.ExtendedProperty(T.ExtendedFieldURI(_RTF), T.Value(uncompressed_rtf(letter.rtf))))
     if letter.flagged:
         parts.append(T.Flag(T.FlagStatus("Flagged")))
     mailbox = [] if owner is None else [T.Mailbox(T.EmailAddress(owner))]
