@@ -18,7 +18,7 @@ import requests
 
 from connector.demo import judge, observer
 from connector.demo.mail import letters
-from connector.demo.once import checked, once, restored
+from connector.demo.once import once, proved, restored
 from connector.demo.samples import write_samples
 from connector.demo.world import World, world
 from connector.yamlfile import ConfigError
@@ -185,7 +185,7 @@ def test_what_was_not_redirected_is_told(stage: World) -> None:
 def test_a_stored_file_that_is_not_the_original_is_told(stage: World) -> None:
     """Other bytes behind a link: the original is lost, and the judge sees it."""
     before = judge.look(stage)
-    assert (checked(stage, quiet), once(stage, quiet)) == (0, 0)
+    assert (proved(stage, quiet), once(stage, quiet)) == (0, 0)
     assert judge.whereabouts(before, stage) == judge.Whereabouts(here=1, linked=1, lost=0)
     assert [outcome.problems for outcome in judge.outcomes(before, stage)] == [(), ()]
     (stored,) = (stage.folder / "store").rglob("a.pdf")
@@ -200,7 +200,7 @@ def test_what_was_not_put_back_is_told(stage: World) -> None:
     """As long as anything is elsewhere, and once it is there again but not what it was."""
     before = judge.look(stage)
     assert list(judge.undone(before, stage)) == []
-    assert (checked(stage, quiet), once(stage, quiet)) == (0, 0)
+    assert (proved(stage, quiet), once(stage, quiet)) == (0, 0)
     told = ["[red]1: it is not what it was before"]
     assert list(judge.undone(before, stage)) == told
     assert restored(stage, quiet) == 0

@@ -18,7 +18,7 @@ from pathlib import Path
 from connector.demo import judge
 from connector.demo.judge import Before, Outcome, Whereabouts
 from connector.demo.mail import Letter, letters
-from connector.demo.once import checked, log, once, once_killed, restored
+from connector.demo.once import log, once, once_killed, proved, restored
 from connector.demo.samples import write_samples
 from connector.demo.screen import Screen
 from connector.demo.world import World, world
@@ -53,13 +53,13 @@ def _play(mail: Path | None, folder: Path, screen: Screen, *, keep: bool) -> boo
             stage = servers.enter_context(world(folder, _letters(mail, folder)))
             before = judge.look(stage)
         screen.introduce(stage, before)
-        proved = _proved(stage, screen)
+        sure = _proved(stage, screen)
         killed = _killed(stage, before, screen)
         code = _completed(stage, screen)
         with screen.busy("Opening every link"):
             outcomes = judge.outcomes(before, stage)
         screen.table(outcomes)
-        problems = tuple(_problems(proved, killed, code, outcomes))
+        problems = tuple(_problems(sure, killed, code, outcomes))
         screen.verdict(outcomes, problems)
         if not keep:
             # Whoever keeps it all wants to follow the links.
@@ -80,7 +80,7 @@ def _letters(mail: Path | None, folder: Path) -> Sequence[Letter]:
 
 def _proved(stage: World, screen: Screen) -> int:
     with screen.busy("Trying out what has to be sure first") as tell:
-        code = checked(stage, tell)
+        code = proved(stage, tell)
     screen.proved(code)
     return code
 
@@ -111,9 +111,9 @@ def _undone(stage: World, before: Before, screen: Screen) -> tuple[str, ...]:
     return problems
 
 
-def _problems(proved: int, killed: Whereabouts | None, code: int, outcomes: Sequence[Outcome]) -> Iterator[str]:
-    if proved:
-        yield f"`connector check` ended with exit code {proved}"
+def _problems(sure: int, killed: Whereabouts | None, code: int, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    if sure:
+        yield f"`connector certify` or `connector check` ended with exit code {sure}"
     if killed and killed.lost:
         yield f"{killed.lost} originals were nowhere after the kill"
     if code:

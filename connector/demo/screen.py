@@ -44,12 +44,10 @@ class Screen:
         )
 
     def proved(self, code: int) -> None:
-        """How what has to be sure before anything is redirected was tried out."""
-        self._title("0  `connector check`, as before any first run")
-        if code:
-            self._say(f"It ended with exit code {code}.")
-        else:
-            self._say("In a mailbox for trials, attachments were taken out and put back as they were: go.")
+        """How the trials went that come before anything is redirected."""
+        self._title("0  `connector certify` and `connector check`, as before any first run")
+        well = "In a mailbox for trials, messages were redirected, restored and compared."
+        self._say(f"They ended with exit code {code}." if code else well)
 
     def killed(self, found: Whereabouts | None) -> None:
         """How the first run ended; None where it could not be killed in time."""

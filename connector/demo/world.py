@@ -31,7 +31,6 @@ sources:
     password: {{file: {exchange_password}}}
     mailboxes: {mailboxes}
     probe: {probe}
-    waive_certify: {by}
     since: everything
 store:
   type: webdav
@@ -141,7 +140,6 @@ def _configure(world: World) -> None:
         "exchange_password": _secret(world, "exchange-password", account["password"]),
         "mailboxes": world.mailboxes,
         "probe": PROBE,
-        "by": "the demo",
         "store": world.store.url,
         "store_user": world.store.user,
         "store_password": _secret(world, "store-password", world.store.password),
