@@ -21,7 +21,18 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
     state = State.STORED if redirect.state is State.RESTORED else redirect.held_in
     if redirect.state not in (State.HELD, State.RESTORED) or state is None:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    released = replace(redirect, state=state, held_in=None, reason="", attempts=0, due=now, ended_by="", revoke=False)
+    backwards = state in (State.RECALLED, State.RETURNED)
+    released = replace(
+        redirect,
+        state=state,
+        held_in=None,
+        reason="",
+        attempts=0,
+        due=now,
+        missed=None,
+        ended_by=redirect.ended_by if backwards else "",
+        revoke=redirect.revoke and backwards,
+    )
     return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
 
 
@@ -139,7 +150,7 @@ def drop(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect
     """End a held redirect: the message stays as it is, for ever. Raises ValueError where it is not held."""
     if redirect.state is not State.HELD:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", ended_by=by)
+    dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", missed=None, ended_by=by)
     return ledger.write(dropped, Event.REDIRECT_DROPPED, now, by=by)
 
 

@@ -10,7 +10,7 @@ from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
-from connector.model import UNSHOWN, Action, File, FileKind, Item, PathWord, Redirect, RedirectedFile, State, Verdict
+from connector.model import Action, File, FileKind, Item, PathWord, Redirect, RedirectedFile, State, Verdict
 from connector.policy import HEAD, Facts, decide
 from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 
@@ -207,13 +207,14 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
         return
     if redirect.ended_by and {redirect.state, redirect.held_in}.isdisjoint({State.RECALLED, State.RETURNED}):
         return
-    adopt(_revived(redirect) if redirect.state is State.DROPPED else redirect, item, turn)
+    # One that is held and still missed is held for just that: nobody has to let it go on.
+    adopt(_revived(redirect) if redirect.state in (State.DROPPED, State.HELD) else redirect, item, turn)
 
 
 def _revived(redirect: Redirect) -> Redirect:
-    """Take a dropped redirect up again, where it stood."""
+    """Take a redirect that was given up again, where it stood."""
     redirect = replace(redirect, state=redirect.held_in or State.PLANNED, held_in=None, reason="", attempts=0)
-    if redirect.state not in UNSHOWN:
+    if redirect.was_shown:
         return redirect  # The store may have the only copy by now, and it is never swept.
     # Its files may be swept, but nothing was pruned: the originals are in the item.
     files = tuple(replace(each, stored=None, link=None) for each in redirect.files)

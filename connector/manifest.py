@@ -119,6 +119,7 @@ def _read(content: bytes) -> Manifest | None:
             original=_stored(told["original"]),
             due=datetime.fromisoformat(told["created"]),
             state=State.RESTORED if told["ended_by"] else State.STORED,
+            was_shown=True,
             ended_by=told["ended_by"],
         )
         return Manifest(redirect, str(manifest["mailbox"]))

@@ -42,8 +42,6 @@ class State(StrEnum):
 ACTIVE = frozenset({State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN, State.RECALLED, State.RETURNED})
 #: On the way back: a human wants the files in the item again.
 RETURNING = frozenset({State.RECALLED, State.RETURNED})
-#: Links were never seen in the item, so its files were never taken out of it.
-UNSHOWN = frozenset({State.PLANNED, State.STORED, State.LINKED})
 
 
 class Proof(StrEnum):
@@ -232,6 +230,8 @@ class Redirect:
     ended_by: str = ""
     #: Whoever recalled it wants its links to open nothing afterwards.
     revoke: bool = False
+    #: Links were seen in the item at some time, or nobody knows: a copy of it may show them for ever.
+    was_shown: bool = False
     #: Grows with every write: two writers cannot both win.
     revision: int = 0
 

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from connector.discover import adopt, genuine
 from connector.errors import Denied, Unavailable
 from connector.log import Event, log
-from connector.model import UNSHOWN, Redirect, State
+from connector.model import Redirect, State
 from connector.turn import Turn, backoff, outage
 
 P = ParamSpec("P")
@@ -48,7 +48,7 @@ def missed(redirect: Redirect, turn: Turn) -> Redirect:
         if found and found.redirect_id == redirect.id:
             return adopt(redirect, item, turn)
     if redirect.missed is not None and turn.passes > redirect.missed:
-        return drop(redirect, "the message is gone", turn)
+        return _lost(redirect, turn)
     waiting = replace(
         redirect,
         missed=turn.passes if redirect.missed is None else redirect.missed,
@@ -58,11 +58,27 @@ def missed(redirect: Redirect, turn: Turn) -> Redirect:
     return turn.write(waiting, Event.REDIRECT_DEFERRED)
 
 
+def _lost(redirect: Redirect, turn: Turn) -> Redirect:
+    """A full pass over all folders has not found the item either."""
+    if redirect.state not in (State.RECALLED, State.RETURNED):
+        return drop(redirect, "the message is gone", turn)
+    # A human asked for it, and is told. What a message had that comes back in spite of all goes on by itself.
+    reason = (
+        "the message is not in its mailbox any more, so nothing can go back into it; its files stay in the store, in"
+        f" the folder that is named after the redirect {redirect.id}"
+    )
+    return _held(replace(redirect, reason=reason), turn)
+
+
 def hold(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
     """A human decides; it goes on where it stood, or never. `reason` names no file and repeats nothing from mail."""
-    held = replace(redirect, state=State.HELD, held_in=redirect.state, reason=reason)
-    log.error(Event.REDIRECT_HELD, redirect=redirect.id, source=redirect.source, reason=reason)
-    return turn.write(held, Event.REDIRECT_HELD, stood=redirect.state, reason=reason)
+    return _held(replace(redirect, missed=None, reason=reason), turn)
+
+
+def _held(redirect: Redirect, turn: Turn) -> Redirect:
+    log.error(Event.REDIRECT_HELD, redirect=redirect.id, source=redirect.source, reason=redirect.reason)
+    held = replace(redirect, state=State.HELD, held_in=redirect.state)
+    return turn.write(held, Event.REDIRECT_HELD, stood=redirect.state, reason=redirect.reason)
 
 
 def drop(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
@@ -70,7 +86,7 @@ def drop(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
 
     Links that were seen in the message stay open: a copy of it that is recovered shows them.
     """
-    if redirect.state in UNSHOWN:
+    if not redirect.was_shown:
         in_store(turn.watch.store.revoke, redirect.folder)
     dropped = replace(redirect, state=State.DROPPED, held_in=redirect.state, reason=reason)
     return turn.write(dropped, Event.REDIRECT_DROPPED, stood=redirect.state, reason=reason)

@@ -131,7 +131,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
         redirect = _without_kept(redirect, item, turn)
     for each in redirect.files:
         # Nothing but what the message will show may lie where a link leads. It was never shown; the item has it.
-        if each.gone and each.stored:
+        if each.gone and each.stored and not redirect.was_shown:
             in_store(turn.watch.store.delete, each.stored.path)
     if not redirect.shown:
         return drop(redirect, "no file of the message is to be redirected any more", turn)
@@ -156,7 +156,8 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
         item = turn.watch.source.fetch(redirect.item_id)
         if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
             raise Conflict("the message does not show yet what was written into it")
-    return turn.write(replace(redirect, state=State.REWRITTEN, missed=None, reason=""), Event.REDIRECT_REWRITTEN)
+    written = replace(redirect, state=State.REWRITTEN, was_shown=True, missed=None, reason="")
+    return turn.write(written, Event.REDIRECT_REWRITTEN)
 
 
 def prune(redirect: Redirect, turn: Turn) -> Redirect:

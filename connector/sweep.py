@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from connector.ledger import Ledger
 from connector.log import Event, log
 from connector.manifest import delete_manifests
-from connector.model import UNSHOWN, Redirect
+from connector.model import Redirect
 from connector.turn import Clock, Turn, Watch, take_turn
 
 #: Clocks that differ by more are in doubt, and a wrong clock ends a grace time early.
@@ -31,8 +31,8 @@ def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: time
 
 
 def _is_unshown(redirect: Redirect, watch: Watch) -> bool:
-    """One that was dropped after its links were seen in the message keeps its files: a recovered copy may show them."""
-    return redirect.source == watch.name and redirect.held_in in UNSHOWN
+    """One whose links were seen in the message keeps its files: a recovered copy may show them."""
+    return redirect.source == watch.name and not redirect.was_shown
 
 
 def _doubt(turn: Turn, count: int, at_most: int) -> str:

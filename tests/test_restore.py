@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from connector.decisions import Pace, Wanted, recall, release, restore
+from connector.decisions import Pace, Wanted, drop, recall, release, restore
 from connector.errors import FileGone, Rejected, Unavailable
 from connector.ledger import Ledger
 from connector.model import File, Item, Page, Redirect, State
@@ -240,24 +240,66 @@ def test_store_that_has_not_the_bytes_any_more(world: World, damage: str) -> Non
 
 
 def test_message_that_is_gone(world: World) -> None:
-    """The redirect is dropped, and the files stay in the store: nobody knows where else they are."""
+    """Somebody asked for it, and is told where the files are; they stay there, also when he gives it up."""
     recalled(world)
     world.mailbox.delete(world.mailbox.items()[0].id)
+    world.run()
+    held = only(world)
+    assert (held.state, held.held_in) == (State.HELD, State.RECALLED)
+    assert f"named after the redirect {held.id}" in held.reason
+    assert held.folder.endswith(held.id)
+    decided(world, release)
+    world.run()
+    assert only(world).state is State.HELD
+    decided(world, drop)
     world.run()
     assert only(world).state is State.DROPPED
     assert len(world.manifest_free()) == 2
 
 
-def test_message_that_is_recovered(world: World) -> None:
-    """Deleted while it was to come back, and recovered later under another id: its links have opened all the time."""
+def decided(world: World, decide: Callable[..., Redirect]) -> None:
+    """An operator decides about the only redirect."""
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    decide(only(world), ledger, world.clock(), "operator")
+    ledger.close()
+
+
+def test_released_on_its_way_back(world: World) -> None:
+    """It was wanted back, was held and is let go: it comes back, and is not redirected again."""
+    (path, *_) = world.manifest_free()
+    content = world.store.files.pop(path)
+    recalled(world)
+    world.run()
+    assert only(world).state is State.HELD
+    world.store.files[path] = content
+    decided(world, release)
+    world.run()
+    world.mailbox.lose_cursors()
+    world.run()
+    as_before(world)
+    assert only(world).state is State.RESTORED
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_message_that_is_recovered(world: World, given_up: bool) -> None:  # noqa: FBT001 - a parameter
+    """Deleted while it was to come back, and recovered later under another id: its links have opened all the time.
+
+    Its files come back, unless somebody has given them up meanwhile.
+    """
     recalled(world)
     entry = world.mailbox._entries.pop(one(world).id)
     world.run()
-    assert only(world).state is State.DROPPED
+    assert only(world).state is State.HELD
+    if given_up:
+        decided(world, drop)
     world.mailbox._entries["item-recovered"] = replace(entry, message=replace(entry.message, id="item-recovered"))
     world.mailbox._changed("item-recovered")
     assert not world.lost()
     world.run()
+    assert not world.lost()
+    if given_up:
+        assert only(world).state is State.DROPPED
+        return
     as_before(world)
     assert only(world).state is State.RESTORED
 

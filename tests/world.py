@@ -6,7 +6,7 @@ The checker reads only the mailbox, the store and its links, never the ledger.
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -118,7 +118,6 @@ class World:
     def process(self, saboteur: Saboteur | None = None, **mutants: Any) -> Iterator[tuple[Watch, Ledger]]:
         """A process starts: adapters and ledger are built anew over what is there. It may be killed."""
         saboteur = saboteur or Saboteur()
-        ledger = Ledger(f"sqlite:///{self.ledger_file}")
         source = mutants.get("source", MemorySource)(self.mailbox)
         watch = Watch(
             tenant=TENANT,
@@ -130,10 +129,14 @@ class World:
             marker_key=KEY,
             since=EVERYTHING,
         )
-        try:
+        with self.ledger() as ledger:
             yield watch, Plugged(ledger, saboteur, LEDGER_VERBS)  # type: ignore[misc]
-        finally:
-            ledger.close()
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """What the ledger's file holds."""
+        with closing(Ledger(f"sqlite:///{self.ledger_file}")) as ledger:
+            yield ledger
 
     def run(self, saboteur: Saboteur | None = None, *, owner: str = "one", ticks: int = 60, **mutants: Any) -> None:
         """Tick until nothing is left to do; time passes between ticks, so that waits come to their end."""

@@ -169,6 +169,7 @@ redirects = Table(
     Column("missed", Integer),
     Column("ended_by", AnyText, nullable=False),
     Column("revoke", Boolean, nullable=False),
+    Column("was_shown", Boolean, nullable=False),
     Column("revision", Integer, nullable=False),
     #: When this row was last written.
     Column("written", Time, nullable=False),

@@ -1,43 +1,112 @@
 """Users act while we work: between any two effects they move, copy, delete, edit, detach, answer, and the power goes.
 
 The invariant is one sentence: every original is in its message, or in the store behind a link that the message shows.
-What a user takes out himself is his own doing, and no longer expected.
+What a user takes out himself, here or in the store, is his own doing, and no longer expected.
+
+    CONNECTOR_STEPS=200000 CONNECTOR_SEED=7 pytest -m by_hand tests/crash/test_users.py
 """
 
+import os
+import secrets
+import sqlite3
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from connector.decisions import recall
+from connector import decisions
+from connector.errors import ConnectorError, Corrupt, Denied, Unavailable
 from connector.ledger import LeaseLost, Ledger, Stale
+from connector.manifest import claim, reconcile
 from connector.model import Body, State
+from connector.policy import Policy
 from connector.redirect import tick
-from connector.sources.memory import Attached
+from connector.sources.memory import Attached, Entry
+from connector.stores.memory import MemoryStore
+from connector.sweep import sweep
 from tests.crash.test_every_effect import policy
-from tests.world import LEDGER_VERBS, SOURCE_VERBS, STORE_VERBS, Killed, Saboteur, World
+from tests.test_manifest import backed_up
+from tests.world import LEDGER_VERBS, SOURCE_VERBS, STORE_VERBS, TENANT, Killed, Saboteur, World
 
 FOLDERS = ("Inbox", "Inbox/Project", "Sent Items", "Deleted Items")
+#: A ledger in memory is as durable as a killed process needs it, and a thousand times as fast.
+MEMORY = next((each for each in ("/dev/shm",) if os.access(each, os.W_OK)), None)
+#: So many steps in each machine's life: what takes long to go wrong goes wrong too.
+LIFE = 100
+
+
+class MoodyStore(MemoryStore):
+    """A store that is in trouble at times."""
+
+    trouble: ConnectorError | None = None
+
+
+def _moody(verb: str) -> Callable[..., Any]:
+    def asked(self: MoodyStore, *args: Any) -> Any:
+        # Other bytes than were written are seen where they are looked at, and nowhere else.
+        if self.trouble and (verb in ("put", "verify") or not isinstance(self.trouble, Corrupt)):
+            raise self.trouble
+        return getattr(MemoryStore, verb)(self, *args)
+
+    return asked
+
+
+for _verb in STORE_VERBS:
+    setattr(MoodyStore, _verb, _moody(_verb))
+
+
+class OneLedger(World):
+    """A world whose ledger stays open: it keeps nothing between two calls, and to open it takes longer than a tick."""
+
+    opened: Ledger
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """What the ledger's file holds."""
+        yield self.opened
+
+    def take_back(self, ledger_file: Path | None) -> None:
+        """The ledger is another one from now on: a backup, or a new one."""
+        file = ledger_file or self.ledger_file.with_name("new.db")
+        with closing(sqlite3.connect(file)) as old, closing(sqlite3.connect(self.ledger_file)) as now:
+            old.backup(now)
+            if not ledger_file:
+                now.execute("UPDATE ledger SET id = ?", (secrets.token_hex(16),))
+            ((self.opened.id,),) = now.execute("SELECT id FROM ledger")
+            now.commit()
 
 
 @dataclass
 class Users:
     """What the people of a mailbox do, and what they may therefore still expect in each message."""
 
-    world: World
+    world: OneLedger
     #: The contents that each item must still give access to, by item id.
     expected: dict[str, set[bytes]] = field(default_factory=dict)
+    #: Messages that were taken to somewhere else, by the id that they had.
+    away: dict[str, Entry] = field(default_factory=dict)
     serial: int = 0
+    #: The ledger as it was once, and how long ago.
+    backup: Path | None = None
+
+    # --- in the mailbox ---
 
     def deliver(self, choice: int) -> None:
         """A message arrives with up to three files."""
         files = [Attached(f"file{n}.bin", self._content()) for n in range(choice % 4)]
+        self._arrived(self.world.mailbox.deliver(*files, body=self._body(choice)), files)
+
+    def deliver_the_same_twice(self, choice: int) -> None:
+        """Two files that are equal in everything."""
+        files = [Attached("file0.bin", self._content())] * 2
         self._arrived(self.world.mailbox.deliver(*files, body=self._body(choice)), files)
 
     def answer(self, choice: int) -> None:
@@ -46,6 +115,13 @@ class Users:
             body = self.world.mailbox.entry(item_id).message.body
             file = Attached("file0.bin", self._content())
             self._arrived(self.world.mailbox.deliver(file, body=body, folder="Sent Items"), [file])
+
+    def forward(self, choice: int) -> None:
+        """The whole body, and what is attached now, once more."""
+        if item_id := self._one(choice):
+            entry = self.world.mailbox.entry(item_id)
+            files = [Attached(file.name, entry.contents[file.id]) for file in entry.message.files]
+            self._arrived(self.world.mailbox.deliver(*files, body=entry.message.body, folder="Sent Items"), files)
 
     def move(self, choice: int) -> None:
         """Into another folder: the id changes."""
@@ -64,6 +140,19 @@ class Users:
             self.world.mailbox.delete(item_id)
             del self.expected[item_id]
 
+    def archive(self, choice: int) -> None:
+        """Out of the mailbox, into one that nobody watches: what it shows goes on to be good."""
+        if item_id := self._one(choice):
+            self.away[item_id] = self.world.mailbox.entry(item_id)
+            self.world.mailbox.delete(item_id)
+
+    def bring_back(self, choice: int) -> None:
+        """What was archived comes back, under another id."""
+        if self.away:
+            old_id = sorted(self.away)[choice % len(self.away)]
+            self.world.mailbox._entries[old_id] = self.away.pop(old_id)
+            self.expected[self.world.mailbox.move(old_id, "Inbox")] = self.expected.pop(old_id)
+
     def detach(self, choice: int) -> None:
         """One file goes; whether a link to it stands already is none of the user's business."""
         if (item_id := self._one(choice)) and (files := self.world.mailbox.entry(item_id).message.files):
@@ -77,15 +166,6 @@ class Users:
             file = Attached(f"file{choice % 3}.bin", self._content())
             self.world.mailbox.attach(item_id, file)
             self.expected[item_id].add(file.content)
-
-    def recall(self, choice: int) -> None:
-        """An operator wants the files of a message back in it."""
-        ledger = Ledger(f"sqlite:///{self.world.ledger_file}")
-        known = ledger.redirects()
-        if known:
-            with suppress(ValueError, Stale):
-                recall(known[choice % len(known)], ledger, self.world.now, "operator")
-        ledger.close()
 
     def write_above(self, choice: int) -> None:
         """A remark at the top of the body, above our notice if it is there."""
@@ -105,10 +185,32 @@ class Users:
         if item_id := self._one(choice):
             self.world.mailbox.mark_read(item_id)
 
+    def categorise(self, choice: int) -> None:
+        """Another thing that we leave alone."""
+        if item_id := self._one(choice):
+            self.world.mailbox.entry(item_id).categories = (f"category {choice}",)
+            self.world.mailbox.mark_read(item_id, read=False)
+
     def hide_private(self, choice: int) -> None:
         """Marks the message as private."""
         if item_id := self._one(choice):
             self.world.mailbox.change(item_id, sensitivity="private")
+
+    # --- in the store ---
+
+    def delete_stored(self, choice: int) -> None:
+        """Its owner deletes a file in the store."""
+        if paths := sorted(self.world.manifest_free()):
+            self._spoilt(self.world.store.files.pop(paths[choice % len(paths)]))
+
+    def edit_stored(self, choice: int) -> None:
+        """Its owner edits a file in the store, or puts another one in its place."""
+        if paths := sorted(self.world.manifest_free()):
+            path = paths[choice % len(paths)]
+            old, self.world.store.files[path] = self.world.store.files[path], self._content()
+            self._spoilt(old)
+
+    # --- in the server rooms ---
 
     def lose_cursors(self, _: int) -> None:
         """The server forgets the change feed."""
@@ -118,8 +220,38 @@ class Users:
         """The server is busy, or is not any more."""
         self.world.mailbox.busy = timedelta(seconds=30) if choice % 2 else None
 
+    def trouble_store(self, choice: int) -> None:
+        """The store is busy, down, refuses, gives back other bytes; or is well again."""
+        assert isinstance(self.world.store, MoodyStore)
+        wait = Unavailable("busy", timedelta(minutes=choice % 3)), Unavailable("down"), Denied("no right")
+        self.world.store.trouble = (*wait, Corrupt("other bytes"), None, None)[choice % 6]
+
+    def recall(self, choice: int) -> None:
+        """An operator wants the files of a message back in it."""
+        self._decide(decisions.recall, choice)
+
+    def release(self, choice: int) -> None:
+        """An operator lets go on what is held, or begin again what was restored."""
+        self._decide(decisions.release, choice)
+
+    def drop(self, choice: int) -> None:
+        """An operator ends what is held."""
+        self._decide(decisions.drop, choice)
+
+    def back_up(self, _: int) -> None:
+        """The ledger, not the store."""
+        self.backup = backed_up(self.world)
+
+    def _decide(self, decide: Callable[..., object], choice: int) -> None:
+        with self.world.ledger() as ledger:
+            # What stands still has to be decided about more often than what is on its way.
+            known = ledger.redirects(state=State.HELD if choice % 2 else None)
+            if known:
+                with suppress(ValueError, Stale):
+                    decide(known[choice % len(known)], ledger, self.world.now, "operator")
+
     def _one(self, choice: int) -> str | None:
-        ids = sorted(self.expected)
+        ids = sorted(self.expected.keys() - self.away.keys())
         return ids[choice % len(ids)] if ids else None
 
     def _content(self) -> bytes:
@@ -132,32 +264,58 @@ class Users:
     def _arrived(self, item_id: str, files: list[Attached]) -> None:
         self.expected[item_id] = {file.content for file in files}
 
+    def _spoilt(self, content: bytes) -> None:
+        """Whoever has a file attached still has it; nobody else does, unless it lies in the store once more."""
+        for item_id, wanted in self.expected.items():
+            if content not in self._reachable(item_id):
+                wanted.discard(content)
+
+    def _reachable(self, item_id: str) -> set[bytes]:
+        entry = self.away.get(item_id) or self.world.mailbox.entry(item_id)
+        return {*entry.contents.values(), *self.world.shown(entry.message).values()}
+
     def lost(self) -> list[str]:
         """What somebody may expect and cannot get."""
-        found = []
-        for item_id, wanted in self.expected.items():
-            entry = self.world.mailbox.entry(item_id)
-            reachable = {*entry.contents.values(), *self.world.shown(entry.message).values()}
-            found += [f"{item_id} lost {content!r}" for content in wanted - reachable]
-        return found
+        return [
+            f"{item_id} lost {content!r}"
+            for item_id, wanted in self.expected.items()
+            for content in wanted - self._reachable(item_id)
+        ]
 
 
-ACTS: tuple[Callable[[Users, int], None], ...] = (
+Act = Callable[[Users, int], None]
+ACTS: tuple[Act, ...] = (
     Users.deliver,
+    Users.deliver,
+    Users.deliver,
+    Users.deliver_the_same_twice,
     Users.answer,
+    Users.forward,
     Users.move,
     Users.copy,
     Users.delete,
+    Users.archive,
+    Users.bring_back,
     Users.detach,
     Users.attach,
-    Users.recall,
     Users.write_above,
     Users.wipe,
     Users.read,
+    Users.categorise,
     Users.hide_private,
+    Users.delete_stored,
+    Users.edit_stored,
     Users.lose_cursors,
     Users.throttle,
+    Users.trouble_store,
+    Users.recall,
+    Users.release,
+    Users.drop,
+    Users.back_up,
 )
+#: No store can close the window between the last look at a file and the removal of its original.
+IN_THE_STORE = (Users.delete_stored, Users.edit_stored)
+LAST_LOOK = ("verify", "share")
 #: When somebody acts in a tick: before the n-th effect, or right after the first of a kind.
 moment = st.integers(1, 40) | st.sampled_from((*SOURCE_VERBS, *STORE_VERBS, *LEDGER_VERBS))
 act = st.tuples(st.sampled_from(ACTS), st.integers(0, 1000))
@@ -166,15 +324,31 @@ act = st.tuples(st.sampled_from(ACTS), st.integers(0, 1000))
 class UsersActWhileWeWork(RuleBasedStateMachine):
     """Ticks with acts of users between any two effects, and power cuts."""
 
+    tenants_policy: ClassVar[Policy] = policy(settle=0)
+    #: All steps of all lives of this machine, which have one ledger after another in the same file.
+    taken: ClassVar[int] = 0
+    ledger_file: ClassVar[Path]
+    opened: ClassVar[Ledger]
+
     def __init__(self) -> None:
-        """A new world in a folder of its own."""
+        """A new world, with some mail in it."""
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.world = World(Path(self.folder.name) / "ledger.db", policy(settle="10min"))
+        self.store = MoodyStore(clock=lambda: self.world.now)
+        self.world = OneLedger(self.ledger_file, self.tenants_policy, store=self.store)
+        self.world.opened = self.opened
+        self.world.take_back(None)
         self.users = Users(self.world)
+        self.claims()
+        for choice in range(3):
+            self.users.deliver(choice + 1)
+
+    def claims(self) -> None:
+        """What a daemon does at its start."""
+        with self.world.ledger() as ledger, suppress(ConnectorError):
+            claim(TENANT, self.world.store, ledger, self.world.now)
 
     @rule(act=act)
-    def somebody_acts(self, act: tuple[Callable[[Users, int], None], int]) -> None:
+    def somebody_acts(self, act: tuple[Act, int]) -> None:
         """While the daemon sleeps."""
         act[0](self.users, act[1])
 
@@ -184,13 +358,14 @@ class UsersActWhileWeWork(RuleBasedStateMachine):
         self.world.now += timedelta(minutes=minutes)
 
     @rule(acts=st.dictionaries(moment, act, max_size=4), kill=st.integers(0, 60), after=st.booleans())
-    def tick(self, acts: dict[int | str, tuple[Callable[[Users, int], None], int]], kill: int, *, after: bool) -> None:
+    def tick(self, acts: dict[int | str, tuple[Act, int]], kill: int, *, after: bool) -> None:
         """One tick; users act before the n-th effect, or after one of a kind; the power goes around another one."""
         saboteur = Saboteur(kill_at=kill, when="after" if after else "before")
 
         def between() -> None:
-            for now in (saboteur.count + 1, saboteur.seen[-1] if saboteur.seen else ""):
-                if found := acts.pop(now, None):
+            last = saboteur.seen[-1] if saboteur.seen else ""
+            for now in (saboteur.count + 1, last):
+                if (found := acts.pop(now, None)) and not (found[0] in IN_THE_STORE and last in LAST_LOOK):
                     found[0](self.users, found[1])
 
         saboteur.between = between
@@ -200,28 +375,111 @@ class UsersActWhileWeWork(RuleBasedStateMachine):
         except (Killed, LeaseLost):
             pass
 
+    @rule(kill=st.integers(0, 30))
+    def sweep(self, kill: int) -> None:
+        """What nothing shows goes soon here; the power may go, too."""
+        try:
+            with self.world.process(Saboteur(kill_at=kill)) as (watch, ledger):
+                sweep(watch, ledger, self.world.clock, "one", grace=timedelta(hours=1), at_most=100)
+        except (Killed, LeaseLost, ConnectorError):
+            pass
+
+    @rule(lost=st.booleans(), looked=st.booleans())
+    def ledger_of_yesterday(self, *, lost: bool, looked: bool) -> None:
+        """The ledger is what it was at the last backup, or is a new one; somebody reconciles it, now or later."""
+        if self.store.trouble or not (lost or self.users.backup):
+            return
+        self.world.take_back(None if lost else self.users.backup)
+        self.claims()
+        if looked:
+            self.somebody_reconciles()
+
+    @rule()
+    def somebody_reconciles(self) -> None:
+        """As the brake says."""
+        with self.world.ledger() as ledger, suppress(ConnectorError):
+            reconcile(TENANT, self.world.store, ledger, self.world.now)
+
     @invariant()
     def nothing_is_lost(self) -> None:
         """Every original is in its message, or behind a link that the message shows."""
+        type(self).taken += 1
         assert not self.users.lost()
 
     def teardown(self) -> None:
         """When everybody has gone home, all that can be done is done, and nothing is held for no reason."""
+        type(self).taken -= 1  # The invariant holds before the first step, too.
         self.world.mailbox.busy = None
+        self.store.trouble = None
+        self.somebody_reconciles()
         self.world.now += timedelta(hours=2)
         self.world.run(ticks=200)
         assert not self.users.lost()
-        ledger = Ledger(f"sqlite:///{self.world.ledger_file}")
-        ended = {each.state for each in ledger.redirects()}
-        ledger.close()
-        self.folder.cleanup()
+        with self.world.ledger() as ledger:
+            ended = {each.state for each in ledger.redirects()}
         assert ended <= {State.DONE, State.DROPPED, State.HELD, State.RESTORED}
 
 
-TestUsersActWhileWeWork = UsersActWhileWeWork.TestCase
-TestUsersActWhileWeWork.settings = settings(
-    max_examples=60,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+class AtOnce(UsersActWhileWeWork):
+    """Everything goes, as soon as it is copied."""
+
+
+class AfterSettle(UsersActWhileWeWork):
+    """Links are shown a while after the copy; some files wait for a human, and some are only copied."""
+
+    tenants_policy = Policy.model_validate(
+        {
+            "rules": [
+                {"name": "ask", "when": {"name": "file2.bin"}, "action": "hold", "settle": "10min"},
+                {"name": "both", "when": {"name": "file1.bin"}, "action": "copy"},
+                {"name": "all", "action": "redirect", "settle": "10min"},
+            ]
+        }
+    )
+
+
+MACHINES = (AtOnce, AfterSettle)
+
+
+def live(machine: type[UsersActWhileWeWork], steps: int) -> None:
+    """So many steps, in lives of some length; told with their seed."""
+    machine.taken = 0
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        machine.ledger_file = Path(folder) / "ledger.db"
+        Ledger(f"sqlite:///{folder}/new.db").close()
+        with closing(Ledger(f"sqlite:///{machine.ledger_file}")) as machine.opened:
+            _live(machine, steps)
+    assert machine.taken >= steps * 0.9
+
+
+def _live(machine: type[UsersActWhileWeWork], steps: int) -> None:
+    told = settings(
+        max_examples=steps // LIFE,
+        stateful_step_count=LIFE,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=told)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_users_act_while_we_work(machine: type[UsersActWhileWeWork]) -> None:
+    """Ten thousand steps of each machine."""
+    live(seed(1)(machine), 10_000)
+
+
+@pytest.mark.by_hand
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_users_act_for_long(machine: type[UsersActWhileWeWork], capsys: pytest.CaptureFixture[str]) -> None:
+    """As many steps as `CONNECTOR_STEPS` says, shared by the machines, from the seed `CONNECTOR_SEED`."""
+    steps = int(os.environ.get("CONNECTOR_STEPS", "200_000")) // len(MACHINES)
+    began = int(os.environ.get("CONNECTOR_SEED", "1"))
+    try:
+        live(seed(began)(machine), steps)
+    finally:
+        with capsys.disabled():
+            print(f"\n{machine.__name__}: seed {began}, {machine.taken} steps")  # noqa: T201 - the proof of the run

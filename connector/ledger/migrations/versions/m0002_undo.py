@@ -1,4 +1,4 @@
-"""What undo needs (the whole message kept, links that end with it, the content location of a file), and proofs."""
+"""What undo needs (the whole message kept, links that end or were shown, where a file belongs), and proofs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,8 @@ def upgrade() -> None:
     _add("redirects", sa.Column("original_sha256", sa.Text))
     _add("redirects", sa.Column("original_etag", sa.Text))
     _add("redirects", sa.Column("revoke", sa.Boolean, nullable=False, server_default=sa.false()))
+    # Nobody knows of them any more: taken for shown, their files are never swept.
+    _add("redirects", sa.Column("was_shown", sa.Boolean, nullable=False, server_default=sa.true()))
     _add("files", sa.Column("content_location", sa.Text, nullable=False, server_default=""))
     _add("sources", sa.Column("monitored", _TIME))
     _proofs()
