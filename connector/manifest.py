@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.errors import Corrupt, FileGone
-from connector.ledger import Ledger
+from connector.ledger import Ledger, Taken
 from connector.log import Event, log
 from connector.model import Action, File, FileKind, LinkTerms, Redirect, RedirectedFile, State, Stored
 from connector.spool import spooled
@@ -204,12 +204,31 @@ def _take_over(told: Redirect, ledger: Ledger, now: datetime) -> bool:
     known = ledger.redirect(told.id)
     due = now + told.settle
     if known is None:
-        return ledger.restore_redirect(replace(told, due=due), Event.REDIRECT_RECONCILED, now)
+        try:
+            return ledger.restore_redirect(replace(told, due=due), Event.REDIRECT_RECONCILED, now)
+        except Taken:
+            return _yielded(told, ledger, now)
     newer = _newer(known, told)
     if newer is None:
         return False
     ledger.write(replace(newer, due=due), Event.REDIRECT_RECONCILED, now)
     return True
+
+
+def _yielded(told: Redirect, ledger: Ledger, now: datetime) -> bool:
+    """The message was planned anew before anybody reconciled. It has its files: that redirect may go on as well.
+
+    Unless a human had ended the old one: then the new one ends too, and nothing of it was shown yet.
+    """
+    if told.state is not State.RESTORED:
+        return False
+    alike = ledger.redirects(source=told.source, internet_message_id=told.internet_message_id)
+    anew = [each for each in alike if each.item_id == told.item_id and not (each.was_shown or each.ended_by)]
+    for each in anew:
+        reason = "its files had been put back into the message before"
+        ended = replace(each, state=State.DROPPED, held_in=each.state, reason=reason, ended_by=told.ended_by)
+        ledger.write(ended, Event.REDIRECT_RECONCILED, now)
+    return bool(anew)
 
 
 def _newer(known: Redirect, told: Redirect) -> Redirect | None:
