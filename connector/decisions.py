@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from connector.ledger import Ledger, Stale
 from connector.log import Event
-from connector.model import Redirect, State
+from connector.model import RETURNING, Redirect, State
 
 #: Whatever has begun and is not on its way back already.
 _RECALLABLE = frozenset(State) - {State.DROPPED, State.RECALLED, State.RETURNED, State.RESTORED}
@@ -21,7 +21,7 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
     state = State.STORED if redirect.state is State.RESTORED else redirect.held_in
     if redirect.state not in (State.HELD, State.RESTORED) or state is None:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    backwards = state in (State.RECALLED, State.RETURNED)
+    backwards = state in RETURNING
     released = replace(
         redirect,
         state=state,

@@ -10,7 +10,7 @@ from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
-from connector.model import Action, File, FileKind, Item, PathWord, Redirect, RedirectedFile, State, Verdict
+from connector.model import RETURNING, Action, File, FileKind, Item, PathWord, Redirect, RedirectedFile, State, Verdict
 from connector.policy import HEAD, Facts, decide
 from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 
@@ -205,7 +205,7 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
     redirect = turn.ledger.redirect(found.redirect_id)
     if redirect is None or redirect.item_id == item.id or redirect.missed is None:
         return
-    if redirect.ended_by and {redirect.state, redirect.held_in}.isdisjoint({State.RECALLED, State.RETURNED}):
+    if redirect.ended_by and {redirect.state, redirect.held_in}.isdisjoint(RETURNING):
         return
     # One that is held and still missed is held for just that: nobody has to let it go on.
     adopt(_revived(redirect) if redirect.state in (State.DROPPED, State.HELD) else redirect, item, turn)

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from connector.discover import adopt, genuine
 from connector.errors import Denied, Unavailable
 from connector.log import Event, log
-from connector.model import Redirect, State
+from connector.model import RETURNING, Redirect, State
 from connector.turn import Turn, backoff, outage
 
 P = ParamSpec("P")
@@ -60,7 +60,7 @@ def missed(redirect: Redirect, turn: Turn) -> Redirect:
 
 def _lost(redirect: Redirect, turn: Turn) -> Redirect:
     """A full pass over all folders has not found the item either."""
-    if redirect.state not in (State.RECALLED, State.RETURNED):
+    if redirect.state not in RETURNING:
         return drop(redirect, "the message is gone", turn)
     # A human asked for it, and is told. What a message had that comes back in spite of all goes on by itself.
     reason = (
