@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from connector.errors import ConnectorError, Unavailable
 from connector.sources.ews import words
-from connector.sources.ews.connection import Connection, response_messages
+from connector.sources.ews.connection import Connection, parsed, response_messages
 from connector.sources.ews.failures import Answered, Garbled
 from connector.sources.ews.words import Element, text
 
@@ -101,7 +101,7 @@ class EwsHints:
         for envelope in reply:
             # Until the answer ends in order: what is told over a connection that breaks is not told again.
             self._missed |= group
-            for message in response_messages(envelope):
+            for message in response_messages(parsed(envelope)):
                 if isinstance(message, Answered):
                     if message.code not in _LOST:
                         raise message
