@@ -15,8 +15,10 @@ from connector.manifest import brake
 from connector.model import Proof
 from connector.probe import Probe, try_put_back
 from connector.service import Tenant, clock
+from connector.sources import Source
 from connector.spool import Spool
 from connector.stores import Store
+from connector.turn import MAKE_ROOM
 
 Severity = Literal["fine", "unreachable", "refused", "stopped", "exposed"]
 
@@ -90,6 +92,21 @@ def _mailboxes(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
             refused = str(error) if isinstance(error, Denied) else ""
         else:
             yield Finding(tried, "fine", "can be opened")
+            yield _room(tenant, mailbox.source)
+
+
+def _room(tenant: Tenant, source: Source) -> Finding:
+    """How much the mailbox has left for what edits leave behind."""
+    tried = f"{tenant.name}: Recoverable Items of {source.address}"
+    try:
+        room = source.room()
+    except ConnectorError as error:
+        return failed(tried, error)
+    if room is None:
+        return Finding(tried, "fine", "the server does not tell how full they are")
+    if room.full:
+        return Finding(tried, "stopped", f"{room}: nothing is changed in the mailbox", MAKE_ROOM)
+    return Finding(tried, "fine", str(room))
 
 
 def _outside(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:

@@ -83,6 +83,8 @@ class Event(StrEnum):
     PROOF_RECORDED = "proof.recorded"
     #: Somebody answers, by name, for enforcing on a server without `connector certify`.
     PROOF_WAIVED = "proof.waived"
+    #: A mailbox has little room left for what edits leave behind: files are copied, and nothing is changed there.
+    SOURCE_FULL = "source.full"
     #: Credentials or a permission are missing for a mailbox; the others go on.
     SOURCE_DENIED = "source.denied"
     #: A store is busy or down; all mailboxes of its tenant wait.

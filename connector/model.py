@@ -55,6 +55,28 @@ class Proof(StrEnum):
     WAIVER = "waiver"
 
 
+#: When this part of the room is taken, nothing is changed in a mailbox any more.
+FULLEST = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of the room is taken that a mailbox has for what was deleted or changed in it, in bytes."""
+
+    used: int
+    quota: int
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is taken that our edits should take no more: users need the rest to delete anything."""
+        return self.used >= FULLEST * self.quota
+
+    def __str__(self) -> str:
+        gigabyte = 1024**3
+        percent = 100 * self.used / self.quota
+        return f"{percent:.0f} % of {self.quota / gigabyte:.1f} GB ({self.used / gigabyte:.1f} GB)"
+
+
 class Action(StrEnum):
     """What a policy wants for one file."""
 

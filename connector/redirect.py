@@ -68,7 +68,7 @@ def _advance_all(turn: Turn) -> None:
 def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
     while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
-        if redirect.state is not State.PLANNED and redirect.state not in turn.allowed():
+        if redirect.state is not State.PLANNED and (redirect.state not in turn.allowed() or turn.full()):
             return
         turn.keep_lease()
         try:

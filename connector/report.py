@@ -18,7 +18,7 @@ from connector.explain import Found
 from connector.ledger import Ledger
 from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
-from connector.turn import unproved
+from connector.turn import edits, unproved
 
 Row = Mapping[str, Any]
 
@@ -33,7 +33,11 @@ _WIDE = 200
 def summary(ledger: Ledger, now: datetime) -> Mapping[str, list[Row]]:
     """How far each mailbox is, and what is left alone for now, and why."""
     watched = ledger.watched()
-    people = {name: f"{each.tenant}/{each.address}" for each in watched for name in (each.name, unproved(each.name))}
+    people = {
+        name: f"{each.tenant}/{each.address}"
+        for each in watched
+        for name in (each.name, unproved(each.name), edits(each.name))
+    }
     paused: list[Row] = [
         {"paused": people.get(each.name, each.name), "until": each.until, "error": each.error, "reason": each.reason}
         for each in ledger.pauses(now)

@@ -13,7 +13,7 @@ from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Lease, Ledger
 from connector.log import Event, log
 from connector.manifest import brake
-from connector.model import ACTIVE, RETURNING, Proof, Redirect, State
+from connector.model import ACTIVE, FULLEST, RETURNING, Proof, Redirect, State
 from connector.policy import Policy
 from connector.rewrite import Wording
 from connector.sources import Source
@@ -28,6 +28,9 @@ LONGEST_BACKOFF = timedelta(hours=1)
 #: A refused login is tried again this seldom, so that no restart loop locks an account or an address out.
 DENIED_PAUSE = timedelta(minutes=30)
 UNAVAILABLE_PAUSE = timedelta(minutes=1)
+#: How long a mailbox without room for edits is left as it is, until it is asked again.
+FULL_PAUSE = timedelta(minutes=15)
+MAKE_ROOM = "wait for the end of their retention, or raise RecoverableItemsQuota and recoverable_items_quota"
 
 Clock = Callable[[], datetime]
 
@@ -85,6 +88,7 @@ class Turn:
     passes: int
     #: Whether the process is to end: the current effect finishes, no new step begins.
     stopping: Callable[[], bool]
+    _full: bool | None = None
 
     def write(self, redirect: Redirect, event: Event, **detail: Any) -> Redirect:
         """Journal what is so now, and what happened."""
@@ -110,11 +114,33 @@ class Turn:
         before its link leaves, and what had been taken out must never have to wait for a proof.
         """
         standing = {pause.name for pause in self.ledger.pauses(self.clock())}
-        if brake(self.watch.tenant) in standing:
+        if not standing.isdisjoint({brake(self.watch.tenant), edits(self.watch.name)}):
             return frozenset({State.PLANNED})
         if unproved(self.watch.name) in standing:
             return RETURNING | {State.PLANNED}
         return ACTIVE
+
+    def full(self) -> bool:
+        """Whether the mailbox has no room for what edits leave behind; asked once, before the first edit of a turn.
+
+        Where users cannot delete anything any more because of us, they call it an outage. Copies go on.
+        """
+        if self._full is None:
+            self._full = self._found_full()
+        return self._full
+
+    def _found_full(self) -> bool:
+        room, now = self.watch.source.room(), self.clock()
+        if room is None or not room.full:
+            return False
+        reason = (
+            f"Recoverable Items of {self.watch.source.address} are at {room}, and from {FULLEST:.0%} on nothing is "
+            f"changed there: {MAKE_ROOM}; it then goes on by itself"
+        )
+        log.warning(Event.SOURCE_FULL, source=self.watch.name, reason=reason)
+        until, tenant = now + FULL_PAUSE, self.watch.tenant
+        self.ledger.pause(edits(self.watch.name), until=until, reason=reason, error="Full", now=now, tenant=tenant)
+        return True
 
     def store_paused(self) -> bool:
         """Whether the tenant's store is known to be busy, down or refusing."""
@@ -123,6 +149,11 @@ class Turn:
     def pause(self, name: str, error: Unavailable | Denied) -> None:
         """Leave the source, or the tenant's store, alone for a while."""
         leave_alone(name, error, self.ledger, self.clock(), self.watch.tenant)
+
+
+def edits(source: str) -> str:
+    """The name under which a source pauses where nothing may be changed in it, while its files are still copied."""
+    return f"{source}/edits"
 
 
 def store_name(tenant: str) -> str:

@@ -406,6 +406,27 @@ def test_a_mailbox_that_does_not_exist_is_named(world: World) -> None:
     assert [each["redirected"] for each in summary["mailboxes"] if each["mailbox"] == ANNA] == [1]
 
 
+def test_a_mailbox_whose_recoverable_items_are_full_is_told(world: World) -> None:
+    """`check` in figures, `once` and `status` with what to do, all with the code of what waits for a human."""
+    tenant = world.folder / "tenants" / "acme.yaml"
+    tenant.write_text(tenant.read_text().replace("    since:", "    recoverable_items_quota: 1 MB\n    since:"))
+    tried = f"acme: Recoverable Items of {ANNA}"
+    assert {each["tried"]: each["says"] for each in world.json("check")}[tried] == "0 % of 0.0 GB (0.0 GB)"
+    world.exchange.deliver(ANNA, message("old.pdf", content=bytes(800_000)))
+    outlook(world.exchange, ANNA).inbox.all()[0].soft_delete()
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    (finding,) = (each for each in world.json("check", code=1) if each["severity"] == "stopped")
+    assert (finding["tried"], finding["says"][:4]) == (tried, "76 %")
+    assert "raise RecoverableItemsQuota" in finding["todo"]
+    world.json("once", code=1)
+    told = world.json("status", code=1)
+    assert [(each["under_way"], each["redirected"]) for each in told["mailboxes"]] == [(1, 0)]
+    assert [(each["paused"], each["error"]) for each in told["paused"]] == [(f"acme/{ANNA}", "Full")]
+    assert "raise RecoverableItemsQuota" in told["paused"][0]["reason"]
+    world.exchange.order(forget_recoverable=ANNA)
+    assert "stopped" not in {each["severity"] for each in world.json("check")}
+
+
 @pytest.mark.parametrize("command", ["once", "run", "check", "status", "held", "sweep"])
 def test_a_configuration_that_cannot_be_used_ends_with_2(world: World, command: str) -> None:
     """Its problems, one a line, and nothing else."""

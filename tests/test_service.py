@@ -25,6 +25,7 @@ from connector.service import Daemon, alone, clock, notify
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
+from connector.turn import LONGEST_BACKOFF
 from connector.yamlfile import ConfigError
 
 FILE = Attached("plan.pdf", b"bytes of a plan")
@@ -163,6 +164,14 @@ def test_a_store_that_refuses_is_not_asked_again_after_a_restart(world: World) -
     world.daemon().once()
     assert store.asked == 1
     assert world.done() == set()
+
+
+def test_a_server_that_asks_for_a_month_is_asked_again_within_the_hour(world: World) -> None:
+    """No failure is put off longer than the longest back-off, also before a mailbox has told its key."""
+    world.add("anna", Unavailable("mail.example.org is busy", timedelta(days=30)))
+    world.daemon().once()
+    (pause,) = world.ledger.pauses(clock())
+    assert pause.until - clock() <= LONGEST_BACKOFF
 
 
 def test_one_process_for_a_state_folder(tmp_path: Path) -> None:

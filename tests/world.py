@@ -81,7 +81,7 @@ class Plugged:
         return self._saboteur.around(name, found) if name in self._verbs else found
 
 
-SOURCE_VERBS = ("fetch", "open", "original", "rewrite", "retract", "prune", "put_back", "find")
+SOURCE_VERBS = ("room", "fetch", "open", "original", "rewrite", "retract", "prune", "put_back", "find")
 STORE_VERBS = ("put", "verify", "open", "share", "revoke", "delete", "names")
 LEDGER_VERBS = ("write", "record", "watch", "lease", "release")
 

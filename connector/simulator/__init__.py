@@ -27,6 +27,9 @@ The control page takes a JSON object by POST, with one or more of these orders; 
                                                          lost ("cut"); without `event` all of them
     {"cut_streams": true}                                all streams end now, without a word
     {"expire_subscriptions": "anna@example.org"}         her subscriptions are known no more; with "" nobody's are
+    {"single_item_recovery": "anna@example.org"}         her Recoverable Items keep what is purged, and each message as
+                                                         it was before its subject, body, people or attachments changed
+    {"forget_recoverable": "anna@example.org"}           they are emptied, as when the retention is over
     {"deliver": {"mailbox": "anna@example.org", "folder": "Inbox", "eml": "BASE64"}}
                                                          answers {"item": ID}
 

@@ -28,6 +28,7 @@ def get_attachment(call: Call) -> Element:
 def create_attachment(call: Call) -> Element:
     """Microsoft: createattachment-operation. The AttachmentId carries the item's id and its new change key."""
     item = call.item(need(call.request, "m:ParentItemId"))
+    call.mailbox.keep_version(item)
 
     def one(told: Element) -> Iterator[Element]:
         attachment = told_attachment(call, told)
@@ -47,6 +48,8 @@ def delete_attachment(call: Call) -> Element:
     """
     named = children(need(call.request, "m:AttachmentIds"))
     meant = {each.get("Id"): _meant(call, each) for each in named}
+    for item in {id(found[0]): found[0] for found in meant.values() if not isinstance(found, Refused)}.values():
+        call.mailbox.keep_version(item)
 
     def one(each: Element) -> Iterator[Element]:
         found = meant[each.get("Id")]

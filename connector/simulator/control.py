@@ -50,6 +50,8 @@ class Control:
             "stream": self._stream,
             "cut_streams": self._cut_streams,
             "expire_subscriptions": self._expire_subscriptions,
+            "single_item_recovery": self._single_item_recovery,
+            "forget_recoverable": self._forget_recoverable,
             "deliver": self._deliver,
         }
         told: dict[str, Any] = {}
@@ -113,6 +115,14 @@ class Control:
         subscriptions = self.organisation.subscriptions
         for each in [each for each in subscriptions.values() if value in ("", each.mailbox.address)]:
             del subscriptions[each.id]
+
+    def _single_item_recovery(self, value: str) -> None:
+        self.organisation.mailboxes[value].recovers = True
+
+    def _forget_recoverable(self, value: str) -> None:
+        mailbox = self.organisation.mailboxes[value]
+        with mailbox.lock:
+            mailbox.forget_recoverable()
 
     def _deliver(self, *, mailbox: str, eml: str, folder: str = "Inbox") -> dict[str, Any]:
         item = deliver(self.organisation.mailboxes[mailbox], base64.b64decode(eml), folder)

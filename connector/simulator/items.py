@@ -85,7 +85,7 @@ def delete_item(call: Call) -> Element:
     def one(named: Element) -> list[Element]:
         item = call.item(named)
         if kind == "HardDelete":
-            call.mailbox.remove(item)
+            call.mailbox.purge(item)
         else:
             call.mailbox.move(item, call.mailbox.distinguished[targets[kind or ""]])
         return []

@@ -200,6 +200,8 @@ class Mailbox:
         self.events: list[Event] = []
         self.clock = 0
         self.distinguished: dict[str, Folder] = {}
+        #: Single item recovery: what is changed or purged stays in Recoverable Items until `forget_recoverable`.
+        self.recovers = False
         for name, parent, display_name, folder_class in _DISTINGUISHED:
             self.distinguished[name] = self.create_folder(
                 display_name, self.distinguished.get(parent), folder_class=folder_class, distinguished=name
@@ -250,7 +252,7 @@ class Mailbox:
         self.removed_folders.append((folder.id, folder.entered, self._tick()))
 
     def add(self, message: Message, folder: Folder, *, event: str = "CreatedEvent") -> Item:
-        """Put a message into a folder."""
+        """Put a message into a folder. Without an `event`, nobody hears of it."""
         moment = self._tick()
         item = Item(
             id=ids.item_id(self.guid, folder.number, moment),
@@ -266,7 +268,8 @@ class Mailbox:
             predecessors={self.replica: moment},
         )
         folder.items[item.id] = self.items[item.id] = item
-        self._tell(event, item)
+        if event:
+            self._tell(event, item)
         return item
 
     def deliver(self, message: Message, folder: Folder) -> Item:
@@ -299,6 +302,29 @@ class Mailbox:
         """Remove an item for good."""
         self._take_out(item)
         self._tell("DeletedEvent", item)
+
+    def purge(self, item: Item) -> None:
+        """Remove an item as HardDelete does: with single item recovery, it is out of its owner's reach and no more."""
+        purges = self.distinguished["recoverableitemspurges"]
+        if self.recovers and item.folder is not purges:
+            self.move(item, purges)
+        else:
+            self.remove(item)
+
+    def keep_version(self, item: Item) -> None:
+        """Copy-on-write: with single item recovery, a message stays in Versions as it was before a change.
+
+        Of drafts nothing is kept, nor of what lies in Recoverable Items already.
+        """
+        root = self.distinguished["recoverableitemsroot"]
+        if self.recovers and not item.message.draft and item.folder.parent is not root:
+            self.add(duplicate(item.message), self.distinguished["recoverableitemsversions"], event="")
+
+    def forget_recoverable(self) -> None:
+        """What the Managed Folder Assistant does when the retention of deleted items is over."""
+        for folder in self.below(self.distinguished["recoverableitemsroot"]):
+            for item in list(folder.items.values()):
+                self.remove(item)
 
     def changing(self, item: Item) -> Message:
         """The item's message, for the caller to change at once; the item has a new change key afterwards."""

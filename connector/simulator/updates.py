@@ -15,6 +15,8 @@ from connector.simulator.mailbox import Address, Item, Message, Property
 from connector.simulator.shapes import element_name
 from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need
 
+#: A change of these is worth a version in Recoverable Items (Exchange: recoverable items folder, copy-on-write).
+_KEPT = ("Subject", "Body", "From", "Sender", "ToRecipients", "CcRecipients", "BccRecipients")
 _RESOLUTIONS = ("NeverOverwrite", "AutoResolve", "AlwaysOverwrite")
 
 
@@ -128,6 +130,8 @@ def _apply(call: Call, item: Item, updates: list[_Update]) -> None:
         keep = call.deviates(Deviation.READ_KEEPS_CHANGE_KEY)
         call.mailbox.set_read(item, read=read, keep_change_key=keep)
         return
+    if any(update.name in _KEPT for update in updates):
+        call.mailbox.keep_version(item)
     message = call.mailbox.changing(item)
     if call.deviates(Deviation.LOST_PREDECESSORS):
         item.predecessors = {call.mailbox.replica: 1}

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
-from connector.model import File, Item, Notice, Page
+from connector.model import File, Item, Notice, Page, Room
 from connector.spool import Spool
 
 
@@ -123,6 +123,13 @@ class Source(Protocol):
         The one verb that must not be repeated blindly, or the item has the file twice: the caller looks first. The file
         has a new id and a new version afterwards. Raises Gone, Conflict, and Rejected where it is too large to attach
         or was a message.
+        """
+        ...
+
+    def room(self) -> Room | None:
+        """How full the place is where the server keeps what is deleted and what items were before an edit.
+
+        None where there is no such place, or where the server does not tell. One request.
         """
         ...
 

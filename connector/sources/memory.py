@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, FileGone, Gone, Rejected, Unavailable
-from connector.model import Body, Direction, File, FileKind, Message, Notice, Page
+from connector.model import Body, Direction, File, FileKind, Message, Notice, Page, Room
 from connector.spool import Spool
 
 #: Their items are not in the change feed, as with every mail source.
@@ -62,6 +62,9 @@ class MemoryMailbox:
     key: str = "6f1b1a52-8d0c-4f0e-9f5e-0d6a3c1e7b11"
     #: While set, every call of an adapter fails with it: the server throttles.
     busy: timedelta | None = None
+    #: What the server keeps of deleted messages, and of messages before an edit of ours.
+    recoverable: int = field(default=0, compare=False)
+    quota: int = 30 * 1024**3
     #: The largest file that it takes back.
     returnable: int | None = None
     _entries: dict[str, Entry] = field(default_factory=dict)
@@ -111,8 +114,12 @@ class MemoryMailbox:
 
     def delete(self, item_id: str) -> None:
         """For good; `move` to Deleted Items is what the Delete key does."""
-        self.entry(item_id)
+        self.keep_version(item_id)
         del self._entries[item_id]
+
+    def keep_version(self, item_id: str) -> None:
+        """The server keeps, for a while, what the message is now."""
+        self.recoverable += sum(len(content) for content in self.entry(item_id).contents.values())
 
     def edit_body(self, item_id: str, content: str) -> None:
         """The user opens the message, edits it and saves it."""
@@ -245,6 +252,7 @@ class MemorySource:
         entry = self._reached().entry(item.id)
         kept = {id_: content for id_, content in entry.contents.items() if id_ not in file_ids}
         if len(kept) < len(entry.contents):
+            self._mailbox.keep_version(item.id)
             entry.contents = kept
             self._mailbox.change(item.id, files=tuple(file for file in entry.message.files if file.id in kept))
 
@@ -266,6 +274,11 @@ class MemorySource:
             content_location=file.content_location,
         )
         self._mailbox.attach(item.id, back)
+
+    def room(self) -> Room:
+        """See `Source.room`."""
+        mailbox = self._reached()
+        return Room(mailbox.recoverable, mailbox.quota)
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.find`."""
@@ -304,6 +317,7 @@ class MemorySource:
         if now.version != item.version:
             raise Conflict(f"an item of mailbox {self.address} changed since it was read")
         if (body, marker) != (now.body, now.marker):
+            self._mailbox.keep_version(item.id)
             self._mailbox.change(item.id, body=body, marker=marker)
 
     def _reached(self) -> MemoryMailbox:

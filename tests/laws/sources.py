@@ -410,6 +410,20 @@ class SourceLaws:
         with spooled(io.BytesIO(REPORT.content)) as spool, pytest.raises(Gone):
             source.put_back(item, item.files[0], spool)
 
+    # --- room for what is deleted and changed ------------------------------------------------------------------------
+
+    def test_room(self, world: World, source: Source) -> None:
+        """Neither our edits nor what a user deletes makes any."""
+        item = source.fetch(world.deliver(REPORT, html=HTML))
+        before = source.room()
+        source.rewrite(item, notice())
+        source.prune(source.fetch(item.id), [file.id for file in item.files])
+        world.delete(item.id)
+        after = source.room()
+        assert before
+        assert after
+        assert (after.quota, after.used >= before.used) == (before.quota, True)
+
     # --- finding our own work again ----------------------------------------------------------------------------------
 
     def test_find_by_marker(self, world: World, source: Source) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
-from connector.model import Body, File, FileKind, Message, Notice, Page
+from connector.model import Body, File, FileKind, Message, Notice, Page, Room
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
 from connector.sources.ews.content import Readable, decoded
@@ -19,11 +19,13 @@ from connector.sources.ews.filled import FILLING
 from connector.sources.ews.folders import ROOT, WELL_KNOWN, Folder, mailbox_guid, tree
 from connector.sources.ews.reading import message
 from connector.sources.ews.shelves import Shelves
-from connector.sources.ews.words import NS, Element, flag, identifier, text
+from connector.sources.ews.words import NS, Element, flag, identifier, number, text
 from connector.spool import Spool
 
 #: Changes asked for at once.
 PAGE = 100
+#: RecoverableItemsQuota of Exchange where nobody set it. EWS does not tell it.
+QUOTA = 30 * 1024**3
 #: Items, folders and finds asked for at once.
 ITEMS, FOLDERS, FOUND = 25, 100, 1000
 
@@ -36,8 +38,10 @@ class EwsMailbox:
         address: str,
         connect: Callable[[], Connection],
         skip_folders: Collection[str] = (),
+        *,
         page_size: int = PAGE,
         returnable: int | None = None,
+        recoverable_items_quota: int = QUOTA,
     ) -> None:
         """`connect` is called once. Folders to skip are paths, and stand for all folders below them too."""
         self.address = address
@@ -46,6 +50,7 @@ class EwsMailbox:
         self._connect = connect
         self._skip = skip_folders
         self._page_size = page_size
+        self._quota = recoverable_items_quota
         #: As FindFolder told last. It only gives items their path; those elsewhere have none.
         self._tree: dict[str, Folder] = {}
         self._elsewhere: set[str] = set()
@@ -126,6 +131,15 @@ class EwsMailbox:
         except ValueError:
             raise Rejected(f"a file name of the mailbox {self.address} holds characters that XML cannot") from None
         self._connection.ask(request, content)
+
+    def room(self) -> Room | None:
+        """See `Source.room`: all folders of Recoverable Items. One request."""
+        try:
+            (answer,) = self._connection.ask(words.find_sizes("recoverableitemsroot", self._owner, FOUND))
+        except Gone:
+            return None
+        told = answer.findall("m:RootFolder/t:Folders/*/t:ExtendedProperty", NS)
+        return Room(sum(number(each, "t:Value") for each in told), self._quota) if told else None
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.find`. Looks in all folders of mail, Deleted Items too, but not in Recoverable Items."""
@@ -282,11 +296,15 @@ class EwsMailbox:
         self._tree = tree(found, self._well_known, self._skip, self._connection.date)
         return tuple(self._tree.values())
 
+    @property
+    def _owner(self) -> str | None:
+        """Whose well-known folders are meant, where it has to be said."""
+        return None if self._connection.party.impersonation else self.address
+
     @cached_property
     def _well_known(self) -> dict[str, str]:
         """The ids of the folders that are known by what they are for. A server need not have all of them."""
-        owner = None if self._connection.party.impersonation else self.address
-        answers = self._connection.answers(words.get_distinguished_folders(WELL_KNOWN, owner))
+        answers = self._connection.answers(words.get_distinguished_folders(WELL_KNOWN, self._owner))
         for answer in answers:
             if isinstance(answer, Unavailable | Denied):
                 raise answer

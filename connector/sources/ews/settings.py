@@ -17,7 +17,7 @@ from connector.errors import Denied
 from connector.sources.ews.connection import Connection, Login
 from connector.sources.ews.failures import Party, translate
 from connector.sources.ews.hints import GROUP, EwsHints
-from connector.sources.ews.mailbox import EwsMailbox
+from connector.sources.ews.mailbox import QUOTA, EwsMailbox
 from connector.sources.ews.probe import EwsProbe
 
 _AUTH = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "certificate": CBA}
@@ -57,6 +57,11 @@ class EwsMailboxes(BaseModel):
         64 * 1024**2,
         description="what EWS takes in one request (maxAllowedContentLength); larger files could not be put back",
         ge=1024**2,
+    )
+    recoverable_items_quota: Size = Field(
+        QUOTA,
+        description="RecoverableItemsQuota, which EWS does not tell: at 70 % nothing is changed in a mailbox any more",
+        ge=1,
     )
     streaming: bool = Field(
         True, description="be told of new mail at once (outbound connections, needs impersonation); polling goes on"
@@ -113,7 +118,13 @@ class EwsMailboxes(BaseModel):
         # A file travels in base64, inside of an envelope.
         returnable = (self.largest_request - _ENVELOPE) // 4 * 3
         return tuple(
-            EwsMailbox(address, partial(self.connect, address), self.skip_folders, returnable=returnable)
+            EwsMailbox(
+                address,
+                partial(self.connect, address),
+                self.skip_folders,
+                returnable=returnable,
+                recoverable_items_quota=self.recoverable_items_quota,
+            )
             for address in self.mailboxes
         )
 

@@ -30,6 +30,8 @@ MARKER = {
 }
 #: PidTagLastVerbExecuted: what draws the arrow of a message that was answered or forwarded [MS-OXOMSG 2.2.1.6].
 LAST_VERB = {"PropertyTag": "0x1081", "PropertyType": "Integer"}
+#: PidTagMessageSizeExtended: of a folder, the bytes of all that lies in it, without the folders below.
+SIZE = {"PropertyTag": "0x0e08", "PropertyType": "Long"}
 #: PidTagLocalCommitTimeMax: the last change of a message in the folder [MS-OXPROPS 2.773].
 COMMIT_TIME = {"PropertyTag": "0x670a", "PropertyType": "SystemTime"}
 
@@ -117,8 +119,7 @@ def when(moment: str) -> datetime | None:
 
 def get_distinguished_folders(names: Iterable[str], mailbox: str | None) -> Element:
     """GetFolder: the ids of well-known folders; of another mailbox than one's own where it is named."""
-    owner = [] if mailbox is None else [T.Mailbox(T.EmailAddress(mailbox))]
-    ids = (T.DistinguishedFolderId(*owner, Id=name) for name in names)
+    ids = (_distinguished(name, mailbox) for name in names)
     return M.GetFolder(M.FolderShape(T.BaseShape("IdOnly")), M.FolderIds(*ids))
 
 
@@ -130,6 +131,16 @@ def find_folders(root: str, offset: int, page: int) -> Element:
         ),
         M.IndexedPageFolderView(_view(offset, page)),
         M.ParentFolderIds(T.FolderId(Id=root)),
+        Traversal="Deep",
+    )
+
+
+def find_sizes(root: str, mailbox: str | None, page: int) -> Element:
+    """FindFolder: how many bytes each folder below a well-known one holds."""
+    return M.FindFolder(
+        M.FolderShape(T.BaseShape("IdOnly"), T.AdditionalProperties(T.ExtendedFieldURI(SIZE))),
+        M.IndexedPageFolderView(_view(0, page)),
+        M.ParentFolderIds(_distinguished(root, mailbox)),
         Traversal="Deep",
     )
 
@@ -283,6 +294,11 @@ def get_streaming_events(subscriptions: Iterable[str], minutes: int) -> Element:
 def _shape(fields: Iterable[str], extended: Iterable[Mapping[str, str]], *best: Element) -> Element:
     properties = T.AdditionalProperties(*_fields(fields), *map(T.ExtendedFieldURI, extended))
     return M.ItemShape(T.BaseShape("IdOnly"), *best, properties)
+
+
+def _distinguished(name: str, mailbox: str | None) -> Element:
+    owner = [] if mailbox is None else [T.Mailbox(T.EmailAddress(mailbox))]
+    return T.DistinguishedFolderId(*owner, Id=name)
 
 
 def _body(body: Body) -> Element:
