@@ -143,9 +143,10 @@ class Malformed(Exception):
     """The reply shall be something that is no XML."""
 
 
-#: Of Microsoft's distinguishedfolderid, those that mailboxes here do not have.
+#: Of Microsoft's distinguishedfolderid, those that mailboxes here do not have; and `archive`, which is on no page:
+#: Thunderbird and exchangelib ask for it, and go on where it is not found (facts, section 3).
 _ELSEWHERE = """
-publicfoldersroot voicemail recoverableitemsdiscoveryholds archiveroot archivemsgfolderroot archivedeleteditems
+archive publicfoldersroot voicemail recoverableitemsdiscoveryholds archiveroot archivemsgfolderroot archivedeleteditems
 archiveinbox archiverecoverableitemsroot archiverecoverableitemsdeletions archiverecoverableitemsversions
 archiverecoverableitemspurges archiverecoverableitemsdiscoveryholds syncissues conflicts localfailures serverfailures
 recipientcache quickcontacts conversationhistory adminauditlogs todosearch mycontacts directory imcontactlist
