@@ -19,6 +19,7 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"deviate": {"stale-reads": true}}                   switch a deviation on or off: `deviations.py` names them
     {"lag": 5}                                           how long, in seconds, such deviations take
     {"elapse": true}                                     it is over for all that has happened so far
+    {"minute": 2}                                        how many seconds each minute of a stream's time-out has
     {"scope": ["anna@example.org"]}                      the mailboxes that the service account may impersonate; null:
                                                          all of them
     {"forget_sync_states": true}                         all sync states become invalid

@@ -44,6 +44,7 @@ class Control:
             "truncate": self._truncate,
             "deviate": self._deviate,
             "lag": self._lag,
+            "minute": self._minute,
             "elapse": self._elapse,
             "scope": self._scope,
             "forget_sync_states": self._forget_sync_states,
@@ -90,6 +91,9 @@ class Control:
 
     def _lag(self, value: float) -> None:
         self.organisation.lag = value
+
+    def _minute(self, value: float) -> None:
+        self.organisation.minute = value
 
     def _elapse(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
         for mailbox in self.organisation.mailboxes.values() if value else ():

@@ -119,7 +119,7 @@ def get_streaming_events(call: Call) -> Iterator[bytes]:
     if len(named) > _SUBSCRIPTIONS:
         # Which error it is stands nowhere.
         raise Refused("ErrorInvalidRequest", "A request takes 200 subscriptions at most.", fault=True)
-    return _stream(call, named, time.monotonic() + 60 * minutes)
+    return _stream(call, named, time.monotonic() + call.organisation.minute * minutes)
 
 
 def _stream(call: Call, named: list[str], end: float) -> Iterator[bytes]:

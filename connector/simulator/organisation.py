@@ -27,6 +27,8 @@ class Organisation:
     deviations: set[Deviation] = field(default_factory=set)
     #: How long stale reads and vanishing attachments take, in seconds.
     lag: float = 30.0
+    #: How many seconds a minute has for which a stream may last.
+    minute: float = 60.0
     subscriptions: dict[str, "Subscription"] = field(default_factory=dict)
     streams: Streams = field(default_factory=Streams)
     #: Sync states of an earlier epoch are no longer known.

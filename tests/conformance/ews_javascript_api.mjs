@@ -1,11 +1,17 @@
-// A client in JavaScript reads, loads an attachment, updates, synchronises and hears of a deletion.
+// A client in JavaScript walks the folders, opens a message, loads its attachment, updates it, synchronises, and listens
+// to a stream: until it closes by its time-out, and again after that.
 import ews from "ews-javascript-api";
 
-const [url, user, password] = process.argv.slice(2);
+const { url, user, password, control, eml } = JSON.parse(process.argv[2]);
 const service = new ews.ExchangeService(ews.ExchangeVersion.Exchange2016);
 service.Credentials = new ews.WebCredentials(user, password);
 service.Url = new ews.Uri(url);
 const told = {};
+
+const walked = new ews.FolderView(100);
+walked.Traversal = ews.FolderTraversal.Deep;
+const folders = await service.FindFolders(ews.WellKnownFolderName.MsgFolderRoot, walked);
+told.folders = folders.Folders.map((folder) => folder.DisplayName).sort();
 
 const inbox = await ews.Folder.Bind(service, ews.WellKnownFolderName.Inbox);
 const found = await service.FindItems(ews.WellKnownFolderName.Inbox, new ews.ItemView(10));
@@ -26,17 +32,22 @@ const normal = ews.SyncFolderItemsScope.NormalItems;
 const changes = await service.SyncFolderItems(inbox.Id, ews.PropertySet.IdOnly, null, 10, normal, null);
 told.changes = [changes.Count, changes.MoreChangesAvailable];
 
-const kinds = [ews.EventType.Deleted, ews.EventType.Moved];
-const subscription = await service.SubscribeToStreamingNotifications([inbox.Id], ...kinds);
+const subscription = await service.SubscribeToStreamingNotifications([inbox.Id], ews.EventType.NewMail);
 const connection = new ews.StreamingSubscriptionConnection(service, 1);
 connection.AddSubscription(subscription);
-const heard = new Promise((resolve, reject) => {
-  connection.OnNotificationEvent.push((_, event) => resolve(ews.EventType[event.Events[0].EventType]));
-  connection.OnSubscriptionError.push((_, error) => reject(error));
-});
-connection.Open();
-setTimeout(() => message.Delete(ews.DeleteMode.MoveToDeletedItems), 500);
-told.heard = await heard;
+const next = (handlers) => new Promise((resolve) => handlers.push((_, told) => (handlers.pop(), resolve(told))));
+const deliver = { method: "POST", body: JSON.stringify({ deliver: { mailbox: user, eml } }) };
+
+told.heard = [];
+for (let times = 0; times < 2; times++) {
+  const heard = next(connection.OnNotificationEvent).then(({ Events: [event] }) => [event, connection.IsOpen]);
+  const closed = next(connection.OnDisconnect).then(({ Exception: error }) => [connection.IsOpen, error]);
+  connection.Open(); // Its promise is never kept.
+  await fetch(control, deliver);
+  const [event, open] = await heard;
+  const { Subject: subject } = await ews.EmailMessage.Bind(service, event.ItemId);
+  told.heard.push([ews.EventType[event.EventType], subject, open, ...(await closed)]);
+}
 
 console.log(JSON.stringify(told));
 process.exit(0);
