@@ -1,10 +1,12 @@
 """Exchange tells what happens: subscriptions, groups and streams, over the simulated server."""
 
 import queue
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -14,7 +16,7 @@ from connector.simulator import Deviation, Exchange
 from connector.simulator.auth import Login
 from connector.sources.ews.failures import Garbled
 from connector.sources.ews.hints import LONGEST, EwsHints, envelopes
-from tests.ews import eml, settings
+from tests.ews import eml, self_signed, settings
 from tests.exchange import Judge, Owner
 
 ANNA, BEN, CARLA = ADDRESSES = ("anna@example.org", "ben@example.org", "carla@example.org")
@@ -78,6 +80,26 @@ def test_an_event_names_its_mailbox_at_once(exchange: Exchange, listen: Listen) 
     exchange.deliver(CARLA, eml(), "Projects/2026")
     assert ear.next() == {CARLA}
     assert exchange.seen == ["Subscribe"] * 3 + ["GetStreamingEvents"]
+
+
+@pytest.mark.parametrize("auth", ["basic", "ntlm"])
+def test_over_tls_by_either_login(judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: str) -> None:
+    """NTLM proves a connection, and the one that streams is not the one that asks after it broke."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Exchange(witness=judge.witness, tls=context) as exchange:
+        monkeypatch.setenv("EWS_PASSWORD", exchange.impersonator["password"])
+        for address in ADDRESSES:
+            exchange.add_mailbox(address)
+        (hints,) = settings(exchange, mailboxes=ADDRESSES, auth=auth, ca=certificate).hints()
+        ear = Ear(hints)
+        assert ear.next() == {*ADDRESSES}
+        exchange.deliver(BEN, eml())
+        assert ear.next() == {BEN}
+        exchange.order(cut_streams=True)
+        assert isinstance(ear.end(), Unavailable)
+        assert Ear(hints).next() == {*ADDRESSES}
 
 
 def test_four_kinds_of_events_matter(exchange: Exchange, listen: Listen) -> None:

@@ -273,9 +273,9 @@ class Running:
         return sum(each["redirected"] for each in self.world.json("status")["mailboxes"])
 
     def stop(self) -> None:
-        """SIGTERM ends it within seconds, although a stream is open that says nothing for half a minute."""
+        """SIGTERM ends it, although a stream is open that says nothing for half a minute."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(5) == 0
+        assert self.process.wait(15) == 0
         self.until("service.stopped")
 
 
