@@ -1,5 +1,6 @@
 """Kill the real command on the wire, before and after what every kind of request does: nothing is lost, and it ends."""
 
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from tests.crash.wire_world import Struck, World, letter, world
 from tests.exchange import Login
 from tests.servers import DavServer
 
-MESSAGES, KILLS = 200, 200
+#: One message for each kill.
+KILLS = 200
 #: New mail comes in so often that what a kill left half done is taken up, and killed again, before the next.
 WAVE = 20
 #: What each start asks of Exchange for its three mailboxes: that many requests, before the work on messages begins.
@@ -43,9 +45,25 @@ def besieged(exchange: Exchange, apache: DavServer, tmp_path_factory: pytest.Tem
 @pytest.mark.timeout(900)
 def test_survives_kills_on_the_wire(besieged: World, davmail: Login) -> None:
     """However often it is killed, every original is in its message or behind its link, and the next run goes on."""
-    struck = kill_everywhere(besieged)
-    assert len(besieged.letters) == MESSAGES
-    assert struck.total() >= KILLS, besieged.said[-2000:]
+    ends_well(besieged, davmail, KILLS)
+
+
+@pytest.mark.by_hand
+@pytest.mark.timeout(0)
+def test_survives_thousands_of_kills_on_the_wire(
+    besieged: World, davmail: Login, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many as `CONNECTOR_KILLS` says."""
+    struck = ends_well(besieged, davmail, int(os.environ.get("CONNECTOR_KILLS", "2000")))
+    with capsys.disabled():
+        print(f"\n{struck.total()} kills, {len(struck)} kinds")  # noqa: T201 - the proof of the run
+
+
+def ends_well(besieged: World, davmail: Login, kills: int) -> Counter[Struck]:
+    """So many kills, and the world that an outsider finds when all is done."""
+    struck = kill_everywhere(besieged, kills)
+    assert len(besieged.letters) == kills
+    assert struck.total() >= kills, besieged.said[-2000:]
     assert EVERY - struck.keys() == set(), besieged.said[-2000:]
 
     assert besieged.run() == 0, besieged.said[-2000:]
@@ -54,14 +72,15 @@ def test_survives_kills_on_the_wire(besieged: World, davmail: Login) -> None:
         assert broken(besieged, sight) == []
         assert unfinished(besieged, sight) == []
     assert stored(besieged) == sorted(content for letter in besieged.letters for content in letter.redirectable)
+    return struck
 
 
-def kill_everywhere(world: World) -> Counter[Struck]:
+def kill_everywhere(world: World, kills: int) -> Counter[Struck]:
     """Kill so often, and until every kind of request was struck on both sides; or until nothing is left to do."""
     dice = random.Random(1)
-    mail = map(letter, range(MESSAGES))
+    mail = map(letter, range(kills))
     struck: Counter[Struck] = Counter()
-    while struck.total() < KILLS or EVERY - struck.keys():
+    while struck.total() < kills or EVERY - struck.keys():
         if struck.total() % WAVE == 0:
             assert broken(world, through_exchangelib(world)) == [], f"after {struck.total()} kills"
             world.deliver(islice(mail, WAVE))
