@@ -108,8 +108,8 @@ class Event(StrEnum):
     SWEEP_STOPPED = "sweep.stopped"
     #: The ledger is older than what it has written elsewhere, or is another one's: nothing is pruned or deleted.
     GENERATION_FOREIGN = "generation.foreign"
-    #: A manifest in the store is not one of ours, or was damaged; it is left alone.
-    MANIFEST_UNREADABLE = "manifest.unreadable"
+    #: A manifest in the store is not as we wrote it: changed, cut short or planted. It is left alone.
+    MANIFEST_REFUSED = "manifest.refused"
 
     #: The daemon is up.
     SERVICE_STARTED = "service.started"

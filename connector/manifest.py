@@ -2,10 +2,16 @@
 
 The ledger can be lost, restored from yesterday, or copied to a second machine. So beside the files, never inside what
 is shared, lie a manifest for each redirect and the generations that ledgers have claimed. Both are created only.
+
+Whoever may write to the store could change a manifest, cut it short, or plant one. So each carries a MAC over its name
+and all that it says, and one that does not hold is refused: nothing in it is even parsed.
 """
 
+import hashlib
+import hmac
 import io
 import json
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +29,12 @@ _FOLDER = ".connector"
 _MANIFESTS = f"{_FOLDER}/manifests"
 _ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
-_FORMAT = 1
+_FORMAT = 2
+_NAME = re.compile(r"([0-9a-f]+)\.[0-9]{6,}\.json")
+_GENERATION = re.compile(r"([0-9]{1,12})\.([0-9a-f]+)")
+_SIGNED = re.compile(rb'\{\n "mac": "([0-9a-f]{64})",\n(.*)', re.DOTALL)
+#: What tells of thousands of files is shorter; nobody fills our memory with a longer one.
+_LONGEST = 1 << 26
 #: What a manifest tells of a redirect. Nothing that differs when a step is repeated after a crash: then the same bytes
 #: have to come out, since a manifest is created only.
 _LASTING = {
@@ -52,11 +63,19 @@ def original_path(redirect: Redirect, sha256: str) -> str:
     return f"{_ORIGINALS}/{redirect.id}.{sha256[:16]}.eml"
 
 
-def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str) -> bytes:
-    """All that is needed to find the files of a redirect again, and the message that they belong to."""
-    told = {key: value for key, value in asdict(redirect).items() if key in _LASTING}
+def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str, key: bytes) -> bytes:
+    """All that is needed to find the files of a redirect again, and the message that they belong to; signed."""
+    told = {name: value for name, value in asdict(redirect).items() if name in _LASTING}
     content = {"format": _FORMAT, "tenant": tenant, "mailbox": mailbox, "redirect": told}
-    return json.dumps(content, indent=1, sort_keys=True, default=_plain).encode()
+    said = json.dumps(content, indent=1, sort_keys=True, default=_plain).encode()
+    mac = _mac(key, manifest_path(redirect).rpartition("/")[2], said)
+    return f'{{\n "mac": "{mac}",\n'.encode() + said.removeprefix(b"{\n")
+
+
+def _mac(key: bytes, name: str, said: bytes) -> str:
+    """By a key of its own: no marker stands for a manifest. The name is said too: it tells which of two is newer."""
+    derived = hmac.new(key, b"connector manifest", hashlib.sha256).digest()
+    return hmac.new(derived, name.encode() + b"\0" + said, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +85,25 @@ class Manifest:
     It stands at STORED, since the steps look up what came after, or at RESTORED, which no look can tell.
     """
 
+    tenant: str
     redirect: Redirect
     mailbox: str
 
 
-def manifests(store: Store) -> Iterator[Manifest]:
-    """The newest manifest of every redirect that the store has one of."""
-    newest = {name.partition(".")[0]: name for name in sorted(store.names(_MANIFESTS))}
+def manifests(store: Store, key: bytes) -> Iterator[Manifest | str]:
+    """The newest manifest of every redirect that the store has one of; of one that is to be refused, its name.
+
+    An older one never stands in for it: it may say the opposite of what a human decided since.
+    """
+    named = (found for name in sorted(store.names(_MANIFESTS)) if (found := _NAME.fullmatch(name)))
+    newest = {found[1]: found[0] for found in named}
     for name in newest.values():
         try:
             with store.open(f"{_MANIFESTS}/{name}") as stream:
-                content = stream.read()
+                content = stream.read(_LONGEST)
         except FileGone:
             continue
-        manifest = _read(content)
-        if manifest is None:
-            log.warning(Event.MANIFEST_UNREADABLE, manifest=name)
-        else:
-            yield manifest
+        yield _read(content, name, key) or name
 
 
 def delete_manifests(store: Store, redirect_id: str, *, keep_original: bool = False) -> None:
@@ -101,30 +121,36 @@ def _plain(value: Any) -> Any:
     return value.total_seconds()
 
 
-def _read(content: bytes) -> Manifest | None:
-    """None where it is not a manifest of ours: whoever may write to the store could have changed it."""
-    try:
-        manifest = json.loads(content)
-        told = manifest["redirect"]
-        redirect = Redirect(
-            id=told["id"],
-            source=told["source"],
-            item_id=told["item_id"],
-            internet_message_id=told["internet_message_id"],
-            folder=told["folder"],
-            files=tuple(_file(each) for each in told["files"]),
-            settle=timedelta(seconds=told["settle"]),
-            created=datetime.fromisoformat(told["created"]),
-            keep_original=told["keep_original"],
-            original=_stored(told["original"]),
-            due=datetime.fromisoformat(told["created"]),
-            state=State.RESTORED if told["ended_by"] else State.STORED,
-            was_shown=True,
-            ended_by=told["ended_by"],
-        )
-        return Manifest(redirect, str(manifest["mailbox"]))
-    except (KeyError, TypeError, ValueError):
+def _read(content: bytes, name: str, key: bytes) -> Manifest | None:
+    """None where it is not as we wrote it, under another key say, or cut short."""
+    signed = _SIGNED.fullmatch(content)
+    if signed is None:
         return None
+    said = b"{\n" + signed[2]
+    if not hmac.compare_digest(signed[1], _mac(key, name, said).encode()):
+        return None
+    return _manifest(json.loads(said))
+
+
+def _manifest(content: dict[str, Any]) -> Manifest:
+    told = content["redirect"]
+    redirect = Redirect(
+        id=told["id"],
+        source=told["source"],
+        item_id=told["item_id"],
+        internet_message_id=told["internet_message_id"],
+        folder=told["folder"],
+        files=tuple(_file(each) for each in told["files"]),
+        settle=timedelta(seconds=told["settle"]),
+        created=datetime.fromisoformat(told["created"]),
+        keep_original=told["keep_original"],
+        original=_stored(told["original"]),
+        due=datetime.fromisoformat(told["created"]),
+        state=State.RESTORED if told["ended_by"] else State.STORED,
+        was_shown=True,
+        ended_by=told["ended_by"],
+    )
+    return Manifest(content["tenant"], redirect, content["mailbox"])
 
 
 def _file(told: dict[str, Any]) -> RedirectedFile:
@@ -181,14 +207,32 @@ def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
     return False
 
 
-def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
-    """Take over what the store's manifests tell and the ledger does not, then claim the store. Returns how many.
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What came of the manifests of a store."""
 
-    The steps then find out what is so: they look at each item and its marker afresh.
+    #: Redirects that the ledger did not know, or of which it knew less.
+    taken_over: int = 0
+    #: Manifests that are not as we wrote them.
+    refused: int = 0
+
+    def __add__(self, other: "Reconciled") -> "Reconciled":
+        return Reconciled(self.taken_over + other.taken_over, self.refused + other.refused)
+
+
+def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime, key: bytes) -> Reconciled:
+    """Take over what the store's manifests tell and the ledger does not, then claim the store.
+
+    The steps then find out what is so: they look at each item and its marker afresh. What a refused manifest stands for
+    is left as it is: the message keeps what it shows, and the files are not known to any sweep.
     """
-    taken = 0
-    for told in manifests(store):
-        if told.redirect.source.startswith(f"{tenant}/"):
+    taken = refused = 0
+    for told in manifests(store, key):
+        if isinstance(told, str):
+            log.error(Event.MANIFEST_REFUSED, tenant=tenant, manifest=told)
+            ledger.note(tenant, Event.MANIFEST_REFUSED, now, redirect_id=told.partition(".")[0])
+            refused += 1
+        elif told.tenant == tenant:
             ledger.watch(told.redirect.source, tenant=tenant, address=told.mailbox, now=now)
             taken += _take_over(told.redirect, ledger, now)
     claimed = _claimed(store)
@@ -197,38 +241,37 @@ def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
         store.delete(_generation_path(number, ledger_id))
     ledger.resume(brake(tenant))
     claim(tenant, store, ledger, now)
-    return taken
+    return Reconciled(taken, refused)
 
 
 def _take_over(told: Redirect, ledger: Ledger, now: datetime) -> bool:
     known = ledger.redirect(told.id)
-    due = now + told.settle
-    if known is None:
-        try:
-            return ledger.restore_redirect(replace(told, due=due), Event.REDIRECT_RECONCILED, now)
-        except Taken:
-            return _yielded(told, ledger, now)
-    newer = _newer(known, told)
+    newer = told if known is None else _newer(known, told)
     if newer is None:
         return False
-    ledger.write(replace(newer, due=due), Event.REDIRECT_RECONCILED, now)
+    newer = replace(newer, due=now + told.settle)
+    try:
+        if known is None:
+            return ledger.restore_redirect(newer, Event.REDIRECT_RECONCILED, now)
+        ledger.write(newer, Event.REDIRECT_RECONCILED, now)
+    except Taken:
+        # The message was planned anew before anybody reconciled. It has its files: that redirect may go on as well.
+        return told.state is State.RESTORED and _ended(told, known, ledger, now)
     return True
 
 
-def _yielded(told: Redirect, ledger: Ledger, now: datetime) -> bool:
-    """The message was planned anew before anybody reconciled. It has its files: that redirect may go on as well.
-
-    Unless a human had ended the old one: then the new one ends too, and nothing of it was shown yet.
-    """
-    if told.state is not State.RESTORED:
-        return False
+def _ended(told: Redirect, known: Redirect | None, ledger: Ledger, now: datetime) -> bool:
+    """A human had ended the old redirect: so the new one ends too, of which nothing was shown yet."""
     alike = ledger.redirects(source=told.source, internet_message_id=told.internet_message_id)
     anew = [each for each in alike if each.item_id == told.item_id and not (each.was_shown or each.ended_by)]
     for each in anew:
         reason = "its files had been put back into the message before"
         ended = replace(each, state=State.DROPPED, held_in=each.state, reason=reason, ended_by=told.ended_by)
         ledger.write(ended, Event.REDIRECT_RECONCILED, now)
-    return bool(anew)
+    if known is not None:
+        restored = replace(known, state=told.state, ended_by=told.ended_by)
+        ledger.write(restored, Event.REDIRECT_RECONCILED, now)
+    return bool(anew or known)
 
 
 def _newer(known: Redirect, told: Redirect) -> Redirect | None:
@@ -247,8 +290,8 @@ def _newer(known: Redirect, told: Redirect) -> Redirect | None:
 
 def _claimed(store: Store) -> Sequence[tuple[int, str]]:
     """Number and ledger of every generation that was claimed here, the newest last."""
-    parts = (name.split(".") for name in store.names(_GENERATIONS))
-    return sorted((int(part[0]), part[1]) for part in parts if len(part) == 2 and part[0].isdecimal())  # noqa: PLR2004
+    named = map(_GENERATION.fullmatch, store.names(_GENERATIONS))
+    return sorted((int(found[1]), found[2]) for found in named if found)
 
 
 def _generation_path(number: int, ledger_id: str) -> str:

@@ -116,7 +116,7 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
         return drop(redirect, "every file was taken out of the message", turn)
     now = turn.clock()
     redirect = replace(redirect, proved=now, due=now + redirect.settle, missed=None, reason="")
-    manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant)
+    manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
     in_store(put_bytes, turn.watch.store, manifest_path(redirect), manifest)
     if not redirect.shown:
         return turn.write(replace(redirect, state=State.DONE), Event.REDIRECT_DONE, copied=len(redirect.live))

@@ -71,7 +71,7 @@ def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
         # Only now: until the files were seen in the message, the links may have been the only way to them.
         in_store(turn.watch.store.revoke, redirect.folder)
     restored = replace(redirect, state=State.RESTORED, missed=None, reason="")
-    manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant)
+    manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
     in_store(put_bytes, turn.watch.store, manifest_path(restored), manifest)
     return turn.write(restored, Event.REDIRECT_RESTORED)
 

@@ -26,7 +26,7 @@ from connector.config import Config, SourceConfig, TenantConfig
 from connector.errors import ConnectorError, Unavailable
 from connector.ledger import LeaseLost, Ledger, LedgerError
 from connector.log import Event, log
-from connector.manifest import claim, reconcile
+from connector.manifest import Reconciled, claim, reconcile
 from connector.model import Proof
 from connector.redirect import tick
 from connector.sources import Hints, Source
@@ -207,9 +207,12 @@ class Daemon:
             swept += sweep(watch, self._ledger, clock, self._owner, grace=brakes.grace, at_most=left)
         return swept
 
-    def reconcile(self) -> int:
-        """Take over what the stores tell and the ledger does not; how many redirects."""
-        return sum(reconcile(tenant.name, tenant.store(), self._ledger, clock()) for tenant in self._tenants)
+    def reconcile(self) -> Reconciled:
+        """Take over what the stores tell and the ledger does not."""
+        told = Reconciled()
+        for tenant in self._tenants:
+            told += reconcile(tenant.name, tenant.store(), self._ledger, clock(), tenant.marker_key)
+        return told
 
     # --- one turn -------------------------------------------------------------------------------------------------
 

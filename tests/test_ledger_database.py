@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -305,3 +306,51 @@ def test_many_may_do_a_thing_for_the_first_time(ledger: Ledger) -> None:
     for number in rounds:
         assert [each.number for each in ledger.events(tenant=f"tenant-{number}")] == [1, 2, 3, 4]
         assert ledger.broken_link(f"tenant-{number}") is None
+
+
+# --- backups --------------------------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_whole_and_private(tmp_path: Path) -> None:
+    """Made while others write: what was committed is in it, nobody else may read it, and nothing torn is left."""
+    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger, ledger._engine.begin() as writing:
+        ledger.back_up(tmp_path / "before")
+        writing.exec_driver_sql("UPDATE ledger SET generation = 7")
+        ledger.back_up(tmp_path / "during")
+    for name in ("before", "during"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        with closing(Ledger(f"sqlite:///{tmp_path}/{name}")) as copy:
+            assert (copy.id, copy.generation) == (ledger.id, 1)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
+    """What lies there may be the only good one."""
+    (tmp_path / "yesterday").write_text("precious")
+    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger:
+        with pytest.raises(ValueError, match="is there already"):
+            ledger.back_up(tmp_path / "yesterday")
+        with pytest.raises(LedgerError, match="cannot be written: No such file"):
+            ledger.back_up(tmp_path / "nowhere" / "yesterday")
+    assert (tmp_path / "yesterday").read_text() == "precious"
+    assert len([path for path in tmp_path.iterdir() if "yesterday" in path.name]) == 1
+
+
+@pytest.mark.parametrize(("at", "length"), [(0, 100), (4096 * 4, 4096 * 8)])
+def test_a_damaged_ledger_makes_no_backup(tmp_path: Path, at: int, length: int) -> None:
+    """Nobody throws away a good backup for it."""
+    file = tmp_path / "ledger.db"
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        ledger._engine.dispose()
+        with file.open("r+b") as damaged:
+            damaged.seek(at)
+            damaged.write(b"\1" * length)
+        with pytest.raises(LedgerError, match=r"it was not made|it is not a ledger"):
+            ledger.back_up(tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+
+
+def test_postgresql_makes_its_own_backups(postgres: str) -> None:
+    """The sentence names its tool."""
+    with closing(Ledger(fresh_database(postgres))) as ledger, pytest.raises(ValueError, match="pg_dump"):
+        ledger.back_up(Path("never-made"))

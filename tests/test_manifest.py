@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -11,16 +12,17 @@ from typing import Any
 
 import pytest
 
+from connector.decisions import recall
 from connector.errors import Corrupt
 from connector.ledger import Ledger
-from connector.manifest import brake, claim, manifests, reconcile
+from connector.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile
 from connector.model import Redirect, State
 from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
-from tests.test_redirect import acting, before, done, only, redirects, step
-from tests.world import TENANT, World
+from tests.test_redirect import acting, before, done, events, only, redirects, step
+from tests.world import KEY, TENANT, World
 
 FILE = Attached("a.bin", b"aaaa")
 
@@ -47,7 +49,9 @@ def start(world: World) -> bool:
 
 def reconciled(world: World) -> int:
     """What `connector ledger reconcile` does."""
-    return int(with_ledger(world, lambda ledger: reconcile(TENANT, world.store, ledger, world.clock())))
+    told: Reconciled = with_ledger(world, lambda ledger: reconcile(TENANT, world.store, ledger, world.clock(), KEY))
+    assert told.refused == 0
+    return told.taken_over
 
 
 def backed_up(world: World) -> Path:
@@ -204,21 +208,89 @@ def test_restored_ledger_without_reconcile_holds_what_it_cannot_explain(world: W
     assert not world.lost()
 
 
-def test_damaged_manifests_are_left_alone(world: World) -> None:
-    """Whoever may write into the store could have changed one: it is told, and the others are read."""
+def test_manifest_that_vanishes_is_passed_over(world: World) -> None:
+    """It was listed, and swept before it was read. Files that are no manifests are none of ours."""
+    world.deliver(FILE)
+    world.run()
+    world.store.files[".connector/manifests/desktop.ini"] = b"[.ShellClassInfo]"
+    ((listed),) = [name for name in world.store.names(".connector/manifests") if name.endswith(".json")]
+    del world.store.files[f".connector/manifests/{listed}"]
+    names = world.store.names
+    world.store.names = lambda folder: (*names(folder), listed)  # type: ignore[method-assign]
+    assert list(manifests(world.store, KEY)) == []
+
+
+def cut_short(content: bytes) -> bytes:
+    """A torn copy."""
+    return content[:-100]
+
+
+def pointed_elsewhere(content: bytes) -> bytes:
+    """Somebody wants the daemon to put another file into the message."""
+    return content.replace(b'"path": "acme/', b'"path": "eve/')
+
+
+def of_another_mailbox(content: bytes) -> bytes:
+    """Somebody wants files of another mailbox into his own."""
+    return content.replace(b"anna@example.org", b"evil@example.org")
+
+
+def of_format_1(content: bytes) -> bytes:
+    """As they were before they carried a MAC. No version was released that wrote them."""
+    told = json.loads(content)
+    del told["mac"]
+    return json.dumps(told | {"format": 1}, indent=1, sort_keys=True).encode()
+
+
+def of_a_stranger(content: bytes) -> bytes:
+    """Well made, under another key."""
+    said = b"{\n" + content.partition(b"\n")[2].partition(b"\n")[2]
+    return b'{\n "mac": "' + _mac(b"another key", "x", said).encode() + b'",\n' + said.removeprefix(b"{\n")
+
+
+def nested(_: bytes) -> bytes:
+    """What makes a parser run out of its stack."""
+    return b"[" * 1_000_000
+
+
+TAMPERED = (cut_short, pointed_elsewhere, of_another_mailbox, of_format_1, of_a_stranger, nested)
+
+
+@pytest.mark.parametrize("tampered", TAMPERED)
+def test_manifest_that_was_tampered_with_is_refused(world: World, tampered: Callable[[bytes], bytes]) -> None:
+    """It is told, and never taken over; the others are; message and store are left as they were."""
+    start(world)
     world.deliver(FILE)
     world.deliver(Attached("b.bin", b"bbbb"))
     world.run()
-    (first, second) = world.store.names(".connector/manifests")
-    world.store.files[f".connector/manifests/{first}"] = b"{"
-    assert [each.redirect.id for each in manifests(world.store)] == [second.partition(".")[0]]
-    told = json.loads(world.store.files[f".connector/manifests/{second}"])
-    assert told["mailbox"] == world.mailbox.address
-    del world.store.files[f".connector/manifests/{second}"]
-    vanished = replace(world, store=world.store)
-    listed = world.store.names
-    vanished.store.names = lambda folder: (*listed(folder), "ffff.000001.json")  # type: ignore[method-assign]
-    assert list(manifests(vanished.store)) == []
+    (path, _) = (path for path in world.store.files if path.startswith(".connector/manifests/"))
+    changed = tampered(world.store.files[path])
+    assert changed != world.store.files[path]
+    world.store.files[path] = changed
+    before_it, stored = world.view(), dict(world.store.files)
+    world.ledger_file = world.ledger_file.with_name("new.db")
+    start(world)
+    told = with_ledger(world, lambda ledger: reconcile(TENANT, world.store, ledger, world.clock(), KEY))
+    assert told == Reconciled(taken_over=1, refused=1)
+    assert events(world).count("manifest.refused") == 1
+    world.mailbox.lose_cursors()
+    world.run()
+    assert only(world).state is State.DONE
+    assert world.view() == before_it
+    kept = {name: content for name, content in world.store.files.items() if "generations" not in name}
+    assert kept.items() <= stored.items()
+    assert not world.lost()
+
+
+def test_older_manifest_under_a_newer_name_is_refused(world: World) -> None:
+    """Somebody wants a message redirected again whose files a human had put back."""
+    start(world)
+    world.deliver(FILE)
+    world.run()
+    (path,) = (path for path in world.store.files if path.startswith(".connector/manifests/"))
+    folder, _, name = path.rpartition("/")
+    world.store.files[f"{folder}/{name.partition('.')[0]}.000999.json"] = world.store.files[path]
+    assert [isinstance(each, Manifest) for each in manifests(world.store, KEY)] == [False]
 
 
 def test_reconcile_leaves_other_tenants_and_finished_work_alone(world: World) -> None:
@@ -226,8 +298,8 @@ def test_reconcile_leaves_other_tenants_and_finished_work_alone(world: World) ->
     start(world)
     world.deliver(FILE)
     world.run()
-    count = with_ledger(world, lambda ledger: reconcile("other", world.store, ledger, world.clock()))
-    assert count == 0
+    told = with_ledger(world, lambda ledger: reconcile("other", world.store, ledger, world.clock(), KEY))
+    assert told == Reconciled()
     assert reconciled(world) == 0
     done(world)
 
@@ -246,6 +318,48 @@ def test_reconcile_of_a_held_redirect_keeps_it_held(world: World) -> None:
     with_ledger(world, back)
     assert reconciled(world) == 1
     assert (only(world).state, only(world).held_in) == (State.HELD, State.STORED)
+
+
+def test_message_planned_anew_before_anybody_reconciled(world: World) -> None:
+    """The ledger was lost, and the daemon went on under its brake: the old redirect gives way to the new one."""
+    world.policy = policy(settle="1h")
+    start(world)
+    world.deliver(FILE)
+    step(world)
+    world.ledger_file = world.ledger_file.with_name("new.db")
+    start(world)
+    step(world)
+    anew = only(world)
+    assert reconciled(world) == 0
+    world.run()
+    done(world)
+    assert only(world).id == anew.id
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_restored_message_planned_anew_before_anybody_reconciled(world: World, lost: bool) -> None:  # noqa: FBT001 - a parameter
+    """The same, but a human had put its files back: it stays as it is."""
+    start(world)
+    world.deliver(FILE)
+    world.run()
+    backup = backed_up(world)
+    with_ledger(world, lambda ledger: recall(only(world), ledger, world.clock(), "operator"))
+    world.run()
+    start(world)
+    if lost:
+        world.ledger_file = world.ledger_file.with_name("new.db")
+    else:
+        restored(world, backup)
+    start(world)
+    step(world)
+    assert State.STORED in {each.state for each in redirects(world)}
+    assert reconciled(world) == 1
+    world.mailbox.lose_cursors()
+    world.run()
+    assert {each.state for each in redirects(world)} <= {State.DROPPED, State.RESTORED}
+    assert {each.ended_by for each in redirects(world)} == {"operator"}
+    assert world.mailbox.items()[0].files
+    assert not world.mailbox.items()[0].marker
 
 
 def test_brake_is_told(world: World) -> None:

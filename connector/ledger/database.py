@@ -1,8 +1,11 @@
 """Opening the database of a ledger: the engine, its promises about durability, and the schema's version."""
 
 import os
+import secrets
+import sqlite3
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from alembic import command
 from alembic.config import Config
@@ -83,6 +86,47 @@ def _durable(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def back_up(engine: Engine, place: str, file: Path) -> None:
+    """See `Ledger.back_up`."""
+    if engine.dialect.name != "sqlite":
+        raise ValueError(f"the ledger {place} is backed up by its database: `pg_dump` copies it while the daemon works")
+    torn = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        os.close(os.open(torn, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            _copy(engine, torn)
+            # Unlike a rename, a link never replaces what somebody needs.
+            file.hardlink_to(torn)
+        finally:
+            torn.unlink()
+        _flush(file.parent)
+    except FileExistsError:
+        raise ValueError(f"{file} is there already, and stays; name another file") from None
+    except OSError as error:
+        raise LedgerError(f"backup {file}: it cannot be written: {error.strerror}") from error
+
+
+def _copy(engine: Engine, file: Path) -> None:
+    try:
+        with closing(engine.raw_connection()) as ledger, closing(sqlite3.connect(file)) as copy:
+            cast("sqlite3.Connection", ledger.driver_connection).backup(copy)
+            ((found,),) = copy.execute("PRAGMA quick_check(1)")
+    except sqlite3.Error as error:
+        raise LedgerError(f"backup {file}: it was not made: {error}") from error
+    if found != "ok":
+        raise LedgerError(f"backup {file}: it was not made: the ledger is damaged; restore the newest backup")
+    _flush(file)
+
+
+def _flush(path: Path) -> None:
+    """Onto the disk: a power cut afterwards leaves the copy whole."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def migrate(engine: Engine, place: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -58,6 +59,14 @@ class Ledger:
     def close(self) -> None:
         """Close the connections of its pool."""
         self._engine.dispose()
+
+    def back_up(self, file: Path) -> None:
+        """Copy all of it, as it is at one moment, into a new file that only its owner may read.
+
+        Whatever fails, nothing is at `file`. Raises ValueError where something is there, and for PostgreSQL.
+        """
+        with translated(self._place):
+            database.back_up(self._engine, self._place, file)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -1,0 +1,154 @@
+"""The ledger of yesterday, through the real command: backed up, put back, lost; and what it may not do then."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from connector.simulator import Exchange
+from tests.pipeline import ANNA, Pipeline, Seen, letter
+from tests.servers import DavServer
+
+SUBJECT, BODY = "canary-subject", "canary-body"
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, exchange: Exchange, wsgidav: DavServer) -> Pipeline:
+    """Anna's mailbox, a store, and a configuration that is right."""
+    exchange.add_mailbox(ANNA)
+    return Pipeline(tmp_path, exchange, wsgidav, hushed=[SUBJECT, BODY])
+
+
+def delivered(pipeline: Pipeline, name: str) -> tuple[str, Seen]:
+    """A message that is to be redirected, and what its owner sees of it."""
+    item = pipeline.deliver(letter({name: name.encode() * 400}, f"<p>{BODY}</p>", subject=SUBJECT))
+    return item, pipeline.see(item)
+
+
+def backed_up(pipeline: Pipeline, name: str = "backup.db") -> Path:
+    """What an operator does every night."""
+    file = pipeline.folder / name
+    pipeline.run("ledger", "backup", str(file), code=0)
+    return file
+
+
+def put_back(pipeline: Pipeline, backup: Path | None) -> None:
+    """As the README says; without a backup, the ledger is lost altogether."""
+    for path in pipeline.folder.glob("ledger.db*"):
+        path.unlink()
+    if backup:
+        shutil.copy(backup, pipeline.folder / "ledger.db")
+
+
+def reachable(pipeline: Pipeline, seen: Seen) -> list[bytes]:
+    """What the owner of a message gets: its attachments, and what its links give."""
+    links = re.findall(rf'{re.escape(pipeline.url)}[^"<>\s]*', seen.body)
+    return sorted([*seen.contents, *map(pipeline.download, links)])
+
+
+def story(pipeline: Pipeline, yesterday: Callable[[], Path | None]) -> tuple[dict[str, Seen], Path | None]:
+    """Before the backup and after it, messages reach every state; then the ledger is the old one again.
+
+    Returns what the owner sees of each message, by its item.
+    """
+    old, _ = delivered(pipeline, "redirected-before.bin")
+    back, before = delivered(pipeline, "restored-after.bin")
+    pipeline.run("once", code=0)
+    backup = yesterday()
+    new, _ = delivered(pipeline, "redirected-after.bin")
+    pipeline.run("restore", _message_id(pipeline, "restored-after"), code=0)
+    pipeline.run("once", code=0, hours=1)
+    seen = {item: pipeline.see(item) for item in (old, back, new)}
+    assert seen[back].body == before.body
+    assert seen[back].contents == before.contents
+    assert not seen[new].files
+    put_back(pipeline, backup)
+    return seen, backup
+
+
+def _message_id(pipeline: Pipeline, name: str) -> str:
+    """The redirect of the message with this file, found by the name in the store."""
+    return next(path.parent.name for path in pipeline.stored() if path.name.startswith(name))
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["restored from a backup", "lost altogether"])
+def test_ledger_of_yesterday(pipeline: Pipeline, lost: bool) -> None:  # noqa: FBT001 - a parameter
+    """Nothing is lost, deleted or shown twice: the brake stands until somebody reconciles, and says so."""
+    seen, _ = story(pipeline, lambda: None if lost else backed_up(pipeline))
+    stored = pipeline.stored()
+    late, before = delivered(pipeline, "late.bin")
+
+    ended = pipeline.run("once", code=1, hours=2)
+    assert "generation.foreign" in ended.told
+    assert pipeline.see(late) == before
+    status = pipeline.run("status", "--json", code=1).json
+    (brake,) = (each for each in status["paused"] if each["error"] == "Foreign")
+    assert "connector ledger reconcile" in brake["reason"]
+    assert {item: pipeline.see(item) for item in seen} == seen
+
+    told = pipeline.run("ledger", "reconcile", "--json", code=0, hours=2).json
+    assert told["refused"] == 0
+    assert told["taken_over"] > 0
+    pipeline.run("check", code=0)  # What was proved of the server, a lost ledger does not know either.
+    for hours in (3, 4):
+        pipeline.run("once", code=0, hours=hours)
+        pipeline.run("sweep", code=0, hours=hours)
+    for item, as_it_was in seen.items():
+        now = pipeline.see(item)
+        assert reachable(pipeline, now) == reachable(pipeline, as_it_was)
+        assert now.body == as_it_was.body
+        assert now.files == as_it_was.files
+    assert reachable(pipeline, pipeline.see(late)) == sorted(before.contents)
+    assert not pipeline.see(late).files
+    assert set(stored) <= set(pipeline.stored())
+
+
+def test_lost_ledger_beside_manifests_that_are_not_ours(pipeline: Pipeline) -> None:
+    """Foreign files, a damaged manifest, one of another tenant: told, left alone, and no hindrance for the others."""
+    seen, _ = story(pipeline, lambda: None)
+    folder = pipeline.root / ".connector" / "manifests"
+    damaged = next(path for path in folder.iterdir() if b"redirected-before" in path.read_bytes())
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    (folder / "desktop.ini").write_text("[.ShellClassInfo]")
+    (folder / "aaaaaaaaaaaaaaaaaaaa.000001.json").write_text('{"format": 1}')
+    pipeline.run("once", code=1, hours=2)
+    kept = {path: path.read_bytes() for path in pipeline.root.rglob("*") if path.is_file()}
+
+    ended = pipeline.run("ledger", "reconcile", code=1, hours=2)
+    assert "2 manifests were refused" in ended.answer
+    assert ended.told.count("manifest.refused") == 2
+    pipeline.run("check", code=0)
+    pipeline.run("once", code=0, hours=3)
+    for item, as_it_was in seen.items():
+        assert pipeline.see(item).body == as_it_was.body
+        assert reachable(pipeline, pipeline.see(item)) == reachable(pipeline, as_it_was)
+    now = {path: path.read_bytes() for path in pipeline.root.rglob("*") if path.is_file()}
+    assert {path: content for path, content in kept.items() if "generations" not in path.parts}.items() <= now.items()
+
+
+def test_another_marker_key_refuses_every_manifest(pipeline: Pipeline) -> None:
+    """Whoever loses the key is told, and no message is touched."""
+    item, _ = delivered(pipeline, "a.bin")
+    pipeline.run("once", code=0)
+    seen = pipeline.see(item)
+    put_back(pipeline, None)
+    pipeline.secret("marker-key", "l" * 40)
+    ended = pipeline.run("ledger", "reconcile", code=1)
+    assert "`marker_key` is another one by now" in ended.answer
+    pipeline.run("check", code=0)
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.see(item) == seen
+
+
+def test_backup_replaces_nothing(pipeline: Pipeline) -> None:
+    """A second backup under the same name is a mistake, and the first one stays."""
+    file = backed_up(pipeline)
+    content = file.read_bytes()
+    assert file.stat().st_mode & 0o777 == 0o600
+    pipeline.run("ledger", "backup", str(file), code=2)
+    pipeline.run("ledger", "backup", str(pipeline.folder / "nowhere" / "x"), code=3)
+    assert file.read_bytes() == content
+    assert json.loads(pipeline.run("status", "--json", code=0).answer)["mailboxes"] == []
