@@ -1,5 +1,6 @@
 """What can be made to go wrong: on the wire, in the process on the other side, in the manners of the server."""
 
+import base64
 import http.client
 import json
 import signal
@@ -293,6 +294,44 @@ def test_whether_reading_changes_the_change_key_is_a_switch(exchange: Exchange, 
 
     assert len(set(keys)) == 2
     assert keys[1] == keys[2]
+
+
+def test_changes_are_counted_up_unless_the_server_forgets(exchange: Exchange, anna: Owner) -> None:
+    """The list of predecessors ends with the change key, and its counter grows; with the switch it begins anew."""
+    tags = "".join(f'<t:ExtendedFieldURI PropertyTag="{tag}" PropertyType="Binary"/>' for tag in ("0x65e2", "0x65e3"))
+    more = f"<t:AdditionalProperties>{tags}</t:AdditionalProperties>"
+    exchange.deliver(ANNA, eml())
+    item = exchange.deliver(ANNA, eml())
+
+    def counter() -> int:
+        told = said(anna.item(item, "IdOnly", more), "t:Value")
+        change_key, predecessors = map(base64.b64decode, told)
+        assert predecessors == bytes([22]) + change_key
+        return int.from_bytes(change_key[16:], "big")
+
+    counters = [counter()]
+    for _ in range(2):
+        anna.update(item, new_body("&lt;p&gt;New&lt;/p&gt;"))
+        counters.append(counter())
+    assert counters == sorted(set(counters))
+    _deviate(exchange, Deviation.LOST_PREDECESSORS)
+    anna.update(item, new_body("&lt;p&gt;Newer&lt;/p&gt;"))
+    assert counter() < counters[0]
+
+
+def test_the_scope_of_impersonation_is_narrowed(exchange: Exchange, anna: Owner) -> None:
+    """Outside of it, the service account is turned away in the same words as everybody else."""
+    exchange.add_mailbox("ben@example.org")
+    service = Owner(exchange, exchange.impersonator)
+    request = (
+        "<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape>"
+        '<m:FolderIds><t:DistinguishedFolderId Id="inbox"/></m:FolderIds></m:GetFolder>'
+    )
+    exchange.order(scope=[ANNA.upper()])
+    assert code(service.ask(request, impersonate=ANNA)) == "NoError"
+    assert code(service.ask(request, impersonate="ben@example.org")) == "ErrorImpersonateUserDenied"
+    exchange.order(scope=None)
+    assert code(service.ask(request, impersonate="ben@example.org")) == "NoError"
 
 
 def test_a_server_with_other_dates_and_no_drafts(exchange: Exchange, anna: Owner) -> None:
