@@ -506,6 +506,8 @@ def test_a_huge_attachment_takes_time_and_no_memory(tmp_path: Path, wsgidav: Dav
     with Exchange() as exchange:
         exchange.add_mailbox(ANNA)
         pipeline = Pipeline(tmp_path, exchange, wsgidav)
+        # More than can be put back: somebody wants it out all the same.
+        pipeline.configure(EVERYTHING.replace("redirect}", "redirect, irreversible: true}"))
         small = pipeline.run("once", code=0).memory
         item = pipeline.deliver(letter({NAME: b"replaced"}))
         (attachment,) = exchange._organisation.mailboxes[ANNA].items[item].message.attachments
