@@ -27,7 +27,7 @@ from connector.proofs import require_proofs
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
 from connector.restore import put_back, withdraw
 from connector.rewrite import notice, shows
-from connector.sight import originals, seen_in, untouched, with_file
+from connector.sight import originals, read_anew, seen_in, untouched, with_file
 from connector.spool import spooled
 from connector.turn import Clock, Turn, Watch, take_turn
 
@@ -126,7 +126,7 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
 def share(redirect: Redirect, turn: Turn) -> Redirect:
     """STORED -> LINKED: a link for each file that is still in the item, and that the policy still wants elsewhere."""
     item = turn.watch.source.fetch(redirect.item_id)
-    redirect = _looked_at(redirect, item)
+    redirect = read_anew(redirect, _looked_at(redirect, item))
     if not _attempted(redirect, item):
         redirect = _without_kept(redirect, item, turn)
     for each in redirect.files:

@@ -27,6 +27,17 @@ def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
     return redirect
 
 
+def read_anew(before: Redirect, now: Redirect) -> Redirect:
+    """The redirect as it is seen `now`, without the proof of files that have other ids than `before`.
+
+    They were read by their ids, and where ids are positions, that may have been other files.
+    """
+    for old, each in zip(before.files, now.files, strict=True):
+        if each.file.id != old.file.id:
+            now = with_file(now, each, replace(each, path=_another_path(each, now), stored=None, link=None))
+    return now
+
+
 def originals(item: Item, redirect: Redirect) -> tuple[str, ...]:
     """The ids of the originals that are still in the item. Another file under an old id is not one of them."""
     wanted = [each.file for each in redirect.shown]

@@ -19,7 +19,7 @@ from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
-from tests.world import KEY, TENANT, Killed, Saboteur, World
+from tests.world import KEY, START, TENANT, Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa")
 
@@ -333,6 +333,46 @@ def test_renumbered_attachments_are_followed(world: World) -> None:
     world.run(source=acting("rewrite", renumber))
     done(world)
     assert [file.name for file in world.mailbox.items()[0].files] == ["keep.eml"]
+
+
+def test_ids_that_are_positions_move_on_before_the_copy(world: World) -> None:
+    """What was read by its id was another file by then: its bytes are not taken for those of the one that is meant."""
+    files = [Attached(name, name.encode(), inline=name != "b.bin") for name in ("a.eml", "b.bin", "c.eml")]
+    item_id = world.deliver(*files)
+
+    def detach_the_first() -> None:
+        entry = world.mailbox.entry(item_id)
+        ids, left = [file.id for file in entry.message.files], entry.message.files[1:]
+        entry.contents = {new: entry.contents[file.id] for new, file in zip(ids, left, strict=False)}
+        moved = tuple(replace(file, id=new) for new, file in zip(ids, left, strict=False))
+        world.files[entry.message.internet_message_id] = [file.content for file in files[1:]]
+        world.mailbox.change(item_id, files=moved)
+
+    world.run(before("open", 1, detach_the_first))
+    done(world)
+    assert [file.name for file in world.mailbox.items()[0].files] == ["c.eml"]
+
+
+def test_what_is_still_listed_is_not_removed_again_at_once(world: World) -> None:
+    """Where reads are late and ids are positions, it would be another file: first the listing has to catch up."""
+    world.deliver(FILE)
+    late: list[Item] = []
+
+    class Behind(MemorySource):
+        def prune(self, item: Item, file_ids: Any) -> None:
+            super().prune(item, file_ids)
+            late.append(item)
+
+        def fetch(self, item_id: str) -> Item:
+            return late[-1] if late and world.now < START + timedelta(seconds=30) else super().fetch(item_id)
+
+    with world.process(source=Behind) as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+        assert (only(world).state, len(late)) == (State.REWRITTEN, 1)
+        world.now = ledger.next_due() or world.now
+        tick(watch, ledger, world.clock, "one")
+    done(world)
+    assert len(late) == 1
 
 
 def test_settle(world: World) -> None:

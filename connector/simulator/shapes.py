@@ -29,17 +29,19 @@ class View:
         decimals = ".000000000" if Deviation.DECIMAL_DATES in self.deviations else ""
         return None if moment is None else f"{moment.replace(tzinfo=None).isoformat()}{decimals}Z"
 
-    def attachment_id(self, item: Item, path: tuple[Attachment, ...]) -> str:
-        """The id of the attachment at the end of a path of attachments."""
+    def attachment_id(self, item: Item, path: tuple[Attachment, ...], listed: Message | None = None) -> str:
+        """The id of the attachment at the end of a path of attachments; `listed` is the message that shows it."""
         if Deviation.POSITIONAL_ATTACHMENT_IDS not in self.deviations:
             return ids.attachment_id(item.id, [each.token for each in path])
-        levels = [item.message, *(each.message for each in path if each.message)]
+        levels = [item.message, *(each.message for each in path[:-1] if each.message)]
+        if listed is not None:
+            levels[-1] = listed  # A stale listing has the positions of its own time.
         positions = [
             next(
                 (at for at, each in enumerate(level.attachments) if each.token == attachment.token),
                 len(level.attachments),
             )
-            for level, attachment in zip(levels, path, strict=False)
+            for level, attachment in zip(levels, path, strict=True)
         ]
         return ids.attachment_id(item.id, [at.to_bytes(ids.TOKEN_LENGTH, "big") for at in positions])
 
@@ -132,13 +134,13 @@ def field_text(shown: Shown, uri: str) -> str | None:
     return None if built is None else " ".join(part for part in built.itertext() if isinstance(part, str))
 
 
-def attachment_element(view: View, item: Item, path: tuple[Attachment, ...]) -> Element:
+def attachment_element(view: View, item: Item, path: tuple[Attachment, ...], listed: Message | None = None) -> Element:
     """An attachment as it stands in an item: all but its content."""
     attachment = path[-1]
     kind = "FileAttachment" if attachment.message is None else "ItemAttachment"
     return T(
         kind,
-        T.AttachmentId(Id=view.attachment_id(item, path)),
+        T.AttachmentId(Id=view.attachment_id(item, path, listed)),
         T.Name(attachment.name),
         T.ContentType(attachment.content_type) if attachment.content_type else None,
         T.ContentId(attachment.content_id) if attachment.content_id else None,
@@ -210,7 +212,7 @@ def _body(name: str, *, body_type: str = "") -> Build:
 
 def _attachments(shown: Shown) -> Element | None:
     told = [
-        attachment_element(shown.view, shown.item, (*shown.path, attachment))
+        attachment_element(shown.view, shown.item, (*shown.path, attachment), shown.message)
         for attachment in shown.message.attachments
     ]
     return T.Attachments(*told) if told else None
