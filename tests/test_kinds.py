@@ -454,3 +454,27 @@ def test_attached_messages_are_stored_where_a_rule_names_them(pipeline: Pipeline
     assert sorted(map(_what, restored.files)) == sorted(map(_what, before.files[1:]))
     assert restored.body == after.body
     assert [pipeline.download(link) for link in links] == [stored, PLAN]
+
+
+# --- very many files ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(900)
+def test_three_hundred_files_in_one_message(pipeline: Pipeline) -> None:
+    """Each costs one request, and three on its way back; the message is written once, and memory stays flat."""
+    files = [file(f"{number}.bin", "application/x-thing", bytes([number % 256]) * 500) for number in range(300)]
+    item = pipeline.deliver(mail(*several(html(), *files)))
+    before = pipeline.see(item)
+    pipeline.exchange.order(reset=True)
+    assert pipeline.run("once", code=0).memory < 160_000_000
+    seen = Counter(pipeline.exchange.seen)
+    assert (seen["GetAttachment"], seen["UpdateItem"], seen["DeleteAttachment"]) == (300, 1, 1)
+    assert seen["GetItem"] < 10
+    redirected(pipeline, before, pipeline.see(item))
+
+    pipeline.exchange.order(reset=True)
+    restore(pipeline, "--everything")
+    seen = Counter(pipeline.exchange.seen)
+    assert (seen["CreateAttachment"], seen["GetAttachment"], seen["UpdateItem"]) == (300, 300, 1)
+    assert seen["GetItem"] < 310
+    assert same(before, pipeline.see(item))

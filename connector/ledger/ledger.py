@@ -50,6 +50,9 @@ class Ledger:
         parts = database.parsed(url)
         self._place = database.place(parts)
         self._engine = database.engine(parts)
+        #: What was written last, by source. A message of hundreds of files is written once for each of them; to read
+        #: all of them each time would cost a square. A revision is written once, so it stands as long as that does.
+        self._last: dict[str, Redirect] = {}
         self._reader = self._engine.execution_options(reading=True)
         with translated(self._place):
             database.migrate(self._engine, self._place)
@@ -199,8 +202,11 @@ class Ledger:
         """
         with self._writing() as connection:
             tenant = _allowed(connection, redirect, lease)
-            written = rows.change(connection, redirect, now)
+            last = self._last.get(redirect.source)
+            known = last is not None and (last.id, last.revision) == (redirect.id, redirect.revision)
+            written = rows.change(connection, redirect, now, last if known else None)
             chain.append(connection, tenant, now, [_fact(written, event, **detail)])
+        self._last[redirect.source] = written
         return written
 
     def note(

@@ -1,7 +1,7 @@
 """Redirects as rows of two tables, and back, without loss."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from itertools import groupby
@@ -39,16 +39,22 @@ def concerning(connection: Connection, planned: Redirect) -> tuple[Redirect, ...
 def add(connection: Connection, redirect: Redirect, now: datetime) -> None:
     """Insert a redirect. Raises Taken."""
     connection.execute(_INSERT, _values(redirect, now))
-    _insert_files(connection, redirect, list(_file_values(redirect)))
+    _insert_files(connection, [_file_values(redirect, each) for each in range(len(redirect.files))], redirect.id)
 
 
-def change(connection: Connection, redirect: Redirect, now: datetime) -> Redirect:
-    """Write a redirect over the revision that was read, and return the next one. Raises Stale, Taken."""
+def change(connection: Connection, redirect: Redirect, now: datetime, before: Redirect | None = None) -> Redirect:
+    """Write a redirect over the revision that was read, and return the next one. Raises Stale, Taken.
+
+    `before`, where somebody still has it, is how it stands at that revision: its files need not be read again.
+    """
+    if before is None:
+        # What is not there, or is another by now, the update does not find either.
+        before = next(iter(_read(connection, _ONE, {"of_redirect": redirect.id})), redirect)
     written = replace(redirect, revision=redirect.revision + 1)
     as_read = {"as_read_id": redirect.id, "as_read_revision": redirect.revision}
     if not connection.execute(_UPDATE, _values(written, now) | as_read).rowcount:
         raise Stale(f"redirect {redirect.id} was written by somebody else")
-    _change_files(connection, written)
+    _change_files(connection, written, before)
     return written
 
 
@@ -59,25 +65,26 @@ def message_key(internet_message_id: str) -> str | None:
     return hashlib.sha256(internet_message_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _change_files(connection: Connection, redirect: Redirect) -> None:
+def _change_files(connection: Connection, redirect: Redirect, before: Redirect) -> None:
     """Only the rows that differ are written: a message of a thousand files is written once for each of them."""
-    rows = connection.execute(_FILES, {"of_redirect": redirect.id}).mappings()
-    known = {row["position"]: dict(row) for row in rows}
-    wanted = {values["position"]: values for values in _file_values(redirect)}
-    stale = [position for position, values in known.items() if wanted.get(position) != values]
+    old, new = dict(enumerate(before.files)), dict(enumerate(redirect.files))
+    # A row names the item too.
+    moved = before.item_id != redirect.item_id
+    stale = [position for position, each in old.items() if moved or new.get(position) != each]
     if stale:
         # All of them go first: two files may have changed places, and their key is unique.
         connection.execute(_DELETE_FILE, [{"of_redirect": redirect.id, "at_position": each} for each in stale])
-    _insert_files(connection, redirect, [values for key, values in wanted.items() if known.get(key) != values])
+    fresh = [position for position, each in new.items() if moved or old.get(position) != each]
+    _insert_files(connection, [_file_values(redirect, position) for position in fresh], redirect.id)
 
 
-def _insert_files(connection: Connection, redirect: Redirect, values: list[dict[str, Any]]) -> None:
+def _insert_files(connection: Connection, values: list[dict[str, Any]], redirect_id: str) -> None:
     if not values:
         return
     try:
         connection.execute(_INSERT_FILES, values)
     except IntegrityError as error:
-        raise Taken(f"a file of redirect {redirect.id} belongs to another redirect already") from error
+        raise Taken(f"a file of redirect {redirect_id} belongs to another redirect already") from error
 
 
 def _values(redirect: Redirect, now: datetime) -> dict[str, Any]:
@@ -88,25 +95,25 @@ def _values(redirect: Redirect, now: datetime) -> dict[str, Any]:
     return values if redirect.state is State.DROPPED else values | {"swept": None}
 
 
-def _file_values(redirect: Redirect) -> Iterator[dict[str, Any]]:
-    for position, each in enumerate(redirect.files):
-        yield {
-            "redirect_id": redirect.id,
-            "position": position,
-            "source": redirect.source,
-            "item_id": None if each.gone else redirect.item_id,
-            "file_id": each.file.id,
-            **{name: getattr(each.file, name) for name in _OF_FILE},
-            "path": each.path,
-            "action": each.action,
-            "rule": each.rule,
-            "terms_audience": each.terms.audience,
-            "terms_expires": each.terms.expires,
-            **_stored_values("stored", each.stored),
-            "link_url": each.link and each.link.url,
-            "link_expires": each.link and each.link.expires,
-            "gone": each.gone,
-        }
+def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
+    each = redirect.files[position]
+    return {
+        "redirect_id": redirect.id,
+        "position": position,
+        "source": redirect.source,
+        "item_id": None if each.gone else redirect.item_id,
+        "file_id": each.file.id,
+        **{name: getattr(each.file, name) for name in _OF_FILE},
+        "path": each.path,
+        "action": each.action,
+        "rule": each.rule,
+        "terms_audience": each.terms.audience,
+        "terms_expires": each.terms.expires,
+        **_stored_values("stored", each.stored),
+        "link_url": each.link and each.link.url,
+        "link_expires": each.link and each.link.expires,
+        "gone": each.gone,
+    }
 
 
 def _query(
@@ -166,7 +173,7 @@ _INSERT_FILES = insert(files)
 _UPDATE = update(redirects).where(
     redirects.c.id == bindparam("as_read_id"), redirects.c.revision == bindparam("as_read_revision")
 )
-_FILES = select(files).where(files.c.redirect_id == bindparam("of_redirect"))
+_ONE = _query(redirects.c.id == bindparam("of_redirect"))
 _DELETE_FILE = delete(files).where(
     files.c.redirect_id == bindparam("of_redirect"), files.c.position == bindparam("at_position")
 )

@@ -210,6 +210,7 @@ class EwsMailbox:
         changes = answer.iterfind("m:Changes/*", NS)
         elements = [change[0] for change in changes if change.tag.endswith(("}Create", "}Update"))]
         listed = {item.id: item for item in (message(element, folder, self.address) for element in elements)}
+        # False also where all of them are hidden, being shown within the text: those are kept in any case.
         asked = [
             identifier(element, "t:ItemId")
             for element in elements
