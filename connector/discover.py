@@ -23,7 +23,8 @@ def discover(turn: Turn) -> None:
     for page in turn.watch.source.changes(turn.cursor):
         turn.keep_lease()
         turn.cursor = page.cursor
-        _record(turn, page.items)
+        if page.items:
+            _record(turn, page.items)
         if turn.spent():
             return
     _record(turn, (), complete=True)

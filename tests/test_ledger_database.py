@@ -20,7 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
-from connector.ledger import Ledger, LedgerError, NewerLedger
+from connector.ledger import Ledger, LedgerError, NewerLedger, database
 from connector.ledger import errors as ledger_errors
 from connector.ledger.database import VERSION_TABLE
 from connector.ledger.schema import metadata
@@ -122,7 +122,7 @@ def test_a_sqlite_ledger_is_durable_and_private(on_file: Ledger, file: Path) -> 
 
 def test_a_reader_waits_for_no_writer(on_file: Ledger, file: Path) -> None:
     """While a writer is in the middle of something, people can look, and a second ledger opens."""
-    with on_file._engine.begin():
+    with database.writing(on_file._engine):
         assert on_file.watched() == ()
         other = Ledger(f"sqlite:///{file}")
         assert other.id == on_file.id
@@ -313,7 +313,7 @@ def test_many_may_do_a_thing_for_the_first_time(ledger: Ledger) -> None:
 
 def test_a_backup_is_whole_and_private(tmp_path: Path) -> None:
     """Made while others write: what was committed is in it, nobody else may read it, and nothing torn is left."""
-    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger, ledger._engine.begin() as writing:
+    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger, database.writing(ledger._engine) as writing:
         ledger.back_up(tmp_path / "before")
         writing.exec_driver_sql("UPDATE ledger SET generation = 7")
         ledger.back_up(tmp_path / "during")

@@ -53,7 +53,6 @@ class Ledger:
         #: What was written last, by source. A message of hundreds of files is written once for each of them; to read
         #: all of them each time would cost a square. A revision is written once, so it stands as long as that does.
         self._last: dict[str, Redirect] = {}
-        self._reader = self._engine.execution_options(reading=True)
         with translated(self._place):
             database.migrate(self._engine, self._place)
         with self._reading() as connection:
@@ -73,12 +72,12 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with translated(self._place), self._reader.connect() as connection:
+        with translated(self._place), database.reading(self._engine) as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with translated(self._place), self._engine.begin() as connection:
+        with translated(self._place), database.writing(self._engine) as connection:
             yield connection
 
     # The generation: a restored backup has a lower one than the store and the markers.
@@ -166,9 +165,8 @@ class Ledger:
 
     def look_again(self, source: str, now: datetime) -> tuple[str, ...]:
         """The items whose time to be looked at again has come, the longest waiting first."""
-        query = select(later.c.item_id).where(later.c.source == source, later.c.at <= now).order_by(later.c.at)
         with self._reading() as connection:
-            return tuple(connection.execute(query).scalars())
+            return tuple(connection.execute(_LOOK_AGAIN, {"of": source, "now": now}).scalars())
 
     # Work.
 
@@ -373,5 +371,7 @@ def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
 
 
 # Statements of every step, made once: see `connector.ledger.rows`.
+_LATER = (later.c.source == bindparam("of")) & (later.c.at <= bindparam("now"))
+_LOOK_AGAIN = select(later.c.item_id).where(_LATER).order_by(later.c.at)
 _GENERATION = select(identity.c.generation)
 _PAUSES = select(pauses).where(pauses.c.until > bindparam("now")).order_by(pauses.c.name)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connector.sources.ews.words import COMMIT_TIME, NS, Element, identifier, number, text, when
+from connector.sources.ews.words import COMMIT_TIME, NS, Element, every, identifier, number, text, when
 
 #: Known by id whatever they are called in the user's language. Recoverable Items and search folders are not below the
 #: root of messages.
@@ -108,7 +108,7 @@ def _mark(element: Element, now: datetime | None) -> str:
 
 
 def _commit_time(element: Element) -> datetime | None:
-    for extended in element.findall("t:ExtendedProperty", NS):
+    for extended in every(element, "t:ExtendedProperty"):
         tag = extended.find("t:ExtendedFieldURI", NS).get("PropertyTag", "")
         if tag.lower() == COMMIT_TIME["PropertyTag"]:
             return when(text(extended, "t:Value"))
