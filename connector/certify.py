@@ -6,7 +6,7 @@ predecessor change list go down (Microsoft: KB 4093129). So each build of a serv
 
 import base64
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from connector.decisions import recall
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Ledger
 from connector.manifest import delete_manifests
-from connector.model import Body, Proof, State
+from connector.model import Item, Proof, State
 from connector.policy import Defaults, Policy, Rule
 from connector.probe import Letter, Probe, Seen, mime, seen, sender, trying
 from connector.redirect import tick
@@ -129,12 +129,12 @@ def certify(tenant: Tenant, probe: Probe, ask: Ask) -> Trial:
         before = {name: _state(probe, item_id) for name, item_id in ids.items()}
         _stop("made", ask, trial)
         for when, end in (("redirected", State.DONE), ("restored", State.RESTORED)):
-            trial.problems += flow.reach(end, ids.values())
-            for name, item_id in ids.items():
-                after = _state(probe, item_id)
-                trial.compared |= before[name].properties.keys() | after.properties.keys()
-                trial.differences += _differences(when, name, before[name].properties, after.properties)
-                trial.problems += [f"{when}: {wrong}" for wrong in _wrong(end, before[name], after)]
+            trial.problems += flow.reach(end, len(ids))
+            for name, old in before.items():
+                new = _state(probe, flow.item_id(old.item))
+                trial.compared |= old.properties.keys() | new.properties.keys()
+                trial.differences += _differences(when, name, old.properties, new.properties)
+                trial.problems += [f"{when}: {wrong}" for wrong in _wrong(end, old, new)]
             _stop(when, ask, trial)
     return trial
 
@@ -168,8 +168,13 @@ class _Flow:
         self.watch = watch
         self.ledger = ledger
 
-    def reach(self, end: State, item_ids: Collection[str]) -> list[str]:
-        """Take the redirects of these items to this end; a sentence for each that does not get there."""
+    def item_id(self, item: Item) -> str:
+        """Under which id it is by now."""
+        known = self.ledger.redirects(internet_message_id=item.internet_message_id)
+        return known[0].item_id if known else item.id
+
+    def reach(self, end: State, count: int) -> list[str]:
+        """Take so many redirects to this end; a sentence for each that does not get there."""
         if end is State.RESTORED:
             for redirect in self.ledger.redirects(state=State.DONE):
                 recall(redirect, self.ledger, clock(), _TRIAL)
@@ -178,9 +183,9 @@ class _Flow:
             for pause in self.ledger.pauses(clock()):
                 raise (Denied if pause.error == "Denied" else Unavailable)(pause.reason)
             stuck = [each for each in self.ledger.redirects() if each.state is not end]
-            if not stuck and len(self.ledger.redirects()) == len(item_ids):
+            if not stuck and len(self.ledger.redirects()) == count:
                 return []
-        missed = len(item_ids) - len(self.ledger.redirects())
+        missed = count - len(self.ledger.redirects())
         told = [f"a redirect does not get to {end}: it is {each.state} ({each.reason})" for each in stuck]
         return told + [f"{missed} messages are not found in the change feed"] * bool(missed)
 
@@ -230,14 +235,14 @@ def _clean(store: Store, folder: str) -> None:
 class _State:
     """A message, as it is at one time."""
 
+    item: Item
     properties: Mapping[str, str]
     files: tuple[Seen, ...]
-    body: Body | None
 
 
 def _state(probe: Probe, item_id: str) -> _State:
     item = probe.fetch(item_id)
-    return _State(probe.properties(item_id), seen(probe, item), item.body)
+    return _State(item, probe.properties(item_id), seen(probe, item))
 
 
 _BODY = "the notice goes into the body, which is HTML or plain text afterwards"
@@ -274,11 +279,11 @@ def _wrong(end: State, before: _State, after: _State) -> Iterator[str]:
     yield from lost_changes(before.properties, after.properties)
     if end is State.DONE and [each for each in after.files if not each.inline]:
         yield "attachments have stayed"
-    if end is State.DONE and before.body == after.body:
+    if end is State.DONE and before.item.body == after.item.body:
         yield "there is no notice"
     if end is State.RESTORED and before.files != after.files:
         yield "the attachments are not what they were"
-    if end is State.RESTORED and before.body != after.body:
+    if end is State.RESTORED and before.item.body != after.item.body:
         yield "the body is not what it was"
 
 
