@@ -1,6 +1,6 @@
 """Whoever reads mail in Thunderbird sees links where attachments were, and after a restore what was there before."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 
@@ -21,9 +21,6 @@ PNG = bytes.fromhex(
 LOGO = Attached("logo.png", PNG, "image/png", inline=True, content_id="logo@example.net")
 #: A broken structure, and names that are not ASCII; and pictures in the text, one of them attached as well.
 REAL = {"broken": "SpamScope__mail-parser/mail_test_1.eml", "pictures": "nodemailer__mailparser/nodemailer.eml"}
-
-
-pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ def messages() -> dict[str, bytes]:
     return made | {name: head.format(name).encode() + path.read_bytes() for name, path in found.items() if path}
 
 
-@pytest.fixture(scope="module")
-def sights(tmp_path_factory: pytest.TempPathFactory, wsgidav: DavServer) -> Iterator[Sights]:
+@pytest.fixture
+def sights(tmp_path_factory: pytest.TempPathFactory, wsgidav: DavServer) -> Sights:
     """One Thunderbird, which stays open while the messages are redirected and restored."""
     folder, profile = tmp_path_factory.mktemp("thunderbird"), tmp_path_factory.mktemp("profile")
     # Without the judge of EWS: Thunderbird asks for a folder that the schema does not know.
@@ -83,14 +80,22 @@ def sights(tmp_path_factory: pytest.TempPathFactory, wsgidav: DavServer) -> Iter
         pipeline.run("restore", "--everything", code=0)
         pipeline.run("once", code=0)
         pipeline.run("once", code=0, hours=1)
-        yield Sights(before, redirected, look("3-restored"), download)
+        return Sights(before, redirected, look("3-restored"), download)
 
 
 def _message_id(eml: bytes) -> str:
     return str(message_from_bytes(eml, policy=policy.default)["Message-ID"]).strip("<>")
 
 
-def test_links_stand_where_attachments_were(sights: Sights) -> None:
+@pytest.mark.timeout(600)
+def test_thunderbird(sights: Sights) -> None:
+    """One test, so that Thunderbird starts once, and not once for each process that runs tests."""
+    links_stand_where_attachments_were(sights)
+    the_notice_is_in_sight(sights)
+    restored_messages_are_shown_as_before(sights)
+
+
+def links_stand_where_attachments_were(sights: Sights) -> None:
     """Each attachment is a link that can be seen and leads to its bytes; subject, text and pictures are as before."""
     for name, before in sights.delivered.items():
         now = sights.redirected[name]
@@ -104,7 +109,7 @@ def test_links_stand_where_attachments_were(sights: Sights) -> None:
         assert all(now.images), f"{name}: a picture does not load"
 
 
-def test_the_notice_is_in_sight(sights: Sights) -> None:
+def the_notice_is_in_sight(sights: Sights) -> None:
     """Nobody has to scroll: in HTML it is as a whole within the pane, in plain text it is what begins it."""
     for name, now in sights.redirected.items():
         if name == "plain":
@@ -116,7 +121,7 @@ def test_the_notice_is_in_sight(sights: Sights) -> None:
             assert max(beyond_right, beyond_bottom) <= 0, name
 
 
-def test_a_restored_message_is_shown_as_before(sights: Sights) -> None:
+def restored_messages_are_shown_as_before(sights: Sights) -> None:
     """Subject, text, links, pictures; name, type, bytes and order of the attachments; and no notice."""
     assert sights.restored == sights.delivered
     assert [each.notice for each in sights.restored.values()] == [None] * len(sights.delivered)
