@@ -400,7 +400,13 @@ _CODES = {
     "refused": Exit.REFUSED,
 }
 #: What a pause means, by the error that it came from.
-_PAUSED = {"Unavailable": Exit.UNREACHABLE, "Foreign": Exit.HELD, "Unproved": Exit.HELD, "Full": Exit.HELD}
+_PAUSED = {
+    "Unavailable": Exit.UNREACHABLE,
+    "Foreign": Exit.HELD,
+    "Clock": Exit.HELD,
+    "Unproved": Exit.HELD,
+    "Full": Exit.HELD,
+}
 
 
 if __name__ == "__main__":

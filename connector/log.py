@@ -108,6 +108,8 @@ class Event(StrEnum):
     SWEEP_STOPPED = "sweep.stopped"
     #: The ledger is older than what it has written elsewhere, or is another one's: nothing is pruned or deleted.
     GENERATION_FOREIGN = "generation.foreign"
+    #: Our clock and a server's differ, or it stands before what happened: nothing is done until it is set right.
+    CLOCK_IN_DOUBT = "clock.in_doubt"
     #: A manifest in the store is not as we wrote it: changed, cut short or planted. It is left alone.
     MANIFEST_REFUSED = "manifest.refused"
 

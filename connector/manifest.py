@@ -181,6 +181,8 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
     or a second daemon. Then nothing is shared, shown, pruned or swept until `reconcile`. Raises Corrupt where the store
     does not keep what it is given.
     """
+    if ledger.paused(brake(tenant), now):
+        return _stop(tenant, ledger, now)  # Starts of a clone must not add up until it outdoes the other one.
     mine = ledger.raise_generation()
     claimed = _claimed(store)
     if claimed and (claimed[-1][1] != ledger.id or claimed[-1][0] >= mine):

@@ -29,6 +29,7 @@ from connector.restore import put_back, withdraw
 from connector.rewrite import notice, shows
 from connector.sight import originals, read_anew, seen_in, untouched, with_file
 from connector.spool import spooled
+from connector.timekeeping import ClockInDoubt, believed, compare, stop
 from connector.turn import Clock, Turn, Watch, take_turn
 
 
@@ -44,6 +45,8 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
         if ours is None:
             return False
         try:
+            if not in_store(believed, watch.tenant, watch.store, ledger, clock()):
+                return True
             discover(ours)
             if not watch.monitor:
                 _advance_all(ours)
@@ -51,6 +54,8 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
             ours.pause(watch.name, error)
         except StoreFailed as failed:
             ours.pause(watch.store_name, failed.error)
+        except ClockInDoubt as doubt:
+            stop(watch.tenant, str(doubt), ledger, clock())
         return True
 
 
@@ -94,7 +99,7 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:
     except StoreFailed as failed:
         wait(redirect, failed.error, turn)
         raise
-    except (LeaseLost, Stale, LedgerError):
+    except (LeaseLost, Stale, LedgerError, ClockInDoubt):
         raise
     except Exception as error:  # noqa: BLE001 - a bug must not stop the others: it is told, and held in the end
         log.exception(Event.BUG, redirect=redirect.id, state=redirect.state)
@@ -265,6 +270,8 @@ def _linked(redirect: Redirect, turn: Turn) -> Redirect:
         links = in_store(turn.watch.store.share, [each.stored for each in alike if each.stored], terms)
         for each, link in zip(alike, links, strict=True):
             redirect = with_file(redirect, each, replace(each, link=link))
+    # The store has just answered. A clock that is ahead ends every settle at once: nothing is shown or removed by it.
+    compare(turn.watch.store, turn.clock())
     return redirect
 
 

@@ -1,15 +1,13 @@
 """The only place that deletes what was stored: copies that nothing shows, after a grace time, and with brakes."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from connector.ledger import Ledger
 from connector.log import Event, log
 from connector.manifest import delete_manifests
 from connector.model import Redirect
+from connector.timekeeping import ClockInDoubt, look
 from connector.turn import Clock, Turn, Watch, take_turn
-
-#: Clocks that differ by more are in doubt, and a wrong clock ends a grace time early.
-_CLOCK_DOUBT = timedelta(minutes=10)
 
 
 def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int:
@@ -42,13 +40,10 @@ def _doubt(turn: Turn, count: int, at_most: int) -> str:
         return "the ledger is in doubt; see `connector status`"
     if count > at_most:
         return f"{count} redirects would be swept at once, more than {at_most}; look at them, then raise sweep.at_most"
-    last = turn.ledger.last_event_at(turn.watch.tenant)
-    if last and last - now > _CLOCK_DOUBT:
-        return "the clock stands before the ledger's last event; set it right first"
-    turn.watch.store.names("")  # any answer tells the server's time
-    told: datetime | None = turn.watch.store.now()
-    if told and abs(told - now) > _CLOCK_DOUBT:
-        return "this machine's clock and the store's differ; set them right first"
+    try:
+        look(turn.watch.tenant, turn.watch.store, turn.ledger, now)
+    except ClockInDoubt as doubt:
+        return str(doubt)
     return ""
 
 

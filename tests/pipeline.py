@@ -25,6 +25,7 @@ from requests.auth import HTTPBasicAuth
 
 from connector import check, cli, service
 from connector.simulator import Exchange
+from connector.stores.webdav import WebdavStore
 from tests.exchange import Element, Owner
 from tests.servers import DavServer
 
@@ -182,9 +183,12 @@ class Pipeline:
         (self.folder / name).write_text(value)
         self.hushed.append(value)
 
-    def run(self, *arguments: str, code: int | None, hours: float = 0) -> Ended:
-        """Run a command to its end, so many hours later than it is; its exit code must be this one."""
-        ended = self._run(arguments, hours)
+    def run(self, *arguments: str, code: int | None, hours: float = 0, ahead: float = 0) -> Ended:
+        """Run a command to its end, so many hours later than it is; its exit code must be this one.
+
+        Our clock may be `ahead`, by so many hours, of everybody else's.
+        """
+        ended = self._run(arguments, hours, ahead)
         assert code in (None, ended.code), f"{arguments} ended with {ended.code}: {ended.answer}{ended.told}"
         assert "Traceback" not in ended.answer + ended.told
         ledger = b"".join(path.read_bytes() for path in self.folder.glob("ledger.db*"))
@@ -228,10 +232,10 @@ class Pipeline:
         """The files of messages in the store, torn uploads too."""
         return sorted(path for path in (self.root / "acme").rglob("*") if path.is_file())
 
-    def _run(self, arguments: tuple[str, ...], hours: float) -> Ended:
+    def _run(self, arguments: tuple[str, ...], hours: float, ahead: float) -> Ended:
         answer, told, used = (self.folder / name for name in ("answer", "told", "used"))
         command = ("connector", "--config", str(self.folder), *arguments)
-        process = _processes.Process(target=_command, args=(command, hours, answer, told, used))
+        process = _processes.Process(target=_command, args=(command, (hours, ahead), answer, told, used))
         process.start()
         process.join()
         memory, processor = json.loads(used.read_text())
@@ -265,13 +269,16 @@ notice: {{product: Example Files, organisation: Example Ltd}}
 """
 
 
-def _command(command: tuple[str, ...], hours: float, answer: Path, told: Path, used: Path) -> None:
+def _command(command: tuple[str, ...], clocks: tuple[float, float], answer: Path, told: Path, used: Path) -> None:
     """What the process does. Its descriptors go to files, so that whatever a library prints is seen too."""
+    hours, ahead = clocks
     for descriptor, path in ((1, answer), (2, told)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     real = service.clock
     for module in (service, cli, check):
-        module.clock = lambda: real() + timedelta(hours=hours)  # type: ignore[attr-defined]  # it was imported there
+        module.clock = lambda: real() + timedelta(hours=hours + ahead)  # type: ignore[attr-defined]  # it was imported there
+    date = WebdavStore.now
+    WebdavStore.now = lambda self: (at := date(self)) and at + timedelta(hours=hours)  # type: ignore[method-assign]
     sys.argv = list(command)
     try:
         cli.main()

@@ -11,7 +11,19 @@ PACKAGE = Path(__file__).parent.parent / "connector"
 #: No I/O, no clock: what comes out depends on what goes in.
 PURE = ("model", "errors", "amounts", "policy", "guards", "filetype", "names", "marker", "sight", "rewrite")
 #: The flow knows the two ports, never an adapter.
-FLOW = ("redirect", "reactions", "discover", "decisions", "restore", "turn", "manifest", "sweep", "proofs", "probe")
+FLOW = (
+    "redirect",
+    "timekeeping",
+    "reactions",
+    "discover",
+    "decisions",
+    "restore",
+    "turn",
+    "manifest",
+    "sweep",
+    "proofs",
+    "probe",
+)
 IO_LIBRARIES = {
     "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "os", "pathlib", "requests", "shutil", "socket",
     "sqlalchemy", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib3", "webdav3",

@@ -18,7 +18,7 @@ from tests.laws.stores import StoreLaws, contents, spool
 class MemoryWorld:
     """One store that everybody uses."""
 
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(clock=lambda: datetime.now(UTC)))
 
     def connect(self) -> Store:
         """The same store: it is where its bytes are."""

@@ -4,10 +4,13 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 
 import pytest
 
+from connector.service import alone
 from connector.simulator import Exchange
 from tests.pipeline import ANNA, Pipeline, Seen, letter
 from tests.servers import DavServer
@@ -152,3 +155,82 @@ def test_backup_replaces_nothing(pipeline: Pipeline) -> None:
     pipeline.run("ledger", "backup", str(pipeline.folder / "nowhere" / "x"), code=3)
     assert file.read_bytes() == content
     assert json.loads(pipeline.run("status", "--json", code=0).answer)["mailboxes"] == []
+
+
+# --- two daemons ----------------------------------------------------------------------------------------------------
+
+
+def test_two_daemons_in_one_state_folder(pipeline: Pipeline) -> None:
+    """The second process is refused in a sentence, whatever the first one does."""
+    with alone(pipeline.folder):
+        ended = pipeline.run("once", code=3)
+    assert "another connector is at work" in ended.told
+    pipeline.run("once", code=0)
+
+
+def test_cloned_machine(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Whoever starts first goes on working; the other one shows and removes nothing, however often it starts."""
+    pipeline.run("once", code=0)
+    clone = cloned(pipeline, tmp_path / "clone")
+    item, before = delivered(pipeline, "a.bin")
+    pipeline.run("once", code=0)
+    seen = pipeline.see(item)
+    assert not seen.files
+
+    late, _ = delivered(pipeline, "b.bin")
+    braked = clone.run("once", code=1)
+    assert "generation.foreign" in braked.told
+    assert "no other daemon runs" in clone.run("status", "--json", code=1).answer
+    clone.run("sweep", code=0, hours=24 * 400)
+    assert pipeline.see(item) == seen
+    assert pipeline.see(late).files
+    pipeline.run("once", code=0, hours=2)
+    assert pipeline.see(item) == seen
+    assert not pipeline.see(late).files
+    assert reachable(pipeline, pipeline.see(item)) == sorted(before.contents)
+
+
+def test_two_daemons_at_the_same_moment(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Two real processes over two ledgers that are equal: every message shows its link once, and nothing is lost."""
+    pipeline.run("once", code=0)
+    clone = cloned(pipeline, tmp_path / "clone")
+    items = [delivered(pipeline, f"{number}.bin") for number in range(4)]
+    with ThreadPoolExecutor() as pool:
+        ended = [pool.submit(each.run, "once", code=None) for each in (pipeline, clone)]
+    assert sorted(each.result().code or 0 for each in ended) == [0, 1]
+    for item, before in items:
+        now = pipeline.see(item)
+        assert not now.files
+        assert now.body.count("data-redirect") == 1
+        assert reachable(pipeline, now) == sorted(before.contents)
+
+
+def cloned(pipeline: Pipeline, folder: Path) -> Pipeline:
+    """The machine, copied while it stood still: the same configuration, the same ledger, another disk."""
+    shutil.copytree(pipeline.folder, folder, ignore=shutil.ignore_patterns("clone"))
+    settings = folder / "connector.yaml"
+    settings.write_text(settings.read_text().replace(f"state: {pipeline.folder}", f"state: {folder}"))
+    clone = copy(pipeline)
+    clone.folder = folder
+    return clone
+
+
+# --- clocks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [48, 24 * 365, -24 * 365])
+def test_clock_that_jumps(pipeline: Pipeline, ahead: int) -> None:
+    """Said in the log, by `status` and by the exit code; it goes on by itself once the clock is right."""
+    pipeline.configure("defaults: {settle: 24h}\nrules: [{name: all, action: redirect}]")
+    item, before = delivered(pipeline, "a.bin")
+    pipeline.run("once", code=0)
+    ended = pipeline.run("once", code=1, ahead=ahead)
+    assert "clock.in_doubt" in ended.told
+    (pause,) = pipeline.run("status", "--json", code=1, ahead=ahead).json["paused"]
+    assert "set it right" in pause["reason"].replace("them", "it")
+    assert pipeline.see(item) == before
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.see(item) == before
+    pipeline.run("once", code=0, hours=25)
+    assert not pipeline.see(item).files
+    assert reachable(pipeline, pipeline.see(item)) == sorted(before.contents)

@@ -180,6 +180,13 @@ class Ledger:
                 connection, c.source == source, c.state.in_(states), c.due <= now, order=c.due, limit=limit
             )
 
+    def written_after(self, at: datetime, tenant: str) -> tuple[Redirect, ...]:
+        """The tenant's redirects with a step to be taken that were written, as they say, after this time."""
+        c = redirects.c
+        ours = c.source.in_([each.name for each in self.watched() if each.tenant == tenant])
+        with self._reading() as connection:
+            return rows.read(connection, ours, c.state.in_(ACTIVE), c.written > at)
+
     def next_due(self, source: str | None = None) -> datetime | None:
         """When the next redirect or item is due, of this source or of all; None where nothing waits."""
         work = select(func.min(redirects.c.due)).where(redirects.c.state.in_(ACTIVE))

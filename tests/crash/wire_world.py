@@ -25,6 +25,7 @@ from requests.auth import HTTPBasicAuth
 from connector import cli, service
 from connector.simulator import Exchange
 from connector.sources.memory import Attached
+from connector.stores.webdav import WebdavStore
 from tests.crash.wire_proxy import NOBODY, Plug, Proxy, When, proxy
 from tests.servers import DavServer
 
@@ -202,6 +203,8 @@ def _command(folder: Path, arguments: tuple[str, ...], minutes: int) -> None:
     real = service.clock
     for module in (service, cli):
         module.clock = lambda: real() + timedelta(minutes=minutes)  # type: ignore[attr-defined]  # it was imported there
+    date = WebdavStore.now
+    WebdavStore.now = lambda self: (at := date(self)) and at + timedelta(minutes=minutes)  # type: ignore[method-assign]
     sys.stdout = sys.stderr = (folder / "said").open("a")
     sys.argv = ["connector", "--config", str(folder), *arguments]
     cli.main()
