@@ -390,7 +390,7 @@ def test_a_lost_ledger_is_noticed_and_reconciled(world: World) -> None:
         path.unlink()
     assert "connector ledger reconcile" in world.run("once", code=1)
     assert "stopped" in {each["severity"] for each in world.json("check", code=1)}
-    assert world.json("ledger", "reconcile") == {"taken_over": 1}
+    assert world.json("ledger", "reconcile") == {"taken_over": 1, "refused": 0}
     world.run("once")
     assert world.hashes() == [sha256(BIG).hexdigest()]
 
