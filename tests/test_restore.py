@@ -16,7 +16,8 @@ import pytest
 from connector.decisions import Pace, Wanted, drop, recall, release, restore
 from connector.errors import FileGone, Rejected, Unavailable
 from connector.ledger import Ledger
-from connector.model import File, Item, Page, Redirect, State
+from connector.model import File, FileKind, Item, Page, Redirect, State
+from connector.policy import Policy
 from connector.redirect import tick
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.spool import Spool
@@ -414,6 +415,23 @@ def test_a_file_that_cannot_go_back_does_not_keep_the_others_away(world: World) 
             release(only(world), ledger, world.clock(), "operator")
     world.run()
     as_before(world)
+
+
+def test_an_attached_message_stays_in_the_store(tmp_path: Path) -> None:
+    """It is there as `.eml`; its message does not take it back, and its link goes on working."""
+    rules = ({"name": "messages", "when": {"kind": "message"}, "action": "redirect", "irreversible": True},)
+    world = World(tmp_path / "ledger.db", Policy.model_validate({"defaults": {"settle": 0}, "rules": rules}))
+    mime = b"Subject: inner\r\n\r\nHello"
+    world.deliver(Attached("Re: inner/outer", mime, "message/rfc822", FileKind.ITEM), Attached("b.bin", b"bbbb"))
+    world.run()
+    assert {path.rpartition("/")[2]: data for path, data in world.manifest_free().items()} == {
+        "Re_ inner_outer.eml": mime
+    }
+    recalled(world)
+    world.run()
+    assert only(world).state is State.HELD
+    assert "cannot be attached again as what it was; 0 of 1 files are back" in only(world).reason
+    assert not world.lost()
 
 
 def test_server_that_says_yes_and_attaches_nothing(world: World) -> None:
