@@ -11,6 +11,7 @@ from connector.simulator.mailbox import Message
 from connector.simulator.mime_export import mime_of, stream
 from connector.simulator.mime_import import message_of
 from tests.exchange import Judge, Owner, code, said, test_data
+from tests.test_kinds import KEPT, ODD
 
 _WHOLE = "<t:IncludeMimeContent>true</t:IncludeMimeContent>"
 
@@ -51,6 +52,16 @@ def test_real_mail_comes_out_as_it_went_in() -> None:
         assert sorted(_files(second)) == sorted(_files(first)), eml
         if "SMIME" not in first.item_class:  # of signed mail the signed bytes count, whose lines end in CR LF
             assert second.body == first.body, eml
+
+
+@pytest.mark.parametrize("name", [*KEPT, *ODD])
+def test_odd_mail_comes_out_as_it_went_in(name: str) -> None:
+    """The same for what no sample has: unknown charsets, broken encodings, no body, sealed and partial messages."""
+    first = message_of((KEPT | ODD)[name][0])
+    second = message_of(b"".join(stream(mime_of(first))))
+    assert (second.subject, sorted(_files(second))) == (first.subject, sorted(_files(first)))
+    if "SMIME" not in first.item_class:
+        assert second.body == first.body
 
 
 def _files(message: Message) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,9 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 from connector.simulator import Exchange
+from connector.simulator.mime_import import message_of
 from tests.exchange import Login
+from tests.test_kinds import KEPT, ODD
 
 
 def _eml(subject: str = "Drawings", *, attachment: bytes = b"\x00\x01\xff" * 1000) -> bytes:
@@ -38,6 +40,29 @@ def test_reads_a_message_as_it_was_delivered(exchange: Exchange, davmail: Login)
     attachment = next(iter(message.iter_attachments()))
     assert attachment.get_filename() == "Zeichnung Ä.pdf"
     assert attachment.get_content() == b"\x00\x01\xff" * 1000
+
+
+def test_reads_odd_mail(exchange: Exchange, davmail: Login) -> None:
+    """Whatever is odd about a message, its client gets the bytes of its files."""
+    account = exchange.add_mailbox("anna@example.org")
+    odd = {name: eml for name, (eml, _) in (KEPT | ODD).items() if len(eml) < 1_000_000}
+    for eml in odd.values():
+        exchange.deliver("anna@example.org", eml)
+    client = davmail(account)
+    assert client.select("INBOX") == ("OK", [str(len(odd)).encode()])
+
+    _, found = client.fetch(f"1:{len(odd)}", "(BODY.PEEK[])")
+
+    fetched = {
+        message["Message-ID"]: [part.get_payload(decode=True) for part in message.walk()]
+        for message in (message_from_bytes(each[1]) for each in found if isinstance(each, tuple))
+    }
+    for name, eml in odd.items():
+        assert all(
+            b"".join(file.content.chunks()) in fetched[message_from_bytes(eml)["Message-ID"]]
+            for file in message_of(eml).attachments
+            if file.content and file.content_type != "multipart/signed"
+        ), name
 
 
 def test_lists_searches_flags_appends_copies_and_expunges(exchange: Exchange, davmail: Login) -> None:
