@@ -128,9 +128,16 @@ def test_moved_message_is_found_again_by_its_marker(world: World) -> None:
 def test_a_copy_is_not_a_move(world: World) -> None:
     """A copy carries the marker too. It keeps its files, and starts nothing."""
     item_id = world.deliver(FILE)
-    world.run(source=acting("rewrite", lambda: world.mailbox.copy(item_id, "Inbox/Copies")))
+
+    def copy_and_go_down() -> None:
+        world.mailbox.copy(item_id, "Inbox/Copies")
+        world.mailbox.busy = timedelta(seconds=30)
+
+    step(world, source=acting("rewrite", copy_and_go_down))
+    world.mailbox.busy = None
+    world.run()
     done(world)
-    assert sorted(len(message.files) for message in world.mailbox.items()) == [0, 1]
+    assert {message.folder: len(message.files) for message in world.mailbox.items()} == {"Inbox": 0, "Inbox/Copies": 1}
 
 
 def test_adopted_twin_starts_no_second_redirect(world: World) -> None:

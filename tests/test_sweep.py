@@ -78,6 +78,16 @@ def test_what_was_shown_is_not_swept(tmp_path: Path) -> None:
     assert world.manifest_free()
 
 
+def test_what_was_shown_once_is_not_swept(world: World) -> None:
+    """Also where its notice was taken out again before the message was deleted: a copy elsewhere may show it."""
+    ledger = Ledger(f"sqlite:///{world.ledger_file}")
+    ledger.write(replace(only(world), was_shown=True), "redirect.dropped", world.clock())
+    ledger.close()
+    world.now += GRACE + timedelta(days=1)
+    assert swept(world) == 0
+    assert len(world.manifest_free()) == 2
+
+
 def test_brakes(world: World) -> None:
     """Too much at once, a ledger in doubt, a clock in doubt: nothing is deleted, and it is told why."""
     world.now += GRACE
