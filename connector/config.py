@@ -173,6 +173,10 @@ class TenantConfig(_Section):
         default="{tenant}/{mailbox}/{year}/{month}/{id}",
         description="collection in the store for the files of one message",
     )
+    rewrite: Literal["in_place", "replace"] = Field(
+        default="in_place",
+        description="how messages are edited: in_place; or replace: a copy is edited, and takes the message's place",
+    )
     notice: NoticeSettings
     defaults: Defaults = Defaults()
     rules: tuple[Rule, ...] = ()

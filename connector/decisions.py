@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 
 from connector.ledger import Ledger, Stale
 from connector.log import Event
-from connector.model import RETURNING, Redirect, State
+from connector.model import SWAPPING, Redirect, State
 
 #: Whatever has begun and is not on its way back already.
 _RECALLABLE = frozenset(State) - {State.DROPPED, State.RECALLED, State.RETURNED, State.RESTORED}
+#: A copy is about to take the place of the message: it does, and goes back then.
+_ABOUT_TO = frozenset({State.STAGED, State.PLACED})
 
 
 def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:
@@ -21,18 +23,9 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
     state = State.STORED if redirect.state is State.RESTORED else redirect.held_in
     if redirect.state not in (State.HELD, State.RESTORED) or state is None:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
-    backwards = state in RETURNING
-    released = replace(
-        redirect,
-        state=state,
-        held_in=None,
-        reason="",
-        attempts=0,
-        due=now,
-        missed=None,
-        ended_by=redirect.ended_by if backwards else "",
-        revoke=redirect.revoke and backwards,
-    )
+    released = replace(redirect, state=state, held_in=None, reason="", attempts=0, due=now, missed=None)
+    if redirect.state is State.RESTORED:
+        released = replace(released, ended_by="", revoke=False)
     return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
 
 
@@ -50,11 +43,12 @@ def recall(
     From `due` on, or at once. `revoke`: its links are to open nothing afterwards.
     Raises ValueError where nothing of it can go back, or already has.
     """
-    if redirect.state not in _RECALLABLE:
+    if not _is_recallable(redirect):
         raise ValueError(f"redirect {redirect.id} is {redirect.state}: there is nothing to put back")
+    stood = redirect.held_in or redirect.state
     recalled = replace(
         redirect,
-        state=State.RECALLED,
+        state=stood if stood in _ABOUT_TO else State.RECALLED,
         held_in=None,
         reason="",
         attempts=0,
@@ -64,6 +58,11 @@ def recall(
         revoke=revoke,
     )
     return ledger.write(recalled, Event.REDIRECT_RECALLED, now, stood=redirect.state, by=by)
+
+
+def _is_recallable(redirect: Redirect) -> bool:
+    is_on_its_way = redirect.ended_by and redirect.state in SWAPPING
+    return redirect.state in _RECALLABLE and not is_on_its_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def restore(
     places: Counter[str] = Counter()
     recalled = Recalled(0, 0, 0, now)
     for redirect in meant:
-        if redirect.state in _RECALLABLE:
+        if _is_recallable(redirect):
             due = pace.due(places[redirect.source], now)
             with suppress(Stale):  # A daemon was faster; the next call finds it.
                 recall(redirect, ledger, now, by, due=due, revoke=revoke)

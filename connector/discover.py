@@ -10,8 +10,21 @@ from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
-from connector.model import RETURNING, Action, File, FileKind, Item, PathWord, Redirect, RedirectedFile, State, Verdict
+from connector.model import (
+    RETURNING,
+    SWAPPING,
+    Action,
+    File,
+    FileKind,
+    Item,
+    PathWord,
+    Redirect,
+    RedirectedFile,
+    State,
+    Verdict,
+)
 from connector.policy import HEAD, Facts, decide
+from connector.sight import followed
 from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 
 
@@ -206,7 +219,7 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
     redirect = turn.ledger.redirect(found.redirect_id)
     if redirect is None or redirect.item_id == item.id or redirect.missed is None:
         return
-    if redirect.ended_by and {redirect.state, redirect.held_in}.isdisjoint(RETURNING):
+    if redirect.ended_by and {redirect.state, redirect.held_in}.isdisjoint(RETURNING | SWAPPING):
         return
     # One that is held and still missed is held for just that: nobody has to let it go on.
     adopt(_revived(redirect) if redirect.state in (State.DROPPED, State.HELD) else redirect, item, turn)
@@ -224,17 +237,5 @@ def _revived(redirect: Redirect) -> Redirect:
 
 def adopt(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """Follow the item to its new id, with files that have new ids too: by name, size and content id."""
-    left = list(item.files)
-    files = []
-    for each in redirect.files:
-        twin = next((file for file in left if _alike(file, each)), None)
-        if twin:
-            left.remove(twin)
-        files.append(replace(each, file=twin or each.file))
-    adopted = replace(redirect, item_id=item.id, files=tuple(files), missed=None, due=turn.clock())
+    adopted = replace(followed(redirect, item), item_id=item.id, missed=None, due=turn.clock())
     return turn.write(adopted, Event.REDIRECT_ADOPTED)
-
-
-def _alike(file: File, each: RedirectedFile) -> bool:
-    planned = each.file
-    return (file.name, file.size, file.content_id) == (planned.name, planned.size, planned.content_id)

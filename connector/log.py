@@ -70,6 +70,16 @@ class Event(StrEnum):
     MESSAGE_EXPLAINED = "message.explained"
     #: One file was taken out of the message before its link was shown.
     FILE_GONE = "file.gone"
+    #: A copy of the message lies on a shelf, and is edited in its place (`rewrite: replace`).
+    REDIRECT_COPY_MADE = "redirect.copy_made"
+    #: The copy is as the message is to be.
+    REDIRECT_STAGED = "redirect.staged"
+    #: The copy is where the message is; for a moment it is there twice.
+    REDIRECT_PLACED = "redirect.placed"
+    #: The copy has taken the place of the message, which lies on the shelf.
+    REDIRECT_REPLACED = "redirect.replaced"
+    #: What lay on the shelf of a redirect that came to nothing was deleted.
+    SHELF_CLEARED = "shelf.cleared"
     #: A message bears a marker that our key did not make.
     MARKER_FORGED = "marker.forged"
 

@@ -36,12 +36,17 @@ class State(StrEnum):
     RECALLED = "recalled"
     RETURNED = "returned"
     RESTORED = "restored"
+    STAGED = "staged"
+    PLACED = "placed"
+    REPLACED = "replaced"
 
 
 #: Nothing but time stands before the next step.
-ACTIVE = frozenset({State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN, State.RECALLED, State.RETURNED})
+ACTIVE = frozenset(State) - {State.DONE, State.DROPPED, State.HELD, State.RESTORED}
 #: On the way back: a human wants the files in the item again.
 RETURNING = frozenset({State.RECALLED, State.RETURNED})
+#: A copy takes the place of the item: on the way there, or on the way back.
+SWAPPING = frozenset({State.STAGED, State.PLACED, State.REPLACED})
 
 
 class Proof(StrEnum):
@@ -220,6 +225,19 @@ class RedirectedFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """What is edited in place of an item, until it takes its place."""
+
+    id: str
+    #: The version of the item when it was copied.
+    version: str
+    #: The likeness of the item then: where it differs by now, somebody changed it. Unlike the version, it lasts a move.
+    original: str
+    #: The likeness of the copy itself when all its edits were done; "" before.
+    finished: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Redirect:
     """One journalled intent about one item. Its random id is committed before anything is touched."""
 
@@ -254,6 +272,10 @@ class Redirect:
     revoke: bool = False
     #: Links were seen in the item at some time, or nobody knows: a copy of it may show them for ever.
     was_shown: bool = False
+    #: While there is one, it is what the steps edit, and the ids of `files` are those in it. None: the item itself.
+    copy: Copy | None = None
+    #: What the copy took the place of, as long as it lies on the shelf.
+    replaced: str | None = None
     #: Grows with every write: two writers cannot both win.
     revision: int = 0
 

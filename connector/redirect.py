@@ -6,7 +6,8 @@
     REWRITTEN  prune     the originals go, as far as a fresh look at the item and the store allows
     DONE | DROPPED (nothing needed any more; deletes nothing) | HELD (a human decides)
 
-Undo is the same table backwards, and stands in `connector.restore`.
+Undo is the same table backwards, and stands in `connector.restore`. Where a tenant wants no message edited in place,
+the last two steps edit a copy, which then takes the place of the message: `connector.replace`.
 
 Bytes are proved in the store before a link exists; a link exists before the item shows it; the item shows it before the
 original goes. Any prefix of that sequence is safe, so any crash is. Recovery is not a mode: it is the next tick.
@@ -25,7 +26,18 @@ from connector.model import Action, Item, Notice, Redirect, RedirectedFile, Stat
 from connector.policy import Facts, decide
 from connector.proofs import require_proofs
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
-from connector.restore import put_back, withdraw
+from connector.replace import (
+    begin_again,
+    begin_copy,
+    clear_shelf,
+    edited,
+    end_copy,
+    is_replaced,
+    missed_one,
+    place,
+    shelve,
+)
+from connector.restore import put_back, swapped, withdraw
 from connector.rewrite import notice, shows
 from connector.sight import originals, read_anew, seen_in, untouched, with_file
 from connector.spool import spooled
@@ -64,7 +76,7 @@ def _advance_all(turn: Turn) -> None:
         return
     turn.started = turn.clock()  # A long discovery must not use up the time of what is due already.
     require_proofs(turn)
-    for redirect in turn.ledger.due(turn.watch.name, turn.clock(), states=turn.allowed()):
+    for redirect in turn.ledger.due(turn.watch.name, turn.clock(), states=turn.allowed(going_back=True)):
         if turn.spent():
             return
         advance(redirect, turn)
@@ -73,7 +85,8 @@ def _advance_all(turn: Turn) -> None:
 def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
     while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
-        if redirect.state is not State.PLANNED and (redirect.state not in turn.allowed() or turn.full()):
+        allowed = turn.allowed(going_back=bool(redirect.ended_by))
+        if redirect.state is not State.PLANNED and (redirect.state not in allowed or turn.full()):
             return
         turn.keep_lease()
         try:
@@ -88,7 +101,7 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:
     try:
         return STEPS[redirect.state](redirect, turn)
     except Gone:
-        return missed(redirect, turn)
+        return missed_one(redirect, turn) if redirect.copy else missed(redirect, turn)
     except (Rejected, Corrupt) as error:
         return hold(redirect, str(error), turn)
     except (Conflict, FileGone) as error:
@@ -148,47 +161,49 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
 
 def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     """LINKED -> REWRITTEN: the links are seen in a freshly read body. The marker is only an index to it."""
-    item = turn.watch.source.fetch(redirect.item_id)
+    item = edited(redirect, turn)
     redirect = _looked_at(redirect, item)
     if not redirect.shown:
         return drop(redirect, "every file was taken out of the message", turn)
     if _unproved(redirect):
-        return back(redirect, State.PLANNED, "a file of the message changed", turn)
+        return begin_again(redirect, State.PLANNED, "a file of the message changed", turn)
     notice = _notice(redirect, item, turn)
-    if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
+    finished = _attempted(redirect, item) and shows(item.body, notice.urls)
+    if turn.watch.replace and not redirect.copy and not (finished and not originals(item, redirect)):
+        return begin_copy(redirect, item, turn)
+    if not finished:
         turn.keep_lease()
         turn.watch.source.rewrite(item, notice)
-        item = turn.watch.source.fetch(redirect.item_id)
+        item = edited(redirect, turn)
         if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
             raise Conflict("the message does not show yet what was written into it")
-    written = replace(redirect, state=State.REWRITTEN, was_shown=True, missed=None, reason="")
+    was_shown = redirect.was_shown or not redirect.copy
+    written = replace(redirect, state=State.REWRITTEN, was_shown=was_shown, missed=None, reason="")
     return turn.write(written, Event.REDIRECT_REWRITTEN)
 
 
 def prune(redirect: Redirect, turn: Turn) -> Redirect:
     """REWRITTEN -> DONE: only what a fresh look at both sides allows, and only a fresh listing proves it."""
-    item = turn.watch.source.fetch(redirect.item_id)
-    if not _shown_by(item, redirect):
-        return back(redirect, State.LINKED, "the message does not show the links any more", turn)
-    redirect = _looked_at(redirect, item)
-    if not _unproved(redirect):
-        redirect = _verified(redirect, item, turn)
-    if _unproved(redirect):
-        return back(redirect, State.PLANNED, "a file is not what was stored any more", turn)
-    linked = _linked(redirect, turn)
-    if _urls(linked) != _urls(redirect):
-        return back(linked, State.LINKED, "the store gave the files other links", turn)
+    item = edited(redirect, turn)
+    redirect, refused = _looked_at_both(redirect, item, turn)
+    if refused:
+        return begin_again(redirect, *refused, turn)
     if doomed := originals(item, redirect):
         turn.keep_lease()
         turn.watch.source.prune(item, doomed)
-        item = turn.watch.source.fetch(redirect.item_id)
+        item = edited(redirect, turn)
     if originals(item, redirect):
         # Never again at once: where reads are stale and ids are positions, it would hit other files.
         waiting = replace(redirect, attempts=max(redirect.attempts, 1))
         return defer(waiting, "the message still lists the originals that were removed", turn)
     if not _shown_by(item, redirect):
-        return back(redirect, State.LINKED, "the message does not show the links any more", turn)
-    return turn.write(replace(redirect, state=State.DONE, missed=None, reason=""), Event.REDIRECT_DONE)
+        return begin_again(redirect, State.LINKED, "the message does not show the links any more", turn)
+    return _end(redirect, item, turn)
+
+
+def settled(redirect: Redirect, turn: Turn) -> Redirect:
+    """REPLACED -> DONE or RESTORED: a copy has taken the place of the message, and time has passed."""
+    return swapped(redirect, turn) if redirect.ended_by else prune(redirect, turn)
 
 
 #: The order is the safety argument, so it stands in one place and no setting changes it.
@@ -199,10 +214,46 @@ STEPS: dict[State, Callable[[Redirect, Turn], Redirect]] = {
     State.REWRITTEN: prune,
     State.RECALLED: put_back,
     State.RETURNED: withdraw,
+    State.STAGED: place,
+    State.PLACED: shelve,
+    State.REPLACED: settled,
 }
 
 
 # --- what the steps are made of -----------------------------------------------------------------------------------
+
+#: Why an original must not go, and the step that is due again.
+Refused = tuple[State, str] | None
+
+
+def _looked_at_both(redirect: Redirect, item: Item, turn: Turn) -> tuple[Redirect, Refused]:
+    """What a fresh look at the item and at the store says. Raises Corrupt where the store has other bytes."""
+    if not _shown_by(item, redirect):
+        return redirect, (State.LINKED, "the message does not show the links any more")
+    redirect = _looked_at(redirect, item)
+    if not _unproved(redirect):
+        redirect = _verified(redirect, item, turn)
+    if _unproved(redirect):
+        return redirect, (State.PLANNED, "a file is not what was stored any more")
+    linked = _linked(redirect, turn)
+    if _urls(linked) != _urls(redirect):
+        return linked, (State.LINKED, "the store gave the files other links")
+    if turn.watch.replace and not redirect.copy and originals(item, redirect):
+        return redirect, (State.LINKED, "the originals are to leave a copy, not the message itself")
+    return redirect, None
+
+
+def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
+    """The item shows the links, and the originals have left it: all is done, or it takes the place of another."""
+    if redirect.copy:
+        return end_copy(redirect, item, turn)
+    if turn.watch.replace and redirect.state is State.REWRITTEN:
+        # It was replaced when another ledger was here; the shelf may still hold what it took the place of.
+        return is_replaced(redirect, turn)
+    if redirect.state is State.REPLACED:
+        clear_shelf(redirect, item, turn)
+    done = replace(redirect, state=State.DONE, replaced=None, missed=None, reason="")
+    return turn.write(done, Event.REDIRECT_DONE)
 
 
 def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect:

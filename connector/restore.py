@@ -3,9 +3,11 @@
 RECALLED   put_back   the files go back into the message, and are proved there
 RETURNED   withdraw   after `LASTING`: the notice leaves; the body is what it was
 RESTORED   such a message is not redirected again
+
+Where a tenant wants no message edited in place, all this happens to a copy, which then takes the place of the message
+(`connector.replace`); `swapped` is the last step there.
 """
 
-import hashlib
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,9 +18,11 @@ from connector.errors import Conflict, Corrupt, Denied, FileGone, Rejected, Unav
 from connector.log import Event
 from connector.manifest import manifest_bytes, manifest_path, put_bytes
 from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
-from connector.reactions import StoreFailed, back, defer, hold, in_store
+from connector.reactions import StoreFailed, defer, hold, in_store
+from connector.replace import begin_again, begin_copy, clear_shelf, edited, end_copy, sha256_of
+from connector.rewrite import remove
 from connector.sight import originals, seen_in, untouched, with_file
-from connector.spool import CHUNK, Spool, spooled
+from connector.spool import Spool, spooled
 from connector.turn import Turn
 
 #: How long a message must have had its files again before its notice leaves. A server is known that shows for 30 s what
@@ -32,8 +36,12 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
 
     One that the message does not take back does not keep the others away from it; a human decides about that one.
     """
-    item = turn.watch.source.fetch(redirect.item_id)
+    item = edited(redirect, turn)
+    if redirect.copy and _bears_mark(item, redirect) and not _bears_mark(_message(redirect, turn), redirect):
+        return begin_again(redirect, State.RECALLED, "nobody has seen the notice yet", turn)
     redirect = seen_in(item, redirect, attempted=True)
+    if turn.watch.replace and not redirect.copy and (_bears_mark(item, redirect) or not _are_all_in(item, redirect)):
+        return begin_copy(redirect, item, turn)
     refused: list[str] = []
     for each in redirect.shown:
         if not each.stored or untouched(item, each):
@@ -50,7 +58,8 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
             return defer(waiting, "the message does not list yet what was put back into it", turn)
         redirect = with_file(redirect, each, replace(each, file=found))
     if refused:
-        told = f"{len(redirect.shown) - len(refused)} of {len(redirect.shown)} files are back"
+        back = len(redirect.shown) - len(refused) if not redirect.copy else 0
+        told = f"{back} of {len(redirect.shown)} files are back"
         return hold(redirect, f"{refused[0]}; {told}, and the links go on working", turn)
     due = turn.clock() + min(redirect.settle, LASTING)
     returned = replace(redirect, state=State.RETURNED, due=due, missed=None, reason="")
@@ -61,19 +70,55 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
 
 def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
     """RETURNED -> RESTORED: only where a fresh look shows every file in the message."""
-    item = turn.watch.source.fetch(redirect.item_id)
-    if len(originals(item, redirect)) < sum(each.stored is not None for each in redirect.shown):
-        return back(redirect, State.RECALLED, "a file that was put back is not in the message any more", turn)
+    item = edited(redirect, turn)
+    if not _are_all_in(item, redirect):
+        return begin_again(redirect, State.RECALLED, "a file that was put back is not in the message any more", turn)
+    # The marker stays in a copy until the end: it is what the copy is found by, should the power go while it is moved.
+    turn.watch.source.retract(item, redirect.id, keep_marker=redirect.copy is not None)
+    item = edited(redirect, turn)
+    if item.body and remove(item.body, redirect.id) != item.body:
+        raise Conflict("the message still shows the notice that was taken out")
+    if redirect.copy:
+        return end_copy(redirect, item, turn)
+    if turn.watch.replace:
+        # Nothing had been shown, so nothing was edited; but a process that was killed may have made a copy.
+        clear_shelf(redirect, item, turn)
+    return _end(redirect, item, turn)
+
+
+def swapped(redirect: Redirect, turn: Turn) -> Redirect:
+    """REPLACED -> RESTORED: what the message took the place of goes, and last the marker, which nobody sees."""
+    item = edited(redirect, turn)
+    if item.body and remove(item.body, redirect.id) != item.body:
+        # It was recalled while its links were on the way in.
+        return turn.write(replace(redirect, state=State.RECALLED), Event.REDIRECT_RECALLED)
+    clear_shelf(redirect, item, turn)
     turn.watch.source.retract(item, redirect.id)
-    if marker.names(turn.watch.source.fetch(redirect.item_id).marker) == redirect.id:
+    return _end(redirect, edited(redirect, turn), turn)
+
+
+def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
+    if _bears_mark(item, redirect):
         raise Conflict("the message still bears the marker that was taken out")
     if redirect.revoke:
         # Only now: until the files were seen in the message, the links may have been the only way to them.
         in_store(turn.watch.store.revoke, redirect.folder)
-    restored = replace(redirect, state=State.RESTORED, missed=None, reason="")
+    restored = replace(redirect, state=State.RESTORED, replaced=None, missed=None, reason="")
     manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
     in_store(put_bytes, turn.watch.store, manifest_path(restored), manifest)
     return turn.write(restored, Event.REDIRECT_RESTORED)
+
+
+def _message(redirect: Redirect, turn: Turn) -> Item:
+    return turn.watch.source.fetch(redirect.item_id)
+
+
+def _bears_mark(item: Item, redirect: Redirect) -> bool:
+    return marker.names(item.marker) == redirect.id
+
+
+def _are_all_in(item: Item, redirect: Redirect) -> bool:
+    return len(originals(item, redirect)) >= sum(each.stored is not None for each in redirect.shown)
 
 
 def _returned(
@@ -90,7 +135,7 @@ def _returned(
     known = {file.id for file in item.files}
     item = turn.watch.source.fetch(item.id)
     new = (file for file in item.files if file.id not in known)
-    return item, next((file for file in new if _sha256(item, file, turn) == stored.sha256), None)
+    return item, next((file for file in new if sha256_of(item, file, turn) == stored.sha256), None)
 
 
 @contextmanager
@@ -118,17 +163,6 @@ def _twin(each: RedirectedFile, stored: Stored, item: Item, there: Collection[st
     named = [file for file in item.files if file.name == each.file.name and file.id not in there]
     for content_id in dict.fromkeys((each.file.content_id, "")):
         for file in named:
-            if file.content_id == content_id and _sha256(item, file, turn) == stored.sha256:
+            if file.content_id == content_id and sha256_of(item, file, turn) == stored.sha256:
                 return file
     return None
-
-
-def _sha256(item: Item, file: File, turn: Turn) -> str:
-    digest = hashlib.sha256()
-    try:
-        with turn.watch.source.open(item.id, file.id) as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-    except FileGone:
-        return ""
-    return digest.hexdigest()

@@ -107,6 +107,7 @@ class Mailbox:
             wording=self.tenant.config.notice,
             path=self.tenant.config.path,
             marker_key=self.tenant.marker_key,
+            replace=self.tenant.config.rewrite == "replace",
             since=_time(self.entry.since),
             monitor=self.tenant.monitor,
             needs=frozenset({Proof.PUT_BACK, Proof.CERTIFY}),

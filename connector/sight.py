@@ -1,5 +1,6 @@
 """What a fresh look at an item says about the files that are on their way. Pure."""
 
+import hashlib
 from dataclasses import replace
 
 from connector import names
@@ -36,6 +37,42 @@ def read_anew(before: Redirect, now: Redirect) -> Redirect:
         if each.file.id != old.file.id:
             now = with_file(now, each, replace(each, path=_another_path(each, now), stored=None, link=None))
     return now
+
+
+def followed(redirect: Redirect, item: Item) -> Redirect:
+    """The redirect, with its files as the item has them after a move, which gave them new ids.
+
+    They keep their version: whether a file that looks alike is the one that was copied, the next look has to tell.
+    Where an original may be gone, one that looks alike but has another version is another one.
+    """
+    left = list(item.files)
+    files = []
+    for each in redirect.files:
+        same = _renumbered if redirect.was_shown else _alike
+        twin = next((file for file in left if same(file, each.file)), None)
+        if twin:
+            left.remove(twin)
+        files.append(replace(each, file=replace(twin, version=each.file.version) if twin else each.file))
+    return replace(redirect, files=tuple(files))
+
+
+def alike(item: Item, each: RedirectedFile) -> tuple[File, ...]:
+    """The files of the item that look like this one."""
+    return tuple(file for file in item.files if _alike(file, each.file))
+
+
+def likeness(item: Item) -> str:
+    """All by which a person could tell two messages apart, in few characters. Ids, places and versions do not count."""
+    files = sorted((file.name, file.size, file.content_type, file.content_id, file.inline) for file in item.files)
+    head = (item.internet_message_id, item.subject, item.sender, item.recipients, item.received, item.draft)
+    kind = (item.message_class, item.sensitivity, item.marker, item.touched)
+    return hashlib.sha256(repr((head, kind, files, item.body)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def unaccounted(item: Item, other: Item, redirect: Redirect) -> bool:
+    """Whether the item has a file that neither the other item nor the redirect has."""
+    known = [*other.files, *(each.file for each in redirect.live)]
+    return not all(any(_alike(file, each) for each in known) for file in item.files)
 
 
 def originals(item: Item, redirect: Redirect) -> tuple[str, ...]:

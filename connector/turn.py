@@ -13,7 +13,7 @@ from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Lease, Ledger
 from connector.log import Event, log
 from connector.manifest import brake
-from connector.model import ACTIVE, FULLEST, RETURNING, Proof, Redirect, State
+from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Proof, Redirect, State
 from connector.policy import Policy
 from connector.rewrite import Wording
 from connector.sources import Source
@@ -52,6 +52,8 @@ class Watch:
     #: The template of the collection for one redirect's files (`connector.names.folder`).
     path: str
     marker_key: bytes
+    #: A message is not edited in place: a copy is, and takes its place.
+    replace: bool = False
     #: Messages received earlier are left alone; None: those before the first contact.
     since: datetime | None = None
     #: Only tell what the policy says: nothing is planned, and nothing is written into mailbox or store.
@@ -107,8 +109,8 @@ class Turn:
         """Whether the ledger is in doubt: then files are copied, but nothing is shared, shown or pruned."""
         return self.ledger.paused(brake(self.watch.tenant), self.clock()) is not None
 
-    def allowed(self) -> frozenset[State]:
-        """The states from which a step may be taken now: all of them, unless a brake stands.
+    def allowed(self, *, going_back: bool) -> frozenset[State]:
+        """The states from which a redirect, one that goes back or another, may take a step: all, unless a brake stands.
 
         Where only a proof is missing, files go on returning to their messages: that proves each of them on its own
         before its link leaves, and what had been taken out must never have to wait for a proof.
@@ -117,7 +119,7 @@ class Turn:
         if not standing.isdisjoint({brake(self.watch.tenant), edits(self.watch.name)}):
             return frozenset({State.PLANNED})
         if unproved(self.watch.name) in standing:
-            return RETURNING | {State.PLANNED}
+            return RETURNING | {State.PLANNED} | (SWAPPING if going_back else frozenset())
         return ACTIVE
 
     def full(self) -> bool:

@@ -18,6 +18,7 @@ FLOW = (
     "discover",
     "decisions",
     "restore",
+    "replace",
     "turn",
     "manifest",
     "sweep",

@@ -867,6 +867,18 @@ def test_file_that_only_looks_like_a_pruned_one(world: World) -> None:
     assert list(world.mailbox.entry(item_id).contents.values()) == [b"zzzz"]
 
 
+def test_file_that_only_looks_like_a_pruned_one_in_a_message_that_moves(world: World) -> None:
+    """Followed by its looks, it would be taken for an original that is still to go."""
+    item_id = world.deliver(FILE)
+    with pytest.raises(Killed):
+        world.run(before("fetch", 5, cut_power))
+    world.mailbox.attach(item_id, Attached("a.bin", b"zzzz"))
+    moved = world.mailbox.move(item_id, "Inbox/Project")
+    world.run()
+    done(world)
+    assert list(world.mailbox.entry(moved).contents.values()) == [b"zzzz"]
+
+
 def test_policy_that_copies_meanwhile(world: World) -> None:
     """The rule was changed during settle: the file stays in the message, and in the store."""
     world.policy = policy(settle="1h")

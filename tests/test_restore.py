@@ -451,7 +451,7 @@ def test_server_that_keeps_the_marker(world: World) -> None:
     """Only a fresh look tells that the notice is out."""
 
     class Stubborn(MemorySource):
-        def retract(self, item: Item, redirect_id: str) -> None:
+        def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:
             pass
 
     recalled(world)

@@ -81,7 +81,8 @@ class Plugged:
         return self._saboteur.around(name, found) if name in self._verbs else found
 
 
-SOURCE_VERBS = ("room", "fetch", "open", "original", "rewrite", "retract", "prune", "put_back", "find")
+SHELF_VERBS = ("shelf", "stage", "shelve", "unshelve", "purge")
+SOURCE_VERBS = ("room", "fetch", "open", "original", "rewrite", "retract", "prune", "put_back", "find", *SHELF_VERBS)
 STORE_VERBS = ("put", "verify", "open", "share", "revoke", "delete", "names")
 LEDGER_VERBS = ("write", "record", "watch", "lease", "release")
 
@@ -96,6 +97,8 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     now: datetime = START
     wording: Wording = WORDING
+    #: `rewrite: replace`, and not `in_place`.
+    replace: bool = False
     #: By Message-ID: every file's bytes, and the body, as they were delivered.
     files: dict[str, list[bytes]] = field(default_factory=dict)
     bodies: dict[str, Body] = field(default_factory=dict)
@@ -127,6 +130,7 @@ class World:
             wording=self.wording,
             path="{tenant}/{mailbox}/{year}/{id}",
             marker_key=KEY,
+            replace=self.replace,
             since=EVERYTHING,
         )
         with self.ledger() as ledger:
@@ -184,6 +188,10 @@ class World:
                 if _hash(content) not in reachable
             ]
         return missing
+
+    def hidden(self) -> set[str]:
+        """The messages that were delivered, and that no user sees any more. Must be empty where nobody deletes."""
+        return set(self.files) - {each.message.internet_message_id for each in self.mailbox.entries() if not each.shelf}
 
     def manifest_free(self) -> dict[str, bytes]:
         """The stored files that are for people."""

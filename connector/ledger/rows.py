@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.ledger.errors import Stale, Taken
 from connector.ledger.schema import files, redirects
-from connector.model import File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
+from connector.model import Copy, File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
-_OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"files", "original"}]
+_OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"files", "original", "copy"}]
+_OF_COPY = [each.name for each in fields(Copy)]
 _OF_FILE = [each.name for each in fields(File) if each.name != "id"]
 _OF_STORED = [each.name for each in fields(Stored)]
 
@@ -90,6 +91,7 @@ def _insert_files(connection: Connection, values: list[dict[str, Any]], redirect
 def _values(redirect: Redirect, now: datetime) -> dict[str, Any]:
     values = {name: getattr(redirect, name) for name in _OF_REDIRECT}
     values |= _stored_values("original", redirect.original)
+    values |= {f"copy_{name}": getattr(redirect.copy, name, None) for name in _OF_COPY}
     values |= {"message_key": message_key(redirect.internet_message_id), "written": now}
     # Alive again: its files may be in the store again, and a later sweep must see them.
     return values if redirect.state is State.DROPPED else values | {"swept": None}
@@ -138,6 +140,7 @@ def _redirect(rows: list[Mapping[Any, Any]]) -> Redirect:
     return Redirect(
         files=tuple(_file(row) for row in rows if row[files.c.position] is not None),
         original=_stored("original", of),
+        copy=None if of["copy_id"] is None else Copy(**{name: of[f"copy_{name}"] for name in _OF_COPY}),
         **{name: of[name] for name in _OF_REDIRECT},
     )
 

@@ -170,6 +170,11 @@ redirects = Table(
     Column("ended_by", AnyText, nullable=False),
     Column("revoke", Boolean, nullable=False),
     Column("was_shown", Boolean, nullable=False),
+    Column("copy_id", AnyText),
+    Column("copy_version", AnyText),
+    Column("copy_original", AnyText),
+    Column("copy_finished", AnyText),
+    Column("replaced", AnyText),
     Column("revision", Integer, nullable=False),
     #: When this row was last written.
     Column("written", Time, nullable=False),

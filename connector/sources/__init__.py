@@ -103,7 +103,7 @@ class Source(Protocol):
         """
         ...
 
-    def retract(self, item: Item, redirect_id: str) -> None:
+    def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:
         """Take the notice and the marker of this redirect out again: the body becomes what it was.
 
         Nothing to take out counts as done. Raises Conflict, Gone, Rejected.

@@ -241,10 +241,10 @@ class MemorySource:
         """See `Source.rewrite`."""
         self._write(item, bodies.insert(item.body, notice), notice.marker)
 
-    def retract(self, item: Message, redirect_id: str) -> None:
+    def retract(self, item: Message, redirect_id: str, *, keep_marker: bool = False) -> None:
         """See `Source.retract`."""
         body = item.body and bodies.remove(item.body, redirect_id)
-        ours = markers.names(item.marker) == redirect_id
+        ours = markers.names(item.marker) == redirect_id and not keep_marker
         self._write(item, body, "" if ours else item.marker)
 
     def prune(self, item: Message, file_ids: Collection[str]) -> None:

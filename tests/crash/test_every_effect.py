@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,30 @@ def original_kept(folder: Path) -> World:
     return world
 
 
-SCENES = (several_messages, with_settle, copied_only, original_kept)
+def replaced(folder: Path) -> World:
+    """No message is edited in place: a copy is, and takes its place."""
+    world = World(folder / "ledger.db", policy(), replace=True)
+    logo = Attached("logo.png", PNG, "image/png", inline=True, content_id="logo@example.org")
+    body = Body('<html><body><p>Hi</p><img src="cid:logo@example.org"></body></html>', html=True)
+    scan, other = Attached("scan.tif", b"II*\x00first"), Attached("scan.tif", b"II*\x00second")
+    world.deliver(logo, scan, other, body=body, read=True, folder="Inbox/Project")
+    world.deliver()
+    return world
+
+
+def replaced_after_settle(folder: Path) -> World:
+    """What was replaced stays on its shelf for a day."""
+    return replace(with_settle(folder), replace=True)
+
+
+SCENES = {
+    "several": several_messages,
+    "settle": with_settle,
+    "copied": copied_only,
+    "original": original_kept,
+    "replaced": replaced,
+    "replaced after settle": replaced_after_settle,
+}
 
 
 def kills(scene: Callable[[Path], World], tmp_path: Path, when: str) -> Iterator[tuple[int, World, bool]]:
@@ -78,7 +102,7 @@ def kills(scene: Callable[[Path], World], tmp_path: Path, when: str) -> Iterator
         at += 1
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_survives_a_kill_at_every_effect(scene: Callable[[Path], World], when: str, tmp_path: Path) -> None:
     """Wherever it dies, nothing is lost, and the next run ends in the same world as one that was never killed."""
@@ -90,6 +114,7 @@ def test_survives_a_kill_at_every_effect(scene: Callable[[Path], World], when: s
     for at, world, died in kills(scene, tmp_path, when):
         killed += died
         assert not world.lost(), f"killed {when} effect {at}"
+        assert not world.hidden(), f"killed {when} effect {at}"
         world.run()
         assert not world.lost(), f"after a kill {when} effect {at}"
         assert world.view() == calm.view(), f"after a kill {when} effect {at}"
@@ -98,7 +123,7 @@ def test_survives_a_kill_at_every_effect(scene: Callable[[Path], World], when: s
     assert killed >= 10
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 def test_a_second_run_does_nothing(scene: Callable[[Path], World], tmp_path: Path) -> None:
     """What is done is done: our own writes come back through the change feed and are absorbed."""
     world = scene(tmp_path)

@@ -211,13 +211,13 @@ def _command(folder: Path, arguments: tuple[str, ...], minutes: int) -> None:
 
 
 @contextmanager
-def world(folder: Path, exchange: Exchange, apache: DavServer) -> Iterator[World]:
+def world(folder: Path, exchange: Exchange, apache: DavServer, *, rewrite: str = "in_place") -> Iterator[World]:
     """Everything is up, and the mailboxes are empty."""
     for mailbox in (*MAILBOXES, PROBE):
         exchange.add_mailbox(mailbox)
     with proxy(apache.port) as before_store:
         built = World(folder, exchange, apache, before_store)
-        _configure(built)
+        _configure(built, rewrite)
         requests.request("MKCOL", built.link_url, auth=built.login, timeout=20).raise_for_status()
         built.prove()
         yield built
@@ -247,15 +247,17 @@ store:
   user: {store_user}
   password: {{file: {store_password}}}
 notice: {{product: Example Files, organisation: Example Ltd}}
+rewrite: {rewrite}
 defaults: {{settle: 0}}
 rules: [{{name: all, action: redirect}}]
 """
 
 
-def _configure(world: World) -> None:
+def _configure(world: World, rewrite: str) -> None:
     """As an administrator would."""
     account = world.exchange.impersonator
     values = {
+        "rewrite": rewrite,
         "state": world.folder,
         "marker_key": _secret(world.folder, "marker-key", "k" * 32),
         "ews": world.exchange.ews,

@@ -100,10 +100,10 @@ class EwsMailbox:
         """See `Source.rewrite`. One request, and none where the item already is as it should be."""
         self._update(item, bodies.insert(item.body, notice), notice.marker)
 
-    def retract(self, item: Message, redirect_id: str) -> None:
+    def retract(self, item: Message, redirect_id: str, *, keep_marker: bool = False) -> None:
         """See `Source.retract`. One request, and none where there is nothing to take out."""
         body = item.body and bodies.remove(item.body, redirect_id)
-        ours = markers.names(item.marker) == redirect_id
+        ours = markers.names(item.marker) == redirect_id and not keep_marker
         self._update(item, body, "" if ours else item.marker)
 
     def prune(self, item: Message, file_ids: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""What undo needs (the whole message kept, links that end or were shown, where a file belongs), and proofs."""
+"""What undo needs (the whole message kept, links that end or were shown, where a file belongs), proofs, and copies."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,11 @@ def upgrade() -> None:
     _add("redirects", sa.Column("revoke", sa.Boolean, nullable=False, server_default=sa.false()))
     # Nobody knows of them any more: taken for shown, their files are never swept.
     _add("redirects", sa.Column("was_shown", sa.Boolean, nullable=False, server_default=sa.true()))
+    _add("redirects", sa.Column("copy_id", sa.Text))
+    _add("redirects", sa.Column("copy_version", sa.Text))
+    _add("redirects", sa.Column("copy_original", sa.Text))
+    _add("redirects", sa.Column("copy_finished", sa.Text))
+    _add("redirects", sa.Column("replaced", sa.Text))
     _add("files", sa.Column("content_location", sa.Text, nullable=False, server_default=""))
     _add("sources", sa.Column("monitored", _TIME))
     _proofs()
