@@ -1,8 +1,8 @@
 """One server over HTTP: `requests`, without what that does anew for every request.
 
 For each request `requests` merges settings with the environment's, parses the address five times, and fills two cookie
-jars. That costs twice as much as the request itself, and nothing of it is wanted here. What stays the library's is what
-it serves for: authentication (Basic, Digest, NTLM and Kerberos are hooks, and work as they do there), TLS, the pool of
+jars. That costs more than the request itself, and nothing of it is wanted here. What stays the library's is what it
+serves for: authentication (Basic, Digest, NTLM and Kerberos are hooks, and work as they do there), TLS, the pool of
 connections, and its errors.
 """
 
