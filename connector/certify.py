@@ -16,7 +16,7 @@ from connector.decisions import recall
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Ledger
 from connector.manifest import delete_manifests
-from connector.model import Item, Proof, State
+from connector.model import Item, State
 from connector.policy import Defaults, Policy, Rule
 from connector.probe import Letter, Probe, Seen, mime, seen, sender, trying
 from connector.redirect import tick
@@ -104,7 +104,7 @@ def certificates(tenants: Iterable[Tenant], ledger: Ledger, by: str, ask: Ask) -
                 failing.add((tenant.name, probe.server))
             # Of two probes on one server, one that fails counts.
             passed = (tenant.name, probe.server) not in failing
-            record(ledger, tenant, probe, Proof.CERTIFY, passed=passed, by=by)
+            record(ledger, tenant, probe, tenant.certificate, passed=passed, by=by)
             yield Certificate(_finding(tried, probe.server, trial), trial)
 
 
@@ -133,7 +133,8 @@ def certify(tenant: Tenant, probe: Probe, ask: Ask) -> Trial:
             for name, old in before.items():
                 new = _state(probe, flow.item_id(old.item))
                 trial.compared |= old.properties.keys() | new.properties.keys()
-                trial.differences += _differences(when, name, old.properties, new.properties)
+                explained = _EXPECTED if old.item.id == new.item.id else _EXPECTED | _EXPECTED_OF_COPIES
+                trial.differences += _differences(when, name, old.properties, new.properties, explained)
                 trial.problems += [f"{when}: {wrong}" for wrong in _wrong(end, old, new)]
             _stop(when, ask, trial)
     return trial
@@ -201,14 +202,15 @@ def _flow(tenant: Tenant, probe: Probe) -> Iterator[_Flow]:
         wording=tenant.config.notice,
         path=f"{{tenant}}/{_TRIAL}/{{id}}",
         marker_key=tenant.marker_key,
+        replace=tenant.replaces,
         since=datetime.fromtimestamp(0, UTC),
     )
-    _clean(store, folder)
+    _clean(probe, store, folder)
     with tempfile.TemporaryDirectory() as state, closing(Ledger(f"sqlite:///{state}/ledger.db")) as ledger:
         try:
             yield _Flow(watch, ledger)
         finally:
-            _clean(store, folder)
+            _clean(probe, store, folder)
 
 
 def _rule() -> Rule:
@@ -216,9 +218,10 @@ def _rule() -> Rule:
     return Rule.model_validate({"name": _TRIAL, "action": "redirect", "when": {"sender": sender(_TRIAL)}})
 
 
-def _clean(store: Store, folder: str) -> None:
-    """Remove what trials put into the store; the manifests first, or a kill would leave them where nobody looks."""
+def _clean(probe: Probe, store: Store, folder: str) -> None:
+    """Remove what trials put onto shelves and into the store; its files last, since all is found by their folders."""
     for redirect_id in store.names(folder):
+        probe.purge([item.id for item in probe.shelf(redirect_id)], redirect_id)
         delete_manifests(store, redirect_id)
         inner = f"{folder}/{redirect_id}"
         store.revoke(inner)
@@ -255,28 +258,40 @@ _EXPECTED = {
     **dict.fromkeys(("LastModificationTime", "LastModifierName", "LastModifierEntryId"), _CHANGED),
     **dict.fromkeys(("ChangeKey", "PredecessorChangeList", "InternetArticleNumber"), _CHANGED),
 }
+#: Of a message that a copy has replaced, also these.
+_EXPECTED_OF_COPIES = dict.fromkeys(
+    ("SourceKey", "CreationTime", "CreatorName", "CreatorEntryId"), "a copy took its place"
+)
 #: Of MessageFlags: whether it was modified since it came, and whether it has attachments [MS-OXCMSG 2.2.1.6].
 _FREE_FLAGS = 0x02 | 0x10
 
 
-def _differences(when: str, message: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+def _differences(
+    when: str, message: str, before: Mapping[str, str], after: Mapping[str, str], explained: Mapping[str, str]
+) -> Iterator[Difference]:
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name, ""), after.get(name, "")
         if old != new:
             yield Difference(
-                when=when, message=message, property=name, before=old, after=new, expected=_expected(name, old, new)
+                when=when,
+                message=message,
+                property=name,
+                before=old,
+                after=new,
+                expected=_why(name, old, new, explained),
             )
 
 
-def _expected(name: str, old: str, new: str) -> str:
+def _why(name: str, old: str, new: str, explained: Mapping[str, str]) -> str:
     if name == "MessageFlags" and old.isdecimal() and new.isdecimal():
         return _FILES if not (int(old) ^ int(new)) & ~_FREE_FLAGS else ""
-    return _EXPECTED.get(name, "")
+    return explained.get(name, "")
 
 
 def _wrong(end: State, before: _State, after: _State) -> Iterator[str]:
-    """What no single property tells."""
-    yield from lost_changes(before.properties, after.properties)
+    """What no single property tells. A message that was replaced has changes of its own."""
+    if before.item.id == after.item.id:
+        yield from lost_changes(before.properties, after.properties)
     if end is State.DONE and [each for each in after.files if not each.inline]:
         yield "attachments have stayed"
     if end is State.DONE and before.item.body == after.item.body:

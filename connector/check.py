@@ -170,7 +170,7 @@ def record(ledger: Ledger, tenant: Tenant, probe: Probe, proof: Proof, *, passed
 
 def _certificate(tenant: Tenant, entry: SourceConfig, probe: Probe, ledger: Ledger) -> Finding:
     tried = f"{tenant.name}: what clients make of edited messages"
-    known = ledger.proofs(tenant.name, probe.server).get(Proof.CERTIFY)
+    known = ledger.proofs(tenant.name, probe.server).get(tenant.certificate)
     if known and known.passed:
         return Finding(tried, "fine", f"certified on {probe.server}, by {known.by}")
     if entry.waive_certify:

@@ -56,6 +56,8 @@ class Proof(StrEnum):
     PUT_BACK = "put_back"
     #: A message that we edited is in no other way another one to its clients.
     CERTIFY = "certify"
+    #: The same of a message that a copy has replaced.
+    CERTIFY_REPLACE = "certify_replace"
     #: Somebody answers, by name, for doing without the certificate.
     WAIVER = "waiver"
 

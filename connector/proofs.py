@@ -8,6 +8,9 @@ from connector.manifest import FOR_EVER
 from connector.model import Proof
 from connector.turn import Turn, unproved
 
+#: There is one for each way to edit a message.
+CERTIFICATES = frozenset({Proof.CERTIFY, Proof.CERTIFY_REPLACE})
+
 
 def require_proofs(turn: Turn) -> None:
     """Brake the source while something that it needs is not proved on its server; free it when all is.
@@ -28,12 +31,12 @@ def _lacking(turn: Turn, known: Mapping[Proof, Proved]) -> Iterator[str]:
     passed = {proof for proof, proved in known.items() if proved.passed}
     if Proof.PUT_BACK in turn.watch.needs - passed:
         yield f"that attachments can be put back {_how(Proof.PUT_BACK, known)}; call `connector check`"
-    if Proof.CERTIFY in turn.watch.needs - passed:
+    for certificate in CERTIFICATES & turn.watch.needs - passed:
         if turn.watch.waived_by:
             _waive(turn)
         else:
             yield (
-                f"that an edited message stays right for its clients {_how(Proof.CERTIFY, known)}; call `connector "
+                f"that an edited message stays right for its clients {_how(certificate, known)}; call `connector "
                 "certify`, or name in `waive_certify` who answers for doing without"
             )
 

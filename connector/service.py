@@ -75,6 +75,16 @@ class Tenant:
         """Whether it only wants to know what its rules would do."""
         return self.config.mode == "monitor"
 
+    @property
+    def replaces(self) -> bool:
+        """Whether messages are replaced by a copy, and not edited in place."""
+        return self.config.rewrite == "replace"
+
+    @property
+    def certificate(self) -> Proof:
+        """What `connector certify` has to prove for the way in which messages are edited."""
+        return Proof.CERTIFY_REPLACE if self.replaces else Proof.CERTIFY
+
     def store(self) -> Store:
         """This thread's client of the store."""
         if not hasattr(self._thread, "store"):
@@ -107,10 +117,10 @@ class Mailbox:
             wording=self.tenant.config.notice,
             path=self.tenant.config.path,
             marker_key=self.tenant.marker_key,
-            replace=self.tenant.config.rewrite == "replace",
+            replace=self.tenant.replaces,
             since=_time(self.entry.since),
             monitor=self.tenant.monitor,
-            needs=frozenset({Proof.PUT_BACK, Proof.CERTIFY}),
+            needs=frozenset({Proof.PUT_BACK, self.tenant.certificate}),
             waived_by=self.entry.waive_certify or "",
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connector.certify import _differences, lost_changes
+from connector.certify import _EXPECTED, _differences, lost_changes
 from connector.simulator import Exchange
 from tests.exchange import outlook
 from tests.pipeline import PROBE, Pipeline, letter
@@ -77,6 +77,41 @@ def test_a_server_that_forgets_predecessors_is_not_certified(pipeline: Pipeline)
     pipeline.deliver(letter({"plan.pdf": b"bytes of a plan"}))
     (paused,) = pipeline.run("once", "--json", code=1).json["paused"]
     assert "was disproved" in paused["reason"]
+
+
+def replacing(pipeline: Pipeline) -> None:
+    """From now on, messages are not edited in place."""
+    tenant = pipeline.folder / "tenants" / "acme.yaml"
+    tenant.write_text(f"rewrite: replace\n{tenant.read_text()}")
+
+
+def test_each_way_to_edit_has_a_certificate_of_its_own(pipeline: Pipeline) -> None:
+    """On a server that forgets predecessors, messages can still be replaced: that is what the second way is for."""
+    pipeline.exchange.order(deviate={"lost-predecessors": True})
+    certify(pipeline, code=1)
+    replacing(pipeline)
+    pipeline.deliver(letter({"plan.pdf": b"bytes of a plan"}))
+    assert "is not proved" in pipeline.run("once", "--json", code=1).json["paused"][0]["reason"]
+    stored = left(pipeline)[1]
+    told = certify(pipeline)
+    assert all(each["expected"] for each in told["differences"])
+    assert left(pipeline) == ([], stored)
+    assert pipeline.run("once", "--json", code=0).json["mailboxes"][0]["redirected"] == 1
+
+
+@pytest.mark.parametrize(("request_", "when"), [(60, "after"), (100, "before"), (140, "after")])
+def test_a_killed_trial_leaves_no_copies_either(pipeline: Pipeline, request_: int, when: str) -> None:
+    """They lie where no client looks, and are found by what lies in the store."""
+    replacing(pipeline)
+    process = subprocess.Popen([sys.executable, "-m", "connector.cli", "--config", pipeline.folder, "certify"])
+    pipeline.exchange.order(kill={"pid": process.pid, "request": request_, "when": when})
+    assert process.wait() == -signal.SIGKILL
+    pipeline.exchange.order(reset=True)
+    certify(pipeline)
+    assert left(pipeline) == ([], [])
+    mailbox = pipeline.exchange._organisation.mailboxes[PROBE]
+    assert not mailbox.items
+    assert len([each for each in mailbox.folders.values() if each.parent and each.parent.name == "Connector"]) == 0
 
 
 def test_a_server_that_does_not_put_back_what_was_there_is_not_certified(pipeline: Pipeline) -> None:
@@ -184,5 +219,5 @@ def test_changes_may_only_grow(after: dict[str, str], wrong: str) -> None:
 )
 def test_what_nothing_explains_is_told_as_that(name: str, before: str, after: str, expected: bool) -> None:  # noqa: FBT001 - a case
     """Read state, flags, categories, dates: a redirect has no business there."""
-    (found,) = _differences("redirected", "HTML", {name: before}, {name: after})
+    (found,) = _differences("redirected", "HTML", {name: before}, {name: after}, _EXPECTED)
     assert bool(found.expected) == expected
