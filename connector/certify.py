@@ -105,16 +105,18 @@ def certificates(tenants: Iterable[Tenant], ledger: Ledger, by: str, ask: Ask) -
             # Of two probes on one server, one that fails counts.
             passed = (tenant.name, probe.server) not in failing
             record(ledger, tenant, probe, tenant.certificate, passed=passed, by=by)
-            yield Certificate(_finding(tried, probe.server, trial), trial)
+            yield Certificate(_finding(tried, probe.server, trial, tenant), trial)
 
 
-def _finding(tried: str, server: str, trial: Trial) -> Finding:
+def _finding(tried: str, server: str, trial: Trial, tenant: Tenant) -> Finding:
     if trial.passed:
         told = f"{len(trial.compared)} properties, all bodies and all attachments are as they have to be, on {server}"
         return Finding(tried, "fine", told)
     unexplained = sorted({each.property for each in trial.differences if not each.expected})
     wrong = [*dict.fromkeys(trial.problems), *(f"{name} is another one" for name in unexplained)]
-    return Finding(tried, "stopped", "; ".join(wrong), f"do not enforce on {server}; ask its administrator, and us")
+    otherwise = "write `rewrite: replace`, with which nothing is edited in place, and call `connector certify` again"
+    todo = f"do not enforce on {server}; ask its administrator, and us" if tenant.replaces else otherwise
+    return Finding(tried, "stopped", "; ".join(wrong), todo)
 
 
 def certify(tenant: Tenant, probe: Probe, ask: Ask) -> Trial:
