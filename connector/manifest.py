@@ -15,11 +15,11 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from connector.errors import Corrupt, FileGone
-from connector.ledger import Ledger, Taken
+from connector.ledger import FOR_EVER, Ledger, Taken
 from connector.log import Event, log
 from connector.model import Action, File, FileKind, LinkTerms, Redirect, RedirectedFile, State, Stored
 from connector.spool import spooled
@@ -41,8 +41,6 @@ _LASTING = {
     *("id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created", "ended_by"),
     *("keep_original", "original"),
 }
-#: Until a human says which ledger is right.
-FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def brake(tenant: str) -> str:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from connector.ledger import Proved
+from connector.ledger import FOR_EVER, Proved
 from connector.log import Event, log
-from connector.manifest import FOR_EVER
 from connector.model import Proof
 from connector.turn import Turn, unproved
 

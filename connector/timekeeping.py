@@ -7,16 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from connector.ledger import Ledger, Stale
+from connector.ledger import FOR_EVER, Ledger, Stale
 from connector.log import Event, log
-from connector.manifest import FOR_EVER
 from connector.model import State
 from connector.stores import Store
 
 #: Clocks that differ by more are in doubt.
 _DOUBT = timedelta(minutes=10)
-#: No outage is waited for longer: a pause that ends later was written by a clock that was wrong.
-_LONGEST_PAUSE = timedelta(days=1)
 
 
 class ClockInDoubt(Exception):
@@ -78,9 +75,6 @@ def _set_right(tenant: str, ledger: Ledger, now: datetime) -> None:
         proved = each.proved and min(each.proved, now)
         with suppress(Stale):  # A human decided about it meanwhile.
             ledger.write(replace(each, due=now + settling, proved=proved), Event.REDIRECT_DEFERRED, now)
-    for pause in ledger.pauses(now):
-        if pause.name.startswith(f"{tenant}/") and now + _LONGEST_PAUSE < pause.until < FOR_EVER:
-            ledger.resume(pause.name)
     ledger.resume(clock_brake(tenant))
 
 

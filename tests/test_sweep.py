@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import Unavailable
-from connector.ledger import Ledger
+from connector.ledger import FOR_EVER, Ledger
 from connector.manifest import brake
 from connector.model import State
 from connector.sources.memory import Attached
@@ -96,7 +96,7 @@ def test_brakes(world: World) -> None:
     assert swept(world) == 0
     world.store.clock = lambda: None
     ledger = Ledger(f"sqlite:///{world.ledger_file}")
-    ledger.pause(brake(TENANT), until=world.now + GRACE, reason="x", error="Foreign", now=world.now, tenant=TENANT)
+    ledger.pause(brake(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT)
     assert swept(world) == 0
     ledger.resume(brake(TENANT))
     ledger.note(TENANT, "anything", world.now + timedelta(days=2))
@@ -110,7 +110,9 @@ def test_nothing_is_swept_while_the_source_is_paused(world: World) -> None:
     """Without the source nobody can say that no message shows a file."""
     world.now += GRACE
     with world.process() as (watch, ledger):
-        ledger.pause(watch.name, until=world.now + GRACE, reason="x", error="Denied", now=world.now, tenant=TENANT)
+        ledger.pause(
+            watch.name, until=world.now + timedelta(hours=1), reason="x", error="Denied", now=world.now, tenant=TENANT
+        )
     assert swept(world) == 0
 
 

@@ -2,11 +2,12 @@
 
 from connector.ledger.chain import Event
 from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
-from connector.ledger.ledger import Ledger, Pause
+from connector.ledger.ledger import FOR_EVER, Ledger, Pause
 from connector.ledger.proofs import Proved
 from connector.ledger.sources import Lease, Watched
 
 __all__ = [
+    "FOR_EVER",
     "Event",
     "Lease",
     "LeaseLost",

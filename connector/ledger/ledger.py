@@ -7,11 +7,11 @@ One function writes the state of a redirect, its files, the event and the hash c
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from connector.ledger import chain, database, proofs, rows, sources
 from connector.ledger.absorb import absorbed
@@ -21,6 +21,10 @@ from connector.ledger.proofs import Proved
 from connector.ledger.schema import chains, events, identity, later, pauses, redirects
 from connector.ledger.sources import Lease, Watched
 from connector.model import ACTIVE, Proof, Redirect, State
+
+#: A pause that only a human ends, or what it is for; and the longest of those that end by themselves.
+FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
+LONGEST_PAUSE = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -275,8 +279,9 @@ class Ledger:
 
     def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """All pauses that are not over, by name."""
+        within = {"now": now, "latest": now + LONGEST_PAUSE}
         with self._reading() as connection:
-            return tuple(Pause(**row) for row in connection.execute(_PAUSES, {"now": now}).mappings())
+            return tuple(Pause(**row) for row in connection.execute(_PAUSES, within).mappings())
 
     def resume(self, name: str) -> None:
         """It answered again, or a human says so: the pause is over."""
@@ -381,4 +386,10 @@ def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
 _LATER = (later.c.source == bindparam("of")) & (later.c.at <= bindparam("now"))
 _LOOK_AGAIN = select(later.c.item_id).where(_LATER).order_by(later.c.at)
 _GENERATION = select(identity.c.generation)
-_PAUSES = select(pauses).where(pauses.c.until > bindparam("now")).order_by(pauses.c.name)
+#: One that ends much later was written by a clock that was wrong: nobody should have to wait for that time.
+_PAUSES = (
+    select(pauses)
+    .where(pauses.c.until > bindparam("now"))
+    .where(or_(pauses.c.until <= bindparam("latest"), pauses.c.until == FOR_EVER))
+    .order_by(pauses.c.name)
+)
