@@ -188,11 +188,11 @@ def clear_shelf(redirect: Redirect, item: Item, turn: Turn) -> None:
         raise Rejected(
             "a file on the shelf of the message is neither in the message nor in the store; nothing was deleted"
         )
-    if shelf:
-        turn.keep_lease()
-        turn.watch.source.purge([each.id for each in shelf], redirect.id)
-        if _shelf(redirect, item.internet_message_id, turn):
-            raise Conflict("the mailbox still lists what was deleted from a shelf")
+    turn.keep_lease()
+    # Also where nothing lies on it: a process that was killed may have left the shelf itself.
+    turn.watch.source.purge([each.id for each in shelf], redirect.id)
+    if shelf and _shelf(redirect, item.internet_message_id, turn):
+        raise Conflict("the mailbox still lists what was deleted from a shelf")
 
 
 def _shelf(redirect: Redirect, internet_message_id: str, turn: Turn) -> tuple[Item, ...]:
