@@ -99,7 +99,7 @@ def test_without_a_proof_files_are_copied_and_nothing_else_happens(world: World,
     assert [each["error"] for each in events(world, Event.PAUSED)] == ["Unproved"]
 
 
-@pytest.mark.parametrize("proof", BOTH)
+@pytest.mark.parametrize("proof", sorted(BOTH))
 def test_one_of_two_proofs_is_not_enough(world: World, proof: Proof) -> None:
     """Either speaks of something else."""
     world.deliver(FILE)
@@ -131,7 +131,7 @@ def test_a_proof_holds_for_the_build_that_it_was_made_on(world: World) -> None:
     assert states(world) == [State.DONE]
 
 
-@pytest.mark.parametrize("proof", BOTH)
+@pytest.mark.parametrize("proof", sorted(BOTH))
 def test_what_was_disproved_brakes_again(world: World, proof: Proof) -> None:
     """The last trial counts, not the best."""
     prove(world, *BOTH)
