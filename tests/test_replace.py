@@ -18,6 +18,7 @@ from tests.crash.test_every_effect import replaced as replaced_scene
 from tests.test_manifest import reconciled, start
 from tests.test_redirect import before, cut_power, done, events, only, redirects, step
 from tests.test_restore import as_before, recalled
+from tests.test_sweep import GRACE, swept
 from tests.world import Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa")
@@ -358,6 +359,33 @@ def test_message_that_is_deleted_meanwhile(world: World, verb: str) -> None:
     world.run(before(verb, 1, lambda: world.mailbox.delete(item_id)))
     assert not world.mailbox.items()
     assert only(world).state is State.DROPPED
+
+
+def test_message_that_is_deleted_during_settle_leaves_its_shelf_in_the_end(tmp_path: Path) -> None:
+    """Not before the grace time, nor while a message bears our mark; the stored files stay for whoever recovers it."""
+    world = World(tmp_path / "ledger.db", policy(settle="24h"), replace=True)
+    world.deliver(FILE)
+    world.store.clock = world.clock
+    while not on_shelves(world) or only(world).state is not State.REPLACED:
+        step(world)
+        world.now += timedelta(hours=1)
+    elsewhere = world.mailbox.copy(one(world).id, "Deleted Items")
+    for each in visible(world):
+        if each.id != elsewhere:
+            world.mailbox.delete(each.id)
+    world.mailbox.change(elsewhere, marker="")
+    world.run()
+    assert (only(world).state, len(on_shelves(world))) == (State.DROPPED, 1)
+    assert swept(world) == 0
+    world.now += GRACE
+    marked = world.deliver(marker=f"1.{only(world).id}.1.00")
+    assert swept(world) == 0
+    world.mailbox.delete(marked)
+    assert swept(world) == 1
+    assert not on_shelves(world)
+    assert "shelf.cleared" in events(world)
+    assert world.manifest_free()
+    assert swept(world) == 0
 
 
 @pytest.mark.parametrize("verb", ["rewrite", "prune", "unshelve"])
