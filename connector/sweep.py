@@ -16,7 +16,7 @@ from connector.turn import Clock, Turn, Watch, take_turn
 
 
 def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int:
-    """Delete what redirects that were dropped before `grace` have left: stored files never shown, and copies on shelves.
+    """Delete what redirects dropped before `grace` have left: stored files never shown, and copies on shelves.
 
     Returns of how many redirects.
 
