@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from connector.errors import Conflict, FileGone, Gone, Rejected
+from connector.errors import Conflict, Corrupt, FileGone, Gone, Rejected
 from connector.log import Event
 from connector.model import Copy, File, Item, Redirect, RedirectedFile, State
-from connector.reactions import back, defer
+from connector.reactions import back, defer, in_store
 from connector.sight import alike, likeness, unaccounted
 from connector.spool import CHUNK
 from connector.turn import Turn
@@ -107,14 +107,15 @@ def place(redirect: Redirect, turn: Turn) -> Redirect:
     item, copy = _looked_for(redirect.item_id, turn), _looked_for(redirect.copy.id, turn)
     if copy is None and (placed := _placed(redirect, turn)):
         return _is_placed(redirect, placed.id, turn)  # By us: the answer was lost.
-    if item is None or copy is None or not (_is_untouched(item, redirect) and _is_as_finished(copy, redirect)):
-        return begin_again(redirect, redirect.state, "the message changed after it was copied", turn)
+    untouched = item and copy and _is_untouched(item, redirect) and _is_as_finished(copy, redirect)
+    if item is None or copy is None or not (untouched and _is_stored(redirect, turn)):
+        return begin_again(redirect, redirect.state, "the message, or a stored file, changed after it was copied", turn)
     turn.keep_lease()
     return _is_placed(redirect, turn.watch.source.unshelve(copy.id, item.id), turn)
 
 
 def shelve(redirect: Redirect, turn: Turn) -> Redirect:
-    """PLACED -> REPLACED: the message moves onto the shelf, if nobody has touched it."""
+    """PLACED -> REPLACED: the message moves onto the shelf, if nobody has touched it, nor what its links lead to."""
     assert redirect.copy
     source = turn.watch.source
     copy = _looked_for(redirect.copy.id, turn) or _placed(redirect, turn)
@@ -123,13 +124,14 @@ def shelve(redirect: Redirect, turn: Turn) -> Redirect:
         return _is_shelved(redirect, copy, source.shelf(redirect.id), turn)
     if copy is None:
         return begin_again(redirect, redirect.state, "the copy was deleted as soon as it was visible", turn)
-    if _is_untouched(item, redirect):
+    if _is_untouched(item, redirect) and _is_stored(redirect, turn):
         turn.keep_lease()
         return _is_shelved(redirect, copy, [source.fetch(source.shelve(item.id, redirect.id))], turn)
     if _is_as_finished(copy, redirect):
         copy = _hidden(redirect, copy, item, turn)
     if copy is None:
-        return begin_again(redirect, redirect.state, "the message changed while its copy took its place", turn)
+        changed = "the message, or a stored file, changed while its copy took its place"
+        return begin_again(redirect, redirect.state, changed, turn)
     # Somebody touched both: each of them stays, as a message of its own.
     return _takes_place(redirect, copy, None, turn)
 
@@ -228,6 +230,15 @@ def _placed(redirect: Redirect, turn: Turn) -> Item | None:
 def _is_untouched(item: Item, redirect: Redirect) -> bool:
     """Before it moves; a server may keep the version where only a flag was set."""
     return redirect.copy is not None and item.version == redirect.copy.version and _is_as_copied(item, redirect)
+
+
+def _is_stored(redirect: Redirect, turn: Turn) -> bool:
+    """Whether the store has what the copy shows links to: much time may have passed since the copy was finished."""
+    try:
+        linked = () if redirect.ended_by else redirect.shown
+        return all(each.stored and in_store(turn.watch.store.verify, each.stored) for each in linked)
+    except Corrupt:
+        return False  # The steps that come again tell of it.
 
 
 def _is_as_copied(item: Item, redirect: Redirect) -> bool:

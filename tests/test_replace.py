@@ -485,6 +485,35 @@ def test_stored_file_is_lost_before_the_swap(world: World) -> None:
     ended(world)
 
 
+@pytest.mark.parametrize("verb", ["prune", "unshelve"])
+def test_stored_file_is_lost_during_the_swap(world: World, verb: str) -> None:
+    """A process may die between a finished copy and the swap, and much may happen until the next one starts."""
+    world.deliver(FILE)
+
+    def lose() -> None:
+        (path,) = world.manifest_free()
+        del world.store.files[path]
+
+    world.run(after(verb, lose))
+    ended(world)
+    assert not world.lost()
+
+
+@pytest.mark.parametrize("verb", ["prune", "unshelve"])
+def test_stored_bytes_are_wrong_during_the_swap(world: World, verb: str) -> None:
+    """A human decides; the message is as it was, and there once."""
+    world.deliver(FILE)
+
+    def rot() -> None:
+        (path,) = world.manifest_free()
+        world.store.files[path] = b"rot"
+
+    world.run(after(verb, rot))
+    assert only(world).state is State.HELD
+    assert len(one(world).files) == 1
+    assert not world.lost()
+
+
 def test_server_that_says_yes_and_deletes_nothing(world: World) -> None:
     """Only an empty shelf is believed."""
 

@@ -36,6 +36,9 @@ from tests.crash.test_every_effect import policy
 from tests.test_manifest import backed_up
 from tests.world import KEY, LEDGER_VERBS, SOURCE_VERBS, STORE_VERBS, TENANT, Killed, Saboteur, World
 
+#: Other tests cover every branch; to measure it here would take thrice the time.
+pytestmark = pytest.mark.no_cover
+
 FOLDERS = ("Inbox", "Inbox/Project", "Sent Items", "Deleted Items")
 #: A ledger in memory is as durable as a killed process needs it, and a thousand times as fast.
 MEMORY = next((each for each in ("/dev/shm",) if os.access(each, os.W_OK)), None)
