@@ -130,7 +130,9 @@ def _no_marker_is_genuine(patch: Patch) -> None:
 
 
 def _everything_is_unshown(patch: Patch) -> None:
-    takes(patch, sweep, "_is_unshown", lambda *_: True)
+    real = sweep._sweep_one
+    takes(patch, sweep, "_leaves_something", lambda *_: True)
+    takes(patch, sweep, "_sweep_one", lambda each, turn: real(replace(each, was_shown=False), turn))
 
 
 def _does_nothing(where: Any, name: str, gives: Any = None) -> Callable[[Patch], None]:

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -146,7 +145,7 @@ def test_events_are_told_over_a_stream(exchange: Exchange, anna: Owner) -> None:
         f"<m:GetStreamingEvents><m:SubscriptionIds><t:SubscriptionId>{subscription}</t:SubscriptionId>"
         "</m:SubscriptionIds><m:ConnectionTimeout>1</m:ConnectionTimeout></m:GetStreamingEvents>"
     )
-    threading.Timer(0.5, exchange.__exit__, (None, None, None)).start()
+    exchange.order(minute=0.5)
 
     status, stream = anna.send(request)
 
