@@ -199,8 +199,8 @@ def clear_shelf(redirect: Redirect, item: Item, turn: Turn) -> None:
 
 def empty_shelf(redirect: Redirect, turn: Turn) -> None:
     """Delete what lies on the shelf of a redirect that came to nothing, and whose message nobody has any more."""
-    if shelf := _shelf(redirect, redirect.internet_message_id, turn):
-        turn.watch.source.purge([each.id for each in shelf], redirect.id)
+    shelf = _shelf(redirect, redirect.internet_message_id, turn)
+    turn.watch.source.purge([each.id for each in shelf], redirect.id)
 
 
 def _shelf(redirect: Redirect, internet_message_id: str, turn: Turn) -> tuple[Item, ...]:

@@ -364,6 +364,20 @@ def test_server_that_loses_what_it_took(tmp_path: Path) -> None:
     assert not world.lost()
 
 
+def test_server_that_keeps_the_marker(world: World) -> None:
+    """A message is not called restored while it still bears our mark: a human decides, and its files are back."""
+
+    class Keeping(MemorySource):
+        def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:
+            super().retract(item, redirect_id, keep_marker=True)
+
+    recalled(world)
+    world.run(source=Keeping)
+    assert only(world).state is State.HELD
+    assert "still bears the marker" in only(world).reason
+    assert sorted(file.name for file in one(world).files) == ["a.bin", "b.bin"]
+
+
 def test_server_that_lists_what_it_took_a_little_later(world: World) -> None:
     """Nothing is attached a second time at once."""
     stale: list[Item] = []
@@ -447,7 +461,7 @@ def test_server_that_says_yes_and_attaches_nothing(world: World) -> None:
     assert not world.lost()
 
 
-def test_server_that_keeps_the_marker(world: World) -> None:
+def test_server_that_keeps_the_notice(world: World) -> None:
     """Only a fresh look tells that the notice is out."""
 
     class Stubborn(MemorySource):
