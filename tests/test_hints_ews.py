@@ -13,7 +13,7 @@ from lxml import etree
 
 from connector.errors import Denied, Unavailable
 from connector.simulator import Deviation, Exchange
-from connector.simulator.auth import Login
+from connector.simulator.ews.auth import Login
 from connector.sources.ews.failures import Garbled
 from connector.sources.ews.hints import LONGEST, EwsHints, envelopes
 from tests.ews import eml, self_signed, settings

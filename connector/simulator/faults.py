@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from connector.simulator.soap import Refused
-
 
 class When(StrEnum):
     """On which side of its effect a request is struck."""
@@ -24,7 +22,11 @@ class Dropped(Exception):
 
 
 class Busy(Exception):
-    """The web server in front of Exchange answers 503."""
+    """The server turns everybody away; 503 comes from the web server in front of it."""
+
+    def __init__(self, status: int = 503, back_off: int = 0) -> None:
+        """`back_off` is in milliseconds."""
+        self.status, self.back_off = status, back_off
 
 
 @dataclass(frozen=True)
@@ -113,16 +115,9 @@ class Faults:
                 raise Dropped
 
     def turn_away(self) -> None:
-        """Raise where the server is busy (EWSD: ews-throttling-in-exchange): Refused as SOAP says it, or Busy."""
+        """Raise Busy where it was ordered to be so."""
         with self._lock:
             if not self.turned_away:
                 return
             self.turned_away -= 1
-        if self.status == 503:  # noqa: PLR2004 - it is HTTP's
-            raise Busy
-        raise Refused(
-            "ErrorServerBusy",
-            "The server cannot service this request right now. Try again later.",
-            fault=self.status == 500,  # noqa: PLR2004 - it is HTTP's
-            back_off=self.back_off,
-        )
+        raise Busy(self.status, self.back_off)

@@ -10,7 +10,7 @@ from connector.simulator.faults import Streams
 from connector.simulator.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from connector.simulator.notifications import Subscription
+    from connector.simulator.ews.notifications import Subscription
 
 
 @dataclass

@@ -13,12 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from typing import Any
 
-from connector.simulator.auth import Login
-from connector.simulator.call import Malformed
 from connector.simulator.control import Control
+from connector.simulator.ews.auth import Login
+from connector.simulator.ews.call import Malformed
+from connector.simulator.ews.service import Caller, perform
+from connector.simulator.ews.soap import CONTENT_TYPE, Element, Refused, as_message, fault, local, read
 from connector.simulator.faults import Busy, Dropped, When
-from connector.simulator.service import Caller, perform
-from connector.simulator.soap import CONTENT_TYPE, Element, Refused, as_message, fault, local, read
 
 _log = logging.getLogger(__name__)
 
@@ -148,8 +148,8 @@ class _Connection(BaseHTTPRequestHandler):
             if refused.fault:
                 return HTTPStatus.INTERNAL_SERVER_ERROR, [fault(refused)]
             return HTTPStatus.OK, [as_message(local(request), refused)]
-        except Busy:
-            return HTTPStatus.SERVICE_UNAVAILABLE, [b""]
+        except Busy as busy:
+            return _turned_away(busy, local(request))
         except Malformed:
             return HTTPStatus.OK, [b"<?xml version="]
         except Exception:  # noqa: BLE001 - whatever it is, the client gets the answer that Exchange would give
@@ -232,3 +232,13 @@ class _Connection(BaseHTTPRequestHandler):
     def _drop(self) -> None:
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _turned_away(busy: Busy, operation: str) -> tuple[HTTPStatus, Iterable[bytes]]:
+    """EWSD: ews-throttling-in-exchange: as a fault (500) or as a result (200); 503 is the queue of IIS."""
+    status = HTTPStatus(busy.status)
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return status, [b""]
+    says = "The server cannot service this request right now. Try again later."
+    refused = Refused("ErrorServerBusy", says, fault=status is not HTTPStatus.OK, back_off=busy.back_off)
+    return status, [fault(refused) if refused.fault else as_message(operation, refused)]

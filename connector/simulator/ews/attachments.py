@@ -3,15 +3,15 @@
 import time
 from collections.abc import Iterator
 
-from connector.simulator import updates
-from connector.simulator.asked import attachment_shape
-from connector.simulator.call import Call
 from connector.simulator.content import Content, as_base64, clean
 from connector.simulator.deviations import Deviation
+from connector.simulator.ews import updates
+from connector.simulator.ews.asked import attachment_shape
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.shapes import Shape, Shown, View, attachment_element, item_element
+from connector.simulator.ews.soap import Element, M, Refused, T, children, find, invalid, is_true, local, need
 from connector.simulator.mailbox import Attachment, Item, Message
 from connector.simulator.mime_import import message_of
-from connector.simulator.shapes import Shape, Shown, View, attachment_element, item_element
-from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, is_true, local, need
 
 
 def get_attachment(call: Call) -> Element:

@@ -7,10 +7,10 @@ from typing import Never
 
 from connector.simulator import ids
 from connector.simulator.deviations import Deviation
+from connector.simulator.ews.shapes import Shown, View
+from connector.simulator.ews.soap import Blobs, Element, Refused, children, failure, invalid, local, response, success
 from connector.simulator.mailbox import Attachment, Folder, Item, Mailbox, Message
 from connector.simulator.organisation import Organisation
-from connector.simulator.shapes import Shown, View
-from connector.simulator.soap import Blobs, Element, Refused, children, failure, invalid, local, response, success
 
 
 @dataclass(frozen=True, kw_only=True)

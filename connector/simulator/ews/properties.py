@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
+from connector.simulator.ews.soap import Element, integer, invalid
 from connector.simulator.mailbox import TAGGED, Address, Folder, Item, Message, Property
-from connector.simulator.soap import Element, integer, invalid
 
 #: Microsoft: distinguishedpropertysetid, MS-OXPROPS 1.3.2.
 _SETS = {

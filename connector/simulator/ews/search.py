@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from connector.simulator.soap import Element, Refused, children, find, flag, integer, invalid, local, need
+from connector.simulator.ews.soap import Element, Refused, children, find, flag, integer, invalid, local, need
 
 #: What stands at a path: nothing, one value, several.
 Values = Callable[[Element], list[str]]

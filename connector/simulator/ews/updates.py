@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from connector.simulator import properties
-from connector.simulator.asked import field_uri
-from connector.simulator.call import Call
 from connector.simulator.content import clean
 from connector.simulator.deviations import Deviation
+from connector.simulator.ews import properties
+from connector.simulator.ews.asked import field_uri
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.shapes import element_name
+from connector.simulator.ews.soap import Element, M, Refused, T, children, find, invalid, local, need
 from connector.simulator.mailbox import Address, Item, Message, Property
-from connector.simulator.shapes import element_name
-from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need
 
 #: A change of these is worth a version in Recoverable Items (Exchange: recoverable items folder, copy-on-write).
 _KEPT = ("Subject", "Body", "From", "Sender", "ToRecipients", "CcRecipients", "BccRecipients")

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from connector.simulator.asked import item_shape
-from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
-from connector.simulator.folders import folder_element
+from connector.simulator.ews.asked import item_shape
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.folders import folder_element
+from connector.simulator.ews.shapes import Shape, item_element
+from connector.simulator.ews.soap import Element, M, Refused, T, children, find, flag, integer, invalid, need
 from connector.simulator.mailbox import Folder, Item
-from connector.simulator.shapes import Shape, item_element
-from connector.simulator.soap import Element, M, Refused, T, children, find, flag, integer, invalid, need
 
 #: EWSD: maxchangesreturned.
 _MOST_CHANGES = 512

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from connector.simulator import attachments, directory, folders, items, notifications, sync, updates
-from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
+from connector.simulator.ews import attachments, directory, folders, items, notifications, sync, updates
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.soap import Element, Refused, children, envelope, find, local
 from connector.simulator.faults import Busy
 from connector.simulator.mailbox import Mailbox
 from connector.simulator.organisation import Organisation
-from connector.simulator.soap import Element, Refused, children, envelope, find, local
 
 _OPERATIONS: dict[str, Callable[[Call], Element]] = {
     "GetFolder": folders.get_folder,

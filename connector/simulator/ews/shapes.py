@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.simulator import ids, properties, text
+from connector.simulator import ids, text
 from connector.simulator.content import as_base64
 from connector.simulator.deviations import Deviation
+from connector.simulator.ews import properties
+from connector.simulator.ews.soap import Blobs, Element, T, flag
 from connector.simulator.mailbox import Address, Attachment, Item, Mailbox, Message, Property
 from connector.simulator.mime_export import mime_of, stream
-from connector.simulator.soap import Blobs, Element, T, flag
 
 
 @dataclass(frozen=True, kw_only=True)

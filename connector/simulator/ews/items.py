@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from connector.simulator import properties, updates
-from connector.simulator.asked import field_uri, item_shape
-from connector.simulator.attachments import told_attachment
-from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
+from connector.simulator.ews import properties, updates
+from connector.simulator.ews.asked import field_uri, item_shape
+from connector.simulator.ews.attachments import told_attachment
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.search import matches, ordered, page
+from connector.simulator.ews.shapes import element_name, field_text, item_element
+from connector.simulator.ews.soap import Element, M, Refused, T, children, find, invalid, local, need
 from connector.simulator.mailbox import Folder, Item, Message, now
 from connector.simulator.mime_import import message_of
-from connector.simulator.search import matches, ordered, page
-from connector.simulator.shapes import element_name, field_text, item_element
-from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need
 
 
 def get_item(call: Call) -> Element:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from connector.simulator import ids
-from connector.simulator.call import Call
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.shapes import mailbox_element
+from connector.simulator.ews.soap import Element, M, Refused, T, children, invalid, need
 from connector.simulator.mailbox import Address
-from connector.simulator.shapes import mailbox_element
-from connector.simulator.soap import Element, M, Refused, T, children, invalid, need
 
 
 def resolve_names(call: Call) -> Element:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from connector.simulator import properties
-from connector.simulator.asked import field_uri, paths
-from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
+from connector.simulator.ews import properties
+from connector.simulator.ews.asked import field_uri, paths
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.search import matches, page
+from connector.simulator.ews.shapes import effective_rights, extended_value
+from connector.simulator.ews.soap import Element, M, Refused, T, children, find, invalid, local, need
 from connector.simulator.mailbox import Folder, Mailbox, Property
-from connector.simulator.search import matches, page
-from connector.simulator.shapes import effective_rights, extended_value
-from connector.simulator.soap import Element, M, Refused, T, children, find, invalid, local, need
 
 #: Folders of these classes have an element of their own (Microsoft: folders).
 _ELEMENTS = {"IPF.Appointment": "CalendarFolder", "IPF.Contact": "ContactsFolder", "IPF.Task": "TasksFolder"}

@@ -1,8 +1,8 @@
 """What requests ask for, read from their XML: shapes and paths."""
 
-from connector.simulator import properties
-from connector.simulator.shapes import Shape
-from connector.simulator.soap import Element, children, find, invalid, is_true, local, need
+from connector.simulator.ews import properties
+from connector.simulator.ews.shapes import Shape
+from connector.simulator.ews.soap import Element, children, find, invalid, is_true, local, need
 
 _BASES = ("IdOnly", "Default", "AllProperties")
 _BODY_TYPES = ("Best", "HTML", "Text")

@@ -7,12 +7,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connector.simulator.call import Call
 from connector.simulator.deviations import Deviation
-from connector.simulator.faults import Dropped, Mishap
-from connector.simulator.mailbox import Event, Folder, Mailbox
-from connector.simulator.organisation import Organisation
-from connector.simulator.soap import (
+from connector.simulator.ews.call import Call
+from connector.simulator.ews.soap import (
     Element,
     M,
     Refused,
@@ -28,6 +25,9 @@ from connector.simulator.soap import (
     response,
     success,
 )
+from connector.simulator.faults import Dropped, Mishap
+from connector.simulator.mailbox import Event, Folder, Mailbox
+from connector.simulator.organisation import Organisation
 
 #: Seconds between signs of life in a stream (Microsoft: statusevent).
 _HEARTBEAT = 30.0

@@ -1,0 +1,1 @@
+"""EWS, as Exchange 2016 speaks it."""
