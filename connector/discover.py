@@ -83,7 +83,14 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
         if ours:
             _recognise(item, ours, turn)
         returnable = turn.watch.source.returnable
-        facts = Facts(now=turn.clock(), since=turn.since, ours=ours is not None, returnable=returnable)
+        facts = Facts(
+            now=turn.clock(),
+            since=turn.since,
+            ours=ours is not None,
+            returnable=returnable,
+            quiet=turn.watch.quiet,
+            pointers=turn.watch.pointers,
+        )
         told = verdicts(item, turn.watch, facts)
     except Gone:
         return None, None
@@ -237,5 +244,6 @@ def _revived(redirect: Redirect) -> Redirect:
 
 def adopt(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """Follow the item to its new id, with files that have new ids too: by name, size and content id."""
-    adopted = replace(followed(redirect, item), item_id=item.id, missed=None, due=turn.clock())
+    found = replace(followed(redirect, item), item_id=item.id, pointer=item.pointer)
+    adopted = replace(found, missed=None, due=turn.clock())
     return turn.write(adopted, Event.REDIRECT_ADOPTED)

@@ -10,7 +10,7 @@ from connector.discover import verdicts
 from connector.errors import Gone, Rejected
 from connector.ledger import Ledger
 from connector.marker import valid
-from connector.model import Message, Redirect, Verdict
+from connector.model import Item, Redirect, Verdict
 from connector.policy import Facts
 from connector.turn import Watch
 
@@ -20,7 +20,7 @@ class Found:
     """A message in a mailbox, and what the policy says about each of its files now."""
 
     watch: Watch
-    message: Message
+    message: Item
     verdicts: tuple[Verdict, ...]
 
 
@@ -65,7 +65,7 @@ def find(
             yield Found(watch, message, verdicts(message, watch, _facts(message, watch, ledger, now)))
 
 
-def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterator[Message]:
+def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterator[Item]:
     missed = False
     for item_id in ids:
         try:
@@ -78,8 +78,15 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
             yield from map(watch.source.fetch, wanted)  # Some guards read the body.
 
 
-def _facts(message: Message, watch: Watch, ledger: Ledger, now: datetime) -> Facts:
+def _facts(message: Item, watch: Watch, ledger: Ledger, now: datetime) -> Facts:
     ours = valid(message.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=message.internet_message_id)
     known = next((each for each in ledger.watched() if each.name == watch.name), None)
     since = known.begins(monitor=watch.monitor) if known else watch.since or now
-    return Facts(now=now, since=since, ours=ours is not None, returnable=watch.source.returnable)
+    return Facts(
+        now=now,
+        since=since,
+        ours=ours is not None,
+        returnable=watch.source.returnable,
+        quiet=watch.quiet,
+        pointers=watch.pointers,
+    )

@@ -8,10 +8,10 @@ When in doubt a message is kept: leaving an attachment where it is loses nothing
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from connector.model import Body, File, FileKind, Message
+from connector.model import Body, File, FileKind, Item, Message, SharedFile
 
 #: The transport headers that guards read; a source fills `Message.headers` with at least these.
 HEADERS = ("content-type", "content-class", "x-ms-journal-report")
@@ -44,6 +44,9 @@ class Kept(NamedTuple):
 NESTED = Kept("nested", "the file is a message or another item of Exchange, and no rule names such files")
 _NO_MESSAGE = Kept("nested", "the file is an item of Exchange that is no message")
 _SEALED = Kept("nested-sealed", "the file is a message that is signed, encrypted or rights-managed")
+_POINTER = Kept("pointer", "the file is only a link already")
+#: How soon a file that is in use is looked at again.
+_WHILE = timedelta(minutes=15)
 #: What MIME begins with. Appointments and contacts begin otherwise (RFC 5545, RFC 6350).
 _FIELD = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
 #: Anywhere in it: a message within the attached one may be the sealed one.
@@ -54,15 +57,31 @@ _SEALED_TYPE = re.compile(
 )
 
 
-def guard_of_message(message: Message, *, ours: bool, since: datetime | None) -> Kept | None:
-    """The first guard that keeps all files of this message, or None. Never raises."""
+def guard_of_item(item: Item, *, ours: bool, since: datetime | None) -> Kept | None:
+    """The first guard that keeps all files of this item, or None. Never raises."""
     if ours:
-        return Kept("ours", "the message carries our own marker")
-    if since and not _received_after(message, since):
-        return Kept("first-contact", "the message is older than the first contact with this mailbox")
+        return Kept("ours", f"the {_noun(item)} carries our own marker")
+    if since and not _received_after(item, since):
+        where = "mailbox" if isinstance(item, Message) else "share"
+        return Kept("first-contact", f"the {_noun(item)} is older than the first contact with this {where}")
+    if isinstance(item, SharedFile):
+        return _POINTER if item.subject.casefold().endswith(".url") else None
     for name, holds, because in _OF_MESSAGES:
-        if holds(message):
+        if holds(item):
             return Kept(name, because)
+    return None
+
+
+def guard_of_use(item: Item, *, now: datetime, quiet: timedelta) -> tuple[Kept, datetime] | None:
+    """The guard that keeps a shared file as long as somebody works on it, and when to look again. Never raises."""
+    if not isinstance(item, SharedFile):
+        return None
+    if item.busy:
+        return Kept("in-use", "somebody has the file open or checked out"), now + max(quiet, _WHILE)
+    # A clock that is ahead of ours wrote that it changed after now: that is not for ever.
+    changed = min(item.received or now, now)
+    if now - changed < quiet:
+        return Kept("in-use", "the file was changed a short time ago"), changed + quiet
     return None
 
 
@@ -81,9 +100,13 @@ def guard_of_nested(head: bytes) -> Kept | None:
     return _SEALED if _SEALED_TYPE.search(head) else None
 
 
-def _received_after(message: Message, since: datetime) -> bool:
-    """A message whose age nobody knows may be an old one."""
-    received = message.received
+def _noun(item: Item) -> str:
+    return "message" if isinstance(item, Message) else "file"
+
+
+def _received_after(item: Item, since: datetime) -> bool:
+    """An item whose age nobody knows may be an old one."""
+    received = item.received
     if received and received.tzinfo is None:
         received = received.replace(tzinfo=UTC)
     return received is not None and received >= since

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 class FileKind(StrEnum):
@@ -149,10 +149,51 @@ class Message:
     #: only; told with the body.
     touched: str = ""
     body: Body | None = None
+    #: A message shows its links itself.
+    pointer: ClassVar[str] = ""
 
 
-#: Shared files join in with Teams: Item = Message | SharedFile.
-Item = Message
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedFile:
+    """One file in a share, and the *pointer* to where it went: a small file beside it that opens a link.
+
+    Where a policy asks the same of it as of a message, it has the same word for the answer.
+    """
+
+    #: It stays when the file is moved or renamed within its share.
+    id: str
+    #: Differs after every change of the file or its properties (eTag).
+    version: str
+    #: The path below the root of the share, with `/` between names.
+    folder: str
+    #: The address of whoever changed it last; "" where the server does not say.
+    sender: str
+    #: Who may open it where it is: addresses.
+    recipients: tuple[str, ...] = ()
+    #: When it was last changed, in UTC.
+    received: datetime | None
+    #: Somebody has it open or checked out.
+    busy: bool = False
+    #: The file itself. Empty where only its pointer is left.
+    files: tuple[File, ...]
+    #: The id of its pointer; "" where it has none, and in a listing.
+    pointer: str = ""
+    #: What the pointer bears; "" where there is none. Not to be trusted before `marker.valid`.
+    marker: str = ""
+    #: What whoever opens the pointer gets to see. None where there is none, or not everybody may open it who should.
+    body: Body | None = None
+    #: Shares have none of these.
+    internet_message_id: ClassVar[str] = ""
+    touched: ClassVar[str] = ""
+    direction: ClassVar[Direction | None] = None
+
+    @property
+    def subject(self) -> str:
+        """What people call it."""
+        return self.files[0].name if self.files else ""
+
+
+Item = Message | SharedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +315,8 @@ class Redirect:
     revoke: bool = False
     #: Links were seen in the item at some time, or nobody knows: a copy of it may show them for ever.
     was_shown: bool = False
+    #: The id of what shows the link in place of a shared file, once it does; "" for a message, which shows its own.
+    pointer: str = ""
     #: While there is one, it is what the steps edit, and the ids of `files` are those in it. None: the item itself.
     copy: Copy | None = None
     #: What the copy took the place of, as long as it lies on the shelf.

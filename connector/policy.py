@@ -35,8 +35,8 @@ from pydantic_core import CoreSchema
 
 from connector.amounts import Duration, Size, duration, said
 from connector.filetype import TrueType, true_type
-from connector.guards import NESTED, Kept, guard_of_file, guard_of_message, guard_of_nested
-from connector.model import Action, Direction, File, FileKind, LinkTerms, Message, Verdict
+from connector.guards import NESTED, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use
+from connector.model import Action, Direction, File, FileKind, Item, LinkTerms, Message, SharedFile, Verdict
 
 #: How many first bytes of a file `Facts.heads` should carry.
 HEAD = 64 * 1024
@@ -235,28 +235,36 @@ class Facts:
     heads: Mapping[str, bytes] | None = None
     #: The true sizes by file id, once known: what a source announces is not the byte count.
     sizes: Mapping[str, int] = field(default_factory=dict)
+    #: How long a shared file must not have changed before it is touched.
+    quiet: timedelta = timedelta(0)
+    #: Shared files may give way to pointers. False: they are only copied, whatever a rule says.
+    pointers: bool = True
 
 
-def decide(policy: Policy, message: Message, facts: Facts) -> tuple[Verdict, ...]:
-    """One verdict for each file of the message, in their order. Never raises, whatever a message says.
+def decide(policy: Policy, item: Item, facts: Facts) -> tuple[Verdict, ...]:
+    """One verdict for each file of the item, in their order. Never raises, whatever an item says.
 
     A verdict that needs content keeps the file; asked again with `facts.heads` it is final.
     A verdict with `look_again` becomes another one at that time. Redirected is for ever, so there it is None.
     """
-    if kept := guard_of_message(message, ours=facts.ours, since=facts.since):
-        return tuple(_kept(file, kept) for file in message.files)
-    return tuple(_verdict(policy, message, file, facts) for file in message.files)
+    if kept := guard_of_item(item, ours=facts.ours, since=facts.since):
+        return tuple(_kept(file, kept) for file in item.files)
+    if used := guard_of_use(item, now=facts.now, quiet=facts.quiet):
+        kept, again = used
+        return tuple(replace(_kept(file, kept), look_again=again) for file in item.files)
+    return tuple(_verdict(policy, item, file, facts) for file in item.files)
 
 
-def _verdict(policy: Policy, message: Message, file: File, facts: Facts) -> Verdict:
+def _verdict(policy: Policy, item: Item, file: File, facts: Facts) -> Verdict:
     if kept := guard_of_file(file):
         return _kept(file, kept)
     case = _Case(
-        message,
+        item,
         file,
         facts.now,
         head=(facts.heads or {}).get(file.id),
         returns=facts.returnable is None or facts.sizes.get(file.id, file.size) <= facts.returnable,
+        copied=isinstance(item, SharedFile) and not facts.pointers,
     )
     if case.nested and case.head is not None and (kept := guard_of_nested(case.head)):
         return _kept(file, kept)
@@ -272,12 +280,14 @@ def _kept(file: File, kept: Kept) -> Verdict:
 class _Case:
     """What conditions look at: one file, at one time."""
 
-    message: Message
+    item: Item
     file: File
     now: datetime
     head: bytes | None
     #: It can be put back into the message later.
     returns: bool
+    #: It stays where it is, whatever a rule says.
+    copied: bool
 
     @property
     def nested(self) -> bool:
@@ -289,7 +299,7 @@ class _Case:
 
     @cached_property
     def received(self) -> datetime | None:
-        received = self.message.received
+        received = self.item.received
         return received.replace(tzinfo=UTC) if received and received.tzinfo is None else received
 
     @property
@@ -318,14 +328,18 @@ def _fired(rule: Rule, defaults: Defaults, case: _Case) -> Verdict:
     if rule.action is Action.REDIRECT and not (case.returns or rule.irreversible):
         because = f"{because}; but it is too large to be put back later, and the rule is not `irreversible`"
         return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because)
+    action = rule.action
+    if case.copied and action in _LEAVING:
+        action, because = Action.COPY, f"{because}; but nobody wants shared files to give way to pointers here"
     return Verdict(
         file=case.file,
-        action=rule.action,
+        action=action,
         rule=rule.name,
         because=because,
         settle=defaults.settle if rule.settle is None else rule.settle,
         terms=LinkTerms(rule.link.audience, rule.link.expires),
-        keep_original=rule.keep_original,
+        # A shared file is its own original.
+        keep_original=rule.keep_original and isinstance(case.item, Message),
     )
 
 
@@ -405,10 +419,10 @@ _HOLDS: Mapping[str, Callable[[Any, _Case], bool]] = {
     "extension": lambda extension, case: _fold(case.file.name).rstrip(". ").endswith(f".{extension}"),
     "true_type": lambda kind, case: case.true_type is kind,
     "kind": lambda kind, case: case.nested is (kind is Kind.MESSAGE),
-    "sender": lambda who, case: _is(who, case.message.sender),
-    "recipient": lambda who, case: any(_is(who, each) for each in case.message.recipients),
-    "direction": lambda direction, case: case.message.direction is direction,
-    "folder": lambda folder, case: _in_folder(folder, case.message.folder),
+    "sender": lambda who, case: _is(who, case.item.sender),
+    "recipient": lambda who, case: any(_is(who, each) for each in case.item.recipients),
+    "direction": lambda direction, case: case.item.direction is direction,
+    "folder": lambda folder, case: _in_folder(folder, case.item.folder),
     "younger_than": lambda age, case: case.age is not None and case.age < age,
     "older_than": lambda age, case: case.age is not None and case.age >= age,
 }

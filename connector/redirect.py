@@ -143,7 +143,7 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
 
 def share(redirect: Redirect, turn: Turn) -> Redirect:
     """STORED -> LINKED: a link for each file that is still in the item, and that the policy still wants elsewhere."""
-    item = turn.watch.source.fetch(redirect.item_id)
+    item = edited(redirect, turn)
     redirect = read_anew(redirect, _looked_at(redirect, item))
     if not _attempted(redirect, item):
         redirect = _without_kept(redirect, item, turn)
@@ -178,8 +178,8 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
         if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
             raise Conflict("the message does not show yet what was written into it")
     was_shown = redirect.was_shown or not redirect.copy
-    written = replace(redirect, state=State.REWRITTEN, was_shown=was_shown, missed=None, reason="")
-    return turn.write(written, Event.REDIRECT_REWRITTEN)
+    written = replace(redirect, state=State.REWRITTEN, was_shown=was_shown, pointer=item.pointer)
+    return turn.write(replace(written, missed=None, reason=""), Event.REDIRECT_REWRITTEN)
 
 
 def prune(redirect: Redirect, turn: Turn) -> Redirect:
@@ -296,6 +296,7 @@ def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         ours=False,
         returnable=turn.watch.source.returnable,
         sizes={each.file.id: each.stored.size for each in redirect.live if each.stored},
+        pointers=turn.watch.pointers,
     )
     verdicts = decide(turn.watch.policy, item, facts)
     wanted = {verdict.file.id: verdict.action for verdict in verdicts if not verdict.needs_content}

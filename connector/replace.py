@@ -18,6 +18,7 @@ the shelf.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,8 +32,15 @@ from connector.turn import Turn
 
 
 def edited(redirect: Redirect, turn: Turn) -> Item:
-    """What the steps edit, read afresh: the copy where there is one, or else the item itself."""
-    return turn.watch.source.fetch(redirect.copy.id if redirect.copy else redirect.item_id)
+    """What the steps edit, read afresh: the copy where there is one, or else the item itself.
+
+    Of a shared file only its pointer may be left, and a user may have taken that away too.
+    """
+    source = turn.watch.source
+    if redirect.pointer:
+        with suppress(Gone):
+            return source.fetch(redirect.pointer)
+    return source.fetch(redirect.copy.id if redirect.copy else redirect.item_id)
 
 
 def begin_copy(redirect: Redirect, item: Item, turn: Turn) -> Redirect:

@@ -62,7 +62,9 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
         told = f"{back} of {len(redirect.shown)} files are back"
         return hold(redirect, f"{refused[0]}; {told}, and the links go on working", turn)
     due = turn.clock() + min(redirect.settle, LASTING)
-    returned = replace(redirect, state=State.RETURNED, due=due, missed=None, reason="")
+    # What came back into a share is another item than the one that had left it.
+    item_id = item.id if item.pointer else redirect.item_id
+    returned = replace(redirect, state=State.RETURNED, item_id=item_id, due=due, missed=None, reason="")
     # No server puts an attachment in between others: what comes back stands behind what had stayed.
     stayed = len(item.files) - len(redirect.shown)
     return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.shown), behind=max(stayed, 0))
@@ -103,7 +105,7 @@ def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     if redirect.revoke:
         # Only now: until the files were seen in the message, the links may have been the only way to them.
         in_store(turn.watch.store.revoke, redirect.folder)
-    restored = replace(redirect, state=State.RESTORED, replaced=None, missed=None, reason="")
+    restored = replace(redirect, state=State.RESTORED, pointer="", replaced=None, missed=None, reason="")
     manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
     in_store(put_bytes, turn.watch.store, manifest_path(restored), manifest)
     return turn.write(restored, Event.REDIRECT_RESTORED)
@@ -133,7 +135,7 @@ def _returned(
     with _proved(stored, turn) as content:
         turn.watch.source.put_back(item, each.file, content)
     known = {file.id for file in item.files}
-    item = turn.watch.source.fetch(item.id)
+    item = turn.watch.source.fetch(item.pointer or item.id)
     new = (file for file in item.files if file.id not in known)
     return item, next((file for file in new if sha256_of(item, file, turn) == stored.sha256), None)
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from connector import names
-from connector.model import File, Item, Redirect, RedirectedFile
+from connector.model import File, Item, Message, Redirect, RedirectedFile
 
 
 def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
@@ -63,6 +63,7 @@ def alike(item: Item, each: RedirectedFile) -> tuple[File, ...]:
 
 def likeness(item: Item) -> str:
     """All by which a person could tell two messages apart, in few characters. Ids, places and versions do not count."""
+    assert isinstance(item, Message)
     files = sorted((file.name, file.size, file.content_type, file.content_id, file.inline) for file in item.files)
     head = (item.internet_message_id, item.subject, item.sender, item.recipients, item.received, item.draft)
     kind = (item.message_class, item.sensitivity, item.marker, item.touched)

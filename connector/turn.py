@@ -56,6 +56,10 @@ class Watch:
     replace: bool = False
     #: Messages received earlier are left alone; None: those before the first contact.
     since: datetime | None = None
+    #: How long a shared file must not have changed before it is touched.
+    quiet: timedelta = timedelta(0)
+    #: Shared files may give way to pointers. False: they are only copied, whatever a rule says.
+    pointers: bool = True
     #: Only tell what the policy says: nothing is planned, and nothing is written into mailbox or store.
     monitor: bool = False
     #: What has to be proved about the source's server before anything is shown or removed.

@@ -12,7 +12,7 @@ from connector.decisions import backed_up, drop, recall, release
 from connector.errors import Corrupt, Denied, Rejected, Unavailable
 from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
-from connector.model import Item, Notice, Redirect, State, Stored
+from connector.model import Item, Message, Notice, Redirect, State, Stored
 from connector.reactions import MOST_ATTEMPTS
 from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
@@ -363,14 +363,15 @@ def test_ids_that_are_positions_move_on_before_the_copy(world: World) -> None:
 def test_what_is_still_listed_is_not_removed_again_at_once(world: World) -> None:
     """Where reads are late and ids are positions, it would be another file: first the listing has to catch up."""
     world.deliver(FILE)
-    late: list[Item] = []
+    late: list[Message] = []
 
     class Behind(MemorySource):
         def prune(self, item: Item, file_ids: Any) -> None:
             super().prune(item, file_ids)
+            assert isinstance(item, Message)
             late.append(item)
 
-        def fetch(self, item_id: str) -> Item:
+        def fetch(self, item_id: str) -> Message:
             return late[-1] if late and world.now < START + timedelta(seconds=30) else super().fetch(item_id)
 
     with world.process(source=Behind) as (watch, ledger):

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connector.decisions import recall, release
 from connector.errors import Unavailable
 from connector.ledger import Ledger
-from connector.model import File, Item, Notice, State
+from connector.model import File, Item, Message, Notice, State
 from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
@@ -182,7 +183,7 @@ def test_of_two_copies_one_is_removed(world: World) -> None:
 class Unreachable(MemorySource):
     """No shelf answers."""
 
-    def shelf(self, redirect_id: str) -> tuple[Item, ...]:
+    def shelf(self, redirect_id: str) -> tuple[Message, ...]:
         raise Unavailable("not now")
 
 
@@ -250,7 +251,7 @@ def remark(world: World, item_id: str) -> None:
 
 
 #: What a user does to the message, and what shows it.
-TOUCHES: dict[str, tuple[Callable[[World, str], object], Callable[[World, Item], bool]]] = {
+TOUCHES: dict[str, tuple[Callable[[World, str], object], Callable[[World, Any], bool]]] = {
     "read": (
         lambda world, item_id: world.mailbox.mark_read(item_id),
         lambda world, item: world.mailbox.entry(item.id).read,

@@ -16,7 +16,7 @@ import pytest
 from connector.decisions import Pace, Wanted, drop, recall, release, restore
 from connector.errors import FileGone, Rejected, Unavailable
 from connector.ledger import Ledger
-from connector.model import File, FileKind, Item, Page, Redirect, State
+from connector.model import File, FileKind, Item, Message, Page, Redirect, State
 from connector.policy import Policy
 from connector.redirect import tick
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
@@ -348,7 +348,7 @@ def test_server_that_loses_what_it_took(tmp_path: Path) -> None:
             super().put_back(item, file, content)
             taken[super().fetch(item.id).files[-1].id] = world.now
 
-        def fetch(self, item_id: str) -> Item:
+        def fetch(self, item_id: str) -> Message:
             for file_id, moment in taken.items():
                 if world.now - moment >= timedelta(minutes=1):
                     world.mailbox.detach(item_id, file_id)
@@ -380,14 +380,15 @@ def test_server_that_keeps_the_marker(world: World) -> None:
 
 def test_server_that_lists_what_it_took_a_little_later(world: World) -> None:
     """Nothing is attached a second time at once."""
-    stale: list[Item] = []
+    stale: list[Message] = []
 
     class Behind(MemorySource):
         def put_back(self, item: Item, file: File, content: Spool) -> None:
             super().put_back(item, file, content)
+            assert isinstance(item, Message)
             stale.append(item)
 
-        def fetch(self, item_id: str) -> Item:
+        def fetch(self, item_id: str) -> Message:
             return stale.pop() if stale else super().fetch(item_id)
 
     recalled(world)
@@ -669,14 +670,15 @@ def test_what_turns_out_too_large_to_be_put_back_stays(tmp_path: Path) -> None:
     class Modest(MemorySource):
         """Announces fewer bytes than a file has."""
 
-        def fetch(self, item_id: str) -> Item:
-            return modest(super().fetch(item_id))
+        def fetch(self, item_id: str) -> Message:
+            found: Message = modest(super().fetch(item_id))
+            return found
 
         def changes(self, cursor: str | None) -> Iterator[Page]:
             for page in super().changes(cursor):
                 yield replace(page, items=tuple(map(modest, page.items)))
 
-    def modest(item: Item) -> Item:
+    def modest(item: Any) -> Any:
         return replace(item, files=tuple(replace(file, size=1) for file in item.files))
 
     world.run(source=Modest)

@@ -220,6 +220,7 @@ def test_what_guards_read(exchange: Exchange, source: EwsMailbox, world: User) -
     headers = b"Sensitivity: Private\r\nX-MS-Journal-Report: \r\nContent-Class: rpmsg.message\r\n"
     exchange.deliver(ANNA, headers + eml(REPORT))
     (item,) = (item for page in source.changes(None) for item in page.items)
+    assert isinstance(item, Message)
     assert (item.message_class, item.sensitivity, item.draft) == ("IPM.Note", "private", False)
     assert item.headers["content-class"] == "rpmsg.message"
     assert "x-ms-journal-report" in item.headers

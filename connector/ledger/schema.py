@@ -170,6 +170,7 @@ redirects = Table(
     Column("ended_by", AnyText, nullable=False),
     Column("revoke", Boolean, nullable=False),
     Column("was_shown", Boolean, nullable=False),
+    Column("pointer", AnyText, nullable=False),
     Column("copy_id", AnyText),
     Column("copy_version", AnyText),
     Column("copy_original", AnyText),

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, FileGone, Gone, Rejected, Unavailable
-from connector.model import Body, Direction, File, FileKind, Message, Notice, Page, Room
+from connector.model import Body, Direction, File, FileKind, Item, Message, Notice, Page, Room
 from connector.spool import Spool
 
 #: Their items are not in the change feed, as with every mail source.
@@ -237,17 +237,17 @@ class MemorySource:
             written.add_attachment(entry.contents[file.id], "application", "octet-stream", filename=file.name)
         yield io.BytesIO(written.as_bytes())
 
-    def rewrite(self, item: Message, notice: Notice) -> None:
+    def rewrite(self, item: Item, notice: Notice) -> None:
         """See `Source.rewrite`."""
         self._write(item, bodies.insert(item.body, notice), notice.marker)
 
-    def retract(self, item: Message, redirect_id: str, *, keep_marker: bool = False) -> None:
+    def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:
         """See `Source.retract`."""
         body = item.body and bodies.remove(item.body, redirect_id)
         ours = markers.names(item.marker) == redirect_id and not keep_marker
         self._write(item, body, "" if ours else item.marker)
 
-    def prune(self, item: Message, file_ids: Collection[str]) -> None:
+    def prune(self, item: Item, file_ids: Collection[str]) -> None:
         """See `Source.prune`."""
         entry = self._reached().entry(item.id)
         kept = {id_: content for id_, content in entry.contents.items() if id_ not in file_ids}
@@ -256,7 +256,7 @@ class MemorySource:
             entry.contents = kept
             self._mailbox.change(item.id, files=tuple(file for file in entry.message.files if file.id in kept))
 
-    def put_back(self, item: Message, file: File, content: Spool) -> None:
+    def put_back(self, item: Item, file: File, content: Spool) -> None:
         """See `Source.put_back`."""
         self._reached().entry(item.id)
         if file.kind is not FileKind.FILE:
@@ -312,7 +312,7 @@ class MemorySource:
         self._mailbox.entry(item_id).shelf = redirect_id
         return item_id
 
-    def _write(self, item: Message, body: Body | None, marker: str) -> None:
+    def _write(self, item: Item, body: Body | None, marker: str) -> None:
         now = self._reached().entry(item.id).message
         if now.version != item.version:
             raise Conflict(f"an item of mailbox {self.address} changed since it was read")

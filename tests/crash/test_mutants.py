@@ -12,7 +12,7 @@ from connector import discover, reactions, redirect, sight
 from connector.errors import Corrupt
 from connector.log import Event
 from connector.marker import Marker
-from connector.model import Item, Link, LinkTerms, Notice, Redirect, State, Stored
+from connector.model import Item, Link, LinkTerms, Message, Notice, Redirect, State, Stored
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
@@ -169,7 +169,7 @@ def test_adoption_that_trusts_the_html(tmp_path: Path, monkeypatch: pytest.Monke
     """A reply quotes our notice, attribute and all: taking it for the message would remove files of the reply."""
 
     class Searching(MemorySource):
-        def find(self, redirect_id: str) -> tuple[Item, ...]:
+        def find(self, redirect_id: str) -> tuple[Message, ...]:
             return tuple(item for item in self._mailbox.items() if f'data-redirect="{redirect_id}"' in str(item.body))
 
     def lost(ledger: str, source: type[MemorySource]) -> list[str]:

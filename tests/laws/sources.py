@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from connector.errors import Conflict, FileGone, Gone, Unavailable
-from connector.model import File, Message, Notice, Page
+from connector.model import File, Item, Notice, Page
 from connector.rewrite import markup, text
 from connector.sources import Source
 from connector.sources.memory import Attached
@@ -110,7 +110,7 @@ def some_messages(world: World) -> set[str]:
     return {world.deliver(REPORT, folder=folder) for folder in folders}
 
 
-def read(source: Source, item: Message, name: str) -> bytes:
+def read(source: Source, item: Item, name: str) -> bytes:
     """The bytes of the file of this name."""
     (file_id,) = (file.id for file in item.files if file.name == name)
     with source.open(item.id, file_id) as stream:

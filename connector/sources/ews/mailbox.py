@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
-from connector.model import Body, File, FileKind, Message, Notice, Page, Room
+from connector.model import Body, File, FileKind, Item, Message, Notice, Page, Room
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
 from connector.sources.ews.content import Readable, decoded
@@ -96,17 +96,17 @@ class EwsMailbox:
         """See `Source.original`. One request."""
         return self._content(words.get_original(item_id))
 
-    def rewrite(self, item: Message, notice: Notice) -> None:
+    def rewrite(self, item: Item, notice: Notice) -> None:
         """See `Source.rewrite`. One request, and none where the item already is as it should be."""
         self._update(item, bodies.insert(item.body, notice), notice.marker)
 
-    def retract(self, item: Message, redirect_id: str, *, keep_marker: bool = False) -> None:
+    def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:
         """See `Source.retract`. One request, and none where there is nothing to take out."""
         body = item.body and bodies.remove(item.body, redirect_id)
         ours = markers.names(item.marker) == redirect_id and not keep_marker
         self._update(item, body, "" if ours else item.marker)
 
-    def prune(self, item: Message, file_ids: Collection[str]) -> None:
+    def prune(self, item: Item, file_ids: Collection[str]) -> None:
         """See `Source.prune`. Two requests: a fresh listing, and one for all files that it still has.
 
         Raises Conflict where an id now names another file than in `item`: some servers number attachments anew.
@@ -122,7 +122,7 @@ class EwsMailbox:
             if isinstance(answer, Exception) and not isinstance(answer, Gone | FileGone):
                 raise answer
 
-    def put_back(self, item: Message, file: File, content: Spool) -> None:
+    def put_back(self, item: Item, file: File, content: Spool) -> None:
         """See `Source.put_back`. One request."""
         if file.kind is not FileKind.FILE:
             raise Rejected(f"an attached message of the mailbox {self.address} cannot be attached again as what it was")
@@ -255,7 +255,7 @@ class EwsMailbox:
             self._elsewhere |= {folder_id} - self._tree.keys()
         return message(element, self._tree.get(folder_id), self.address)
 
-    def _update(self, item: Message, body: Body | None, marker: str) -> None:
+    def _update(self, item: Item, body: Body | None, marker: str) -> None:
         if (body, marker) == (item.body, item.marker):
             return
         try:
