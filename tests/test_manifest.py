@@ -20,6 +20,7 @@ from connector.model import Redirect, State
 from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
+from connector.sweep import sweep
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting, before, done, events, only, redirects, step
 from tests.world import KEY, TENANT, World
@@ -54,9 +55,9 @@ def reconciled(world: World) -> int:
     return told.taken_over
 
 
-def backed_up(world: World) -> Path:
+def backed_up(world: World, name: str = "backup") -> Path:
     """Copy the ledger as it is now."""
-    copy = world.ledger_file.with_suffix(".backup")
+    copy = world.ledger_file.with_suffix(f".{name}")
     with closing(sqlite3.connect(world.ledger_file)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     return copy
@@ -87,6 +88,33 @@ def test_restored_backup_is_braked(world: World) -> None:
     assert only(world).state is State.STORED
     assert not world.store.shares
     assert world.mailbox.items()[0].files
+
+
+@pytest.mark.parametrize("looked", [True, False], ids=["reconciled", "braked"])
+@pytest.mark.parametrize("copied", [True, False], ids=["backed up when it was copied", "backed up when it was planned"])
+def test_links_that_an_older_ledger_never_saw_shown(tmp_path: Path, *, copied: bool, looked: bool) -> None:
+    """A message was shown its links, and its owner took it to another mailbox: the older ledger must not end them."""
+    world = World(tmp_path / "ledger.db", policy(settle="1h"))
+    start(world)
+    item_id = world.deliver(FILE)
+    backups: list[Path] = []
+    step(world, saboteur=before("put", 1, lambda: backups.append(backed_up(world, "planned"))))
+    backups.append(backed_up(world, "stored"))
+    start(world)
+    world.run()
+    done(world)
+    (taken_away,) = world.mailbox.items()
+    world.mailbox.delete(item_id)
+    restored(world, backups[copied])
+    assert not start(world)
+    if looked:
+        reconciled(world)
+    world.now += timedelta(hours=2)
+    world.run(ticks=9)
+    world.now += timedelta(days=60)
+    with world.process() as (watch, ledger):
+        sweep(watch, ledger, world.clock, "one", grace=timedelta(days=30), at_most=100)
+    assert list(world.shown(taken_away).values()) == [FILE.content]
 
 
 def test_foreign_ledger_is_braked(world: World, tmp_path: Path) -> None:
