@@ -198,6 +198,9 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
 
 
 def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
+    if not ledger.paused(brake(tenant), now):
+        # What came later nobody knows: where a message left its mailbox with our links, nothing else would tell of it.
+        ledger.take_for_shown(tenant)
     reason = (
         "the store was written by another ledger, or by a later state of this one; nothing is linked or removed until"
         " you have made sure that no other daemon runs, and then called `connector ledger reconcile`"
@@ -279,15 +282,13 @@ def _newer(known: Redirect, told: Redirect) -> Redirect | None:
     if told.state is State.RESTORED:
         restored = replace(known, state=State.RESTORED, files=told.files, ended_by=told.ended_by)
         return None if known.state is State.RESTORED else restored
-    # Nobody knows what came after: where a message left its mailbox with our links, nothing else would tell.
-    seen = replace(known, was_shown=True)
     # The manifest was written when everything had been copied: to copy again could find the originals gone, and drop
     # what only the store has.
     if known.state is State.PLANNED:
-        return replace(seen, files=told.files, state=State.STORED)
+        return replace(known, files=told.files, state=State.STORED)
     if known.held_in is State.PLANNED:
-        return replace(seen, files=told.files, held_in=State.STORED)
-    return None if known.was_shown else seen
+        return replace(known, files=told.files, held_in=State.STORED)
+    return None
 
 
 def _claimed(store: Store) -> Sequence[tuple[int, str]]:

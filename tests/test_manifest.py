@@ -117,6 +117,15 @@ def test_links_that_an_older_ledger_never_saw_shown(tmp_path: Path, *, copied: b
     assert list(world.shown(taken_away).values()) == [FILE.content]
 
 
+def test_backup_is_braked_also_where_nothing_was_claimed_since(world: World) -> None:
+    """It is put back within the hour, and no start came in between."""
+    start(world)
+    backup = world.ledger_file.with_name("backup.db")
+    with_ledger(world, lambda ledger: ledger.back_up(backup))
+    restored(world, backup)
+    assert not start(world)
+
+
 def test_foreign_ledger_is_braked(world: World, tmp_path: Path) -> None:
     """A second daemon with a ledger of its own on the same store."""
     start(world)

@@ -129,6 +129,9 @@ def _copy(engine: Engine, file: Path) -> None:
     try:
         with closing(engine.raw_connection()) as ledger, closing(sqlite3.connect(file)) as copy:
             cast("sqlite3.Connection", ledger.driver_connection).backup(copy)
+            # A generation behind, it is known for an old one as soon as it is put back, be that within the hour.
+            copy.execute("UPDATE ledger SET generation = generation - 1")
+            copy.commit()
             ((found,),) = copy.execute("PRAGMA quick_check(1)")
     except sqlite3.Error as error:
         raise LedgerError(f"backup {file}: it was not made: {error}") from error

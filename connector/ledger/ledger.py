@@ -103,6 +103,11 @@ class Ledger:
         with self._writing() as connection:
             connection.execute(update(identity).where(identity.c.generation < at_least).values(generation=at_least))
 
+    def take_for_shown(self, tenant: str) -> None:
+        """The ledger turned out to be an old one: the links of all that it knows may have been shown since."""
+        with self._writing() as connection:
+            rows.take_for_shown(connection, tenant)
+
     # Sources and their leases: one writer for each.
 
     def watch(self, name: str, *, tenant: str, address: str, now: datetime, since: datetime | None = None) -> Watched:

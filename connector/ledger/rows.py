@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, del
 from sqlalchemy.exc import IntegrityError
 
 from connector.ledger.errors import Stale, Taken
-from connector.ledger.schema import files, redirects
+from connector.ledger.schema import files, redirects, sources
 from connector.model import Copy, File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
 _OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"files", "original", "copy"}]
@@ -57,6 +57,13 @@ def change(connection: Connection, redirect: Redirect, now: datetime, before: Re
         raise Stale(f"redirect {redirect.id} was written by somebody else")
     _change_files(connection, written, before)
     return written
+
+
+def take_for_shown(connection: Connection, tenant: str) -> None:
+    """Set `was_shown` for all redirects of a tenant. Whoever has read one before cannot write it any more."""
+    theirs = select(sources.c.name).where(sources.c.tenant == tenant)
+    seen = {"was_shown": True, "revision": redirects.c.revision + 1}
+    connection.execute(update(redirects).where(redirects.c.source.in_(theirs)).values(seen))
 
 
 def message_key(internet_message_id: str) -> str | None:

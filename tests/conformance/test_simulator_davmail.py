@@ -65,6 +65,14 @@ def test_reads_odd_mail(exchange: Exchange, davmail: Login) -> None:
         ), name
 
 
+def test_lists_a_large_folder(exchange: Exchange, davmail: Login) -> None:
+    """It goes on from page to page by the last number that it saw: in the order of numbers, no message is skipped."""
+    account = exchange.add_mailbox("anna@example.org")
+    for _ in range(600):
+        exchange.deliver("anna@example.org", b"Subject: x\r\n\r\nx\r\n")
+    assert davmail(account).select("INBOX") == ("OK", [b"600"])
+
+
 def test_lists_searches_flags_appends_copies_and_expunges(exchange: Exchange, davmail: Login) -> None:
     """A mail client's day: LIST, SEARCH, STORE, CREATE, COPY, APPEND and EXPUNGE do what they say."""
     account = exchange.add_mailbox("anna@example.org")

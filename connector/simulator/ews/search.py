@@ -11,6 +11,7 @@ from connector.simulator.ews.soap import Element, Refused, children, find, flag,
 Values = Callable[[Element], list[str]]
 #: EWSD: ews-throttling-in-exchange (EWSFindCountLimit).
 _FIND_COUNT_LIMIT = 1000
+_NUMERIC = {"Short", "Integer", "Long"}
 _T = TypeVar("_T")
 
 
@@ -81,8 +82,14 @@ def ordered(found: list[_T], order: Element | None, values: Callable[[_T, Elemen
     """What was found, in a t:SortOrder; the last named field decides last."""
     for each in reversed(children(order) if order is not None else []):
         path = children(each)[0] if len(each) else invalid("FieldOrder lacks a field")
-        found = sorted(found, key=lambda one: values(one, path), reverse=each.get("Order") == "Descending")
+        found = sorted(found, key=lambda one: _rank(values(one, path), path), reverse=each.get("Order") == "Descending")
     return found
+
+
+def _rank(values: list[str], path: Element) -> list[int] | list[str]:
+    """Numbers by their size and not by their digits, or DavMail, which pages by the last number, skips messages."""
+    numeric = path.get("PropertyType") in _NUMERIC or path.get("FieldURI") == "item:Size"
+    return [int(value) for value in values] if numeric else values
 
 
 def _operand(operand: Element, values: Values) -> list[str]:
