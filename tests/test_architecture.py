@@ -26,7 +26,7 @@ FLOW = (
     "probe",
 )
 IO_LIBRARIES = {
-    "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "os", "pathlib", "requests", "shutil", "socket",
+    "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "msal", "os", "pathlib", "requests", "shutil", "socket",
     "sqlalchemy", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib3", "webdav3",
 }  # fmt: skip
 ADAPTERS = ("connector.sources.", "connector.stores.")

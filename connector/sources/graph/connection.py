@@ -1,0 +1,303 @@
+"""Graph, asked over HTTP: tokens, pages, batches, streams, and the addresses that open a file without a login.
+
+Nothing here waits or tries again; what Graph says of waiting goes on to the caller. A mailbox or drive has one thread
+at a time, and a thread one request: so no mailbox ever has the four at once that Exchange Online bears. How many there
+are in all, the pool of connections bounds.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from connector import __version__
+from connector.sources.graph.failures import Answered, Garbled, Party, Strayed, translate
+from connector.sources.graph.login import TIMEOUT, AppLogin, Tokens
+from connector.spool import Spool
+
+JSON = dict[str, Any]
+
+#: As Microsoft wants programs named, to know them from attacks (SharePoint: "decorate your traffic").
+USER_AGENT = f"NONISV|connector|connector/{__version__}"
+#: Ids that stay when a message is moved. Graph gives them only where every single request asks for them.
+IMMUTABLE = 'IdType="ImmutableId"'
+#: Requests in a batch, at most.
+BATCH = 20
+#: Of an upload session: less than 4 MB, and a multiple of 320 KiB, as drives want it.
+PART = 12 * 320 * 1024
+#: Bytes of a reply that are read at once.
+_PIECE = 256 * 1024
+#: Seconds that a request waits for one of the others to end.
+_QUEUE = 120
+_CLAIMS = re.compile(r'claims="([^"]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: JSON, {} where there is none, and headers."""
+
+    body: JSON
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Bytes as they come in."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+
+class Edge:
+    """One app at one Graph, for all its mailboxes and drives. Nothing is asked before they ask.
+
+    Threads may share it.
+    """
+
+    def __init__(self, login: AppLogin) -> None:
+        self.login = login
+        self.cloud = login.where
+        self.tokens = Tokens(login)
+
+    def connection(self, whose: str, permission: str) -> "Connection":
+        """For one mailbox or drive, in words for people: "the mailbox anna@example.org", and what opens it."""
+        return Connection(self, Party(self.cloud.host, whose, self.login.app, permission))
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """For Graph itself."""
+        return self._client()
+
+    @cached_property
+    def bare(self) -> httpx.Client:
+        """For addresses that open a file by themselves: a token sent there would be given away."""
+        return self._client()
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(
+            verify=self.login.trusted(),
+            trust_env=False,
+            timeout=httpx.Timeout(TIMEOUT, pool=_QUEUE),
+            limits=httpx.Limits(max_connections=self.login.at_once, max_keepalive_connections=self.login.at_once),
+            headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
+        )
+
+
+class Connection:
+    """One mailbox or drive. Every failure of its verbs is told as one of `connector.errors`."""
+
+    def __init__(self, edge: Edge, party: Party) -> None:
+        self.party = party
+        self.base = f"{edge.cloud.graph}/v1.0"
+        self._edge = edge
+
+    def ask(
+        self,
+        method: str,
+        where: str,
+        body: JSON | None = None,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        prefer: Collection[str] = (),
+    ) -> Reply:
+        """One request. `where` is a path below the version, from `path`, or a link that Graph gave."""
+        sent = dict(headers or {})
+        if body is not None:
+            content = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        with self.told():
+            response = self._sent(method, where, sent, prefer, content=content)
+            try:
+                response.read()
+                _refuse(response)
+                return Reply(_json(response), response.headers)
+            finally:
+                response.close()
+
+    def pages(self, where: str, *, prefer: Collection[str] = ()) -> Iterator[JSON]:
+        """The replies to this GET and all that follow it. Ids of links that lead elsewhere are not followed."""
+        link: str | None = where
+        while link:
+            page = self.ask("GET", link, prefer=prefer).body
+            yield page
+            link = page.get("@odata.nextLink")
+
+    def batch(self, paths: Sequence[str], *, prefer: Collection[str] = ()) -> list[JSON | Exception]:
+        """The answers to these GETs, at most `BATCH`, in one request: its JSON, or the error that it tells."""
+        sent = {"Prefer": ", ".join((IMMUTABLE, *prefer))}
+        asked = [{"id": str(n), "method": "GET", "url": path, "headers": sent} for n, path in enumerate(paths)]
+        told = self.ask("POST", "/$batch", {"requests": asked}).body
+        with self.told():
+            answers = {str(each["id"]): each for each in told.get("responses", ())}
+            if set(answers) != {each["id"] for each in asked}:
+                raise Garbled
+            return [self._part(answers[str(each["id"])]) for each in asked]
+
+    @contextmanager
+    def stream(self, where: str, headers: Mapping[str, str] | None = None) -> Iterator[Incoming]:
+        """The bytes at this path, also where Graph sends us on for them. `headers` go with the request for bytes."""
+        with self.told():
+            response = self._sent("GET", where, {"Accept-Encoding": "identity", **(headers or {})}, ())
+            if response.is_redirect:
+                response.close()
+                response = self._unsigned("GET", response.headers.get("Location", ""), headers or {})
+            _refuse(response)
+        try:
+            yield Incoming(response.status_code, response.headers, response.iter_bytes(_PIECE))
+        finally:
+            response.close()
+
+    def upload(self, url: str, content: Spool) -> Reply:
+        """The bytes, in order, to an upload session at this address; the reply to the last part."""
+        content.content.seek(0)
+        reply = Reply({}, {})
+        for start in range(0, content.size, PART):
+            part = content.content.read(PART)
+            span = f"bytes {start}-{start + len(part) - 1}/{content.size}"
+            headers = {"Content-Range": span, "Content-Type": "application/octet-stream"}
+            with self.told():
+                response = self._unsigned("PUT", url, headers, content=part)
+                try:
+                    response.read()
+                    _refuse(response)
+                    reply = Reply(_json(response), response.headers)
+                finally:
+                    response.close()
+        return reply
+
+    def knows(self, link: str) -> bool:
+        """Whether this is a link to the very Graph that is asked here."""
+        return link.startswith(f"{self.base}/")
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Translate what is raised within."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - `translate` hands back what it does not know
+            # Without its origin: what httpx raises holds the request, with its token.
+            raise translate(error, self.party) from None
+
+    def _sent(
+        self,
+        method: str,
+        where: str,
+        headers: Mapping[str, str],
+        prefer: Collection[str],
+        *,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """The response, nothing of which has been read. Where Graph asks for another token, it gets one, once."""
+        url = f"{self.base}{where}" if where.startswith("/") else where
+        if not self.knows(url):
+            raise Strayed(urlsplit(url).hostname or "another place")
+        client = self._edge.client
+        sent = {**headers, "Prefer": ", ".join((IMMUTABLE, *prefer))}
+        token = self._edge.tokens.token()
+        for last in (False, True):
+            sent["Authorization"] = f"Bearer {token}"
+            response = client.send(client.build_request(method, url, content=content, headers=sent), stream=True)
+            claims = None if last else _claims(response)
+            if claims is None:
+                break
+            response.close()
+            token = self._edge.tokens.token(claims)
+        return response
+
+    def _unsigned(
+        self, method: str, url: str, headers: Mapping[str, str], *, content: bytes | None = None
+    ) -> httpx.Response:
+        """The same at an address that opens by itself: without our token, and only where Microsoft keeps files."""
+        if not self._edge.cloud.hands_out(url):
+            raise Strayed(urlsplit(url).hostname or "another place")
+        client = self._edge.bare
+        return client.send(client.build_request(method, url, content=content, headers=headers), stream=True)
+
+    def _part(self, answer: JSON) -> JSON | Exception:
+        status, body = int(answer["status"]), answer.get("body") or {}
+        if status < HTTPStatus.BAD_REQUEST:
+            return dict(body)
+        headers = httpx.Headers(answer.get("headers") or {})
+        return translate(Answered(status, _code(body), retry_after(headers)), self.party)
+
+
+def path(*parts: str) -> str:
+    """A path below the version, from ids and names as they are; what begins with `$` is Graph's own word."""
+    return "".join(f"/{part if part.startswith('$') else quote(part, safe='')}" for part in parts)
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """How long we are asked to wait: the greater one, where there are two answers."""
+    told = (_wait(headers.get("Retry-After", ""), headers), _wait(headers.get("RateLimit-Reset", ""), headers))
+    return max((each for each in told if each is not None), default=None)
+
+
+def _wait(told: str, headers: Mapping[str, str]) -> timedelta | None:
+    """Seconds, or a date, by the server's own clock."""
+    try:
+        return timedelta(seconds=max(float(told), 0))
+    except (ValueError, OverflowError):
+        until = _date(told)
+        return max(until - (_date(headers.get("Date", "")) or datetime.now(UTC)), timedelta(0)) if until else None
+
+
+def _date(told: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(told)
+    except ValueError:
+        return None
+    return date if date.tzinfo else None
+
+
+def _claims(response: httpx.Response) -> str | None:
+    """What a new token has to answer (continuous access evaluation); None where none is asked for."""
+    if response.status_code != HTTPStatus.UNAUTHORIZED:
+        return None
+    found = _CLAIMS.search(response.headers.get("WWW-Authenticate", ""))
+    try:
+        return base64.b64decode(found[1], validate=True).decode() if found else None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _refuse(response: httpx.Response) -> None:
+    """Raise what an error tells."""
+    if response.is_redirect:
+        raise Strayed(urlsplit(response.headers.get("Location", "")).hostname or "another place")
+    if response.status_code < HTTPStatus.BAD_REQUEST:
+        return
+    response.read()
+    try:
+        code = _code(_json(response))
+    except (ValueError, Garbled):
+        code = ""
+    location = response.headers.get("Location", "")
+    raise Answered(response.status_code, code, retry_after(response.headers), location)
+
+
+def _json(response: httpx.Response) -> JSON:
+    if not response.content:
+        return {}
+    body = json.loads(response.content)
+    if not isinstance(body, dict):
+        raise Garbled
+    return body
+
+
+def _code(body: JSON) -> str:
+    error = body.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) and re.fullmatch(r"[\w.-]{1,80}", code) else ""
