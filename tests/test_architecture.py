@@ -26,8 +26,8 @@ FLOW = (
     "probe",
 )
 IO_LIBRARIES = {
-    "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "msal", "os", "pathlib", "requests", "shutil", "socket",
-    "sqlalchemy", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib3", "webdav3",
+    "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "msal", "os", "pathlib", "requests", "shutil",
+    "socket", "sqlalchemy", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib3", "webdav3",
 }  # fmt: skip
 ADAPTERS = ("connector.sources.", "connector.stores.")
 

@@ -39,7 +39,6 @@ from connector.sources.graph import CLOUDS, AppLogin, Connection, Edge
 from connector.sources.graph.connection import PART, path
 from connector.sources.graph.failures import LostState
 from connector.spool import spooled
-from tests.ews import self_signed
 
 GRAPH, LOGIN = "https://graph.microsoft.com", "https://login.microsoftonline.com"
 DIRECTORY, CLIENT, SECRET = "example.org", "11111111-2222-3333-4444-555555555555", "s3cret~Value"
