@@ -20,6 +20,7 @@ from connector.model import (
     PathWord,
     Redirect,
     RedirectedFile,
+    SharedFile,
     State,
     Verdict,
 )
@@ -106,6 +107,9 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
         _tell(told, turn)
         return None, None
     wanted = tuple(verdict for verdict in told if verdict.action is not Action.KEEP)
+    if wanted and isinstance(item, SharedFile) and turn.ledger.comes_back(turn.watch.name, item.subject):
+        # Undo put it there, and a power cut kept it from saying so: it is known for ours a moment later.
+        return None, turn.clock() + UNAVAILABLE_PAUSE
     again = min((verdict.look_again for verdict in told if verdict.look_again), default=None)
     return (_planned(item, wanted, turn) if wanted else None), again
 

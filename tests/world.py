@@ -112,6 +112,10 @@ class World:
         self.bodies[arrived.internet_message_id] = arrived.body
         return item_id
 
+    def lose_cursors(self) -> None:
+        """The server forgets the change feed."""
+        self.mailbox.lose_cursors()
+
     def clock(self) -> datetime:
         """Never stands quite still."""
         self.now += timedelta(milliseconds=1)

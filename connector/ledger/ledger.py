@@ -18,7 +18,7 @@ from connector.ledger.absorb import absorbed
 from connector.ledger.chain import Event, Fact
 from connector.ledger.errors import translated
 from connector.ledger.proofs import Proved
-from connector.ledger.schema import chains, events, identity, later, pauses, redirects
+from connector.ledger.schema import chains, events, files, identity, later, pauses, redirects
 from connector.ledger.sources import Lease, Watched
 from connector.model import ACTIVE, Proof, Redirect, State
 
@@ -176,6 +176,15 @@ class Ledger:
         """The items whose time to be looked at again has come, the longest waiting first."""
         with self._reading() as connection:
             return tuple(connection.execute(_LOOK_AGAIN, {"of": source, "now": now}).scalars())
+
+    def comes_back(self, source: str, name: str) -> bool:
+        """Whether a file of this name is on its way back into the share: its new id is not known yet."""
+        c = redirects.c
+        on_its_way = or_(c.state == State.RECALLED, c.held_in == State.RECALLED)
+        of = select(files.c.position).join(redirects, c.id == files.c.redirect_id).where(c.source == source)
+        with self._reading() as connection:
+            found = of.where(on_its_way, c.pointer != "", files.c.name == name).limit(1)
+            return connection.execute(found).first() is not None
 
     # Work.
 

@@ -10,6 +10,7 @@ import pytest
 from connector.model import Body, FileKind
 from connector.policy import Policy
 from connector.sources.memory import Attached
+from tests.share_world import ShareWorld
 from tests.world import Killed, Saboteur, World
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -74,6 +75,23 @@ def replaced_after_settle(folder: Path) -> World:
     return replace(with_settle(folder), replace=True)
 
 
+def shared(folder: Path) -> World:
+    """Files in a share give way to pointers."""
+    world = ShareWorld(folder / "ledger.db", policy())
+    world.upload("report.pdf", b"%PDF-1.7 report")
+    world.upload("plan.docx", b"PK\x03\x04plan", "General/Plans")
+    world.share.upload("report.pdf.url", b"[InternetShortcut]\r\nURL=https://example.org/\r\n")
+    return world
+
+
+def shared_and_copied(folder: Path) -> World:
+    """Files in a share stay, and a later version is copied too."""
+    world = ShareWorld(folder / "ledger.db", policy(), pointers=False)
+    world.upload("report.pdf", b"%PDF-1.7 report")
+    world.upload("plan.docx", b"PK\x03\x04plan", "General/Plans")
+    return world
+
+
 SCENES = {
     "several": several_messages,
     "settle": with_settle,
@@ -81,6 +99,8 @@ SCENES = {
     "original": original_kept,
     "replaced": replaced,
     "replaced after settle": replaced_after_settle,
+    "shared": shared,
+    "shared and copied": shared_and_copied,
 }
 
 
@@ -129,7 +149,7 @@ def test_a_second_run_does_nothing(scene: Callable[[Path], World], tmp_path: Pat
     world = scene(tmp_path)
     world.run()
     before, stored = world.view(), dict(world.store.files)
-    world.mailbox.lose_cursors()
+    world.lose_cursors()
     world.run()
     assert world.view() == before
     assert world.store.files == stored
