@@ -20,6 +20,7 @@ from exchangelib import BASIC, DELEGATE, IMPERSONATION, Account, Configuration, 
 from lxml import etree
 
 from connector.simulator import Exchange
+from tests.graph import GraphJudge
 
 Element: TypeAlias = etree._Element
 Login = Callable[[dict[str, str]], imaplib.IMAP4]
@@ -257,9 +258,9 @@ def judge() -> Iterator[Judge]:
 
 
 @pytest.fixture
-def exchange(judge: Judge) -> Iterator[Exchange]:
+def exchange(judge: Judge, graph_judge: GraphJudge) -> Iterator[Exchange]:
     """An empty organisation; the test makes the mailboxes."""
-    with Exchange(witness=judge.witness) as exchange:
+    with Exchange(witness=judge.witness, graph_witness=graph_judge.witness) as exchange:
         yield exchange
 
 

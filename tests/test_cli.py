@@ -507,7 +507,7 @@ def test_simulate_prints_one_line_and_ends_with_sigterm(world: World, tmp_path: 
     process = world.start("simulate", "--mail", str(mail.parent))
     assert process.stdout
     told = json.loads(process.stdout.readline())
-    assert set(told) == {"ews", "accounts", "impersonator", "control"}
+    assert set(told) == {"ews", "accounts", "impersonator", "graph", "token", "tenant", "client", "control"}
     assert told["accounts"][0]["mailbox"] == ANNA
     process.terminate()
     assert process.wait(30) == 0

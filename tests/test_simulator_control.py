@@ -101,6 +101,7 @@ def test_the_control_page_speaks_json(exchange: Exchange, anna: Owner) -> None:
         assert json.load(report) == {
             "requests": 1,
             "seen": [{"operation": "GetItem", "anchor": ""}],
+            "early": [],
             "deviations": ["decimal-dates"],
         }
     nonsense: list[Any] = [{"explode": True}, {"deviate": {"nonsense": True}}, {"drop": {"when": "never"}}, []]
@@ -120,7 +121,7 @@ def test_it_runs_as_a_process_until_sigterm(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
-        assert set(told) == {"ews", "accounts", "impersonator", "control"}
+        assert set(told) == {"ews", "accounts", "impersonator", "graph", "token", "tenant", "client", "control"}
         (account,) = told["accounts"]
         assert account["mailbox"] == "ben@example.org"
         assert _post(told["control"], {}) == {}

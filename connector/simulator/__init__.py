@@ -1,16 +1,19 @@
-"""Exchange on localhost, over HTTP, for the demo and for tests: EWS as Exchange 2016 speaks it.
+"""Exchange on localhost, over HTTP, for the demo and for tests: EWS as Exchange 2016 speaks it, and Microsoft Graph.
 
-It is built from Microsoft's documentation and from what real clients expect, and shares no code with
-`connector.sources`. Comments cite where a rule comes from: "Microsoft: NAME" is a page of the EWS reference,
+Both show the same mailboxes. It is built from Microsoft's documentation and from what real clients expect, and shares
+no code with `connector.sources`. Comments cite where a rule comes from: "Microsoft: NAME" is a page of the EWS reference,
 "EWSD: NAME" one of its guide, MS-... an open specification, "facts" what was seen in programs.
-Everything is in memory; what is written over EWS is gone when the process ends.
+Everything is in memory; what is written is gone when the process ends.
 
 The control page takes a JSON object by POST, with one or more of these orders; `Exchange.order` takes them as keywords:
 
     {"reset": true}                                      no faults, no deviations, nothing seen
     {"throttle": {"requests": 3, "back_off": 5000, "status": 500}}
                                                          ErrorServerBusy with BackOffMilliseconds, as a fault (500)
-                                                         or as a result (200); or a bare 503
+                                                         or as a result (200); or a bare 503. Graph answers 503, or
+                                                         429 for all others, and Retry-After with the seconds or, by
+                                                         "retry_after", with a "date", or without it ("absent");
+                                                         "share": 0.3 with a "seed" turns that many of all away
     {"drop": {"request": 2, "when": "after"}}            the second request from now loses its connection, before or
                                                          after its effect
     {"kill": {"pid": 4711, "request": 2, "when": "before"}}
@@ -31,11 +34,15 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"single_item_recovery": "anna@example.org"}         her Recoverable Items keep what is purged, and each message as
                                                          it was before its subject, body, people or attachments changed
     {"forget_recoverable": "anna@example.org"}           they are emptied, as when the retention is over
+    {"roles": ["Mail.ReadWrite"]}                        what was consented to in Entra; it stands in new tokens
+    {"granted": ["Mail.ReadWrite"]}                      what was granted in Exchange alone; it stands in no token
+    {"token_lifetime": 60}                               how many seconds new tokens last
     {"deliver": {"mailbox": "anna@example.org", "folder": "Inbox", "eml": "BASE64"}}
                                                          answers {"item": ID}
 
-A GET answers {"requests": N, "seen": [{"operation": NAME, "anchor": X-AnchorMailbox}], "deviations": [...]}.
-Requests are counted when their login is accepted.
+A GET answers {"requests": N, "seen": [{"operation": NAME, "anchor": MAILBOX}], "early": [...], "deviations": [...]}:
+operations as `GetItem` or `PATCH messages`, and those of Graph that came before the time that a Retry-After had told.
+EWS counts requests when their login is accepted, Graph all of them.
 """
 
 from connector.simulator.deviations import Deviation

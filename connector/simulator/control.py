@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ class Control:
         return {
             "requests": len(self.faults.seen),
             "seen": list(self.faults.seen),
+            "early": list(self.organisation.tenant.early),
             "deviations": sorted(self.organisation.deviations),
         }
 
@@ -53,6 +55,9 @@ class Control:
             "expire_subscriptions": self._expire_subscriptions,
             "single_item_recovery": self._single_item_recovery,
             "forget_recoverable": self._forget_recoverable,
+            "roles": self._roles,
+            "granted": self._granted,
+            "token_lifetime": self._token_lifetime,
             "deliver": self._deliver,
         }
         told: dict[str, Any] = {}
@@ -66,11 +71,23 @@ class Control:
             self.faults = Faults()
             self.organisation.deviations.clear()
             self.organisation.streams.reset()
+            self.organisation.tenant.reset()
 
-    def _throttle(self, *, requests: int, back_off: int = 1000, status: int = 500) -> None:
-        if status not in (200, 500, 503):
-            raise ValueError("status is 200, 500 or 503")
-        self.faults.turned_away, self.faults.back_off, self.faults.status = requests, back_off, status
+    def _throttle(
+        self,
+        *,
+        requests: int = 0,
+        back_off: int = 1000,
+        status: int = 500,
+        retry_after: str = "seconds",
+        share: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        if status not in (200, 429, 500, 503) or retry_after not in ("seconds", "date", "absent"):
+            raise ValueError("status is 200, 429, 500 or 503; retry_after is seconds, date or absent")
+        faults = self.faults
+        faults.turned_away, faults.back_off, faults.status, faults.retry_after = requests, back_off, status, retry_after
+        faults.share, faults.chance = share, random.Random(seed)  # noqa: S311 - a test wants the same again
 
     def _drop(self, *, request: int = 1, when: str = "before") -> None:
         self._arm(request, when, None)
@@ -127,6 +144,15 @@ class Control:
         mailbox = self.organisation.mailboxes[value]
         with mailbox.lock:
             mailbox.forget_recoverable()
+
+    def _roles(self, value: list[str]) -> None:
+        self.organisation.tenant.roles = set(value)
+
+    def _granted(self, value: list[str]) -> None:
+        self.organisation.tenant.granted = set(value)
+
+    def _token_lifetime(self, value: float) -> None:
+        self.organisation.tenant.lifetime = value
 
     def _deliver(self, *, mailbox: str, eml: str, folder: str = "Inbox") -> dict[str, Any]:
         item = deliver(self.organisation.mailboxes[mailbox], base64.b64decode(eml), folder)

@@ -12,8 +12,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from connector.simulator.control import Control, deliver
+from connector.simulator.ews.http import EWS_PATH, Witness
+from connector.simulator.graph.http import Witness as GraphWitness
+from connector.simulator.graph.service import GRAPH_PATH
+from connector.simulator.graph.tenant import Group
 from connector.simulator.organisation import Organisation
-from connector.simulator.server import CONTROL_PATH, EWS_PATH, Server, Witness
+from connector.simulator.server import CONTROL_PATH, Server
 
 #: The biggest message, in bytes. Exchange Online's limit; on premises it is a setting, by default a quarter of that.
 _MOST = 150_000_000
@@ -34,13 +38,14 @@ class Exchange:
         port: int = 0,
         *,
         witness: Witness | None = None,
+        graph_witness: GraphWitness | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._organisation = Organisation()
         self._control = Control(self._organisation)
         if mail is not None:
             self._load(mail)
-        self._listen = partial(Server, control=self._control, witness=witness, tls=tls)
+        self._listen = partial(Server, control=self._control, witness=witness, graph_witness=graph_witness, tls=tls)
         self._server = self._listen(port)
         self._url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
@@ -48,6 +53,31 @@ class Exchange:
     def ews(self) -> str:
         """The URL of EWS."""
         return self._url + EWS_PATH
+
+    @property
+    def graph(self) -> str:
+        """The URL of Graph."""
+        return self._url + GRAPH_PATH
+
+    @property
+    def token(self) -> str:
+        """The URL where the app gets its tokens."""
+        return f"{self._url}/{self.tenant}/oauth2/v2.0/token"
+
+    @property
+    def tenant(self) -> str:
+        """The id of the tenant."""
+        return self._organisation.tenant.id
+
+    @property
+    def client(self) -> dict[str, str]:
+        """Id and secret of the app."""
+        return dict(self._organisation.tenant.client)
+
+    @property
+    def early(self) -> list[str]:
+        """The requests that came before the time that a Retry-After had told."""
+        return list(self._organisation.tenant.early)
 
     @property
     def control(self) -> str:
@@ -79,6 +109,12 @@ class Exchange:
         """Make a mailbox; its account."""
         self._organisation.add_mailbox(address)
         return next(account for account in self.accounts if account["mailbox"] == address.lower())
+
+    def add_group(self, name: str, *members: str) -> str:
+        """Make a group of mailboxes, by their addresses, and of groups, by their ids. Answers its id."""
+        group = Group(name, [each.lower() for each in members])
+        self._organisation.tenant.groups[group.id] = group
+        return group.id
 
     def deliver(self, mailbox: str, eml: bytes, folder: str = "Inbox") -> str:
         """Put a message into a folder of a mailbox, as transport does. Answers the item's id."""
@@ -129,7 +165,7 @@ class Exchange:
 
 
 def simulate(mail: Path, port: int = 0) -> None:
-    """Run until SIGTERM or SIGINT. Prints one line of JSON: ews, accounts, impersonator, control.
+    """Run until SIGTERM or SIGINT. Prints its addresses, accounts, tenant and app as one line of JSON.
 
     For the main thread: it sets signal handlers. Raises as Exchange does.
     """
@@ -137,6 +173,6 @@ def simulate(mail: Path, port: int = 0) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with Exchange(mail, port) as exchange:
-        names = ("ews", "accounts", "impersonator", "control")
+        names = ("ews", "accounts", "impersonator", "graph", "token", "tenant", "client", "control")
         print(json.dumps({name: getattr(exchange, name) for name in names}), flush=True)  # noqa: T201 - its output
         stop.wait()

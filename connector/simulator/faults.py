@@ -1,6 +1,7 @@
 """What shall go wrong, and when: counted in requests, so that a test can hit every step of a client."""
 
 import os
+import random
 import signal
 import threading
 from collections import Counter
@@ -24,9 +25,9 @@ class Dropped(Exception):
 class Busy(Exception):
     """The server turns everybody away; 503 comes from the web server in front of it."""
 
-    def __init__(self, status: int = 503, back_off: int = 0) -> None:
-        """`back_off` is in milliseconds."""
-        self.status, self.back_off = status, back_off
+    def __init__(self, status: int = 503, back_off: int = 0, retry_after: str = "seconds") -> None:
+        """`back_off` is in milliseconds; `retry_after` is how HTTP tells it: in seconds, as a date, or absent."""
+        self.status, self.back_off, self.retry_after = status, back_off, retry_after
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ class Faults:
     turned_away: int = 0
     status: int = 500
     back_off: int = 0
+    retry_after: str = "seconds"
+    #: The share of all others that is turned away too, and its chance.
+    share: float = 0.0
+    chance: random.Random = field(default_factory=random.Random)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, operation: str, anchor: str) -> int:
@@ -117,7 +122,8 @@ class Faults:
     def turn_away(self) -> None:
         """Raise Busy where it was ordered to be so."""
         with self._lock:
-            if not self.turned_away:
+            if self.turned_away:
+                self.turned_away -= 1
+            elif self.chance.random() >= self.share:
                 return
-            self.turned_away -= 1
-        raise Busy(self.status, self.back_off)
+        raise Busy(self.status, self.back_off, self.retry_after)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from connector.simulator.deviations import Deviation
 from connector.simulator.faults import Streams
+from connector.simulator.graph.tenant import Tenant
 from connector.simulator.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Organisation:
     streams: Streams = field(default_factory=Streams)
     #: Sync states of an earlier epoch are no longer known.
     epoch: int = 0
+    tenant: Tenant = field(default_factory=Tenant)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """What requests ask for, read from their XML: shapes and paths."""
 
-from connector.simulator.ews import properties
+from connector.simulator.ews.extended import named_property
 from connector.simulator.ews.shapes import Shape
 from connector.simulator.ews.soap import Element, children, find, invalid, is_true, local, need
 
@@ -42,7 +42,7 @@ def _shape(asked: Element, shape: Shape) -> Shape:
             invalid("BodyType is none of its values")
     for path in paths(asked):
         if local(path) == "ExtendedFieldURI":
-            shape.extended.append((properties.named(path), path))
+            shape.extended.append((named_property(path), path))
         elif local(path) == "FieldURI":
             shape.fields.add(field_uri(path))
         elif field_uri(path) == "item:InternetMessageHeader":

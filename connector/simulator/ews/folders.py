@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from connector.simulator import properties
 from connector.simulator.deviations import Deviation
-from connector.simulator.ews import properties
 from connector.simulator.ews.asked import field_uri, paths
 from connector.simulator.ews.call import Call
+from connector.simulator.ews.extended import named_property, path_copy
 from connector.simulator.ews.search import matches, page
 from connector.simulator.ews.shapes import effective_rights, extended_value
 from connector.simulator.ews.soap import Element, M, Refused, T, children, find, invalid, local, need
@@ -132,9 +133,9 @@ def _reference(folder: Folder) -> Element:
 def _extended(call: Call, folder: Folder, shape: Element) -> Iterator[Element]:
     for path in paths(shape):
         if local(path) == "ExtendedFieldURI":
-            value = _extended_value(call, folder, properties.named(path))
+            value = _extended_value(call, folder, named_property(path))
             if value is not None:
-                yield extended_value(properties.path_copy(path), value)
+                yield extended_value(path_copy(path), value)
 
 
 def _extended_value(call: Call, folder: Folder, prop: Property) -> str | None:
@@ -145,7 +146,7 @@ def _extended_value(call: Call, folder: Folder, prop: Property) -> str | None:
 
 def _values(call: Call, folder: Folder, path: Element) -> list[str]:
     if local(path) == "ExtendedFieldURI":
-        value = _extended_value(call, folder, properties.named(path))
+        value = _extended_value(call, folder, named_property(path))
     else:
         _, build = _FIELDS.get(field_uri(path).partition(":")[2], (False, lambda *_: None))
         built = build(call.mailbox, folder, field_uri(path).partition(":")[2])

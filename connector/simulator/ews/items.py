@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from connector.simulator.deviations import Deviation
-from connector.simulator.ews import properties, updates
+from connector.simulator.ews import updates
 from connector.simulator.ews.asked import field_uri, item_shape
 from connector.simulator.ews.attachments import told_attachment
 from connector.simulator.ews.call import Call
+from connector.simulator.ews.extended import named_property
 from connector.simulator.ews.search import matches, ordered, page
 from connector.simulator.ews.shapes import element_name, field_text, item_element
 from connector.simulator.ews.soap import Element, M, Refused, T, children, find, invalid, local, need
@@ -99,7 +100,7 @@ def values_at(call: Call, item: Item, path: Element) -> list[str]:
     """What stands at a path of a restriction or a sort order."""
     shown = call.shown(item)
     if local(path) == "ExtendedFieldURI":
-        value = shown.extended(properties.named(path))
+        value = shown.extended(named_property(path))
     elif local(path) == "IndexedFieldURI":
         name = (path.get("FieldIndex") or "").lower()
         return [text for header, text in shown.message.headers if header.lower() == name]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.simulator import ids, text
+from connector.simulator import ids, properties, text
 from connector.simulator.content import as_base64
 from connector.simulator.deviations import Deviation
-from connector.simulator.ews import properties
+from connector.simulator.ews.extended import path_copy
 from connector.simulator.ews.soap import Blobs, Element, T, flag
 from connector.simulator.mailbox import Address, Attachment, Item, Mailbox, Message, Property
 from connector.simulator.mime_export import mime_of, stream
@@ -180,7 +180,7 @@ def _extended(shown: Shown, shape: Shape) -> Iterator[Element]:
     for prop, path in shape.extended:
         value = shown.extended(prop)
         if value is not None:
-            yield extended_value(properties.path_copy(path), value)
+            yield extended_value(path_copy(path), value)
 
 
 def _headers(shown: Shown, wanted: set[str] | None = None) -> Iterator[Element]:

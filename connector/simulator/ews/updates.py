@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from connector.simulator import properties
 from connector.simulator.content import clean
 from connector.simulator.deviations import Deviation
-from connector.simulator.ews import properties
 from connector.simulator.ews.asked import field_uri
 from connector.simulator.ews.call import Call
+from connector.simulator.ews.extended import named_property
 from connector.simulator.ews.shapes import element_name
 from connector.simulator.ews.soap import Element, M, Refused, T, children, find, invalid, local, need
 from connector.simulator.mailbox import Address, Item, Message, Property
@@ -84,7 +85,7 @@ class _Update:
     def apply(self, message: Message) -> None:
         """Change the message."""
         if self.told is None and self.name == "ExtendedProperty":
-            message.extended.pop(properties.named(self.path), None)
+            message.extended.pop(named_property(self.path), None)
         elif self.told is None:
             _FIELDS[self.name].clear(message)
         elif self.kind == "AppendToItemField":
@@ -110,7 +111,7 @@ def _understood(update: Element) -> _Update:
 def _same_property(path: Element, told: Element) -> bool:
     if local(path) != "ExtendedFieldURI":
         return True
-    return properties.named(path) == properties.named(need(told, "t:ExtendedFieldURI"))
+    return named_property(path) == named_property(need(told, "t:ExtendedFieldURI"))
 
 
 def _refuse_conflict(call: Call, item: Item, change_key: str | None, resolution: str) -> None:
@@ -225,10 +226,13 @@ def _as_property(prop: Property) -> _Field:
 
 
 def _set_extended(message: Message, told: Element) -> None:
-    prop = properties.named(need(told, "t:ExtendedFieldURI"))
+    prop = named_property(need(told, "t:ExtendedFieldURI"))
     several = find(told, "t:Values")
     value = _text(need(told, "t:Value")) if several is None else [_text(each) for each in children(several)]
-    properties.store(message, prop, value)
+    try:
+        properties.store(message, prop, value)
+    except ValueError as error:
+        invalid(str(error))
 
 
 def _set_subject(message: Message, told: Element) -> None:

@@ -1,16 +1,14 @@
-"""Extended properties: how a request names them, and the MAPI tags that follow from other fields."""
+"""MAPI properties beyond the fields of the schemas, and the tags that follow from other fields."""
 
 import base64
-import copy
 import re
 from collections.abc import Callable
 from datetime import datetime
 
-from connector.simulator.ews.soap import Element, integer, invalid
 from connector.simulator.mailbox import TAGGED, Address, Folder, Item, Message, Property
 
 #: Microsoft: distinguishedpropertysetid, MS-OXPROPS 1.3.2.
-_SETS = {
+SETS = {
     "Meeting": "6ed8da90-450b-101b-98da-00aa003f1305",
     "Appointment": "00062002-0000-0000-c000-000000000046",
     "Common": "00062008-0000-0000-c000-000000000046",
@@ -22,59 +20,36 @@ _SETS = {
     "Task": "00062003-0000-0000-c000-000000000046",
     "Sharing": "00062040-0000-0000-c000-000000000046",
 }
-_HEADERS = _SETS["InternetHeaders"]
+HEADERS = SETS["InternetHeaders"]
 
 Date = Callable[[datetime | None], str | None]
 
 
-def _tag(number: int) -> Property:
+def tag(number: int) -> Property:
+    """The property with this tag."""
     return Property(TAGGED, number)
 
 
-FLAG_STATUS = _tag(0x1090)
-FLAG_COMPLETED = _tag(0x1091)
-TASK_START = Property(_SETS["Task"], 0x8104)
-TASK_DUE = Property(_SETS["Task"], 0x8105)
-REMINDER_MINUTES = Property(_SETS["Common"], 0x8501)
-REMINDER_DUE = Property(_SETS["Common"], 0x8502)
-REMINDER_SET = Property(_SETS["Common"], 0x8503)
-MESSAGE_FLAGS = _tag(0x0E07)
+FLAG_STATUS = tag(0x1090)
+FLAG_COMPLETED = tag(0x1091)
+TASK_START = Property(SETS["Task"], 0x8104)
+TASK_DUE = Property(SETS["Task"], 0x8105)
+REMINDER_MINUTES = Property(SETS["Common"], 0x8501)
+REMINDER_DUE = Property(SETS["Common"], 0x8502)
+REMINDER_SET = Property(SETS["Common"], 0x8503)
+MESSAGE_FLAGS = tag(0x0E07)
 #: PidTagRtfCompressed.
-RTF = _tag(0x1009)
+RTF = tag(0x1009)
 #: PidTagLocalCommitTimeMax: when anything in a folder last changed.
-COMMIT_TIME = _tag(0x670A)
+COMMIT_TIME = tag(0x670A)
 _READ, _UNSENT, _HAS_ATTACHMENTS = 0x01, 0x08, 0x10
-
-
-def named(path: Element) -> Property:
-    """The property that a t:ExtendedFieldURI names (Microsoft: extendedfielduri)."""
-    if path.get("PropertyType") is None:
-        invalid("ExtendedFieldURI lacks PropertyType")
-    if (number := path.get("PropertyTag")) is not None:
-        return _tag(int(number, 16) if number.lower().startswith("0x") else integer(number, "PropertyTag"))
-    distinguished = path.get("DistinguishedPropertySetId")
-    group = _SETS.get(distinguished, "") if distinguished else (path.get("PropertySetId") or "").lower()
-    name, number = path.get("PropertyName"), path.get("PropertyId")
-    if not group or (name is None) == (number is None):
-        invalid("ExtendedFieldURI names no property")
-    if name is None:
-        return Property(group, integer(number, "PropertyId"))
-    # Names of headers have no case (RFC 5322); other names do.
-    return Property(group, name.lower() if group == _HEADERS else name)
-
-
-def path_copy(path: Element) -> Element:
-    """A path of a request, to stand in a reply."""
-    twin = copy.copy(path)
-    twin.tail = None
-    return twin
 
 
 def value(message: Message, item: Item, prop: Property, date: Date) -> str | list[str] | None:
     """The value of a property; None where the item has none."""
     if prop in message.extended:
         return message.extended[prop]
-    if prop.set == _HEADERS:
+    if prop.set == HEADERS:
         return next((text for name, text in message.headers if name.lower() == prop.key), None)
     computed = _COMPUTED.get(prop.key) if prop.set == TAGGED and isinstance(prop.key, int) else None
     return computed(message, item, date) if computed else None
@@ -87,9 +62,14 @@ def folder_value(folder: Folder, prop: Property, date: Date) -> str | None:
 
 
 def store(message: Message, prop: Property, told: str | list[str]) -> None:
-    """Set an extended property. PidTagMessageFlags also tells whether a new message is a draft, and read."""
+    """Set an extended property. PidTagMessageFlags also tells whether a new message is a draft, and read.
+
+    Raises ValueError where that is no number.
+    """
     if prop == MESSAGE_FLAGS:
-        flags = integer(told if isinstance(told, str) else None, "PidTagMessageFlags")
+        if not isinstance(told, str) or not re.fullmatch(r"\d+", told, re.ASCII):
+            raise ValueError("PidTagMessageFlags is no number")
+        flags = int(told)
         message.draft, message.read = bool(flags & _UNSENT), bool(flags & _READ)
     else:
         message.extended[prop] = told

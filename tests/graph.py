@@ -1,0 +1,235 @@
+"""The simulated Graph in tests: an app in plain HTTP, and a judge that holds it against Microsoft's OpenAPI."""
+
+import functools
+import http.client
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from connector.simulator import Exchange
+from connector.simulator.graph.message import Reply, Request
+
+_JSON = "application/json"
+#: In Microsoft's metadata, but left out of the cut of its description that is at hand.
+_NOT_IN_THE_CUT = re.compile(
+    r"/groups/[^/]+/(members|transitiveMembers)(/microsoft\.graph\.\w+)?"
+    r"|/users/[^/]+/mailFolders/[^/]+/childFolders/delta|/me(/.*)?",
+    re.IGNORECASE,
+)
+
+
+class GraphJudge:
+    """Holds every request and every reply against Microsoft's description. A bad request has to be refused."""
+
+    def __init__(self, description: dict[str, Any] | None) -> None:
+        self.complaints: list[str] = []
+        self.judged = 0
+        self._description = description or {}
+        self._lock = threading.Lock()
+
+    @property
+    def has_description(self) -> bool:
+        """Whether Microsoft's description is at hand."""
+        return bool(self._description)
+
+    def witness(self, request: Request, reply: Reply) -> None:
+        """Judge one request with its reply."""
+        with self._lock:
+            self.judged += 1
+            name = f"{request.method} {request.path}"
+            if reply.status == 500:
+                self.complaints.append(f"a bug of the simulator: {name}")
+            below = request.path.removeprefix("/v1.0").removesuffix("()")
+            if self._description and below != request.path and not _NOT_IN_THE_CUT.fullmatch(below):
+                self.complaints += [f"{name}: {each}" for each in self._judged(below, request, reply)]
+
+    def _judged(self, path: str, request: Request, reply: Reply) -> Iterator[str]:
+        operation = self._operation(path, request.method.lower())
+        if operation is None:
+            if reply.status not in (400, 401, 404, 405):
+                yield "is not in Microsoft's description"
+            return
+        if reply.status < 400:
+            yield from self._judged_request(operation, request)
+        responses = operation["responses"]
+        response = responses.get(str(reply.status)) or responses.get(f"{reply.status // 100}XX")
+        if response is None:
+            yield f"does not answer {reply.status}"
+            return
+        schema = _schema(self._resolved(response))
+        if reply.json is not None and schema is not None:
+            yield from self._compared(schema, json.loads(json.dumps(reply.json)), "reply")
+
+    def _judged_request(self, operation: dict[str, Any], request: Request) -> Iterator[str]:
+        named = {self._resolved(each)["name"].removeprefix("$") for each in operation.get("parameters", ())}
+        yield from (f"knows no {name}" for name in request.query if name.removeprefix("$") not in named)
+        schema = _schema(operation.get("requestBody", {}))
+        if schema is not None and request.body():
+            yield from self._compared(schema, request.json(), "request")
+
+    def _operation(self, path: str, method: str) -> dict[str, Any] | None:
+        for pattern, operations in self._description["paths"].items():
+            expression = re.sub(r"\\\{[^}]*\\\}", "[^/]+?", re.escape(pattern))
+            if method in operations and re.fullmatch(expression, path, re.IGNORECASE):
+                return dict(operations[method])
+        return None
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in schema:
+            for key in ("#root", *schema["$ref"].split("/")[1:]):
+                schema = self._description if key == "#root" else schema[key]
+        return schema
+
+    def _compared(self, schema: dict[str, Any], value: Any, where: str) -> Iterator[str]:
+        """What is wrong with a value; of alternatives, what is wrong with the one that fits best."""
+        schema = self._resolved(schema)
+        alternatives = schema.get("anyOf") or schema.get("oneOf")
+        if alternatives:
+            yield from min(([*self._compared(each, value, where)] for each in alternatives), key=len)
+            return
+        kinds = schema.get("type", _kind(value))
+        if isinstance(kinds, str):
+            kinds = [kinds]
+        if _kind(value) not in kinds and not (_kind(value) == "integer" and "number" in kinds):
+            yield f"{where} is {_kind(value)}, not {' or '.join(kinds)}"
+        elif "const" in schema and value != schema["const"]:
+            yield f"{where} is not {schema['const']}"
+        elif "enum" in schema and value not in schema["enum"]:
+            yield f"{where} is none of its values: {value}"
+        elif isinstance(value, list):
+            for at, each in enumerate(value):
+                yield from self._compared(schema.get("items", {}), each, f"{where}[{at}]")
+        elif isinstance(value, dict):
+            yield from self._compared_object(schema, value, where)
+
+    def _compared_object(self, schema: dict[str, Any], value: dict[str, Any], where: str) -> Iterator[str]:
+        properties, required, is_open = self._properties(schema)
+        yield from (f"{where} lacks {name}" for name in required if name not in value)
+        for name, each in value.items():
+            if name in properties:
+                yield from self._compared(properties[name], each, f"{where}.{name}")
+            elif not is_open and "@" not in name:
+                yield f"{where} has an unknown {name}"
+
+    def _properties(self, schema: dict[str, Any]) -> tuple[dict[str, Any], set[str], bool]:
+        """All properties of an object with those that it inherits, which must be there, and whether others may be."""
+        properties: dict[str, Any] = dict(schema.get("properties", {}))
+        required = set(schema.get("required", ()))
+        is_open = bool(schema.get("additionalProperties")) or not (properties or schema.get("allOf"))
+        for parent in schema.get("allOf", ()):
+            inherited, also_required, _ = self._properties(self._resolved(parent))
+            properties = {**inherited, **properties}
+            required |= also_required
+        return properties, required, is_open
+
+
+def _schema(holder: dict[str, Any]) -> dict[str, Any] | None:
+    for content_type, content in holder.get("content", {}).items():
+        if content_type.startswith(_JSON):
+            return dict(content["schema"])
+    return None
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+    return kinds.get(type(value), "null")
+
+
+@functools.cache
+def description() -> dict[str, Any] | None:
+    """Microsoft's description; None where it is not at hand."""
+    from tests.exchange import test_data  # noqa: PLC0415 - which imports this module
+
+    found = test_data("graph", "openapi.json")
+    return dict(json.loads(found.read_text(encoding="utf-8"))) if found else None
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of the error."""
+        return str(self.json["error"]["code"])
+
+
+@dataclass
+class App:
+    """The app of the tenant, in plain HTTP: no client library stands in between."""
+
+    exchange: Exchange
+    token: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def login(self, **more: str) -> Answer:
+        """Ask for a token; `more` replaces what the form holds."""
+        client = self.exchange.client
+        host = self.exchange.graph.removesuffix("/v1.0")
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": client["id"],
+            "client_secret": client["secret"],
+            "scope": f"{host}/.default",
+            **more,
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self.send("POST", self.exchange.token, urlencode(form).encode(), headers)
+
+    def ask(self, method: str, path: str, json_body: Any = None, **headers: str) -> Answer:
+        """Ask Graph with a token; names of headers are written with `_` for `-`."""
+        self.token = self.token or self.login().json["access_token"]
+        told = {"Authorization": f"Bearer {self.token}", **self.headers}
+        told |= {name.replace("_", "-"): value for name, value in headers.items()}
+        body = b""
+        if isinstance(json_body, bytes):
+            body = json_body
+        elif json_body is not None:
+            body = json.dumps(json_body).encode()
+            told.setdefault("Content-Type", "application/json")
+        url = path if path.startswith("http") else self.exchange.graph + quote(path, safe="/?&=$%:()',;@")
+        return self.send(method, url, body, told)
+
+    def get(self, path: str, **headers: str) -> Any:
+        """The JSON of a GET that succeeds."""
+        answer = self.ask("GET", path, **headers)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def send(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send one request as it is."""
+        _, _, host, path = url.split("/", 3)
+        with closing(http.client.HTTPConnection(host, timeout=30)) as connection:
+            connection.request(method, f"/{path}", body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+
+
+@pytest.fixture
+def graph_judge() -> Iterator[GraphJudge]:
+    """The judge of this test's Graph; all its complaints fail the test. A test may take back what it provoked."""
+    judge = GraphJudge(description())
+    yield judge
+    assert not judge.complaints
+
+
+@pytest.fixture
+def app(exchange: Exchange) -> App:
+    """The app of the tenant of `exchange`."""
+    return App(exchange)

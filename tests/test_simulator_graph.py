@@ -1,0 +1,177 @@
+"""What all of the simulated Graph stands on: tokens, errors, users and groups, throttling, faults on the wire."""
+
+import http.client
+import time
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from connector.simulator import Exchange
+from connector.simulator.graph.message import Reply, Request
+from tests.exchange import Owner
+from tests.graph import App, GraphJudge
+
+ANNA = "anna@example.org"
+
+
+@pytest.mark.parametrize(
+    ("form", "number", "status"),
+    [
+        ({"client_secret": "wrong"}, 7000215, 401),
+        ({"client_id": "nobody"}, 700016, 400),
+        ({"scope": "https://graph.microsoft.com/Mail.Read"}, 1002012, 400),
+        ({"scope": "https://graph.microsoft.us/.default"}, 1002012, 400),
+        ({"grant_type": "password"}, 70003, 400),
+    ],
+)
+def test_a_login_that_entra_refuses(app: App, form: dict[str, str], number: int, status: int) -> None:
+    """Each in its own number."""
+    answer = app.login(**form)
+
+    assert answer.status == status
+    assert answer.json["error_codes"] == [number]
+    assert answer.json["error_description"].startswith(f"AADSTS{number}: ")
+
+
+def test_a_tenant_that_is_none(app: App, exchange: Exchange) -> None:
+    """Its token endpoint is there, and says so."""
+    url = exchange.token.replace(exchange.tenant, "11111111-2222-3333-4444-555555555555")
+
+    assert app.send("POST", url, b"", {}).json["error_codes"] == [90002]
+
+
+def test_the_discovery_leads_to_the_token(app: App, exchange: Exchange) -> None:
+    """As msal asks for it."""
+    url = exchange.token.replace("/oauth2/v2.0/token", "/v2.0/.well-known/openid-configuration")
+
+    assert app.send("GET", url, b"", {}).json["token_endpoint"] == exchange.token
+
+
+def test_a_token_is_checked(app: App, exchange: Exchange) -> None:
+    """None, one that was changed, one that is over, and one for another service."""
+    for headers in ({}, {"Authorization": "Bearer"}, {"Authorization": "Basic eDp5"}):
+        assert app.send("GET", f"{exchange.graph}/users", b"", headers).code == "InvalidAuthenticationToken"
+    good = app.login().json["access_token"]
+    app.token = good[:-4] + "AAAA"
+    assert app.ask("GET", "/users").status == 401
+    exchange.order(token_lifetime=-1)
+    app.token = ""
+    assert "expired" in app.ask("GET", "/users").json["error"]["message"]
+
+
+def test_a_role_that_is_missing(app: App, exchange: Exchange) -> None:
+    """The directory and mail say it differently; a new role shows in new tokens only."""
+    exchange.order(roles=["Mail.ReadWrite"])
+    assert app.ask("GET", "/users").code == "Authorization_RequestDenied"
+    exchange.order(roles=["User.Read.All"])
+    assert app.ask("GET", "/users").status == 403
+    app.token = ""
+    assert app.ask("GET", "/users").status == 200
+
+
+def test_users_come_in_pages(app: App, exchange: Exchange) -> None:
+    """The link carries what the first request asked for."""
+    for name in ("anna", "bert", "cleo"):
+        exchange.add_mailbox(f"{name}@example.org")
+
+    first = app.get("/users?$top=2&$select=userPrincipalName")
+    second = app.get(first["@odata.nextLink"])
+
+    assert [set(each) for each in first["value"]] == [{"id", "userPrincipalName"}] * 2
+    assert "@odata.nextLink" not in second
+    names = [each["userPrincipalName"] for page in (first, second) for each in page["value"]]
+    assert names[1:] == [ANNA, "bert@example.org", "cleo@example.org"]
+
+
+def test_a_user_is_found_by_either_name(app: App, anna: Owner) -> None:
+    """By the principal name, in any case, and by the id."""
+    found = app.get("/users/Anna@Example.org")
+
+    assert app.get(f"/users/{found['id']}")["mail"] == ANNA
+    assert app.ask("GET", "/users/nobody@example.org").code == "Request_ResourceNotFound"
+    assert app.get("/users?$filter=mail eq 'anna@example.org'")["value"] == [
+        {key: value for key, value in found.items() if key != "@odata.context"}
+    ]
+
+
+def test_members_of_groups_within_groups(app: App, exchange: Exchange, anna: Owner) -> None:
+    """Each once, also where groups go round in a circle."""
+    exchange.add_mailbox("bert@example.org")
+    inner = exchange.add_group("inner", ANNA)
+    outer = exchange.add_group("outer", inner, "bert@example.org", ANNA)
+
+    assert [each["displayName"] for each in app.get("/groups")["value"]] == ["inner", "outer"]
+    assert len(app.get(f"/groups/{outer}/members")["value"]) == 3
+    people = app.get(f"/groups/{outer}/transitiveMembers/microsoft.graph.user?$select=mail")["value"]
+    assert sorted(each["mail"] for each in people) == [ANNA, "bert@example.org"]
+    assert app.ask("GET", f"/groups/{exchange.tenant}").status == 404
+
+
+def test_an_error_has_graphs_form(app: App, anna: Owner) -> None:
+    """With the ids by which Microsoft's support finds it."""
+    error = app.ask("GET", "/nothing", client_request_id="abc").json["error"]
+
+    assert set(error) == {"code", "message", "innerError"}
+    assert error["innerError"]["client-request-id"] == "abc"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date", "absent"])
+def test_throttling(app: App, exchange: Exchange, form: str, status: int) -> None:
+    """Retry-After comes in seconds, as a date, or not at all; who comes too early is recorded."""
+    exchange.order(throttle={"requests": 1, "status": status, "back_off": 3000, "retry_after": form})
+
+    answer = app.ask("GET", "/users")
+
+    assert answer.status == status
+    told = answer.headers["Retry-After"]
+    if form == "date":
+        assert 1 < parsedate_to_datetime(told).timestamp() - time.time() < 3
+    else:
+        assert told == ("3" if form == "seconds" else None)
+    time.sleep(0.25)
+    assert app.ask("GET", "/users").status == 200
+    assert exchange.early == ([] if form == "absent" else ["GET users"])
+
+
+def test_a_share_is_throttled(app: App, exchange: Exchange) -> None:
+    """The same requests each time, for the same seed."""
+    runs = []
+    for _ in range(2):
+        exchange.order(reset=True, throttle={"share": 0.3, "seed": 7, "status": 429, "back_off": 0})
+        runs.append([app.ask("GET", "/users").status for _ in range(30)])
+
+    assert runs[0] == runs[1]
+    assert 3 < runs[0].count(429) < 20
+
+
+def test_a_connection_breaks_at_a_request(app: App, exchange: Exchange) -> None:
+    """As in EWS: requests of both protocols are counted together."""
+    app.get("/users")
+    exchange.order(reset=True, drop={"request": 2}, truncate={"request": 3})
+
+    app.get("/users")
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        app.ask("GET", "/users")
+    with pytest.raises(http.client.IncompleteRead):
+        app.ask("GET", "/users")
+    assert exchange.seen == ["GET users"] * 3
+
+
+@pytest.mark.parametrize(
+    ("told", "complaint"),
+    [
+        ({"value": [{"id": 7}]}, "reply.value[0].id is integer, not string"),
+        ({"value": [{"id": "7", "surprise": 1}]}, "reply.value[0] has an unknown surprise"),
+        ({}, "reply lacks value"),
+    ],
+)
+def test_the_judge_sees_what_is_wrong(told: dict[str, object], complaint: str, graph_judge: GraphJudge) -> None:
+    """A reply that Microsoft's description does not know."""
+    if not graph_judge.has_description:
+        pytest.skip("Microsoft's OpenAPI description is not at hand (CONNECTOR_TEST_DATA)")
+
+    graph_judge.witness(Request.to("GET", "/v1.0/users", {}, ""), Reply(json=told))
+
+    assert graph_judge.complaints == [f"GET /v1.0/users: {complaint}"]
+    graph_judge.complaints.clear()
