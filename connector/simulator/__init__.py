@@ -1,8 +1,8 @@
 """Exchange on localhost, over HTTP, for the demo and for tests: EWS as Exchange 2016 speaks it, and Microsoft Graph.
 
 Both show the same mailboxes. It is built from Microsoft's documentation and from what real clients expect, and shares
-no code with `connector.sources`. Comments cite where a rule comes from: "Microsoft: NAME" is a page of the EWS reference,
-"EWSD: NAME" one of its guide, MS-... an open specification, "facts" what was seen in programs.
+no code with `connector.sources`. Comments cite where a rule comes from: "Microsoft: NAME" is a page of the reference
+of EWS or Graph, "EWSD: NAME" one of EWS's guide, MS-... an open specification, "facts" what was seen in programs.
 Everything is in memory; what is written is gone when the process ends.
 
 The control page takes a JSON object by POST, with one or more of these orders; `Exchange.order` takes them as keywords:
