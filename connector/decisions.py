@@ -126,7 +126,7 @@ def restore(
 
 
 def _and(recalled: Recalled, redirect: Redirect, due: datetime) -> Recalled:
-    stored = [each.stored for each in redirect.shown if each.stored]
+    stored = [each.stored for each in redirect.leaving if each.stored]
     return Recalled(
         messages=recalled.messages + 1,
         files=recalled.files + len(stored),

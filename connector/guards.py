@@ -29,7 +29,7 @@ _ARMOR = "-----BEGIN PGP "
 #: At the beginning of a line, or of an element: quoted in an answer it says nothing about the message.
 _ARMORED_TEXT = re.compile(rf"^[ \t]*+{_ARMOR}", re.MULTILINE)
 _ARMORED_HTML = re.compile(rf"(?:^|>)[ \t]*+{_ARMOR}", re.MULTILINE)
-_TNEF = {"application/ms-tnef", "application/vnd.ms-tnef"}
+_TNEF_TYPES = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff", ".emf", ".wmf", ".heic")
 
 
@@ -42,6 +42,8 @@ class Kept(NamedTuple):
 
 #: Of attached messages that no rule names.
 NESTED = Kept("nested", "the file is a message or another item of Exchange, and no rule names such files")
+#: Of winmail.dat that no rule unpacks.
+TNEF = Kept("tnef", "the file is winmail.dat, which holds parts of the message, and no rule says that it is unpacked")
 _NO_MESSAGE = Kept("nested", "the file is an item of Exchange that is no message")
 _SEALED = Kept("nested-sealed", "the file is a message that is signed, encrypted or rights-managed")
 _POINTER = Kept("pointer", "the file is only a link already")
@@ -98,6 +100,11 @@ def guard_of_nested(head: bytes) -> Kept | None:
     if _FIELD.match(head) is None:
         return _NO_MESSAGE
     return _SEALED if _SEALED_TYPE.search(head) else None
+
+
+def is_tnef(file: File) -> bool:
+    """Whether the file is winmail.dat: a rule moves it only to unpack it."""
+    return _plain(file.content_type) in _TNEF_TYPES or file.name.casefold() == "winmail.dat"
 
 
 def _noun(item: Item) -> str:
@@ -191,10 +198,6 @@ def _is_inline(file: File) -> bool:
     return file.inline or (bool(file.content_id) and image)
 
 
-def _is_tnef(file: File) -> bool:
-    return _plain(file.content_type) in _TNEF or file.name.casefold() == "winmail.dat"
-
-
 #: In this order: the first that holds is the one that a verdict names.
 _OF_MESSAGES: tuple[tuple[str, Callable[[Message], bool], str], ...] = (
     ("draft", lambda message: message.draft, "the message is a draft"),
@@ -220,5 +223,4 @@ _OF_MESSAGES: tuple[tuple[str, Callable[[Message], bool], str], ...] = (
 _OF_FILES: tuple[tuple[str, Callable[[File], bool], str], ...] = (
     ("reference", lambda file: file.kind is FileKind.REFERENCE, "the file is only a link already"),
     ("inline", _is_inline, "the file is an image that the body shows"),
-    ("tnef", _is_tnef, "the file is winmail.dat, which holds parts of the message"),
 )

@@ -70,6 +70,10 @@ class Event(StrEnum):
     MESSAGE_EXPLAINED = "message.explained"
     #: One file was taken out of the message before its link was shown.
     FILE_GONE = "file.gone"
+    #: What is inside a file of the message was found, and goes into the store beside it: `files` of them.
+    FILE_UNPACKED = "file.unpacked"
+    #: What is inside a file of the message could not be told: it stays there as it is, and the reason is kept.
+    FILE_KEPT = "file.kept"
     #: A copy of the message lies on a shelf, and is edited in its place (`rewrite: replace`).
     REDIRECT_COPY_MADE = "redirect.copy_made"
     #: The copy is as the message is to be.

@@ -29,7 +29,7 @@ _FOLDER = ".connector"
 _MANIFESTS = f"{_FOLDER}/manifests"
 _ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
-_FORMAT = 2
+_FORMAT = 3
 _NAME = re.compile(r"([0-9a-f]+)\.[0-9]{6,}\.json")
 _GENERATION = re.compile(r"([0-9]{1,12})\.([0-9a-f]+)")
 _SIGNED = re.compile(rb'\{\n "mac": "([0-9a-f]{64})",\n(.*)', re.DOTALL)
@@ -162,6 +162,8 @@ def _file(told: dict[str, Any]) -> RedirectedFile:
         terms=LinkTerms(terms["audience"], expires),
         stored=_stored(told["stored"]),
         gone=told["gone"],
+        # Format 2 knew no such files.
+        inside=told.get("inside", ""),
     )
 
 

@@ -1,6 +1,6 @@
 """The nouns of the trade, as plain immutable values. No I/O, no clock."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -263,8 +263,10 @@ class RedirectedFile:
     terms: LinkTerms = LinkTerms()
     stored: Stored | None = None
     link: Link | None = None
-    #: The user took it out of the message before the link was shown.
+    #: The user took it out of the message before the link was shown, or it stays there.
     gone: bool = False
+    #: The path of the file of the item that it was found in (`connector.unpack`); "" for what is a file of the item.
+    inside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,12 +329,29 @@ class Redirect:
     @property
     def live(self) -> tuple[RedirectedFile, ...]:
         """The files that are still in it."""
-        return tuple(each for each in self.files if not each.gone)
+        return _with_what_they_are_in(each for each in self.files if not each.gone)
 
     @property
     def shown(self) -> tuple[RedirectedFile, ...]:
-        """The files whose links the message is to show, and whose originals go."""
-        return tuple(each for each in self.live if each.action is Action.REDIRECT)
+        """The files whose links the message is to show."""
+        return _with_what_they_are_in(each for each in self.live if each.action is Action.REDIRECT)
+
+    @property
+    def attached(self) -> tuple[RedirectedFile, ...]:
+        """Those of them that are files of the item itself."""
+        return tuple(each for each in self.live if not each.inside)
+
+    @property
+    def leaving(self) -> tuple[RedirectedFile, ...]:
+        """The files whose originals leave the item, once it shows their links."""
+        return tuple(each for each in self.shown if not each.inside)
+
+
+def _with_what_they_are_in(files: Iterable[RedirectedFile]) -> tuple[RedirectedFile, ...]:
+    """Without those that were found inside a file that is not among them: they share its fate."""
+    files = tuple(files)
+    paths = {each.path for each in files}
+    return tuple(each for each in files if not each.inside or each.inside in paths)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

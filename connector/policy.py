@@ -35,7 +35,7 @@ from pydantic_core import CoreSchema
 
 from connector.amounts import Duration, Size, duration, said
 from connector.filetype import TrueType, true_type
-from connector.guards import NESTED, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use
+from connector.guards import NESTED, TNEF, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use, is_tnef
 from connector.model import Action, Direction, File, FileKind, Item, LinkTerms, Message, SharedFile, Verdict
 
 #: How many first bytes of a file `Facts.heads` should carry.
@@ -174,6 +174,7 @@ class Rule(_Model):
     link: Terms = Terms()
     irreversible: bool = Field(default=False, description="also files that cannot be put back into their message later")
     keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
+    unpack: bool = Field(default=False, description="winmail.dat too: what is in it goes beside it")
 
     @field_validator("name")
     @classmethod
@@ -212,6 +213,11 @@ class Policy(_Model):
 
     defaults: Defaults = Defaults()
     rules: Rules = ()
+
+    @cached_property
+    def unpacks(self) -> bool:
+        """Whether some rule reaches winmail.dat."""
+        return any(rule.unpack for rule in self.rules)
 
     @cached_property
     def ages(self) -> frozenset[timedelta]:
@@ -258,6 +264,8 @@ def decide(policy: Policy, item: Item, facts: Facts) -> tuple[Verdict, ...]:
 def _verdict(policy: Policy, item: Item, file: File, facts: Facts) -> Verdict:
     if kept := guard_of_file(file):
         return _kept(file, kept)
+    if is_tnef(file) and not (policy.unpacks and isinstance(item, Message)):
+        return _kept(file, TNEF)  # In a share, one pointer would stand for all that is in it.
     case = _Case(
         item,
         file,
@@ -293,6 +301,10 @@ class _Case:
     def nested(self) -> bool:
         return self.file.kind is FileKind.ITEM
 
+    @property
+    def packed(self) -> bool:
+        return is_tnef(self.file)
+
     @cached_property
     def true_type(self) -> TrueType | None:
         return None if self.head is None else true_type(self.head, self.file.name)
@@ -320,10 +332,14 @@ def _judged(policy: Policy, case: _Case) -> Verdict:
             return _fired(rule, policy.defaults, case)
     if case.nested:
         return _kept(case.file, NESTED)
+    if case.packed:
+        return _kept(case.file, TNEF)
     return Verdict(file=case.file, action=Action.KEEP, rule="", because="no rule matches")
 
 
 def _fired(rule: Rule, defaults: Defaults, case: _Case) -> Verdict:
+    if case.packed and not rule.unpack:
+        return _kept(case.file, TNEF)
     because = ", ".join(_reasons(rule.when, case)) or "the rule has no conditions"
     if rule.action is Action.REDIRECT and not (case.returns or rule.irreversible):
         because = f"{because}; but it is too large to be put back later, and the rule is not `irreversible`"

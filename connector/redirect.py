@@ -13,16 +13,18 @@ Bytes are proved in the store before a link exists; a link exists before the ite
 original goes. Any prefix of that sequence is safe, so any crash is. Recovery is not a mode: it is the next tick.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from connector import marker
 from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale
 from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
-from connector.model import Action, Item, Notice, Redirect, RedirectedFile, State
+from connector.model import Action, File, Item, Notice, Redirect, RedirectedFile, State
+from connector.names import distinct
 from connector.policy import Facts, decide
 from connector.proofs import require_proofs
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
@@ -40,9 +42,10 @@ from connector.replace import (
 from connector.restore import put_back, swapped, withdraw
 from connector.rewrite import notice, shows
 from connector.sight import originals, read_anew, seen_in, untouched, with_file
-from connector.spool import spooled
+from connector.spool import Spool, spooled
 from connector.timekeeping import ClockInDoubt, believed, compare, stop
 from connector.turn import Clock, Turn, Watch, take_turn
+from connector.unpack import Found, NotUnpacked, unpacked
 
 
 def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool) -> bool:
@@ -126,12 +129,12 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
     """PLANNED -> STORED: every file into the store, proved there, and a manifest beside them."""
     if redirect.keep_original and redirect.original is None:
         redirect = _keep_original(redirect, turn)
-    for each in redirect.live:
-        if each.stored is None:
+    for each in redirect.attached:
+        if _unproved(redirect, each):
             turn.keep_lease()
             redirect = _copy_file(redirect, each, turn)
     if not redirect.live:
-        return drop(redirect, "every file was taken out of the message", turn)
+        return drop(redirect, "every file was taken out of the message, or stays in it as it is", turn)
     now = turn.clock()
     redirect = replace(redirect, proved=now, due=now + redirect.settle, missed=None, reason="")
     manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
@@ -147,9 +150,10 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     redirect = read_anew(redirect, _looked_at(redirect, item))
     if not _attempted(redirect, item):
         redirect = _without_kept(redirect, item, turn)
+    live = {each.path for each in redirect.live}
     for each in redirect.files:
         # Nothing but what the message will show may lie where a link leads. It was never shown; the item has it.
-        if each.gone and each.stored and not redirect.was_shown:
+        if each.path not in live and each.stored and not redirect.was_shown:
             in_store(turn.watch.store.delete, each.stored.path)
     if not redirect.shown:
         return drop(redirect, "no file of the message is to be redirected any more", turn)
@@ -259,15 +263,59 @@ def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
 def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect:
     try:
         with turn.watch.source.open(redirect.item_id, each.file.id) as stream, spooled(stream) as content:
-            stored = in_store(turn.watch.store.put, each.path, content)
-            if (stored.size, stored.sha256) != (content.size, content.sha256):
-                raise Corrupt("the store has other bytes than were sent to it")
+            return (_put_packed if is_tnef(each.file) else _put)(redirect, each, content, turn)
     except FileGone:
         if _attempted(redirect, turn.watch.source.fetch(redirect.item_id)):
             raise Corrupt("the message shows links, but a file is neither in it nor known to be in the store") from None
         return turn.write(with_file(redirect, each, replace(each, gone=True)), Event.FILE_GONE, rule=each.rule)
+
+
+def _put(redirect: Redirect, each: RedirectedFile, content: Spool, turn: Turn) -> Redirect:
+    if each.stored:
+        return redirect  # It is read again for the sake of what is inside.
+    stored = in_store(turn.watch.store.put, each.path, content)
+    if (stored.size, stored.sha256) != (content.size, content.sha256):
+        raise Corrupt("the store has other bytes than were sent to it")
     proved = with_file(redirect, each, replace(each, stored=stored))
     return turn.write(proved, Event.REDIRECT_COPIED, rule=each.rule, size=stored.size, sha256=stored.sha256)
+
+
+def _put_packed(redirect: Redirect, each: RedirectedFile, content: Spool, turn: Turn) -> Redirect:
+    """A file with others inside: they go into the store beside it. Where they cannot be told, it stays as it is."""
+    try:
+        with unpacked(content) as found:
+            redirect = _with_found(redirect, each, found, turn)
+            redirect = _put(redirect, each, content, turn)
+            for one, inside in zip(found, _inside(redirect, each), strict=True):
+                turn.keep_lease()
+                with one.spooled() as its_content:
+                    redirect = _put(redirect, inside, its_content, turn)
+            return redirect
+    except NotUnpacked as why:
+        log.warning(Event.FILE_KEPT, redirect=redirect.id, source=redirect.source, reason=str(why))
+        kept = with_file(redirect, each, replace(each, gone=True))
+        return turn.write(kept, Event.FILE_KEPT, rule=each.rule, reason=str(why))
+
+
+def _with_found(redirect: Redirect, each: RedirectedFile, found: Sequence[Found], turn: Turn) -> Redirect:
+    """The redirect, with what was found inside this file: every path is committed before a byte is written."""
+    files = [File(id="", name=one.name, size=one.size) for one in found]
+    known = _inside(redirect, each)
+    if [one.file for one in known] == files:
+        return redirect
+    for one in known:  # Another version of connector found them, and was killed.
+        redirect = with_file(redirect, one, replace(one, gone=True))
+    taken = [one.path.rpartition("/")[2] for one in redirect.files]
+    names = distinct([*taken, *(one.name for one in files)])[len(taken) :]
+    new = [
+        replace(each, file=file, path=f"{redirect.folder}/{name}", stored=None, link=None, inside=each.path)
+        for file, name in zip(files, names, strict=True)
+    ]
+    return turn.write(replace(redirect, files=(*redirect.files, *new)), Event.FILE_UNPACKED, files=len(new))
+
+
+def _inside(redirect: Redirect, each: RedirectedFile) -> tuple[RedirectedFile, ...]:
+    return tuple(one for one in redirect.live if one.inside == each.path)
 
 
 def _keep_original(redirect: Redirect, turn: Turn) -> Redirect:
@@ -311,8 +359,9 @@ def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     return redirect
 
 
-def _unproved(redirect: Redirect) -> bool:
-    return any(each.stored is None for each in redirect.live)
+def _unproved(redirect: Redirect, of: RedirectedFile | None = None) -> bool:
+    """Whether the store is not known to have every file; or, of one, that file and what was found inside it."""
+    return any(each.stored is None for each in redirect.live if of is None or of.path in (each.path, each.inside))
 
 
 def _linked(redirect: Redirect, turn: Turn) -> Redirect:
@@ -349,17 +398,17 @@ def _notice(redirect: Redirect, item: Item, turn: Turn) -> Notice:
 
 def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """The redirect, without the proof of files that the store has lost. Raises Corrupt where it has other bytes."""
-    there = [each for each in redirect.shown if untouched(item, each)]
+    there = {each.path for each in redirect.leaving if untouched(item, each)}
     for each in redirect.shown:
         assert each.stored
         try:
             present = in_store(turn.watch.store.verify, each.stored)
         except Corrupt:
-            if len(there) == len(redirect.shown):
+            if len(there) == len(redirect.leaving):
                 # The message must not go on showing links to bytes that are wrong, while it has the right ones.
                 turn.watch.source.retract(item, redirect.id)
             raise
-        if not present and each not in there:
+        if not present and (each.inside or each.path) not in there:
             raise Corrupt("a file is neither in the store nor in the message any more")
         if not present:
             redirect = with_file(redirect, each, replace(each, stored=None))

@@ -63,7 +63,7 @@ def _as_copied(redirect: Redirect, copy: Item, turn: Turn) -> Iterator[Redirecte
     """The files as the copy has them. Of several that look alike, it is the one with the right bytes."""
     taken: set[str] = set()
     for each in redirect.files:
-        twins = [file for file in alike(copy, each) if file.id not in taken]
+        twins = [file for file in alike(copy, each) if file.id not in taken and not each.inside]
         if len(twins) > 1 and each.stored:
             twins = [file for file in twins if each.stored and sha256_of(copy, file, turn) == each.stored.sha256]
         taken |= {file.id for file in twins[:1]}

@@ -43,7 +43,7 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
     if turn.watch.replace and not redirect.copy and (_bears_mark(item, redirect) or not _are_all_in(item, redirect)):
         return begin_copy(redirect, item, turn)
     refused: list[str] = []
-    for each in redirect.shown:
+    for each in redirect.leaving:
         if not each.stored or untouched(item, each):
             continue
         turn.keep_lease()
@@ -58,16 +58,16 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
             return defer(waiting, "the message does not list yet what was put back into it", turn)
         redirect = with_file(redirect, each, replace(each, file=found))
     if refused:
-        back = len(redirect.shown) - len(refused) if not redirect.copy else 0
-        told = f"{back} of {len(redirect.shown)} files are back"
+        back = len(redirect.leaving) - len(refused) if not redirect.copy else 0
+        told = f"{back} of {len(redirect.leaving)} files are back"
         return hold(redirect, f"{refused[0]}; {told}, and the links go on working", turn)
     due = turn.clock() + min(redirect.settle, LASTING)
     # What came back into a share is another item than the one that had left it.
     item_id = item.id if item.pointer else redirect.item_id
     returned = replace(redirect, state=State.RETURNED, item_id=item_id, due=due, missed=None, reason="")
     # No server puts an attachment in between others: what comes back stands behind what had stayed.
-    stayed = len(item.files) - len(redirect.shown)
-    return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.shown), behind=max(stayed, 0))
+    stayed = len(item.files) - len(redirect.leaving)
+    return turn.write(returned, Event.REDIRECT_FILES_RETURNED, files=len(redirect.leaving), behind=max(stayed, 0))
 
 
 def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
@@ -120,7 +120,7 @@ def _bears_mark(item: Item, redirect: Redirect) -> bool:
 
 
 def _are_all_in(item: Item, redirect: Redirect) -> bool:
-    return len(originals(item, redirect)) >= sum(each.stored is not None for each in redirect.shown)
+    return len(originals(item, redirect)) >= sum(each.stored is not None for each in redirect.leaving)
 
 
 def _returned(

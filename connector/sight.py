@@ -19,11 +19,11 @@ def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
     seen: dict[str, File] = {}
     # Once an original may be gone, a file that only looks like it may be another one that the user attached since.
     for same in (_untouched, _renumbered, _edited if attempted else _replaced):
-        for each in redirect.live:
+        for each in redirect.attached:
             if each.path not in seen and (found := next((file for file in left if same(file, each.file)), None)):
                 seen[each.path] = found
                 left.remove(found)
-    for each in redirect.live:
+    for each in redirect.attached:
         redirect = with_file(redirect, each, _now(each, seen.get(each.path), redirect, attempted=attempted))
     return redirect
 
@@ -49,7 +49,7 @@ def followed(redirect: Redirect, item: Item) -> Redirect:
     files = []
     for each in redirect.files:
         same = _renumbered if redirect.was_shown else _alike
-        twin = next((file for file in left if same(file, each.file)), None)
+        twin = next((file for file in left if same(file, each.file)), None) if not each.inside else None
         if twin:
             left.remove(twin)
         files.append(replace(each, file=replace(twin, version=each.file.version) if twin else each.file))
@@ -72,13 +72,13 @@ def likeness(item: Item) -> str:
 
 def unaccounted(item: Item, other: Item, redirect: Redirect) -> bool:
     """Whether the item has a file that neither the other item nor the redirect has."""
-    known = [*other.files, *(each.file for each in redirect.live)]
+    known = [*other.files, *(each.file for each in redirect.attached)]
     return not all(any(_alike(file, each) for each in known) for file in item.files)
 
 
 def originals(item: Item, redirect: Redirect) -> tuple[str, ...]:
     """The ids of the originals that are still in the item. Another file under an old id is not one of them."""
-    wanted = [each.file for each in redirect.shown]
+    wanted = [each.file for each in redirect.leaving]
     return tuple(file.id for file in item.files if any(_untouched(file, each) for each in wanted))
 
 

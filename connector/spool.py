@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from connector.errors import Unavailable
 
@@ -23,8 +23,16 @@ class Spool:
     sha256: str
 
 
+class Readable(Protocol):
+    """Whatever bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many, and none at the end."""
+        ...
+
+
 @contextmanager
-def spooled(stream: BinaryIO) -> Iterator[Spool]:
+def spooled(stream: Readable) -> Iterator[Spool]:
     """Read `stream` to its end and count: the size that a source announces is not the byte count.
 
     Raises Unavailable where this machine has no room for it.

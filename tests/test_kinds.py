@@ -15,6 +15,7 @@ from connector.simulator import Exchange
 from tests.exchange import code, said, setting, setting_extended
 from tests.pipeline import ANNA, Attachment, Pipeline, Seen, notice_in
 from tests.servers import DavServer
+from tests.tnef import winmail
 
 PLAN = bytes(range(256)) * 40
 _SERIAL = count()
@@ -289,6 +290,29 @@ def test_what_is_odd_goes_and_comes_back(pipeline: Pipeline) -> None:
 
     restore(pipeline, "--everything")
     assert [name for name, item in items.items() if not same(before[name], pipeline.see(item))] == []
+
+
+def test_winmail_goes_with_the_files_in_it(pipeline: Pipeline) -> None:
+    """Links give them first, then winmail.dat; restored, the message is what it was. A damaged one never left."""
+    inside = [("Grüße.pdf", b"%PDF-1.7 one"), ("Grüße.pdf", b"%PDF-1.7 two")]
+    packed = winmail(inside)
+    pipeline.configure("defaults: {settle: 0}\nrules: [{name: all, action: redirect, unpack: true}]")
+    item, damaged = (
+        pipeline.deliver(mail(*several(plain(), file("winmail.dat", "application/ms-tnef", content))))
+        for content in (packed, packed[:-1])
+    )
+    before, kept = pipeline.see(item), pipeline.see(damaged)
+    ended = pipeline.run("once", code=0)
+    assert "file.kept" in ended.told
+    assert pipeline.see(damaged) == kept
+    after = pipeline.see(item)
+    assert not after.files
+    links = re.findall(rf'{re.escape(pipeline.url)}[^"<>\s]*', notice_in(before, after))
+    assert [pipeline.download(link) for link in links] == [*(content for _, content in inside), packed]
+
+    restore(pipeline, "--everything")
+    assert same(before, pipeline.see(item))
+    pipeline.configure()
 
 
 def redirected(pipeline: Pipeline, before: Seen, after: Seen, *, stays: int = 0) -> None:

@@ -79,7 +79,7 @@ def test_keeps_every_field(ledger: Ledger) -> None:
         link=Link("https://store.example.org/2", NOW + timedelta(microseconds=7)),
         gone=True,
     )
-    never_ends = a_file(1, link=Link("https://store.example.org/1"))
+    never_ends = a_file(1, link=Link("https://store.example.org/1"), inside="store/r1/two.pdf")
     plan = a_redirect(
         files=(full, never_ends, a_file(0)),
         settle=timedelta(days=99999, microseconds=1),

@@ -23,9 +23,10 @@ from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from connector.sweep import sweep
-from tests.crash.test_every_effect import policy, several_messages
+from tests.crash.test_every_effect import packed, policy, several_messages
 from tests.test_manifest import backed_up, reconciled, restored, start
 from tests.test_redirect import before, cut_power, only, redirects
+from tests.tnef import remember
 from tests.world import Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa", "application/x-thing", content_id="a@example.org")
@@ -191,13 +192,13 @@ def test_what_is_wanted_back(tmp_path: Path) -> None:
     as_before(world)
 
 
-def kill_points(tmp_path: Path, when: str) -> None:
+def kill_points(scene: Callable[[Path], World], tmp_path: Path, when: str) -> None:
     """Redirect, then kill the restore at every effect."""
     at = 1
     while True:
         folder = tmp_path / f"{when}-{at}"
         folder.mkdir()
-        world = several_messages(folder)
+        world = scene(folder)
         world.run()
         recalled(world)
         try:
@@ -210,15 +211,19 @@ def kill_points(tmp_path: Path, when: str) -> None:
         world.run()
         as_before(world)
         if not died:
-            assert at > 20
+            assert at > 10
             return
         at += 1
 
 
+@pytest.mark.parametrize("scene", [several_messages, packed])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_restore_survives_a_kill_at_every_effect(tmp_path: Path, when: str) -> None:
+def test_restore_survives_a_kill_at_every_effect(
+    scene: Callable[[Path], World], tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No file is lost, none comes back twice, and in the end each message is what it was."""
-    kill_points(tmp_path, when)
+    remember(monkeypatch)
+    kill_points(scene, tmp_path, when)
 
 
 @pytest.mark.parametrize("damage", ["deleted", "replaced"])

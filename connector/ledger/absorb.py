@@ -47,10 +47,11 @@ def _revived(dropped: Redirect, planned: Redirect) -> Redirect:
 def _united(dropped: Redirect, planned: Redirect) -> tuple[RedirectedFile, ...]:
     """The files of both, those of the plan as it sees them now. Whether the others are still there is for the steps.
 
-    One that was gone stays so and comes anew: its copy may have been removed from the store.
+    One that was gone stays so and comes anew: its copy may have been removed from the store. One that never was there
+    comes as it was, or a file that stays in its message would be noted once more with everything that changes there.
     """
     wanted = {_key(file): file for file in planned.files}
-    files = [old if old.gone else _again(old, wanted.pop(_key(old), None)) for old in dropped.files]
+    files = [old if old.gone and old.stored else _again(old, wanted.pop(_key(old), None)) for old in dropped.files]
     paths = distinct(_name(file.path) for file in (*files, *wanted.values()))
     # The plan's paths lead into its own folder; one redirect's folder holds the files of no other.
     moved = [

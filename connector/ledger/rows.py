@@ -110,7 +110,7 @@ def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
         "redirect_id": redirect.id,
         "position": position,
         "source": redirect.source,
-        "item_id": None if each.gone else redirect.item_id,
+        "item_id": None if each.gone or each.inside else redirect.item_id,
         "file_id": each.file.id,
         **{name: getattr(each.file, name) for name in _OF_FILE},
         "path": each.path,
@@ -122,6 +122,7 @@ def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
         "link_url": each.link and each.link.url,
         "link_expires": each.link and each.link.expires,
         "gone": each.gone,
+        "inside": each.inside,
     }
 
 
@@ -163,6 +164,7 @@ def _file(row: Mapping[Any, Any]) -> RedirectedFile:
         stored=_stored("stored", of),
         link=None if of["link_url"] is None else Link(of["link_url"], of["link_expires"]),
         gone=of["gone"],
+        inside=of["inside"],
     )
 
 

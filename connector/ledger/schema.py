@@ -193,7 +193,8 @@ files = Table(
     Column("redirect_id", AnyText, ForeignKey("redirects.id"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("source", AnyText, nullable=False),
-    #: NULL, which is unique everywhere, for a file that is gone: some servers give its id to another one.
+    #: NULL, which is unique everywhere, for a file that is gone, since some servers give its id to another one; and for
+    #: one that was found inside another.
     Column("item_id", AnyText),
     Column("file_id", AnyText, nullable=False),
     Column("version", AnyText, nullable=False),
@@ -216,6 +217,7 @@ files = Table(
     Column("link_url", AnyText),
     Column("link_expires", Time),
     Column("gone", Boolean, nullable=False),
+    Column("inside", AnyText, nullable=False),
     # Our own rewrite comes back through the change feed; this key lets no file be redirected twice.
     UniqueConstraint("source", "item_id", "file_id", "version"),
 )

@@ -56,9 +56,15 @@ def notice(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
         raise ValueError("the id of a redirect holds letters, digits, '-' and '_' only")
     if not redirect.shown:
         raise ValueError(f"redirect {redirect.id} has no file to show")
-    html, plain_text = _rendered(redirect.id, redirect.shown, wording)
+    html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording)
     urls = tuple(_link(file).url for file in redirect.shown)
     return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=urls)
+
+
+def _in_order(files: Sequence[RedirectedFile]) -> Sequence[RedirectedFile]:
+    """As in the message; but what others were found inside comes last: those are what a reader wants."""
+    packed = {each.inside for each in files}
+    return sorted(files, key=lambda each: each.path in packed)
 
 
 class _Kind(NamedTuple):

@@ -11,6 +11,7 @@ from connector.model import Body, FileKind
 from connector.policy import Policy
 from connector.sources.memory import Attached
 from tests.share_world import ShareWorld
+from tests.tnef import remember, winmail
 from tests.world import Killed, Saboteur, World
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -92,6 +93,13 @@ def shared_and_copied(folder: Path) -> World:
     return world
 
 
+def packed(folder: Path) -> World:
+    """What is in winmail.dat goes with it."""
+    world = World(folder / "ledger.db", policy(unpack=True))
+    world.deliver(Attached("winmail.dat", winmail([("a.txt", b"first"), ("a.txt", b"second")])))
+    return world
+
+
 SCENES = {
     "several": several_messages,
     "settle": with_settle,
@@ -101,7 +109,13 @@ SCENES = {
     "replaced after settle": replaced_after_settle,
     "shared": shared,
     "shared and copied": shared_and_copied,
+    "packed": packed,
 }
+
+
+@pytest.fixture(autouse=True)
+def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(monkeypatch)
 
 
 def kills(scene: Callable[[Path], World], tmp_path: Path, when: str) -> Iterator[tuple[int, World, bool]]:

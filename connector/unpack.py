@@ -1,0 +1,167 @@
+"""What is packed in winmail.dat, as files: `connector.tnef` takes them out, and nothing that it says is believed.
+
+It runs as a process of its own: no descriptor, variable or folder of ours is in its reach but the bytes and an empty
+file to write into, and it ends in time, whatever is in the bytes. The same bytes give the same files.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import BinaryIO
+
+from pydantic import BaseModel, NonNegativeInt, ValidationError
+
+from connector.errors import Unavailable
+from connector.guards import guard_of_item
+from connector.model import Direction, File, Message
+from connector.spool import Spool, spooled
+from connector.tnef import Refusal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How much one winmail.dat may be, and cost."""
+
+    #: Bytes of winmail.dat. Nothing in it is compressed: more than went in never comes out.
+    size: int = 48 * 1024 * 1024
+    files: int = 1000
+    #: Of a processor, and by the clock.
+    seconds: int = 20
+    timeout: int = 60
+    #: Several times the size: the parser copies what it reads.
+    memory: int = 512 * 1024 * 1024
+
+
+LIMITS = Limits()
+COMMAND = (sys.executable, "-I", "-m", "connector.tnef")
+
+#: Room for the index.
+_INDEX = 1024 * 1024
+_LENGTH = 8
+_REASONS: Mapping[int, str] = {
+    Refusal.NOT_UNDERSTOOD: "winmail.dat is cut off, damaged, or something else",
+    Refusal.NO_FILE: "winmail.dat holds a message or an object, which is no file",
+    Refusal.PATH: "winmail.dat holds a file that is named like a path",
+    Refusal.TOO_MUCH: "winmail.dat holds too much",
+}
+_EMPTY = "winmail.dat holds no file"
+_NOT_READ = "winmail.dat could not be read, or only with more time or memory than it may take"
+#: [MS-OXTNEF] has another name for the class of ordinary mail.
+_ORDINARY = {"": "IPM.Note", "ipm.microsoft mail.note": "IPM.Note"}
+
+
+class NotUnpacked(Exception):
+    """It is to stay as it is. Says why in one sentence, and nothing of what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file in winmail.dat. Its name is as hostile as any other in mail."""
+
+    name: str
+    size: int
+    _output: int
+    _at: int
+
+    @contextmanager
+    def spooled(self) -> Iterator[Spool]:
+        """Its bytes."""
+        with spooled(_Part(self._output, self._at, self.size)) as content:
+            yield content
+
+
+@contextmanager
+def unpacked(content: Spool) -> Iterator[tuple[Found, ...]]:
+    """The files in winmail.dat, one at least. Raises NotUnpacked; Unavailable where it is this machine's fault."""
+    if content.size > LIMITS.size:
+        raise NotUnpacked(_REASONS[Refusal.TOO_MUCH])
+    with tempfile.TemporaryFile() as output:
+        _run(content, output)
+        yield _checked(output.fileno(), content)
+
+
+def _run(content: Spool, output: BinaryIO) -> None:
+    arguments = map(str, (LIMITS.seconds, LIMITS.memory, content.size + _INDEX))
+    try:
+        # Opened once more: it can only be read then, and where the process stops reading is not where we go on.
+        with open(f"/proc/self/fd/{content.content.fileno()}", "rb") as packed:  # noqa: PTH123 - it has no other name
+            ended = subprocess.run(  # noqa: S603 - nothing in it is from outside
+                [*COMMAND, *arguments],
+                stdin=packed,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                timeout=LIMITS.timeout,
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        raise NotUnpacked(_NOT_READ) from None
+    except OSError as error:
+        raise Unavailable(f"a process to unpack winmail.dat cannot be started: {error.strerror}") from None
+    if ended.returncode == Refusal.NO_ROOM:
+        raise Unavailable(f"a file cannot be kept in {tempfile.gettempdir()} on its way: no room")
+    if ended.returncode:
+        raise NotUnpacked(_REASONS.get(ended.returncode, _NOT_READ))
+
+
+class _Index(BaseModel):
+    """What the process says that it has written."""
+
+    message_class: str
+    files: tuple[tuple[str, NonNegativeInt], ...]
+
+
+def _checked(output: int, packed: Spool) -> tuple[Found, ...]:
+    length = int.from_bytes(os.pread(output, _LENGTH, 0), "big")
+    try:
+        index = _Index.model_validate_json(os.pread(output, min(length, _INDEX), _LENGTH), strict=True)
+    except ValidationError:
+        raise NotUnpacked(_NOT_READ) from None
+    start = _LENGTH + length
+    sizes = [size for _, size in index.files]
+    if sum(sizes) > packed.size or start + sum(sizes) != os.fstat(output).st_size:
+        raise NotUnpacked(_NOT_READ)
+    if len(sizes) > LIMITS.files:
+        raise NotUnpacked(_REASONS[Refusal.TOO_MUCH])
+    if not sizes:
+        raise NotUnpacked(_EMPTY)
+    if kept := guard_of_item(_message(index), ours=False, since=None):
+        raise NotUnpacked(f"winmail.dat: {kept.because}")
+    places = accumulate(sizes, initial=start)
+    return tuple(Found(name, size, output, at) for (name, size), at in zip(index.files, places, strict=False))
+
+
+def _message(index: _Index) -> Message:
+    """As far as guards look at it: what must not be touched must not be unpacked."""
+    return Message(
+        id="",
+        version="",
+        internet_message_id="",
+        folder="",
+        subject="",
+        sender="",
+        recipients=(),
+        received=None,
+        direction=Direction.INCOMING,
+        message_class=_ORDINARY.get(index.message_class.casefold(), index.message_class),
+        files=tuple(File(id="", name=name, size=size) for name, size in index.files),
+    )
+
+
+class _Part:
+    """So many bytes of a file from a place on, whoever else reads in it."""
+
+    def __init__(self, file: int, at: int, size: int) -> None:
+        self._file, self._at, self._left = file, at, size
+
+    def read(self, size: int, /) -> bytes:
+        chunk = os.pread(self._file, min(size, self._left), self._at)
+        self._at += len(chunk)
+        self._left -= len(chunk)
+        return chunk
