@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from connector.simulator import Deviation, Exchange
+from connector.simulator.deviations import OF_GRAPH
 from tests.pipeline import ANNA, Pipeline, Seen, letter
 from tests.servers import DavServer
 
@@ -30,7 +31,7 @@ RUNS = 20
 #: Requests to Exchange in one run, for two messages.
 REQUESTS = 60
 #: In the order of their definition: workers that share the tests have to agree about it.
-USABLE = [each for each in Deviation if each is not Deviation.MALFORMED_UNKNOWN_FOLDER]
+USABLE = [each for each in Deviation if each not in {Deviation.MALFORMED_UNKNOWN_FOLDER, *OF_GRAPH}]
 #: Together they make an old listing name other files than it means.
 MISLEADING = [Deviation.POSITIONAL_ATTACHMENT_IDS, Deviation.STALE_READS, Deviation.IGNORE_CONFLICTS]
 

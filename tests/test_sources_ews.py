@@ -19,6 +19,7 @@ import pytest
 from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
 from connector.model import Direction, FileKind, Message, Page
 from connector.simulator import Deviation, Exchange
+from connector.simulator.deviations import OF_GRAPH
 from connector.sources.ews import EwsMailbox, folders
 from connector.sources.memory import Attached
 from tests.ews import ANNA, User, eml, faulty, self_signed, settings
@@ -362,7 +363,7 @@ def test_its_own_ca(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 # --- servers that deviate --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deviation", [each for each in Deviation if each not in HARMFUL])
+@pytest.mark.parametrize("deviation", [each for each in Deviation if each not in {*HARMFUL, *OF_GRAPH}])
 def test_deviating_servers(exchange: Exchange, world: User, source: EwsMailbox, deviation: Deviation) -> None:
     """A server that deviates still gives every item, its bytes, a rewrite and a prune."""
     exchange.order(deviate={deviation: True})

@@ -23,8 +23,8 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"lag": 5}                                           how long, in seconds, such deviations take
     {"elapse": true}                                     it is over for all that has happened so far
     {"minute": 2}                                        how many seconds each minute of a stream's time-out has
-    {"scope": ["anna@example.org"]}                      the mailboxes that the service account may impersonate; null:
-                                                         all of them
+    {"scope": ["anna@example.org"]}                      the mailboxes that the service account may impersonate, and
+                                                         the app of Graph may open; null: all of them
     {"forget_sync_states": true}                         all sync states become invalid
     {"stream": {"mishap": "suppress", "event": 3}}       the third event from now that would be told over a stream is
                                                          not, or is told twice ("duplicate"), or ends its stream and is
@@ -37,6 +37,12 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"roles": ["Mail.ReadWrite"]}                        what was consented to in Entra; it stands in new tokens
     {"granted": ["Mail.ReadWrite"]}                      what was granted in Exchange alone; it stands in no token
     {"token_lifetime": 60}                               how many seconds new tokens last
+    {"conflicts": {"share": 0.1, "seed": 1}}             so many writes over Graph end in 412 for no reason
+    {"place": {"mailbox": "anna@example.org", "place": "cloud"}}
+                                                         where it is: EWS answers "on premises" only, Graph for the
+                                                         "cloud" only; with "", both do
+    {"refer": {"mailbox": "anna@example.org", "item": ID, "name": "x", "url": "https://..."}}
+                                                         the item gets a reference attachment
     {"deliver": {"mailbox": "anna@example.org", "folder": "Inbox", "eml": "BASE64"}}
                                                          answers {"item": ID}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.simulator.deviations import Deviation
 from connector.simulator.faults import Faults, Mishap, Strike, When
-from connector.simulator.mailbox import Folder, Item, Mailbox
+from connector.simulator.mailbox import Attachment, Folder, Item, Mailbox
 from connector.simulator.mime_import import message_of
 from connector.simulator.organisation import Organisation
 
@@ -58,6 +58,9 @@ class Control:
             "roles": self._roles,
             "granted": self._granted,
             "token_lifetime": self._token_lifetime,
+            "conflicts": self._conflicts,
+            "place": self._place,
+            "refer": self._refer,
             "deliver": self._deliver,
         }
         told: dict[str, Any] = {}
@@ -153,6 +156,20 @@ class Control:
 
     def _token_lifetime(self, value: float) -> None:
         self.organisation.tenant.lifetime = value
+
+    def _conflicts(self, *, share: float, seed: int = 0) -> None:
+        tenant = self.organisation.tenant
+        tenant.conflicts, tenant.chance = share, random.Random(seed)  # noqa: S311 - a test wants the same again
+
+    def _place(self, *, mailbox: str, place: str) -> None:
+        if place not in ("on premises", "cloud", ""):
+            raise ValueError("place is on premises, cloud or empty")
+        self.organisation.mailboxes[mailbox].place = place
+
+    def _refer(self, *, mailbox: str, item: str, name: str, url: str) -> None:
+        found = self.organisation.mailboxes[mailbox]
+        with found.lock:
+            found.changing(found.items[item]).attachments.append(Attachment(name=name, reference=url))
 
     def _deliver(self, *, mailbox: str, eml: str, folder: str = "Inbox") -> dict[str, Any]:
         item = deliver(self.organisation.mailboxes[mailbox], base64.b64decode(eml), folder)

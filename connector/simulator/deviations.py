@@ -45,3 +45,26 @@ class Deviation(StrEnum):
     #: There are several servers, one for each mailbox: a subscription is known only where it was made, and only who
     #: keeps the affinity of a group comes there again (EWSD: how-to-maintain-affinity...).
     MANY_SERVERS = "many-servers"
+
+    #: Graph. Bodies of messages that are no drafts need no advanced permission: before 2026-12-31 (facts, 0).
+    UNGATED_BODIES = "ungated-bodies"
+    #: Graph. Attachments of messages that are no drafts need it too. Not said anywhere (facts, 0).
+    GATED_ATTACHMENTS = "gated-attachments"
+    #: Graph. If-Match means nothing. Inferred: that messages honour it (facts, A4).
+    IGNORE_IF_MATCH = "ignore-if-match"
+    #: Graph. Adding or removing an attachment leaves the change key as it is. Inferred: that it does not (facts, A3).
+    ATTACHMENTS_KEEP_CHANGE_KEY = "attachments-keep-change-key"
+    #: Graph. A folder's delta does not tell what was moved out of it. Inferred: that it does (facts, A1).
+    UNTOLD_MOVES = "untold-moves"
+
+
+#: Those that EWS knows nothing of.
+OF_GRAPH = frozenset(
+    {
+        Deviation.UNGATED_BODIES,
+        Deviation.GATED_ATTACHMENTS,
+        Deviation.IGNORE_IF_MATCH,
+        Deviation.ATTACHMENTS_KEEP_CHANGE_KEY,
+        Deviation.UNTOLD_MOVES,
+    }
+)

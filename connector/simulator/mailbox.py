@@ -36,6 +36,8 @@ class Property:
 
 #: The property set that MAPI tags are filed under here.
 TAGGED = "tag"
+#: PidTagRtfCompressed.
+RTF = Property(TAGGED, 0x1009)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,6 +51,8 @@ class Attachment:
     inline: bool = False
     content: Content | None = None
     message: "Message | None" = None
+    #: Where a reference attachment leads to; it has no bytes.
+    reference: str = ""
     modified: datetime = field(default_factory=now)
     #: The moment (time.monotonic) from which it cannot be seen any more; None for all but deviating servers.
     vanishes: float | None = None
@@ -95,6 +99,16 @@ class Message:
     #: The text/calendar part that made this a meeting message.
     calendar: bytes = b""
 
+    def set_subject(self, subject: str) -> None:
+        """Give it another subject. MIME begins with the headers as they came, so it changes there too."""
+        self.subject = subject
+        self.headers = [(name, subject if name.lower() == "subject" else value) for name, value in self.headers]
+
+    def set_body(self, body: str, *, html: bool) -> None:
+        """Give it another body. There is one native body: what was RTF is HTML or text from now on (MS-OXBBODY)."""
+        self.body, self.html = body, html
+        self.extended.pop(RTF, None)
+
     @property
     def size(self) -> int:
         """About what the store needs for it."""
@@ -121,6 +135,8 @@ class Item:
     changed: int
     read_changed: int
     change_key: str
+    #: The number that it had first: it stays when the item moves.
+    born: int
     #: The last change that each replica made: replica and counter (MS-OXCFXICS 2.2.2.3). Here is only one replica.
     predecessors: dict[bytes, int]
     #: Message and change key before the last change, and the moment of that change (for stale reads).
@@ -138,6 +154,8 @@ class Folder:
     #: Microsoft's name for it, such as `inbox`; "" for folders that people made.
     distinguished: str = ""
     folder_class: str = "IPF.Note"
+    #: Clients do not show it.
+    hidden: bool = False
     entered: int = 0
     changed: int = 0
     change_key: str = ""
@@ -197,11 +215,16 @@ class Mailbox:
         self.folders: dict[str, Folder] = {}
         self.removed_folders: list[tuple[str, int, int]] = []
         self.items: dict[str, Item] = {}
+        #: Items by their first number, and the first number by each id that there ever was.
+        self.alive: dict[int, Item] = {}
+        self.births: dict[str, int] = {}
         self.events: list[Event] = []
         self.clock = 0
         self.distinguished: dict[str, Folder] = {}
         #: Single item recovery: what is changed or purged stays in Recoverable Items until `forget_recoverable`.
         self.recovers = False
+        #: "on premises", where only EWS reaches it, or "cloud", where only Graph does; "" for both.
+        self.place = ""
         for name, parent, display_name, folder_class in _DISTINGUISHED:
             self.distinguished[name] = self.create_folder(
                 display_name, self.distinguished.get(parent), folder_class=folder_class, distinguished=name
@@ -265,9 +288,11 @@ class Mailbox:
             changed=moment,
             read_changed=moment,
             change_key=ids.change_key(self.guid, moment),
+            born=moment,
             predecessors={self.replica: moment},
         )
-        folder.items[item.id] = self.items[item.id] = item
+        folder.items[item.id] = self.items[item.id] = self.alive[moment] = item
+        self.births[item.id] = moment
         if event:
             self._tell(event, item)
         return item
@@ -294,7 +319,8 @@ class Mailbox:
         item.change_key = ids.change_key(self.guid, moment)
         item.predecessors[self.replica] = moment
         item.before = None
-        folder.items[item.id] = self.items[item.id] = item
+        folder.items[item.id] = self.items[item.id] = self.alive[item.born] = item
+        self.births[item.id] = item.born
         self._tell("MovedEvent", item, old_id=old_id, old_folder=old_folder)
         return item
 
@@ -346,7 +372,7 @@ class Mailbox:
         self._tell("ModifiedEvent", item)
 
     def _take_out(self, item: Item) -> None:
-        del item.folder.items[item.id], self.items[item.id]
+        del item.folder.items[item.id], self.items[item.id], self.alive[item.born]
         item.folder.removed.append((item.id, item.entered, self._tick()))
         item.folder.committed = now()
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-from connector.simulator.mailbox import TAGGED, Address, Folder, Item, Message, Property
+from connector.simulator.mailbox import RTF, TAGGED, Address, Folder, Item, Message, Property
 
 #: Microsoft: distinguishedpropertysetid, MS-OXPROPS 1.3.2.
 SETS = {
@@ -38,8 +38,6 @@ REMINDER_MINUTES = Property(SETS["Common"], 0x8501)
 REMINDER_DUE = Property(SETS["Common"], 0x8502)
 REMINDER_SET = Property(SETS["Common"], 0x8503)
 MESSAGE_FLAGS = tag(0x0E07)
-#: PidTagRtfCompressed.
-RTF = tag(0x1009)
 #: PidTagLocalCommitTimeMax: when anything in a folder last changed.
 COMMIT_TIME = tag(0x670A)
 _READ, _UNSENT, _HAS_ATTACHMENTS = 0x01, 0x08, 0x10

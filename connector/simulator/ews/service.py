@@ -97,6 +97,6 @@ def _mailbox(organisation: Organisation, caller: Caller, header: Element) -> Mai
 
 def _existing(organisation: Organisation, address: str) -> Mailbox:
     mailbox = organisation.mailboxes.get(address)
-    if mailbox is None:
+    if mailbox is None or mailbox.place == "cloud":
         raise Refused("ErrorNonExistentMailbox", "No mailbox with such an address.", fault=True)
     return mailbox

@@ -139,6 +139,8 @@ def attachment_element(view: View, item: Item, path: tuple[Attachment, ...], lis
     """An attachment as it stands in an item: all but its content."""
     attachment = path[-1]
     kind = "FileAttachment" if attachment.message is None else "ItemAttachment"
+    if attachment.reference:
+        kind = "ReferenceAttachment"
     return T(
         kind,
         T.AttachmentId(Id=view.attachment_id(item, path, listed)),
@@ -149,7 +151,7 @@ def attachment_element(view: View, item: Item, path: tuple[Attachment, ...], lis
         T.Size(str(attachment.size)),
         T.LastModifiedTime(view.date(attachment.modified)),
         T.IsInline(flag(attachment.inline)),
-        T.IsContactPhoto("false") if attachment.message is None else None,
+        T.IsContactPhoto("false") if kind == "FileAttachment" else None,
     )
 
 

@@ -189,9 +189,7 @@ def _set_body(message: Message, told: Element) -> None:
     kind = told.get("BodyType")
     if kind not in ("HTML", "Text"):
         invalid("BodyType is none of its values")
-    message.body, message.html = _text(told), kind == "HTML"
-    # There is one native body; what was RTF is HTML or text from now on (MS-OXBBODY).
-    message.extended.pop(properties.RTF, None)
+    message.set_body(_text(told), html=kind == "HTML")
 
 
 #: What of t:Flag is kept as which property.
@@ -235,20 +233,14 @@ def _set_extended(message: Message, told: Element) -> None:
         invalid(str(error))
 
 
-def _set_subject(message: Message, told: Element) -> None:
-    """MIME begins with the headers as they came, so the subject changes there too."""
-    message.subject = _text(told)
-    message.headers = [
-        (name, message.subject if name.lower() == "subject" else value) for name, value in message.headers
-    ]
-
-
 _IGNORED = _Field(lambda *_: None, lambda _: None)
 #: Microsoft: responsecode names the receipts as refused on sent mail; the others are exchangelib's, which learned them
 #: from Exchange (items/message.py, is_read_only_after_send). A reminder is kept, and reminds of nothing.
 _FIELDS = {
     "ItemClass": _attribute("item_class", _text),
-    "Subject": _Field(_set_subject, lambda message: setattr(message, "subject", "")),
+    "Subject": _Field(
+        lambda message, told: message.set_subject(_text(told)), lambda message: setattr(message, "subject", "")
+    ),
     "Sensitivity": _attribute("sensitivity", _text),
     "Importance": _attribute("importance", _text),
     "Body": _Field(_set_body, lambda message: setattr(message, "body", "")),

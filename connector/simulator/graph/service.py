@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from connector.simulator.graph import directory, login
+from connector.simulator.graph import attachments, directory, folders, login, messages
 from connector.simulator.graph.call import App, Call
 from connector.simulator.graph.message import Refused, Reply, Request
 from connector.simulator.graph.routes import Route
@@ -16,9 +16,9 @@ _log = logging.getLogger(__name__)
 
 GRAPH_PATH = "/v1.0"
 #: With a token, below GRAPH_PATH. The first that matches answers.
-_ROUTES: tuple[Route, ...] = (*directory.ROUTES,)
+_ROUTES: tuple[Route, ...] = (*directory.ROUTES, *folders.ROUTES, *messages.ROUTES, *attachments.ROUTES)
 #: Without one: the login, and URLs that are a secret themselves.
-_OPEN: tuple[Route, ...] = (*login.ROUTES,)
+_OPEN: tuple[Route, ...] = (*login.ROUTES, *attachments.PREAUTHENTICATED)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+"""Folders of mail."""
+
+from http import HTTPStatus
+
+from connector.simulator.graph.call import Call
+from connector.simulator.graph.changes import folders_delta
+from connector.simulator.graph.identity import find_folder
+from connector.simulator.graph.mail import READ, WRITE, opened
+from connector.simulator.graph.message import Refused, Reply
+from connector.simulator.graph.routes import Route
+from connector.simulator.graph.shapes import folder_json
+from connector.simulator.mailbox import Folder, Mailbox
+
+
+def list_folders(call: Call, mailbox: Mailbox) -> Reply:
+    """Microsoft: user-list-mailfolders: those at the top."""
+    return _listed(call, mailbox, mailbox.distinguished["msgfolderroot"])
+
+
+def list_children(call: Call, mailbox: Mailbox) -> Reply:
+    """Microsoft: mailfolder-list-childfolders."""
+    return _listed(call, mailbox, find_folder(mailbox, call.path["folder"]))
+
+
+def get_folder(call: Call, mailbox: Mailbox) -> Reply:
+    """Microsoft: mailfolder-get."""
+    return _one(call, mailbox, find_folder(mailbox, call.path["folder"]))
+
+
+def create_folder(call: Call, mailbox: Mailbox) -> Reply:
+    """Microsoft: user-post-mailfolders, mailfolder-post-childfolders."""
+    parent = find_folder(mailbox, call.path.get("folder", "msgfolderroot"))
+    told = call.request.json()
+    name = str(told.get("displayName") or "")
+    if not name:
+        raise Refused(HTTPStatus.BAD_REQUEST, "ErrorInvalidRequest", "A folder needs a displayName.")
+    if any(each.name.casefold() == name.casefold() for each in mailbox.children(parent)):
+        says = "A folder with the specified name already exists."
+        raise Refused(HTTPStatus.CONFLICT, "ErrorFolderExists", says)
+    folder = mailbox.create_folder(name, parent)
+    folder.hidden = bool(told.get("isHidden"))
+    return _one(call, mailbox, folder, HTTPStatus.CREATED)
+
+
+def _listed(call: Call, mailbox: Mailbox, parent: Folder) -> Reply:
+    hidden = call.first.get("includeHiddenFolders", "").lower() == "true"
+    found = [
+        each
+        for each in mailbox.children(parent)
+        if each.folder_class.startswith("IPF.Note") and (hidden or not each.hidden)
+    ]
+    return call.listed("mailFolders", found, lambda each: call.options.selected(folder_json(mailbox, each)))
+
+
+def _one(call: Call, mailbox: Mailbox, folder: Folder, status: int = HTTPStatus.OK) -> Reply:
+    told = call.options.selected(folder_json(mailbox, folder))
+    return Reply(status, {"@odata.context": call.context("mailFolders/$entity"), **told})
+
+
+_FOLDERS = "/users/{user}/mailFolders"
+ROUTES = (
+    Route("GET", _FOLDERS, opened(list_folders), READ),
+    Route("POST", _FOLDERS, opened(create_folder), WRITE),
+    Route("GET", f"{_FOLDERS}/delta", opened(folders_delta), READ),
+    Route("GET", f"{_FOLDERS}/{{folder}}", opened(get_folder), READ),
+    Route("GET", f"{_FOLDERS}/{{folder}}/childFolders", opened(list_children), READ),
+    Route("POST", f"{_FOLDERS}/{{folder}}/childFolders", opened(create_folder), WRITE),
+)
