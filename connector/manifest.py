@@ -244,6 +244,8 @@ def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime, key: byt
     ledger.adopt_generation(claimed[-1][0] if claimed else 0)
     for number, ledger_id in claimed:
         store.delete(_generation_path(number, ledger_id))
+    # Once more: a ledger that was backed up while the brake stood was never told so at its start.
+    ledger.take_for_shown(tenant)
     ledger.resume(brake(tenant))
     claim(tenant, store, ledger, now)
     return Reconciled(taken, refused)

@@ -14,7 +14,7 @@ import pytest
 
 from connector.decisions import recall
 from connector.errors import Corrupt
-from connector.ledger import Ledger
+from connector.ledger import FOR_EVER, Ledger
 from connector.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile
 from connector.model import Redirect, State
 from connector.redirect import tick
@@ -114,6 +114,28 @@ def test_links_that_an_older_ledger_never_saw_shown(tmp_path: Path, *, copied: b
     world.now += timedelta(days=60)
     with world.process() as (watch, ledger):
         sweep(watch, ledger, world.clock, "one", grace=timedelta(days=30), at_most=100)
+    assert list(world.shown(taken_away).values()) == [FILE.content]
+
+
+def test_backup_that_was_made_while_the_brake_stood(tmp_path: Path) -> None:
+    """It does not tell that it is an old one when it is put back; whoever reconciles it must not end links either."""
+    world = World(tmp_path / "ledger.db", policy(settle="1h"))
+    start(world)
+    world.deliver(FILE)
+    step(world)
+    with world.ledger() as ledger:
+        ledger.pause(brake(TENANT), until=FOR_EVER, reason="", error="Foreign", now=world.clock(), tenant=TENANT)
+    backup = backed_up(world)
+    reconciled(world)
+    world.run()
+    done(world)
+    (taken_away,) = world.mailbox.items()
+    world.mailbox.delete(taken_away.id)
+    restored(world, backup)
+    assert not start(world)
+    reconciled(world)
+    world.now += timedelta(hours=2)
+    world.run(ticks=9)
     assert list(world.shown(taken_away).values()) == [FILE.content]
 
 
