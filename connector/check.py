@@ -43,9 +43,11 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[F
     for tenant in tenants:
         yield _generation(tenant, ledger)
         yield _store(tenant)
+        yield from _directory(tenant)
         for entry in tenant.config.sources:
             opened = list(_mailboxes(tenant, entry))
             yield from opened
+            yield from _rights(tenant, entry)
             # Where no mailbox opens, more logins could lock the account.
             if any(each.severity == "fine" for each in opened):
                 yield from _outside(tenant, entry)
@@ -76,6 +78,26 @@ def _write_and_delete(store: Store) -> None:
     stored = store.put(path, spool)
     store.verify(stored)
     store.delete(path)
+
+
+def _directory(tenant: Tenant) -> Iterator[Finding]:
+    """Which mailboxes there are, where that is not written in the configuration."""
+    if not any(each.asks for each in tenant.config.sources):
+        return
+    tried = f"{tenant.name}: directory"
+    try:
+        tenant.look_up()
+    except ConnectorError as error:
+        yield failed(tried, error)
+    else:
+        yield Finding(tried, "fine", f"{len(tenant.mailboxes)} mailboxes are this tenant's by now")
+
+
+def _rights(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
+    """How to give the account what it needs, and no more."""
+    if lines := entry.grant():
+        todo = "\n".join(lines)
+        yield Finding(f"{tenant.name}: rights", "fine", "granted in Exchange Online PowerShell, and narrowed, by", todo)
 
 
 def _mailboxes(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
@@ -122,7 +144,7 @@ def _outside(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
     except ConnectorError as error:
         yield failed(tried, error)
     else:
-        todo = "narrow its scope (CustomRecipientWriteScope) to the mailboxes that it is for"
+        todo = "narrow its scope (CustomRecipientWriteScope, CustomResourceScope) to the mailboxes that it is for"
         yield Finding(tried, "exposed", f"THE ACCOUNT OPENS {source.address}, WHICH IT MUST NOT", todo)
 
 

@@ -213,7 +213,10 @@ def explain(context: typer.Context, message: Message, mailbox: Only = None, *, a
             said = message_id(message)
         redirects = known(said, ledger)
         addresses = {mailbox} if mailbox else mailboxes_of(redirects, ledger)
-        watches = [each.watch() for tenant in tenants(whole) for each in tenant.mailboxes]
+        known_tenants = tenants(whole)
+        for tenant in known_tenants:
+            tenant.look_up()
+        watches = [each.watch() for tenant in known_tenants for each in tenant.mailboxes]
         wanted = [each for each in watches if not addresses or each.source.address in addresses]
         found = list(find(said, redirects, wanted, ledger, clock()))
         report.tell_explanation(found, redirects, ledger, as_json=as_json)

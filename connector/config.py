@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -22,6 +22,7 @@ from connector.policy import Defaults, Policy, Rule
 from connector.problems import checked, told
 from connector.rewrite import Wording
 from connector.sources.ews import EwsMailboxes
+from connector.sources.graph_mail import GraphMailboxes
 from connector.stores.webdav import WebdavConfig
 from connector.yamlfile import ConfigError, Document, Steps, dotted, read
 
@@ -31,7 +32,7 @@ T = TypeVar("T")
 SHORTEST_KEY = 32
 ENVIRONMENT = "CONNECTOR_"
 
-SourceConfig = EwsMailboxes
+SourceConfig = Annotated[EwsMailboxes | GraphMailboxes, Field(discriminator="type")]
 StoreConfig = WebdavConfig
 
 

@@ -8,7 +8,9 @@ from email import policy
 from email.message import EmailMessage
 from typing import NamedTuple, Protocol
 
-from connector.model import File, Item
+from connector.model import File, Item, Notice
+from connector.rewrite import markup
+from connector.rewrite import text as plain
 from connector.sources import Source
 from connector.spool import Spool, spooled
 
@@ -132,10 +134,11 @@ def _contents(probe: Probe, item: Item, opened: ExitStack) -> list[tuple[File, S
 # --- what was taken out can be put back ---------------------------------------------------------------------------
 
 _PUT_BACK = "connector-check"
+_REDIRECT = "CONNECTORCHECK"
 
 
 def try_put_back(probe: Probe) -> tuple[str, ...]:
-    """Take the files out of a message of our own and put them back; a sentence for each thing that went wrong.
+    """Show a notice in a message of our own, take its files out, and put all back; a sentence for what went wrong.
 
     Raises what the verbs of a source raise.
     """
@@ -145,6 +148,21 @@ def try_put_back(probe: Probe) -> tuple[str, ...]:
 
 
 def _put_back(probe: Probe, item_id: str) -> Iterator[str]:
+    item = probe.fetch(item_id)
+    notice = Notice(
+        redirect_id=_REDIRECT,
+        marker=f"1.{_REDIRECT}.0.00",
+        html=markup.wrapped(_REDIRECT, "A trial."),
+        text=plain.wrapped(_REDIRECT, "A trial."),
+        urls=(),
+    )
+    probe.rewrite(item, notice)
+    shown = probe.fetch(item_id)
+    if shown.body == item.body or shown.marker != notice.marker:
+        yield "a message that was changed is still as it was"
+    probe.retract(shown, _REDIRECT)
+    if probe.fetch(item_id).body != item.body:
+        yield "a text that was changed and changed back is another one"
     item = probe.fetch(item_id)
     with ExitStack() as opened:
         taken = _contents(probe, item, opened)

@@ -38,11 +38,14 @@ def _follows(error: ErrorDetails, errors: list[ErrorDetails]) -> bool:
 
 
 def _problem(error: ErrorDetails, document: Document, schema: dict[str, Any]) -> str:
-    steps = _steps(error["loc"], document)
+    loc = error["loc"]
+    if error["type"].startswith("union_tag_"):
+        loc = (*loc, error["ctx"]["discriminator"].strip("'"))
+    steps = _steps(loc, document)
     sentence = _sentence(error, schema)
     match error["type"]:
-        case "missing":
-            return f"{_place(steps, document)} {dotted((*steps, error['loc'][-1]))}: {sentence}"
+        case "missing" | "union_tag_not_found":
+            return f"{_place(steps, document)} {dotted((*steps, loc[-1]))}: {sentence}"
         case "extra_forbidden":
             return f"{document.names.get(steps, _place(steps, document))} {dotted(steps)}: {sentence}"
         case _:
@@ -90,6 +93,8 @@ _WORDS: Mapping[str, str] = {
     "string_unicode": "must be text that can be written in UTF-8",
     "too_short": "must have at least {min_length} entries",
     "tuple_type": "must be a list, as in [a, b]",
+    "union_tag_invalid": "must be one of: {expected_tags}",
+    "union_tag_not_found": "is missing",
     "value_error": "{error}",
 }
 
@@ -112,6 +117,9 @@ def _fields(part: dict[str, Any], schema: dict[str, Any], loc: Steps) -> Iterato
     """The names of all fields that a model knows at this place, read from its JSON schema."""
     if "$ref" in part:
         part = schema["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    if loc and (meant := part.get("discriminator", {}).get("mapping", {}).get(loc[0])):
+        yield from _fields({"$ref": meant}, schema, loc[1:])
+        return
     for branch in part.get("anyOf", []) + part.get("oneOf", []) + part.get("allOf", []):
         yield from _fields(branch, schema, loc)
     if not loc:

@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +39,8 @@ P = ParamSpec("P")
 
 #: How long a claim on the store is good for, until we look whether another ledger came along.
 CLAIM = timedelta(hours=1)
+#: How long what a directory said of its mailboxes is good for.
+LOOK_UP = timedelta(days=1)
 #: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
 QUIET = timedelta(seconds=1)
 #: A connection for hints that broke is made anew after the first, then ever later, up to the last.
@@ -65,10 +67,29 @@ class Tenant:
         self._thread = threading.local()
         try:
             self.store()
-            self.mailboxes = tuple(Mailbox(self, source, each) for each in config.sources for source in each.sources())
+            self.mailboxes = self._found(each for each in config.sources if not each.asks)
             self.hints = tuple(hints for each in config.sources for hints in each.hints())
         except LookupError as error:
             raise ConfigError(f"tenant {self.name}: {error.args[0]}") from None
+
+    def look_up(self) -> None:
+        """Ask which mailboxes there are by now, where a directory tells; those that stay are the same as before.
+
+        Raises Unavailable, Denied: then nothing has changed.
+        """
+        if any(each.asks for each in self.config.sources):
+            self.mailboxes = self._found(self.config.sources, self.mailboxes)
+
+    def _found(self, entries: Iterable[SourceConfig], known: Iterable["Mailbox"] = ()) -> "tuple[Mailbox, ...]":
+        """The mailboxes of these entries; one that several name belongs to the first."""
+        found = {mailbox.source.address.lower(): mailbox for mailbox in known}
+        mailboxes: dict[str, Mailbox] = {}
+        for entry in entries:
+            for address in entry.addresses():
+                before = found.get(address.lower())
+                mailbox = before if before and before.entry is entry else Mailbox(self, entry.source(address), entry)
+                mailboxes.setdefault(address.lower(), mailbox)
+        return tuple(mailboxes.values())
 
     @property
     def monitor(self) -> bool:
@@ -175,6 +196,8 @@ class Daemon:
         self._stopping = threading.Event()
         #: When each tenant's store was last claimed for our ledger.
         self._claimed: dict[str, datetime] = {}
+        #: When each tenant's directory was last asked for its mailboxes.
+        self._looked_up: dict[str, datetime] = {}
 
     def once(self) -> None:
         """Give every mailbox its turn until nothing is due now. Raises the first bug, after all others had theirs."""
@@ -283,11 +306,24 @@ class Daemon:
         self._claimed[tenant.name] = now
         return True
 
+    def _look_up(self, tenant: Tenant) -> tuple[Mailbox, ...]:
+        """The mailboxes of a tenant, as its directory told within a day; where it does not answer, as known before."""
+        now = clock()
+        directory = f"{tenant.name}/directory"
+        if now - self._looked_up.get(tenant.name, _NEVER) >= LOOK_UP and not self._ledger.paused(directory, now):
+            try:
+                tenant.look_up()
+            except ConnectorError as error:
+                leave_alone(directory, error, self._ledger, now, tenant.name)
+            else:
+                self._looked_up[tenant.name] = now
+        return tenant.mailboxes
+
     # --- many turns -----------------------------------------------------------------------------------------------
 
     def _mailboxes(self) -> tuple[Mailbox, ...]:
         """All mailboxes whose store is within reach."""
-        return tuple(mailbox for tenant in self._tenants if self._claim(tenant) for mailbox in tenant.mailboxes)
+        return tuple(mailbox for tenant in self._tenants if self._claim(tenant) for mailbox in self._look_up(tenant))
 
     def _scheduler(self, turns: "Turns") -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
@@ -306,7 +342,7 @@ class Daemon:
 
     def _plan(self, tenant: Tenant, turns: "Turns") -> None:
         if self._claim(tenant):
-            for mailbox in tenant.mailboxes:
+            for mailbox in self._look_up(tenant):
                 turns.ask(mailbox)
 
     def _planned_turn(self, mailbox: Mailbox) -> None:

@@ -127,7 +127,8 @@ def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: st
     ("old", "new", "problem"),
     [
         ("tenant: acme", "tenant: ACME Ltd", "acme.yaml:2:9 tenant: must match ^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"),
-        ("type: ews", "type: imap", "acme.yaml:4:11 sources.0.type: must be one of: 'ews'"),
+        ("type: ews", "type: imap", "acme.yaml:4:11 sources.0.type: must be one of: 'ews', 'graph'"),
+        ("type: ews\n    url", "url", "acme.yaml:4:5 sources.0.type: is missing"),
         ("mailboxes: [", "mailbox: [", "acme.yaml:8:5 sources.0.mailbox: is not a field; did you mean mailboxes?"),
         ("{env: EXCHANGE_PASSWORD}", "hunter2", "acme.yaml:7:15 sources.0.password: a secret is never written here"),
         ("product: Files, ", "", "acme.yaml:12:9 notice.product: is missing"),

@@ -25,7 +25,7 @@ from connector.sources.ews import EwsMailboxes
 from connector.sources.ews.connection import parsed, response_messages
 from connector.sources.ews.content import decoded
 from connector.sources.ews.failures import Answered, Garbled, NoContent
-from connector.sources.ews.folders import mailbox_guid
+from connector.sources.exchange import mailbox_guid
 
 SOAP = (
     b'<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"'

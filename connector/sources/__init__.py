@@ -1,7 +1,7 @@
 """The port to where messages and shared files are. Adapters are its modules.
 
 A *source* is one mailbox (or, later, one file share): a thing with items that carry files.
-An *item id* names an item as long as it is not moved; a *version* differs after every change.
+An *item id* names an item at least as long as it is not moved; a *version* differs after every change.
 A *cursor* is opaque to everyone but the adapter that made it.
 
 Every verb may be repeated; doing it again is harmless. The one exception says so.

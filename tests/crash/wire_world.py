@@ -211,13 +211,15 @@ def _command(folder: Path, arguments: tuple[str, ...], minutes: int) -> None:
 
 
 @contextmanager
-def world(folder: Path, exchange: Exchange, apache: DavServer, *, rewrite: str = "in_place") -> Iterator[World]:
+def world(
+    folder: Path, exchange: Exchange, apache: DavServer, *, rewrite: str = "in_place", protocol: str = "ews"
+) -> Iterator[World]:
     """Everything is up, and the mailboxes are empty."""
     for mailbox in (*MAILBOXES, PROBE):
         exchange.add_mailbox(mailbox)
     with proxy(apache.port) as before_store:
         built = World(folder, exchange, apache, before_store)
-        _configure(built, rewrite)
+        _configure(built, rewrite, protocol)
         requests.request("MKCOL", built.link_url, auth=built.login, timeout=20).raise_for_status()
         built.prove()
         yield built
@@ -231,11 +233,8 @@ log: {{format: json, level: warning}}
 _TENANT = """\
 tenant: acme
 sources:
-  - type: ews
-    url: {ews}
-    auth: basic
-    user: {ews_user}
-    password: {{file: {ews_password}}}
+  - type: {protocol}
+    {login}
     mailboxes: {mailboxes}
     probe: {probe}
     waive_certify: Ada Admin
@@ -253,9 +252,24 @@ rules: [{{name: all, action: redirect}}]
 """
 
 
-def _configure(world: World, rewrite: str) -> None:
+_LOGINS = {
+    "ews": """url: {ews}
+    auth: basic
+    user: {ews_user}
+    password: {{file: {ews_password}}}""",
+    "graph": """app:
+      graph: {graph}
+      login: {graph}
+      directory: {directory}
+      client: {client}
+      secret: {{file: {client_secret}}}""",
+}
+
+
+def _configure(world: World, rewrite: str, protocol: str) -> None:
     """As an administrator would."""
     account = world.exchange.impersonator
+    client = world.exchange.client
     values = {
         "rewrite": rewrite,
         "state": world.folder,
@@ -263,6 +277,10 @@ def _configure(world: World, rewrite: str) -> None:
         "ews": world.exchange.ews,
         "ews_user": account["user"],
         "ews_password": _secret(world.folder, "ews-password", account["password"]),
+        "graph": world.exchange.graph.removesuffix("/v1.0"),
+        "directory": world.exchange.tenant,
+        "client": client["id"],
+        "client_secret": _secret(world.folder, "client-secret", client["secret"]),
         "mailboxes": MAILBOXES,
         "probe": PROBE,
         "store": f"http://127.0.0.1:{world.proxy.port}/basic/{world.folder.name}/",
@@ -274,7 +292,8 @@ def _configure(world: World, rewrite: str) -> None:
     quoted = {name: json.dumps(value, default=str) for name, value in values.items()}
     (world.folder / "connector.yaml").write_text(_SETTINGS.format_map(quoted))
     (world.folder / "tenants").mkdir()
-    (world.folder / "tenants" / "acme.yaml").write_text(_TENANT.format_map(quoted))
+    parts = {"protocol": protocol, "login": _LOGINS[protocol].format_map(quoted)}
+    (world.folder / "tenants" / "acme.yaml").write_text(_TENANT.format_map(quoted | parts))
 
 
 def _secret(folder: Path, name: str, secret: str) -> Path:

@@ -1,10 +1,7 @@
 """The bytes of one attachment, taken out of a reply while it comes in, with constant memory."""
 
 import binascii
-import io
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 from xml.parsers import expat
 
 import pybase64
@@ -12,9 +9,6 @@ import pybase64
 from connector.sources.ews.connection import parsed, response_messages
 from connector.sources.ews.failures import Answered, Garbled, NoContent
 from connector.sources.ews.words import TYPES
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 #: Of a file its Content, of an attached item its MimeContent; the first one is taken.
 _CONTENT = (f"{TYPES} Content", f"{TYPES} MimeContent")
@@ -39,28 +33,6 @@ def decoded(reply: Iterator[bytes]) -> Iterator[bytes]:
         messages = response_messages(parsed(bytes(head)))
         told = next((message for message in messages if isinstance(message, Answered)), None)
         raise told or NoContent
-
-
-class Readable(io.RawIOBase):
-    """A file to read from: the first chunk and those after it. What goes wrong on the way is translated by `told`."""
-
-    def __init__(self, first: bytes, chunks: Iterator[bytes], told: Callable[[], AbstractContextManager[None]]) -> None:
-        self._chunks = chunks
-        self._told = told
-        self._left = memoryview(first)
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """As the standard library asks for it: at most one chunk, and 0 at the end."""
-        with self._told():
-            self._left = self._left or memoryview(next(self._chunks, b""))
-        view = memoryview(buffer).cast("B")
-        part, self._left = self._left[: len(view)], self._left[len(view) :]
-        view[: len(part)] = part
-        return len(part)
 
 
 class _Content:

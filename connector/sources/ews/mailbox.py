@@ -13,13 +13,14 @@ from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavail
 from connector.model import Body, File, FileKind, Item, Message, Notice, Page, Room
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
-from connector.sources.ews.content import Readable, decoded
+from connector.sources.ews.content import decoded
 from connector.sources.ews.failures import LostState
 from connector.sources.ews.filled import FILLING
-from connector.sources.ews.folders import ROOT, WELL_KNOWN, Folder, mailbox_guid, tree
+from connector.sources.ews.folders import Folder, tree
 from connector.sources.ews.reading import message
 from connector.sources.ews.shelves import Shelves
 from connector.sources.ews.words import NS, Element, flag, identifier, number, text
+from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid
 from connector.spool import Spool
 
 #: Changes asked for at once.

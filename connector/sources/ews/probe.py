@@ -7,8 +7,9 @@ from contextlib import suppress
 from connector.errors import Gone, Rejected
 from connector.probe import Letter
 from connector.sources.ews.mailbox import EwsMailbox
-from connector.sources.ews.properties import PROPERTIES, Property, get_properties, told, uncompressed_rtf
+from connector.sources.ews.properties import PROPERTIES, Property, get_properties, told
 from connector.sources.ews.words import NS, Element, M, T, identifier
+from connector.sources.mapi import uncompressed_rtf
 
 #: PidTagMessageFlags: with it an item is made as one that came in, and not as a draft [MS-OXCMSG 2.2.1.6].
 _FLAGS = {"PropertyTag": "0x0e07", "PropertyType": "Integer"}

@@ -1,9 +1,8 @@
 """Messages, made from the elements of a reply. Everything in them is hostile, and may be missing."""
 
 import json
-from collections.abc import Mapping
 
-from connector.model import Body, Direction, File, FileKind, Message
+from connector.model import Body, File, FileKind, Message
 from connector.sources.ews.folders import Folder
 from connector.sources.ews.words import (
     LAST_VERB,
@@ -19,6 +18,7 @@ from connector.sources.ews.words import (
     text,
     when,
 )
+from connector.sources.exchange import direction
 
 _KINDS = {
     f"{{{TYPES}}}FileAttachment": FileKind.FILE,
@@ -41,7 +41,9 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         sender=sender,
         recipients=_recipients(element),
         received=when(text(element, "t:DateTimeReceived")),
-        direction=_direction(folder, headers, from_owner=sender.lower() == mailbox.lower()),
+        direction=direction(
+            headers, in_sent=bool(folder and folder.sent), from_owner=sender.lower() == mailbox.lower()
+        ),
         message_class=text(element, "t:ItemClass") or "IPM.Note",
         sensitivity=text(element, "t:Sensitivity").lower() or "normal",
         draft=flag(element, "t:IsDraft"),
@@ -51,14 +53,6 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         touched=_touched(element),
         body=_body(element),
     )
-
-
-def _direction(folder: Folder | None, headers: Mapping[str, str], *, from_owner: bool) -> Direction:
-    """Anyone can write a From: it counts only where no server has stamped the message on its way in."""
-    if (folder and folder.sent) or (from_owner and "received" not in headers):
-        return Direction.SENT
-    internal = headers.get("x-ms-exchange-organization-authas", "").lower() == "internal"
-    return Direction.INTERNAL if internal else Direction.INCOMING
 
 
 def _recipients(element: Element) -> tuple[str, ...]:

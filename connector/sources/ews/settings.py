@@ -113,20 +113,29 @@ class EwsMailboxes(BaseModel):
             raise ValueError("auth: certificate and the field certificate belong together")
         return self
 
+    @property
+    def asks(self) -> bool:
+        """Whether `addresses` asks a server."""
+        return False
+
+    def addresses(self) -> tuple[str, ...]:
+        """Whose mailboxes they are."""
+        return self.mailboxes
+
+    def source(self, address: str) -> EwsMailbox:
+        """The mailbox of this address. Nothing is asked of a server yet."""
+        return EwsMailbox(
+            address,
+            partial(self.connect, address),
+            self.skip_folders,
+            # A file travels in base64, inside of an envelope.
+            returnable=(self.largest_request - _ENVELOPE) // 4 * 3,
+            recoverable_items_quota=self.recoverable_items_quota,
+        )
+
     def sources(self) -> tuple[EwsMailbox, ...]:
         """One for each mailbox. Nothing is asked of a server yet."""
-        # A file travels in base64, inside of an envelope.
-        returnable = (self.largest_request - _ENVELOPE) // 4 * 3
-        return tuple(
-            EwsMailbox(
-                address,
-                partial(self.connect, address),
-                self.skip_folders,
-                returnable=returnable,
-                recoverable_items_quota=self.recoverable_items_quota,
-            )
-            for address in self.mailboxes
-        )
+        return tuple(map(self.source, self.mailboxes))
 
     def hints(self) -> tuple[EwsHints, ...]:
         """One for each connection that tells of new mail. Nothing is asked of a server yet.
@@ -146,6 +155,10 @@ class EwsMailboxes(BaseModel):
     def outside_source(self) -> EwsMailbox | None:
         """The mailbox that must not open, where one is named. Nothing is asked of a server yet."""
         return EwsMailbox(self.outside, partial(self.connect, self.outside)) if self.outside else None
+
+    def grant(self) -> tuple[str, ...]:
+        """The lines of PowerShell that let the account in; none, for who has Exchange has granted that by hand."""
+        return ()
 
     def connect(self, address: str, *, group: bool = False) -> Connection:
         """How to reach this mailbox. Raises Denied where the password is not to be had; may ask autodiscover.

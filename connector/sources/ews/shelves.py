@@ -11,9 +11,8 @@ from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
 from connector.sources.ews.failures import Exists
 from connector.sources.ews.words import NS, Element, identifier
+from connector.sources.exchange import SHELVES
 
-#: The folder that holds all shelves.
-HOME = "Connector"
 #: Items asked for at once.
 PAGE = 1000
 
@@ -71,7 +70,7 @@ class Shelves:
         return found
 
     def _find(self, redirect_id: str) -> str:
-        self._home = self._home or self._child(self._root, HOME)
+        self._home = self._home or self._child(self._root, SHELVES)
         try:
             return self._child(words.folder(self._home), redirect_id) if self._home else ""
         except Gone:
@@ -80,7 +79,7 @@ class Shelves:
             return ""
 
     def _made(self, redirect_id: str) -> str:
-        self._home = self._home or self._created(self._root, HOME)
+        self._home = self._home or self._created(self._root, SHELVES)
         return self._created(words.folder(self._home), redirect_id)
 
     def _created(self, parent: Element, name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from lxml.builder import ElementMaker  # type: ignore[import-not-found]  # missing in the stubs
 
 from connector.model import Body, File
+from connector.sources.exchange import MARKER_NAME, MARKER_SET
 
 Element = Any  # lxml ships no types
 
@@ -22,12 +23,8 @@ NS = {"s": "http://schemas.xmlsoap.org/soap/envelope/", "m": MESSAGES, "t": TYPE
 M = ElementMaker(namespace=MESSAGES, nsmap={"m": MESSAGES, "t": TYPES})
 T = ElementMaker(namespace=TYPES, nsmap={"m": MESSAGES, "t": TYPES})
 
-#: Our named property. The set is ours alone, so that no sender can reach it by an X- header.
-MARKER = {
-    "PropertySetId": "0f6d0a5e-3d2f-4c6b-9a57-6f0a4e1c7b92",
-    "PropertyName": "ConnectorMarker",
-    "PropertyType": "String",
-}
+#: Our named property.
+MARKER = {"PropertySetId": MARKER_SET, "PropertyName": MARKER_NAME, "PropertyType": "String"}
 #: PidTagLastVerbExecuted: what draws the arrow of a message that was answered or forwarded [MS-OXOMSG 2.2.1.6].
 LAST_VERB = {"PropertyTag": "0x1081", "PropertyType": "Integer"}
 #: PidTagMessageSizeExtended: of a folder, the bytes of all that lies in it, without the folders below.

@@ -173,7 +173,10 @@ _LOGIN: tuple[tuple[frozenset[int], str], ...] = (
         frozenset({70021, 700211, 700212, 700213, 700223}),
         "{host} does not trust the assertion for the app {app}: correct its federated credential in Entra",
     ),
-    (frozenset({500011}), "{host} knows nothing of {graph}: check `cloud`, for a token is good in one cloud only"),
+    (
+        frozenset({500011, 1002012}),
+        "{host} knows nothing of {graph}: check `cloud`, for a token is good in one cloud only",
+    ),
     (
         frozenset({53003, 530003, 530035, 7000112, 50097}),
         "{host} bars the app {app}: it is disabled, or a Conditional Access policy stands against it",

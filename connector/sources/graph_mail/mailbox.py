@@ -1,0 +1,416 @@
+"""One mailbox on Exchange Online, as a `Source`."""
+
+import base64
+import io
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
+from typing import BinaryIO, TypeVar, cast
+
+from connector import marker as markers
+from connector import rewrite as bodies
+from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.model import Body, File, FileKind, Item, Message, Notice, Page, Room
+from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid
+from connector.sources.graph import Connection
+from connector.sources.graph.connection import BATCH, path
+from connector.sources.graph.failures import LostState
+from connector.sources.graph_mail import words
+from connector.sources.graph_mail.cursor import Cursor, read
+from connector.sources.graph_mail.folders import Folder, Told, tree
+from connector.sources.graph_mail.reading import message
+from connector.sources.graph_mail.shelves import Shelves
+from connector.sources.graph_mail.words import JSON
+from connector.spool import Spool
+
+T = TypeVar("T")
+
+#: Changes asked for at once.
+PAGE = 100
+#: The root of the whole mailbox has no name of its own in Graph.
+TOP = "above msgfolderroot"
+#: What ids begin with, of items in no folder that people see.
+_HIDDEN = "hidden:"
+#: What goes into a message with one request; beyond, an upload session takes it, up to the most.
+_SMALL, MOST = 3_000_000, 150_000_000
+#: RecoverableItemsQuota of Exchange Online where nobody set it. Graph does not tell it.
+QUOTA = 30 * 1024**3
+
+
+class GraphMailbox:
+    """See `Source`. Nothing is asked of the server before the first verb, or before `key`.
+
+    Exchange Online keeps the id of a message that is moved. But one that is put on a shelf has to be gone from where it
+    was, and back again when it leaves the shelf: so ids of what lies in no folder that people see begin with a sign of
+    ours, and each of the two is only good there.
+    """
+
+    #: See `Source.returnable`.
+    returnable: int | None = MOST
+
+    def __init__(
+        self,
+        address: str,
+        connect: Callable[[], Connection],
+        skip_folders: Collection[str] = (),
+        *,
+        page_size: int = PAGE,
+        recoverable_items_quota: int = QUOTA,
+    ) -> None:
+        """`connect` is called once. Folders to skip are paths, and stand for all folders below them too."""
+        self.address = address
+        self._connect = connect
+        self._skip = skip_folders
+        self._page_size = page_size
+        self._quota = recoverable_items_quota
+        #: As the feed of folders told last. It only gives items their path; those elsewhere have none.
+        self._tree: dict[str, Folder] = {}
+        self._elsewhere: set[str] = set()
+
+    @cached_property
+    def key(self) -> str:
+        """The GUID of the mailbox: it stays when the mailbox is renamed or moved.
+
+        The same as over EWS, so that a mailbox that moves to the cloud keeps its redirects.
+        """
+        return mailbox_guid(self._well_known[ROOT])
+
+    @property
+    def server(self) -> str:
+        """See `Source.server`: the host. Exchange Online tells no build; what stands for it is the version of Graph."""
+        return f"{self._connection.party.host} v1.0"
+
+    def changes(self, cursor: str | None) -> Iterator[Page]:
+        """See `Source.changes`. In a mailbox where nothing happened: a request for its folders, and one for each 20."""
+        place = read(cursor)
+        folders = self._folders(place)
+        scope = [folder for folder in folders if folder.in_scope]
+        place.feeds = {folder.id: place.feeds.get(folder.id, "") for folder in scope}
+        for batch in _batches(scope, BATCH):
+            answers = self._connection.batch([self._feed(folder, place) for folder in batch], prefer=self._paging)
+            for folder, answer in zip(batch, answers, strict=True):
+                yield from self._changes_in(folder, answer, place)
+        yield Page((), str(place))
+
+    def fetch(self, item_id: str) -> Message:
+        """See `Source.fetch`. One request, unless there are very many files."""
+        return self._one(item_id, body=True)
+
+    @contextmanager
+    def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:
+        """See `Source.open`. Of an attached message, its MIME. One request."""
+        with ExitStack() as opened:
+            try:
+                content = opened.enter_context(self._content(self._of(item_id, "attachments", file_id, "$value")))
+            except Gone:
+                # Graph has the same answer for a file that is gone and for one whose item is.
+                self._one(item_id)
+                raise FileGone(f"an item of the mailbox {self.address} has no such attachment") from None
+            yield content
+
+    def original(self, item_id: str) -> AbstractContextManager[BinaryIO]:
+        """See `Source.original`. One request."""
+        return self._content(self._of(item_id, "$value"))
+
+    def rewrite(self, item: Item, notice: Notice) -> None:
+        """See `Source.rewrite`. One request, and none where the item already is as it should be."""
+        self._update(item, bodies.insert(item.body, notice), notice.marker)
+
+    def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:
+        """See `Source.retract`. One request, and none where there is nothing to take out."""
+        body = item.body and bodies.remove(item.body, redirect_id)
+        ours = markers.names(item.marker) == redirect_id and not keep_marker
+        self._update(item, body, "" if ours else item.marker)
+
+    def prune(self, item: Item, file_ids: Collection[str]) -> None:
+        """See `Source.prune`. A request for a fresh listing, and one for each file that it still has.
+
+        One after the other: Exchange Online refuses some of those that overlap. Raises Conflict where an id now names
+        another file than in `item`.
+        """
+        known = {file.id: file for file in item.files}
+        here = [file for file in self._one(item.id).files if file.id in file_ids]
+        if any(file != known.get(file.id, file) for file in here):
+            raise Conflict(f"the attachments of an item of the mailbox {self.address} changed since it was read")
+        # Last things first: where ids are positions, what is still to be removed keeps its own.
+        for file in reversed(here):
+            try:
+                self._connection.ask("DELETE", self._of(item.id, "attachments", file.id))
+            except Gone:
+                self._one(item.id)
+
+    def put_back(self, item: Item, file: File, content: Spool) -> None:
+        """See `Source.put_back`. One request, or two and one for each 4 MB, which lose the Content-Location."""
+        if file.kind is not FileKind.FILE:
+            raise Rejected(f"an attached message of the mailbox {self.address} cannot be attached again as what it was")
+        if content.size > MOST:
+            raise Rejected(f"the mailbox {self.address} takes no file of more than {MOST // 1_000_000} MB")
+        told: JSON = {
+            "name": file.name,
+            "contentType": file.content_type or None,
+            "contentId": file.content_id or None,
+            "isInline": file.inline,
+        }
+        where = self._of(item.id, "attachments")
+        if content.size <= _SMALL:
+            content.content.seek(0)
+            told |= {
+                "@odata.type": "#microsoft.graph.fileAttachment",
+                "contentLocation": file.content_location or None,
+                "contentBytes": base64.b64encode(content.content.read()).decode("ascii"),
+            }
+            self._connection.ask("POST", where, told)
+            return
+        told |= {"attachmentType": "file", "size": content.size}
+        session = self._connection.ask("POST", f"{where}/createUploadSession", {"AttachmentItem": told})
+        self._connection.upload(str(session.body.get("uploadUrl") or ""), content)
+
+    def room(self) -> Room | None:
+        """See `Source.room`: the folders of Recoverable Items. One request. That Graph tells their size is inferred."""
+        where = self._at("mailFolders", "recoverableitemsroot", "childFolders")
+        try:
+            found = self._connection.pages(f"{where}?$expand={words.extended(words.SIZE)}&includeHiddenFolders=true")
+            sizes = [words.told(each, words.SIZE) for page in found for each in page.get("value") or ()]
+        except (Gone, Rejected):
+            return None
+        told = [int(each) for each in sizes if each.isdecimal()]
+        return Room(sum(told), self._quota) if told else None
+
+    def find(self, redirect_id: str) -> tuple[Message, ...]:
+        """See `Source.find`. Looks in all folders of mail, Deleted Items too, but not in Recoverable Items."""
+        folders = {folder.id for folder in self._folders(Cursor()) if folder.mail}
+        pages = self._connection.pages(self._at("messages") + words.marked(redirect_id))
+        found = [each for page in pages for each in page.get("value") or ()]
+        ids = [str(each["id"]) for each in found if each.get("parentFolderId") in folders]
+        items = (self._still_there(item) for item in self._read(ids).values())
+        return tuple(item for item in items if markers.names(item.marker) == redirect_id)
+
+    def shelf(self, redirect_id: str) -> tuple[Message, ...]:
+        """See `Source.shelf`. Two requests to find it; two more if something lies on it."""
+        ids = [_HIDDEN + item_id for item_id in self._shelves.item_ids(redirect_id)]
+        return tuple(self._still_there(item) for item in self._read(ids, body=True).values())
+
+    def stage(self, item_id: str, redirect_id: str) -> str:
+        """See `Source.stage`. Two requests: one makes the shelf."""
+        return _HIDDEN + self._shelves.copy(_plain(item_id), redirect_id)
+
+    def shelve(self, item_id: str, redirect_id: str) -> str:
+        """See `Source.shelve`. Four requests: two make and find the shelf."""
+        self._place(item_id)
+        return _HIDDEN + self._shelves.move(_plain(item_id), redirect_id)
+
+    def unshelve(self, item_id: str, beside: str) -> str:
+        """See `Source.unshelve`. Three requests."""
+        self._place(item_id)
+        return self._shelves.move_to(_plain(item_id), self._place(beside))
+
+    def purge(self, item_ids: Collection[str], redirect_id: str) -> None:
+        """See `Source.purge`. One request for each item, and up to four."""
+        self._shelves.purge([_plain(item_id) for item_id in item_ids], redirect_id)
+
+    @contextmanager
+    def _content(self, where: str) -> Iterator[BinaryIO]:
+        """The bytes at this place, as they come in."""
+        with self._connection.stream(where) as incoming:
+            readable = Readable(b"", incoming.chunks, self._connection.told)
+            yield cast("BinaryIO", io.BufferedReader(readable, buffer_size=256 * 1024))
+
+    # --- the change feed ---------------------------------------------------------------------------------------------
+
+    def _changes_in(self, folder: Folder, answer: JSON | Exception, place: Cursor) -> Iterator[Page]:
+        """What is new in a folder; `answer` is the first page of it."""
+        while True:
+            if isinstance(answer, LostState) and place.feeds[folder.id]:
+                place.feeds[folder.id] = ""
+                answer = self._page(folder, place)
+            if isinstance(answer, Gone):
+                # The folder was deleted after it was listed.
+                return
+            if isinstance(answer, Exception):
+                raise answer
+            more = answer.get("@odata.nextLink")
+            link = str(more or answer.get("@odata.deltaLink") or "")
+            if not link or link == place.feeds[folder.id] == more:
+                raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
+            place.feeds[folder.id] = link
+            if items := self._changed(answer):
+                yield Page(items, str(place))
+            if not more:
+                return
+            answer = self._page(folder, place)
+
+    def _page(self, folder: Folder, place: Cursor) -> JSON | Exception:
+        (answer,) = self._connection.batch([self._feed(folder, place)], prefer=self._paging)
+        return answer
+
+    def _feed(self, folder: Folder, place: Cursor) -> str:
+        """Where the feed of this folder goes on, as a path. What leads to another Graph counts as unknown."""
+        link = place.feeds[folder.id]
+        if self._connection.knows(link):
+            return link.removeprefix(self._connection.base)
+        place.feeds[folder.id] = ""
+        return self._at("mailFolders", folder.id, "messages", "delta") + "?$select=id"
+
+    def _changed(self, answer: JSON) -> tuple[Message, ...]:
+        """The items that were created or updated, each read afresh: only so its files are told, inline ones too."""
+        told = [each for each in answer.get("value") or () if "@removed" not in each]
+        items = []
+        scope = {folder.path for folder in self._tree.values() if folder.in_scope}
+        for item in self._read([str(each["id"]) for each in told]).values():
+            if isinstance(item, Unavailable | Denied):
+                raise item
+            # Else it was moved or deleted meanwhile, and the feed of the other folder has it if that is in scope; or it
+            # cannot be read, by its own fault.
+            if isinstance(item, Message) and item.folder in scope:
+                items.append(item)
+        return tuple(items)
+
+    @property
+    def _paging(self) -> tuple[str]:
+        return (f"odata.maxpagesize={self._page_size}",)
+
+    # --- items -------------------------------------------------------------------------------------------------------
+
+    def _one(self, item_id: str, *, body: bool = False) -> Message:
+        where = self._of(item_id) + words.item(body=body)
+        return self._message(item_id, self._connection.ask("GET", where, prefer=_preferred(body=body)).body)
+
+    def _place(self, item_id: str) -> str:
+        """The folder where an item is. Raises Gone."""
+        where = self._of(item_id) + "?$select=parentFolderId"
+        folder_id = str(self._connection.ask("GET", where).body.get("parentFolderId"))
+        self._looked_for(item_id, folder_id)
+        return folder_id
+
+    def _read(self, ids: Iterable[str], *, body: bool = False) -> dict[str, Message | Exception]:
+        """Each item afresh, or why it cannot be read."""
+        read: dict[str, Message | Exception] = {}
+        for batch in _batches(list(dict.fromkeys(ids)), BATCH):
+            paths = [self._of(item_id) + words.item(body=body) for item_id in batch]
+            answers = self._connection.batch(paths, prefer=_preferred(body=body))
+            for item_id, answer in zip(batch, answers, strict=True):
+                try:
+                    read[item_id] = answer if isinstance(answer, Exception) else self._message(item_id, answer)
+                except Gone as gone:
+                    read[item_id] = gone
+        return read
+
+    def _looked_for(self, item_id: str, folder_id: str) -> Folder | None:
+        """The folder, where it is one that people see. Raises Gone where this id is not good there."""
+        if folder_id not in self._tree and folder_id not in self._elsewhere:
+            self._folders(Cursor())
+            self._elsewhere |= {folder_id} - self._tree.keys()
+        folder = self._tree.get(folder_id)
+        if item_id.startswith(_HIDDEN) == (folder is not None):
+            raise Gone(f"an item of the mailbox {self.address} was put on a shelf, or taken from it")
+        return folder
+
+    def _message(self, item_id: str, told: JSON) -> Message:
+        attachments = [*(told.get("attachments") or ())]
+        if link := told.get("attachments@odata.nextLink"):
+            attachments += [each for page in self._connection.pages(str(link)) for each in page.get("value") or ()]
+        folder = self._looked_for(item_id, str(told.get("parentFolderId")))
+        return message({**told, "id": item_id, "attachments": attachments}, folder, self.address)
+
+    def _update(self, item: Item, body: Body | None, marker: str) -> None:
+        if (body, marker) == (item.body, item.marker):
+            return
+        changed = words.change(None if body == item.body else body, marker)
+        headers = {"If-Match": f'W/"{item.version}"'}
+        self._connection.ask("PATCH", self._of(item.id), changed, headers=headers, prefer=_preferred())
+
+    def _still_there(self, found: Message | Exception) -> Message:
+        match found:
+            case Message():
+                return found
+            case Gone():
+                # Where nothing is found, files may be deleted: what has just been moved must not pass for that.
+                raise Unavailable(f"an item of the mailbox {self.address} was moved while it was searched for")
+            case _:
+                raise found
+
+    # --- folders -----------------------------------------------------------------------------------------------------
+
+    def _folders(self, place: Cursor) -> tuple[Folder, ...]:
+        """All folders, by what their feed tells since `place`, which moves on with it."""
+        try:
+            self._follow(place)
+        except LostState:
+            place.hierarchy, place.folders = "", {}
+            self._follow(place)
+        self._tree = tree(place.folders, self._well_known, self._skip)
+        self._elsewhere -= self._tree.keys()
+        return tuple(self._tree.values())
+
+    def _follow(self, place: Cursor) -> None:
+        link = place.hierarchy
+        if not self._connection.knows(link):
+            place.folders = {}
+            link = self._at("mailFolders", "delta") + "?$select=id,displayName,parentFolderId"
+        told: dict[str, JSON] = {}
+        page: JSON = {}
+        for page in self._connection.pages(link):
+            # A folder may come several times; the last word counts.
+            told |= {str(each["id"]): each for each in page.get("value") or ()}
+        for folder_id in told:
+            place.folders.pop(folder_id, None)
+        new = [folder_id for folder_id, each in told.items() if "@removed" not in each]
+        for batch in _batches(new, BATCH):
+            paths = [self._at("mailFolders", each) + words.folder() for each in batch]
+            for folder_id, answer in zip(batch, self._connection.batch(paths), strict=True):
+                if isinstance(answer, Unavailable | Denied):
+                    raise answer
+                if not isinstance(answer, Exception):
+                    place.folders[folder_id] = _told(answer)
+        place.hierarchy = str(page.get("@odata.deltaLink") or "")
+
+    @cached_property
+    def _well_known(self) -> dict[str, str]:
+        """The ids of the folders that are known by what they are for. A mailbox need not have all of them."""
+        paths = [self._at("mailFolders", name) + "?$select=id,parentFolderId" for name in WELL_KNOWN]
+        ids = {}
+        for name, answer in zip(WELL_KNOWN, self._connection.batch(paths), strict=True):
+            if isinstance(answer, Unavailable | Denied):
+                raise answer
+            if not isinstance(answer, Exception):
+                ids[name] = str(answer["id"])
+                if name == ROOT:
+                    ids[TOP] = str(answer.get("parentFolderId") or "")
+        if ROOT not in ids:
+            raise Denied(f"the mailbox {self.address} has no folder of messages that may be opened")
+        return ids
+
+    @cached_property
+    def _shelves(self) -> Shelves:
+        return Shelves(self._connection, self.address, self._well_known[TOP])
+
+    @cached_property
+    def _connection(self) -> Connection:
+        return self._connect()
+
+    def _at(self, *parts: str) -> str:
+        return path("users", self.address, *parts)
+
+    def _of(self, item_id: str, *parts: str) -> str:
+        return self._at("messages", _plain(item_id), *parts)
+
+
+def _plain(item_id: str) -> str:
+    """The id by which Graph knows it."""
+    return item_id.removeprefix(_HIDDEN)
+
+
+def _told(folder: JSON) -> Told:
+    return Told(
+        str(folder.get("displayName") or ""),
+        str(folder.get("parentFolderId") or ""),
+        words.told(folder, words.FOLDER_CLASS),
+    )
+
+
+def _preferred(*, body: bool = True) -> tuple[str, ...]:
+    return (words.UNSAFE_HTML,) if body else ()
+
+
+def _batches(ids: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

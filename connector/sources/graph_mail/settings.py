@@ -1,0 +1,143 @@
+"""What an administrator writes about mailboxes in Exchange Online, and how it becomes sources."""
+
+from collections.abc import Iterator
+from datetime import date
+from functools import cached_property, partial
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connector.amounts import Size
+from connector.sources.graph import AppLogin, Connection, Edge
+from connector.sources.graph_mail.directory import everyone, members
+from connector.sources.graph_mail.mailbox import QUOTA, GraphMailbox
+from connector.sources.graph_mail.probe import GraphProbe
+
+Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+Group = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+#: Roles of RBAC for Applications, without which nothing works.
+_ROLES = ("Application Mail.ReadWrite", "Application Mail-Advanced.ReadWrite.All")
+_PERMISSION = "Mail.ReadWrite and Mail-Advanced.ReadWrite.All (`connector check` prints how)"
+
+
+class GraphMailboxes(BaseModel):
+    """Mailboxes of one Microsoft 365 tenant, which one app may open. Shared mailboxes are mailboxes like others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["graph"]
+    app: AppLogin
+    mailboxes: tuple[Address, ...] = Field((), description="primary addresses")
+    groups: tuple[Group, ...] = Field(
+        (), description="object ids of groups whose members' mailboxes belong here too; asked for once a day"
+    )
+    everyone: bool = Field(False, description="all mailboxes of the tenant instead; asked for once a day")
+    exclude: tuple[Address, ...] = Field((), description="mailboxes that are left alone whatever else is written")
+    since: date | Literal["everything"] | None = Field(
+        None, description="leave older messages alone; by default all from before the first contact"
+    )
+    skip_folders: tuple[str, ...] = Field((), description="paths with / between names; folders below are skipped too")
+    recoverable_items_quota: Size = Field(
+        QUOTA,
+        description="RecoverableItemsQuota, which Graph does not tell: at 70 % nothing is changed in a mailbox",
+        ge=1,
+    )
+    probe: Address | None = Field(
+        None, description="a mailbox for trials alone, where `connector check` and `certify` make and delete messages"
+    )
+    outside: Address | None = Field(
+        None, description="a mailbox that the app must not get into: `connector check` makes sure"
+    )
+    waive_certify: str | None = Field(
+        None, description="who answers for redirecting on this server without `connector certify`", min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.mailboxes or self.groups or self.everyone):
+            raise ValueError("give mailboxes, groups or everyone: true")
+        if self.everyone and (self.mailboxes or self.groups):
+            raise ValueError("everyone leaves nobody for mailboxes and groups to name")
+        lower = [address.lower() for address in self.mailboxes]
+        if twice := sorted({address for address in lower if lower.count(address) > 1}):
+            raise ValueError(f"named more than once: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        lower = {address.lower() for address in self.mailboxes}
+        if self.probe and self.probe.lower() in lower:
+            raise ValueError("probe must not be one of the mailboxes: messages are made and deleted there")
+        if self.outside and self.outside.lower() in {*lower, (self.probe or "").lower()}:
+            raise ValueError("outside must not be one of the mailboxes: it is one that must not open")
+        if excluded := sorted(lower & {address.lower() for address in self.exclude}):
+            raise ValueError(f"both in mailboxes and in exclude: {', '.join(excluded)}")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether `addresses` asks a server."""
+        return self.everyone or bool(self.groups)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Whose mailboxes they are by now, without those that are excluded, for trials, or not to be opened.
+
+        Raises Denied, Unavailable.
+        """
+        never = {each.lower() for each in (*self.exclude, self.probe, self.outside) if each}
+        found = {address.lower(): address for address in self._found() if address.lower() not in never}
+        return tuple(found.values())
+
+    def source(self, address: str) -> GraphMailbox:
+        """The mailbox of this address. Nothing is asked of a server yet."""
+        return GraphMailbox(
+            address,
+            partial(self.connect, address),
+            self.skip_folders,
+            recoverable_items_quota=self.recoverable_items_quota,
+        )
+
+    def hints(self) -> tuple[()]:
+        """None: Graph tells of changes only to an address that it can reach from outside."""
+        return ()
+
+    def probe_source(self) -> GraphProbe | None:
+        """The mailbox for trials, where one is named. Nothing is asked of a server yet."""
+        return GraphProbe(self.probe, partial(self.connect, self.probe)) if self.probe else None
+
+    def outside_source(self) -> GraphMailbox | None:
+        """The mailbox that must not open, where one is named. Nothing is asked of a server yet."""
+        return GraphMailbox(self.outside, partial(self.connect, self.outside)) if self.outside else None
+
+    def connect(self, address: str) -> Connection:
+        """How to reach this mailbox. Nothing is asked of a server yet."""
+        return self.edge.connection(f"the mailbox {address}", _PERMISSION)
+
+    def grant(self) -> tuple[str, ...]:
+        """The lines of Exchange Online PowerShell that let the app into these mailboxes, and into no others."""
+        app = self.app.client or "APP-ID"
+        named = [each for each in (*self.mailboxes, self.probe) if each]
+        members = " -or ".join(f"PrimarySmtpAddress -eq '{address}'" for address in named)
+        scope = "CustomAttribute1 -eq 'connector'" if self.asks or not members else members
+        tried = self.outside or (named[0] if named else "ADDRESS")
+        return (
+            f'New-ServicePrincipal -AppId {app} -ObjectId OBJECT-ID -DisplayName "connector"',
+            f'New-ManagementScope -Name "connector" -RecipientRestrictionFilter "{scope}"',
+            *(
+                f'New-ManagementRoleAssignment -App {app} -Role "{role}" -CustomResourceScope "connector"'
+                for role in _ROLES
+            ),
+            f"Test-ServicePrincipalAuthorization -Identity {app} -Resource {tried}",
+        )
+
+    @cached_property
+    def edge(self) -> Edge:
+        """What all these mailboxes share."""
+        return Edge(self.app)
+
+    def _found(self) -> Iterator[str]:
+        yield from self.mailboxes
+        for group in self.groups:
+            yield from members(self.edge, group)
+        if self.everyone:
+            yield from everyone(self.edge)

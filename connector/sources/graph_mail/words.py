@@ -1,0 +1,89 @@
+"""What a mailbox is asked for, in Graph's words.
+
+https://learn.microsoft.com/graph/api/resources/message, .../extended-properties-overview
+"""
+
+from typing import Any
+
+from connector.model import Body
+from connector.sources.exchange import MARKER_NAME, MARKER_SET
+
+JSON = dict[str, Any]
+
+#: Bodies as they are. What Graph cleans before it shows it would be written back cleaned.
+UNSAFE_HTML = "outlook.allow-unsafe-html"
+
+#: Extended properties, as Graph is asked for them. It may answer in another spelling: see `same`.
+MARKER = f"String {{{MARKER_SET}}} Name {MARKER_NAME}"
+MESSAGE_CLASS = "String 0x001A"
+SENSITIVITY = "Integer 0x0036"
+LAST_VERB = "Integer 0x1081"
+FOLDER_CLASS = "String 0x3613"
+#: Of a folder, the bytes of all that lies in it, without the folders below.
+SIZE = "Long 0x0E08"
+
+_SELECT = (
+    "changeKey,parentFolderId,subject,from,toRecipients,ccRecipients,bccRecipients,receivedDateTime,isDraft,"
+    "internetMessageId,internetMessageHeaders"
+)
+_TOUCHED = "isRead,categories,flag,importance"
+#: Without the bytes, which stand in an attachment that is asked for as a whole.
+_ATTACHMENTS = (
+    "attachments($select=id,name,contentType,size,isInline,lastModifiedDateTime,"
+    "microsoft.graph.fileAttachment/contentId,microsoft.graph.fileAttachment/contentLocation)"
+)
+
+
+def item(*, body: bool) -> str:
+    """The query of a message: all that a `Message` holds."""
+    select = f"{_SELECT},{_TOUCHED},body" if body else _SELECT
+    wanted = [MARKER, MESSAGE_CLASS, SENSITIVITY, *([LAST_VERB] if body else [])]
+    return f"?$select={select}&$expand={_ATTACHMENTS},{extended(*wanted)}"
+
+
+def extended(*wanted: str) -> str:
+    """The part of an $expand that asks for these extended properties."""
+    named = " or ".join(f"id eq '{each}'" for each in wanted)
+    return f"singleValueExtendedProperties($filter={named})"
+
+
+def marked(redirect_id: str) -> str:
+    """The query for messages whose marker names this redirect, and maybe others."""
+    begins = f"ep/id eq '{MARKER}' and startswith(ep/value,'1.{redirect_id}.')"
+    return f"?$filter=singleValueExtendedProperties/Any(ep: {begins})&$select=id,parentFolderId"
+
+
+def named(name: str) -> str:
+    """The query for a folder of this name."""
+    return f"?$filter=displayName eq '{name}'&$select=id,displayName&includeHiddenFolders=true"
+
+
+def folder() -> str:
+    """The query of a folder."""
+    return f"?$select=id,displayName,parentFolderId&$expand={extended(FOLDER_CLASS)}"
+
+
+def change(body: Body | None, marker: str) -> JSON:
+    """The one write of body and marker. An empty marker is none: nothing can be taken out of a message."""
+    changed: JSON = {"singleValueExtendedProperties": [{"id": MARKER, "value": marker}]}
+    if body is not None:
+        changed["body"] = {"contentType": "html" if body.html else "text", "content": body.content}
+    return changed
+
+
+def told(element: JSON, wanted: str) -> str:
+    """What an item or folder says of an extended property; "" where it says nothing."""
+    for each in element.get("singleValueExtendedProperties") or ():
+        if same(str(each.get("id")), wanted):
+            return str(each.get("value") or "")
+    return ""
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two spellings name one property: Graph writes tags without leading zeros."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    kind, _, rest = name.lower().partition(" ")
+    return f"{kind} {int(rest, 16):x}" if rest.startswith("0x") else f"{kind} {rest}"
