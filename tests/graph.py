@@ -20,7 +20,7 @@ _JSON = "application/json"
 #: In Microsoft's metadata, but left out of the cut of its description that is at hand.
 _NOT_IN_THE_CUT = re.compile(
     r"GET /groups/[^/]+/(members|transitiveMembers)(/microsoft\.graph\.\w+)?"
-    r"|POST /users/[^/]+/mailFolders/[^/]+/childFolders|\w+ /me(/.*)?",
+    r"|POST /users/[^/]+/mailFolders/[^/]+/childFolders|DELETE /users/[^/]+/mailFolders/[^/]+|\w+ /me(/.*)?",
     re.IGNORECASE,
 )
 

@@ -98,7 +98,7 @@ def _position(call: Call, scope: str) -> int:
 
 
 def _folder(call: Call, mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
-    return call.options.selected(folder_json(mailbox, folder))
+    return folder_json(call, mailbox, folder)
 
 
 def _removal(identifier: str) -> Callable[[], dict[str, Any]]:

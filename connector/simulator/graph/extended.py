@@ -1,12 +1,14 @@
 """Extended properties as Graph names them: `String {GUID} Name x`, `Integer {GUID} Id 0x8501`, `String 0x001A`."""
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from connector.simulator import properties
 from connector.simulator.graph.message import Refused, invalid
-from connector.simulator.mailbox import TAGGED, Item, Message, Property
+from connector.simulator.mailbox import TAGGED, Folder, Item, Message, Property
 
 _TYPES = "Boolean|Binary|Double|Float|Integer|Long|Short|String|SystemTime|CLSID|Currency|ApplicationTime|Guid"
 _NAMED = re.compile(
@@ -34,17 +36,28 @@ def named(identifier: str) -> Property:
 
 def told(message: Message, item: Item, nested: str) -> list[dict[str, Any]]:
     """The properties that `$expand=singleValueExtendedProperties($filter=...)` asks for, those that there are."""
+    return _told(nested, lambda identifier: value(message, item, identifier))
+
+
+def told_of_folder(folder: Folder, nested: str) -> list[dict[str, Any]]:
+    """The same of a folder."""
+    return _told(nested, lambda identifier: properties.folder_value(folder, named(identifier), _date))
+
+
+def _told(nested: str, read: Callable[[str], str | None]) -> list[dict[str, Any]]:
     asked = _ID.findall(nested) or invalid("Expanding extended properties needs a $filter by id.")
-    found = ((each.replace("''", "'"), value(message, item, each.replace("''", "'"))) for each in asked)
+    found = ((each.replace("''", "'"), read(each.replace("''", "'"))) for each in asked)
     return [{"id": identifier, "value": known} for identifier, known in found if known is not None]
 
 
 def value(message: Message, item: Item, identifier: str) -> str | None:
     """The value of a property; None where the message has none."""
-    found = properties.value(
-        message, item, named(identifier), lambda moment: None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-    )
+    found = properties.value(message, item, named(identifier), _date)
     return found if isinstance(found, str) else None
+
+
+def _date(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def store(message: Message, told: Any) -> None:

@@ -12,6 +12,7 @@ from connector.simulator.graph.message import Refused, split
 from connector.simulator.mailbox import Item
 
 _COMPARISON = re.compile(r"([\w/]+)\s+(eq|ne|ge|gt|le|lt)\s+(.+)", re.DOTALL)
+_BEGINS = re.compile(r"startswith\(\s*([\w/]+)\s*,\s*('.*')\s*\)", re.DOTALL)
 _ANY = re.compile(r"singleValueExtendedProperties/any\(\s*(\w+)\s*:\s*(.*)\)", re.DOTALL | re.IGNORECASE)
 _VERBS: dict[str, Callable[[Any, Any], bool]] = {
     name: getattr(operator, name) for name in ("eq", "ne", "ge", "gt", "le", "lt")
@@ -46,6 +47,8 @@ def ordered(found: list[Item], orderby: str) -> list[Item]:
 def _term(term: str, item: Item) -> bool:
     if any_of := _ANY.fullmatch(term):
         return _any(any_of[1], any_of[2], item)
+    if (begins := _BEGINS.fullmatch(term)) and begins[1].lower() in _FIELDS:
+        return str(_FIELDS[begins[1].lower()](item)).startswith(_literal(begins[2], ""))
     compared = _COMPARISON.fullmatch(term)
     if compared is None or compared[1].lower() not in _FIELDS:
         raise _invalid()
@@ -55,10 +58,14 @@ def _term(term: str, item: Item) -> bool:
 
 
 def _any(variable: str, condition: str, item: Item) -> bool:
-    """`Any(ep: ep/id eq 'ID' and ep/value eq 'VALUE')` (facts, A4); without a value: whether there is one."""
+    """`Any(ep: ep/id eq 'ID' and ep/value eq 'VALUE')` (facts, A4); without a value: whether there is one.
+
+    Inferred: that `startswith` may stand for `eq`.
+    """
     told: dict[str, str] = {}
     for term in split(condition, " and "):
-        found = re.fullmatch(rf"{variable}/(id|value)\s+(eq|ne)\s+('.*'|null)", term.strip(), re.DOTALL)
+        plain = _BEGINS.sub(r"\1 begins \2", term.strip())
+        found = re.fullmatch(rf"{variable}/(id|value)\s+(eq|ne|begins)\s+('.*'|null)", plain, re.DOTALL)
         if found is None:
             raise _invalid()
         told[f"{found[1]} {found[2]}"] = found[3].removeprefix("'").removesuffix("'").replace("''", "'")
@@ -67,7 +74,7 @@ def _any(variable: str, condition: str, item: Item) -> bool:
     value = extended.value(item.message, item, told["id eq"])
     if "value eq" in told:
         return value == told["value eq"]
-    return value is not None and value != told.get("value ne")
+    return value is not None and value != told.get("value ne") and value.startswith(told.get("value begins", ""))
 
 
 def _literal(text: str, like: Any) -> Any:

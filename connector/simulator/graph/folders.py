@@ -1,12 +1,13 @@
 """Folders of mail."""
 
+import re
 from http import HTTPStatus
 
 from connector.simulator.graph.call import Call
 from connector.simulator.graph.changes import folders_delta
 from connector.simulator.graph.identity import find_folder
 from connector.simulator.graph.mail import READ, WRITE, opened
-from connector.simulator.graph.message import Refused, Reply
+from connector.simulator.graph.message import NO_CONTENT, Refused, Reply, invalid
 from connector.simulator.graph.routes import Route
 from connector.simulator.graph.shapes import folder_json
 from connector.simulator.mailbox import Folder, Mailbox
@@ -42,6 +43,15 @@ def create_folder(call: Call, mailbox: Mailbox) -> Reply:
     return _one(call, mailbox, folder, HTTPStatus.CREATED)
 
 
+def delete_folder(call: Call, mailbox: Mailbox) -> Reply:
+    """Microsoft: mailfolder-delete."""
+    folder = find_folder(mailbox, call.path["folder"])
+    if folder.distinguished:
+        raise Refused(HTTPStatus.BAD_REQUEST, "ErrorDeleteDistinguishedFolder", "This folder cannot be deleted.")
+    mailbox.remove_folder(folder)
+    return NO_CONTENT
+
+
 def _listed(call: Call, mailbox: Mailbox, parent: Folder) -> Reply:
     hidden = call.first.get("includeHiddenFolders", "").lower() == "true"
     found = [
@@ -49,11 +59,14 @@ def _listed(call: Call, mailbox: Mailbox, parent: Folder) -> Reply:
         for each in mailbox.children(parent)
         if each.folder_class.startswith("IPF.Note") and (hidden or not each.hidden)
     ]
-    return call.listed("mailFolders", found, lambda each: call.options.selected(folder_json(mailbox, each)))
+    if call.options.filter:
+        named = re.fullmatch(r"displayName eq '(.*)'", call.options.filter) or invalid("The filter is not supported.")
+        found = [each for each in found if each.name == named[1].replace("''", "'")]
+    return call.listed("mailFolders", found, lambda each: folder_json(call, mailbox, each))
 
 
 def _one(call: Call, mailbox: Mailbox, folder: Folder, status: int = HTTPStatus.OK) -> Reply:
-    told = call.options.selected(folder_json(mailbox, folder))
+    told = folder_json(call, mailbox, folder)
     return Reply(status, {"@odata.context": call.context("mailFolders/$entity"), **told})
 
 
@@ -63,6 +76,7 @@ ROUTES = (
     Route("POST", _FOLDERS, opened(create_folder), WRITE),
     Route("GET", f"{_FOLDERS}/delta", opened(folders_delta), READ),
     Route("GET", f"{_FOLDERS}/{{folder}}", opened(get_folder), READ),
+    Route("DELETE", f"{_FOLDERS}/{{folder}}", opened(delete_folder), WRITE),
     Route("GET", f"{_FOLDERS}/{{folder}}/childFolders", opened(list_children), READ),
     Route("POST", f"{_FOLDERS}/{{folder}}/childFolders", opened(create_folder), WRITE),
 )

@@ -128,7 +128,8 @@ class Options:
         """What `$select` leaves of an entity: the id and annotations always stay."""
         if self.select is None:
             return entity
-        kept = {each.lower() for each in self.select} | {"id", *always}
+        # A property of a derived type stands behind the name of that type.
+        kept = {each.rpartition("/")[2].lower() for each in self.select} | {"id", *always}
         return {key: value for key, value in entity.items() if "@" in key or key.lower() in kept}
 
 

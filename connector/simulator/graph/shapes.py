@@ -96,8 +96,18 @@ def attachment_json(
     return options.selected(told, "item")
 
 
-def folder_json(mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
-    """A folder."""
+def folder_json(call: Call, mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
+    """A folder as the request selects and expands it."""
+    told = call.options.selected(_folder(mailbox, folder))
+    for name, nested in call.options.expand.items():
+        if name.lower() != "singlevalueextendedproperties":
+            raise _unknown(name, "MailFolder")
+        if known := extended.told_of_folder(folder, nested):
+            told["singleValueExtendedProperties"] = known
+    return told
+
+
+def _folder(mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
     return {
         "id": folder_id(folder),
         "displayName": folder.name,
