@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -151,17 +152,28 @@ def _flush(path: Path) -> None:
 
 def migrate(engine: Engine, place: str) -> None:
     """Bring the schema to the newest version: all of it or none. Raises NewerLedger, LedgerError."""
-    config = Config()
-    config.set_main_option("script_location", "connector.ledger:migrations")
-    script = ScriptDirectory.from_config(config)
+    script = _migrations()
     with reading(engine) as connection:
         # A ledger that is up to date is opened without waiting for a writer.
         if _version(connection) == script.get_current_head():
             return
     with writing(engine) as connection:
         _refuse_foreign(connection, script, place)
+        config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "connector.ledger:migrations")
+    return config
+
+
+@cache
+def _migrations() -> ScriptDirectory:
+    # To load their files takes longer than all else that a ledger needs which is up to date.
+    return ScriptDirectory.from_config(_config())
 
 
 def _version(connection: Connection) -> str | None:
