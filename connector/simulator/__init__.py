@@ -43,6 +43,11 @@ The control page takes a JSON object by POST, with one or more of these orders; 
                                                          "cloud" only; with "", both do
     {"refer": {"mailbox": "anna@example.org", "item": ID, "name": "x", "url": "https://..."}}
                                                          the item gets a reference attachment
+    {"resource_units": {"limit": 100, "minute": 60}}     what the app may spend on drives in such a minute, from now on
+    {"forget_drive_tokens": "resyncChangesApplyDifferences"}
+                                                         all tokens of drives' change feeds become invalid; clients are
+                                                         told to go on so, or by "resyncChangesUploadDifferences"
+    {"preauthenticated_life": 300}                       how long, in seconds, URLs for bytes of files live
     {"deliver": {"mailbox": "anna@example.org", "folder": "Inbox", "eml": "BASE64"}}
                                                          answers {"item": ID}
 

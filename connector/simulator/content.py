@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import IO
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
 #: Content up to here stays in memory; bigger content goes to a temporary file.
 IN_MEMORY = 256 * 1024
 #: Divisible by 3 and by 57, so that neither base64 nor its lines of 76 characters need padding inside.
@@ -50,11 +52,47 @@ class Content:
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes, piece by piece."""
+        return self.span(0, self.size)
+
+    def span(self, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, piece by piece."""
         if self.size <= IN_MEMORY:
-            yield self._data
+            yield self._data[start:stop]
             return
-        for offset in range(0, self.size, CHUNK):
-            yield _OVERFLOW.read(self._start + offset, min(CHUNK, self.size - offset))
+        for offset in range(start, stop, CHUNK):
+            yield _OVERFLOW.read(self._start + offset, min(CHUNK, stop - offset))
+
+
+class Joined(Content):
+    """Bytes that came in pieces."""
+
+    def __init__(self, pieces: Iterable[bytes | Content]) -> None:
+        self._pieces = [piece if isinstance(piece, Content) else Content(piece) for piece in pieces]
+        self.size = sum(piece.size for piece in self._pieces)
+
+    def span(self, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, piece by piece."""
+        begin = 0
+        for piece in self._pieces:
+            if start < begin + piece.size and begin < stop:
+                yield from piece.span(max(start - begin, 0), min(stop - begin, piece.size))
+            begin += piece.size
+
+
+class Seeded(Content):
+    """Bytes that nothing compresses and that take no room: always the same for a seed."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self._key = seed.to_bytes(16, "big")
+
+    def span(self, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, piece by piece."""
+        block, skipped = divmod(start, 16)
+        stream = Cipher(algorithms.AES128(self._key), modes.CTR(block.to_bytes(16, "big"))).encryptor()
+        stream.update(bytes(skipped))
+        for offset in range(start, stop, CHUNK):
+            yield stream.update(bytes(min(CHUNK, stop - offset)))
 
 
 def as_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:

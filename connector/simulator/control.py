@@ -8,6 +8,7 @@ from typing import Any
 
 from connector.simulator.deviations import Deviation
 from connector.simulator.faults import Faults, Mishap, Strike, When
+from connector.simulator.graph.files.workspace import Usage
 from connector.simulator.mailbox import Attachment, Folder, Item, Mailbox
 from connector.simulator.mime_import import message_of
 from connector.simulator.organisation import Organisation
@@ -61,6 +62,9 @@ class Control:
             "conflicts": self._conflicts,
             "place": self._place,
             "refer": self._refer,
+            "resource_units": self._resource_units,
+            "forget_drive_tokens": self._forget_drive_tokens,
+            "preauthenticated_life": self._preauthenticated_life,
             "deliver": self._deliver,
         }
         told: dict[str, Any] = {}
@@ -170,6 +174,17 @@ class Control:
         found = self.organisation.mailboxes[mailbox]
         with found.lock:
             found.changing(found.items[item]).attachments.append(Attachment(name=name, reference=url))
+
+    def _resource_units(self, *, limit: int, minute: float = 60.0) -> None:
+        self.organisation.workspace.usage = Usage(limit, minute)
+
+    def _forget_drive_tokens(self, value: str = "resyncChangesApplyDifferences") -> None:
+        self.organisation.workspace.epoch += 1
+        self.organisation.workspace.resync = value
+
+    def _preauthenticated_life(self, value: float) -> None:
+        workspace = self.organisation.workspace
+        workspace.download_life = workspace.upload_life = value
 
     def _deliver(self, *, mailbox: str, eml: str, folder: str = "Inbox") -> dict[str, Any]:
         item = deliver(self.organisation.mailboxes[mailbox], base64.b64decode(eml), folder)

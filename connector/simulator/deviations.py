@@ -57,6 +57,25 @@ class Deviation(StrEnum):
     #: Graph. A folder's delta does not tell what was moved out of it. Inferred: that it does (facts, A1).
     UNTOLD_MOVES = "untold-moves"
 
+    #: Graph. `parentReference.path` of drive items is not percent-encoded. Inferred: that it is.
+    PLAIN_PATHS = "plain-paths"
+    #: Graph. Change feeds of drives have no `parentReference.path` (facts, B2: not always).
+    DELTA_WITHOUT_PATHS = "delta-without-paths"
+    #: Graph. Before each page of a drive's change feed comes an empty one (facts, A1: there may be).
+    EMPTY_DELTA_PAGES = "empty-delta-pages"
+    #: Graph. Each page of it begins with the last item of the page before (facts, A1: an item may come several times).
+    REPEATED_DELTA_ITEMS = "repeated-delta-items"
+    #: Graph. Folders have change feeds too. Inferred: that only the root of a drive has one (facts, B2).
+    FOLDER_DELTA = "folder-delta"
+    #: Graph. A file has no quickXorHash for `lag` seconds after it was written (facts, B3: it may be missing).
+    LATE_HASHES = "late-hashes"
+    #: Graph. Office files are changed when they are uploaded, so that size and hash differ (facts, B3).
+    PROMOTED_PROPERTIES = "promoted-properties"
+    #: Graph. Traffic without a decorated User-Agent is throttled at half of the limit (facts, B7: lower priority).
+    UNDECORATED_FIRST = "undecorated-first"
+    #: Graph. Identities in drives carry `email`, which no schema of Microsoft's knows. Inferred: that they do not.
+    ADDRESSED_IDENTITIES = "addressed-identities"
+
 
 #: Those that EWS knows nothing of.
 OF_GRAPH = frozenset(
@@ -66,5 +85,14 @@ OF_GRAPH = frozenset(
         Deviation.IGNORE_IF_MATCH,
         Deviation.ATTACHMENTS_KEEP_CHANGE_KEY,
         Deviation.UNTOLD_MOVES,
+        Deviation.PLAIN_PATHS,
+        Deviation.DELTA_WITHOUT_PATHS,
+        Deviation.EMPTY_DELTA_PAGES,
+        Deviation.REPEATED_DELTA_ITEMS,
+        Deviation.FOLDER_DELTA,
+        Deviation.LATE_HASHES,
+        Deviation.PROMOTED_PROPERTIES,
+        Deviation.UNDECORATED_FIRST,
+        Deviation.ADDRESSED_IDENTITIES,
     }
 )

@@ -4,7 +4,7 @@ import json
 import signal
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from connector.simulator.control import Control, deliver
 from connector.simulator.ews.http import EWS_PATH, Witness
+from connector.simulator.graph.files.filling import fill
+from connector.simulator.graph.files.workspace import Team, Workspace
 from connector.simulator.graph.http import Witness as GraphWitness
 from connector.simulator.graph.service import GRAPH_PATH
 from connector.simulator.graph.tenant import Group
@@ -28,7 +30,10 @@ class Exchange:
 
     `mail` is a folder with a folder for each mailbox, `DIR/anna@example.org/[Folder/[Folder/]]*.eml`; what lies
     directly in that goes to the Inbox. Sent Items, Drafts, Deleted Items, Junk Email and Outbox are the folders of
-    those names. `port` 0 takes a free one. `witness` is told every request and reply. With `tls` it speaks https.
+    those names. Beside the mailboxes, `DIR/teams/TEAM/CHANNEL/...` holds the files of channels, where a CHANNEL whose
+    name ends in ` (private)` or ` (shared)` is one of that kind, and `DIR/chats/USER/...` what a user sent to chats.
+    Members of these are all users; the first one owns the teams. `port` 0 takes a free one. `witness` and
+    `graph_witness` are told every request and reply. With `tls` it speaks https.
     Raises ValueError where `mail` holds no mailbox or a message is too big, OSError where the port is taken.
     """
 
@@ -116,6 +121,15 @@ class Exchange:
         self._organisation.tenant.groups[group.id] = group
         return group.id
 
+    @property
+    def workspace(self) -> Workspace:
+        """Its teams, channels and drives: a test acts on them as their users."""
+        return self._organisation.workspace
+
+    def add_team(self, name: str, members: Mapping[str, str]) -> Team:
+        """Make a team with its channel General. Members are addresses, with `owner` or "" for each."""
+        return self._organisation.add_team(name, members)
+
     def deliver(self, mailbox: str, eml: bytes, folder: str = "Inbox") -> str:
         """Put a message into a folder of a mailbox, as transport does. Answers the item's id."""
         return deliver(self._organisation.mailboxes[mailbox.lower()], eml, folder).id
@@ -162,6 +176,7 @@ class Exchange:
                     raise ValueError(f"{eml} is too big: a message may have {_MOST // 1_000_000} MB")
                 where = eml.parent.relative_to(folder).as_posix()
                 deliver(mailbox, eml.read_bytes(), "Inbox" if where == "." else where)
+        fill(self._organisation, mail)
 
 
 def simulate(mail: Path, port: int = 0) -> None:

@@ -2,12 +2,14 @@
 
 import secrets
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connector.simulator.deviations import Deviation
 from connector.simulator.faults import Streams
-from connector.simulator.graph.tenant import Tenant
+from connector.simulator.graph.files.workspace import Team, Workspace
+from connector.simulator.graph.tenant import Group, Tenant
 from connector.simulator.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Organisation:
     #: Sync states of an earlier epoch are no longer known.
     epoch: int = 0
     tenant: Tenant = field(default_factory=Tenant)
+    workspace: Workspace = field(default_factory=Workspace)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,15 @@ class Organisation:
             self.passwords[address] = secrets.token_urlsafe(12)
             self.mailboxes[address] = Mailbox(address)
         return self.mailboxes[address]
+
+    def add_team(self, name: str, members: Mapping[str, str]) -> Team:
+        """Make a team, which is a group too, and mailboxes for its members: addresses, with `owner` or "" for each."""
+        for address in members:
+            self.add_mailbox(address)
+        team = self.workspace.add_team(name, members)
+        owners = [address for address, role in team.members.items() if role]
+        self.tenant.groups[team.id] = Group(name, [*team.members], team.id, owners)
+        return team
 
     def user(self, name: str) -> str | None:
         r"""The account that somebody means by `anna@example.org` or `EXAMPLE\anna`; None where there is none."""

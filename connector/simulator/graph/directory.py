@@ -1,5 +1,6 @@
 """Users and groups."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -56,6 +57,12 @@ def get_group(call: Call) -> Reply:
 def list_members(call: Call) -> Reply:
     """Microsoft: group-list-members: the direct ones."""
     return _listed_members(call, [*_members(call, _find_group(call))])
+
+
+def list_owners(call: Call) -> Reply:
+    """Microsoft: group-list-owners."""
+    owners = _find_group(call).owners or ()
+    return _listed_members(call, [call.organisation.mailboxes[each] for each in owners])
 
 
 def list_transitive_members(call: Call) -> Reply:
@@ -118,12 +125,20 @@ def _user(mailbox: Mailbox) -> dict[str, Any]:
 
 
 def _group(group: Group) -> dict[str, Any]:
-    return {"id": group.id, "displayName": group.name, "mail": None, "mailEnabled": False, "securityEnabled": True}
+    told = {"id": group.id, "displayName": group.name, "mail": None}
+    if group.owners is None:
+        return {**told, "mailEnabled": False, "securityEnabled": True}
+    team = {"groupTypes": ["Unified"], "resourceProvisioningOptions": ["Team"]}
+    return {**told, "mailEnabled": True, "securityEnabled": False, **team}
 
 
 def _meant(condition: str, entity: dict[str, Any]) -> bool:
-    """A filter of `NAME eq 'VALUE'`, also several with `and`."""
+    """A filter of `NAME eq 'VALUE'` or `NAMES/any(x:x eq 'VALUE')`, also several with `and`."""
     for each in split(condition, " and ") if condition else ():
+        if (listed := _ANY.fullmatch(each)) is not None:
+            if listed["value"] not in entity.get(listed["name"], ()):
+                return False
+            continue
         name, verb, value = (*each.split(" ", 2), "", "")[:3]
         if verb != "eq" or name not in entity:
             raise Refused(HTTPStatus.BAD_REQUEST, "Request_UnsupportedQuery", "Unsupported or invalid query filter.")
@@ -132,6 +147,7 @@ def _meant(condition: str, entity: dict[str, Any]) -> bool:
     return True
 
 
+_ANY = re.compile(r"(?P<name>\w+)/any\((?P<x>\w+):\s*(?P=x) eq '(?P<value>[^']*)'\)", re.IGNORECASE)
 _USERS = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "User.ReadBasic.All")
 _GROUPS = ("GroupMember.Read.All", "Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All")
 ROUTES = (
@@ -140,6 +156,7 @@ ROUTES = (
     Route("GET", "/groups", list_groups, _GROUPS),
     Route("GET", "/groups/{group}", get_group, _GROUPS),
     Route("GET", "/groups/{group}/members", list_members, _GROUPS),
+    Route("GET", "/groups/{group}/owners", list_owners, _GROUPS),
     Route("GET", "/groups/{group}/transitiveMembers", list_transitive_members, _GROUPS),
     Route("GET", "/groups/{group}/transitiveMembers/{kind}", list_transitive_members, _GROUPS),
 )

@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from connector.simulator.graph import attachments, directory, folders, login, messages
 from connector.simulator.graph.call import App, Call
+from connector.simulator.graph.files import delta, finding, items, transfer
 from connector.simulator.graph.message import Refused, Reply, Request
 from connector.simulator.graph.routes import Route
 from connector.simulator.organisation import Organisation
@@ -16,9 +17,18 @@ _log = logging.getLogger(__name__)
 
 GRAPH_PATH = "/v1.0"
 #: With a token, below GRAPH_PATH. The first that matches answers.
-_ROUTES: tuple[Route, ...] = (*directory.ROUTES, *folders.ROUTES, *messages.ROUTES, *attachments.ROUTES)
+_ROUTES: tuple[Route, ...] = (
+    *directory.ROUTES,
+    *folders.ROUTES,
+    *messages.ROUTES,
+    *attachments.ROUTES,
+    *finding.ROUTES,
+    *delta.ROUTES,
+    *transfer.ROUTES,
+    *items.ROUTES,
+)
 #: Without one: the login, and URLs that are a secret themselves.
-_OPEN: tuple[Route, ...] = (*login.ROUTES, *attachments.PREAUTHENTICATED)
+_OPEN: tuple[Route, ...] = (*login.ROUTES, *attachments.PREAUTHENTICATED, *transfer.OPEN)
 
 
 @dataclass(frozen=True)

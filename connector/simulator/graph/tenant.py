@@ -27,6 +27,8 @@ class Group:
     name: str
     members: list[str] = field(default_factory=list)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    #: Of a group that is a team; None for all others.
+    owners: list[str] | None = None
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Teams, their channels, the drives behind them, and what people share in chats."""
