@@ -5,10 +5,6 @@ run is held against the secrets of this world and the words of its mail: none of
 """
 
 import json
-import multiprocessing
-import os
-import resource
-import sys
 from base64 import b64decode, encodebytes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,9 +19,8 @@ import requests
 from lxml import etree
 from requests.auth import HTTPBasicAuth
 
-from connector import check, cli, service
 from connector.simulator import Exchange
-from connector.stores.webdav import WebdavStore
+from tests import command
 from tests.exchange import Element, Owner
 from tests.servers import DavServer
 
@@ -71,10 +66,6 @@ def _asked() -> str:
 
 
 _ALL = f"<t:BodyType>Best</t:BodyType><t:AdditionalProperties>{_asked()}</t:AdditionalProperties>"
-
-# Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["connector.cli", "tests.pipeline"])
 
 
 @dataclass(frozen=True)
@@ -233,13 +224,12 @@ class Pipeline:
         return sorted(path for path in (self.root / "acme").rglob("*") if path.is_file())
 
     def _run(self, arguments: tuple[str, ...], hours: float, ahead: float) -> Ended:
-        answer, told, used = (self.folder / name for name in ("answer", "told", "used"))
-        command = ("connector", "--config", str(self.folder), *arguments)
-        process = _processes.Process(target=_command, args=(command, (hours, ahead), answer, told, used))
-        process.start()
+        answer, told = (self.folder / name for name in ("answer", "told"))
+        for said in (answer, told):
+            said.unlink(missing_ok=True)
+        process = command.start(self.folder, *arguments, later=timedelta(hours=hours), ahead=timedelta(hours=ahead))
         process.join()
-        memory, processor = json.loads(used.read_text())
-        return Ended(process.exitcode, answer.read_text(), told.read_text(), memory, processor)
+        return Ended(process.exitcode, answer.read_text(), told.read_text(), *command.used(self.folder))
 
 
 _SETTINGS = """\
@@ -267,25 +257,6 @@ store:
   password: {{file: {at}/store-password}}
 notice: {{product: Example Files, organisation: Example Ltd}}
 """
-
-
-def _command(command: tuple[str, ...], clocks: tuple[float, float], answer: Path, told: Path, used: Path) -> None:
-    """What the process does. Its descriptors go to files, so that whatever a library prints is seen too."""
-    hours, ahead = clocks
-    for descriptor, path in ((1, answer), (2, told)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    real = service.clock
-    for module in (service, cli, check):
-        module.clock = lambda: real() + timedelta(hours=hours + ahead)  # type: ignore[attr-defined]  # it was imported there
-    date = WebdavStore.now
-    WebdavStore.now = lambda self: (at := date(self)) and at + timedelta(hours=hours)  # type: ignore[method-assign]
-    sys.argv = list(command)
-    try:
-        cli.main()
-    finally:
-        sys.stdout.flush()
-        own = resource.getrusage(resource.RUSAGE_SELF)
-        used.write_text(json.dumps([own.ru_maxrss * 1024, own.ru_utime + own.ru_stime]))
 
 
 def _found(words: list[str], where: bytes) -> list[str]:

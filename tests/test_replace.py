@@ -14,11 +14,11 @@ from connector.model import File, Item, Message, Notice, State
 from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
-from tests.crash.test_every_effect import PNG, policy
+from tests.crash.test_every_effect import PNG, kills, policy
 from tests.crash.test_every_effect import replaced as replaced_scene
 from tests.test_manifest import reconciled, start
 from tests.test_redirect import before, cut_power, done, events, only, redirects, step
-from tests.test_restore import as_before, recalled
+from tests.test_restore import as_before, coming_back, recalled
 from tests.test_sweep import GRACE, swept
 from tests.world import Killed, Saboteur, World
 
@@ -433,6 +433,17 @@ def in_state(world: World, state: State) -> None:
     raise AssertionError(only(world))
 
 
+def power_cut_in(world: World, state: State) -> None:
+    """So far as well; here in the middle of a tick, before the first effect of the step that would follow."""
+
+    def strike(verb: str) -> None:
+        if verb != "write" and redirects(world) and only(world).state is state:
+            raise Killed
+
+    with pytest.raises(Killed):
+        world.run(Saboteur(entering=strike))
+
+
 def test_purge_sees_that_the_notice_is_out(world: World) -> None:
     """The user wiped it while the original lay on the shelf: the links are shown again before anything goes."""
     world.policy = policy(settle="1h")
@@ -578,15 +589,7 @@ def test_power_cut_in_every_state(world: World, state: State) -> None:
     """A restart finds both halves."""
     world.policy = policy(settle="1h")
     world.deliver(FILE)
-    cut = Saboteur()
-
-    def strike(verb: str) -> None:
-        if verb != "write" and redirects(world) and only(world).state is state:
-            raise Killed
-
-    cut.entering = strike
-    with pytest.raises(Killed):
-        world.run(cut)
+    power_cut_in(world, state)
     assert not world.hidden()
     assert not world.lost()
     world.run()
@@ -622,15 +625,7 @@ def test_recalled_on_the_way(world: World, state: State) -> None:
     """However far it has come, the message ends as it was, and is there once."""
     world.policy = policy(settle="1h")
     world.deliver(FILE, LOGO)
-    cut = Saboteur()
-
-    def strike(verb: str) -> None:
-        if verb != "write" and redirects(world) and only(world).state is state:
-            raise Killed
-
-    cut.entering = strike
-    with pytest.raises(Killed):
-        world.run(cut)
+    power_cut_in(world, state)
     recalled(world)
     ledger = Ledger(f"sqlite:///{world.ledger_file}")
     with pytest.raises(ValueError, match="nothing to put back"):
@@ -686,23 +681,12 @@ def test_users_act_while_it_comes_back(world: World, touch: str, nth: int) -> No
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_restore_survives_a_kill_at_every_effect(tmp_path: Path, when: str) -> None:
     """Nothing is lost or out of sight, nothing comes back twice, and in the end each message is what it was."""
-    at, died = 1, True
-    while died:
-        folder = tmp_path / f"{when}-{at}"
-        folder.mkdir()
-        world = replaced_scene(folder)
-        world.run()
-        recalled(world)
-        try:
-            world.run(Saboteur(kill_at=at, when=when))
-        except Killed:
-            died = True
-        else:
-            died = False
+    died = 0
+    for at, world, killed in kills(coming_back(replaced_scene), tmp_path, when):
+        died += killed
         assert not world.lost(), f"killed {when} effect {at}"
         assert not world.hidden(), f"killed {when} effect {at}"
         world.run()
         as_before(world)
         assert len(world.mailbox.entries()) == 2, f"killed {when} effect {at}"
-        at += 1
-    assert at > 30
+    assert died >= 30

@@ -23,11 +23,11 @@ from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from connector.sweep import sweep
-from tests.crash.test_every_effect import packed, policy, several_messages
+from tests.crash.test_every_effect import kills, packed, policy, several_messages
 from tests.test_manifest import backed_up, reconciled, restored, start
 from tests.test_redirect import before, cut_power, only, redirects
 from tests.tnef import remember
-from tests.world import Killed, Saboteur, World
+from tests.world import Killed, World
 
 FILE = Attached("a.bin", b"aaaa", "application/x-thing", content_id="a@example.org")
 
@@ -192,28 +192,16 @@ def test_what_is_wanted_back(tmp_path: Path) -> None:
     as_before(world)
 
 
-def kill_points(scene: Callable[[Path], World], tmp_path: Path, when: str) -> None:
-    """Redirect, then kill the restore at every effect."""
-    at = 1
-    while True:
-        folder = tmp_path / f"{when}-{at}"
-        folder.mkdir()
+def coming_back(scene: Callable[[Path], World]) -> Callable[[Path], World]:
+    """The same scene, with everything in it redirected and recalled."""
+
+    def scene_coming_back(folder: Path) -> World:
         world = scene(folder)
         world.run()
         recalled(world)
-        try:
-            world.run(Saboteur(kill_at=at, when=when))
-        except Killed:
-            died = True
-        else:
-            died = False
-        assert not world.lost(), f"killed {when} effect {at}"
-        world.run()
-        as_before(world)
-        if not died:
-            assert at > 10
-            return
-        at += 1
+        return world
+
+    return scene_coming_back
 
 
 @pytest.mark.parametrize("scene", [several_messages, packed])
@@ -223,7 +211,13 @@ def test_restore_survives_a_kill_at_every_effect(
 ) -> None:
     """No file is lost, none comes back twice, and in the end each message is what it was."""
     remember(monkeypatch)
-    kill_points(scene, tmp_path, when)
+    died = 0
+    for at, world, killed in kills(coming_back(scene), tmp_path, when):
+        died += killed
+        assert not world.lost(), f"killed {when} effect {at}"
+        world.run()
+        as_before(world)
+    assert died >= 10
 
 
 @pytest.mark.parametrize("damage", ["deleted", "replaced"])

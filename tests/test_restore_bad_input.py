@@ -5,25 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from connector.simulator import Exchange
-from tests.pipeline import ANNA, Pipeline, Seen, letter, notice_in
-from tests.servers import DavServer
+from tests import test_bad_input
+from tests.pipeline import Pipeline, Seen, letter, notice_in
+from tests.test_bad_input import PLAN, SUBJECT, delivered
 
-SUBJECT, BODY, NAME = "canary-subject", "canary-body", "canary-name.pdf"
-PLAN = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, exchange: Exchange, wsgidav: DavServer) -> Pipeline:
-    """Anna's mailbox, a store, and a configuration that is right. Its mail has words that no log may have."""
-    exchange.add_mailbox(ANNA)
-    return Pipeline(tmp_path, exchange, wsgidav, hushed=[SUBJECT, BODY], named=[NAME])
+pipeline = test_bad_input.pipeline
 
 
 def redirected(pipeline: Pipeline) -> tuple[str, Seen]:
     """A message whose attachment was redirected, and what its owner saw of it before."""
-    item = pipeline.deliver(letter({NAME: PLAN}, f"<p>{BODY}</p>", subject=SUBJECT))
-    before = pipeline.see(item)
+    item, before = delivered(pipeline)
     pipeline.run("once", code=0)
     return item, before
 

@@ -1,14 +1,15 @@
 """Kill the real command on the wire, before and after what every kind of request does: nothing is lost, and it ends."""
 
 import os
-import random
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice, product
 
 import pytest
 
 from connector.simulator import Exchange
+from tests.crash.wire_kills import CLAIMING, STARTING, both_sides, ends_by_itself, kill_at, kill_everywhere
 from tests.crash.wire_observer import broken, stored, through_exchangelib, through_imap, unfinished
 from tests.crash.wire_world import Struck, World, letter, world
 from tests.exchange import Login
@@ -18,14 +19,9 @@ from tests.servers import DavServer
 KILLS = 200
 #: New mail comes in so often that what a kill left half done is taken up, and killed again, before the next.
 WAVE = 20
-#: What each start asks of Exchange for its three mailboxes: that many requests, before the work on messages begins.
-STARTING = ("GetFolder", "FindFolder", "SyncFolderItems")
-START = 12
 WORKING = ("GetItem", "GetAttachment", "UpdateItem", "DeleteAttachment")
-#: What is asked of the store: for the ledger's generation, once for each start, and for every message.
-CLAIMING = tuple(f"{method} generation" for method in ("PROPFIND", "MKCOL", "PUT", "GET", "MOVE", "DELETE"))
 STORING = tuple(map(" ".join, product(("MKCOL", "PUT", "GET", "MOVE", "PROPFIND"), ("file", "manifest"))))
-EVERY = frozenset(map(Struck._make, product(STARTING + WORKING + CLAIMING + STORING, ("before", "after"))))
+EVERY = both_sides(STARTING + WORKING + CLAIMING + STORING)
 
 
 @pytest.fixture
@@ -61,12 +57,9 @@ def test_survives_thousands_of_kills_on_the_wire(
 
 def ends_well(besieged: World, davmail: Login, kills: int) -> Counter[Struck]:
     """So many kills, and the world that an outsider finds when all is done."""
-    struck = kill_everywhere(besieged, kills)
+    struck = besiege(besieged, kills)
     assert len(besieged.letters) == kills
-    assert struck.total() >= kills, besieged.said[-2000:]
-    assert EVERY - struck.keys() == set(), besieged.said[-2000:]
-
-    assert besieged.run() == 0, besieged.said[-2000:]
+    ends_by_itself(besieged, struck, EVERY, kills)
 
     for sight in (through_exchangelib(besieged), through_imap(besieged, davmail)):
         assert broken(besieged, sight) == []
@@ -75,28 +68,17 @@ def ends_well(besieged: World, davmail: Login, kills: int) -> Counter[Struck]:
     return struck
 
 
-def kill_everywhere(world: World, kills: int) -> Counter[Struck]:
-    """Kill so often, and until every kind of request was struck on both sides; or until nothing is left to do."""
-    dice = random.Random(1)
+def besiege(world: World, kills: int) -> Counter[Struck]:
+    """Kill it, while mail comes in."""
     mail = map(letter, range(kills))
-    struck: Counter[Struck] = Counter()
-    while struck.total() < kills or EVERY - struck.keys():
-        if struck.total() % WAVE == 0:
-            assert broken(world, through_exchangelib(world)) == [], f"after {struck.total()} kills"
-            world.deliver(islice(mail, WAVE))
-        hit = kill(world, dice.choice(sorted(EVERY - struck.keys() or EVERY)), dice)
-        if hit:
-            struck[hit] += 1
-        elif not world.deliver(islice(mail, WAVE)):
-            break
-    return struck
 
+    def more() -> bool:
+        return world.deliver(islice(mail, WAVE))
 
-def kill(world: World, target: Struck, dice: random.Random) -> Struck | None:
-    """One run, killed as near to the target as can be told beforehand; None where it ended by itself."""
-    if target.operation in STARTING:
-        return world.run_killed_by_exchange(dice.randint(1, START), target.when)
-    if target.operation in WORKING:
-        return world.run_killed_by_exchange(START + dice.randint(1, 28), target.when)
-    request = 1 if target.operation in CLAIMING else dice.randint(1, 3)
-    return world.run_killed_by_store(target.operation, request, target.when)
+    def look(killed: int) -> None:
+        if killed % WAVE == 0:
+            assert broken(world, through_exchangelib(world)) == [], f"after {killed} kills"
+            more()
+
+    more()
+    return kill_everywhere(EVERY, kills, partial(kill_at, world, work=28, files=3), more, look)

@@ -1,15 +1,15 @@
 """Kill the real command on the wire where no message is edited in place: each is there, whole, and in the end once."""
 
-import random
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice, product
+from functools import partial
+from itertools import islice
 
 import pytest
 
 from connector.simulator import Exchange
 from tests.crash import test_wire
-from tests.crash.test_wire import START
+from tests.crash.wire_kills import both_sides, ends_by_itself, kill_at, kill_everywhere
 from tests.crash.wire_observer import Seen, Sight, broken, stored, unfinished
 from tests.crash.wire_world import MAILBOXES, Struck, World, letter, world
 from tests.exchange import outlook
@@ -22,7 +22,7 @@ MESSAGES, WAVE, KILLS = 200, 6, 20
 LOOK = 5
 #: What the second way does and the first does not.
 SWAPPING = ("CopyItem", "MoveItem", "DeleteItem")
-EVERY = frozenset(map(Struck._make, product(SWAPPING, ("before", "after"))))
+EVERY = both_sides(SWAPPING)
 
 
 @pytest.fixture
@@ -35,11 +35,7 @@ def besieged(exchange: Exchange, apache: DavServer, tmp_path_factory: pytest.Tem
 @pytest.mark.timeout(900)
 def test_replacing_survives_kills_on_the_wire(besieged: World) -> None:
     """A message may be seen twice for a while, never not at all, and each that is seen gives all that was in it."""
-    struck = kill_everywhere(besieged)
-    assert struck.total() >= KILLS, besieged.said[-2000:]
-    assert EVERY - struck.keys() == set(), besieged.said[-2000:]
-
-    assert besieged.run() == 0, besieged.said[-2000:]
+    ends_by_itself(besieged, besiege(besieged), EVERY, KILLS)
 
     first, last = sights(besieged)
     assert first == last
@@ -49,23 +45,20 @@ def test_replacing_survives_kills_on_the_wire(besieged: World) -> None:
     assert stored(besieged) == sorted(content for letter in besieged.letters for content in letter.redirectable)
 
 
-def kill_everywhere(world: World) -> Counter[Struck]:
-    """Kill so often, and until every kind of request was struck on both sides; or until nothing is left to do."""
-    dice = random.Random(1)
+def besiege(world: World) -> Counter[Struck]:
+    """Kill it, while mail comes in."""
     mail = map(letter, range(MESSAGES))
-    struck: Counter[Struck] = Counter()
-    world.deliver(islice(mail, WAVE))
-    while struck.total() < KILLS or EVERY - struck.keys():
-        when = dice.choice(sorted(EVERY - struck.keys() or EVERY)).when
-        hit = world.run_killed_by_exchange(START + dice.randint(1, 40), when)
-        if hit:
-            struck[hit] += 1
-        elif not world.deliver(islice(mail, WAVE)):
-            break
-        if struck.total() % LOOK == 0:
+
+    def more() -> bool:
+        return world.deliver(islice(mail, WAVE))
+
+    def look(killed: int) -> None:
+        if killed % LOOK == 0:
             for sight in sights(world):
-                assert broken(world, sight) == [], f"after {struck.total()} kills"
-    return struck
+                assert broken(world, sight) == [], f"after {killed} kills"
+
+    more()
+    return kill_everywhere(EVERY, KILLS, partial(kill_at, world, work=40, files=0), more, look)
 
 
 def sights(world: World) -> tuple[Sight, Sight]:

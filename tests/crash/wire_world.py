@@ -7,35 +7,29 @@ from outside, at a request that was chosen beforehand: the side that is asked pu
 import hashlib
 import itertools
 import json
-import multiprocessing
 import signal
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email import policy
 from email.message import EmailMessage
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import NamedTuple
 
 import requests
 from requests.auth import HTTPBasicAuth
 
-from connector import cli, service
 from connector.simulator import Exchange
 from connector.sources.memory import Attached
-from connector.stores.webdav import WebdavStore
+from tests import command
 from tests.crash.wire_proxy import NOBODY, Plug, Proxy, When, proxy
 from tests.servers import DavServer
 
 #: The mailbox for trials.
 PROBE = "probe@example.org"
 MAILBOXES = ("anna@example.org", "ben@example.org", "carla@example.org")
-
-# Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["connector.cli", "tests.crash.wire_world"])
 
 # --- what is delivered --------------------------------------------------------------------------------------------
 
@@ -191,23 +185,10 @@ class World:
         self.proxy.plug = NOBODY
         return Struck(kind, when) if process.exitcode == -signal.SIGKILL else None
 
-    def command(self, *arguments: str) -> multiprocessing.context.ForkServerProcess:
+    def command(self, *arguments: str) -> ForkServerProcess:
         """Start a command, two minutes later than the one before: what waits a minute is due."""
-        process = _processes.Process(target=_command, args=(self.folder, arguments, 2 * next(self._commands)))
-        process.start()
-        return process
-
-
-def _command(folder: Path, arguments: tuple[str, ...], minutes: int) -> None:
-    """What the process does."""
-    real = service.clock
-    for module in (service, cli):
-        module.clock = lambda: real() + timedelta(minutes=minutes)  # type: ignore[attr-defined]  # it was imported there
-    date = WebdavStore.now
-    WebdavStore.now = lambda self: (at := date(self)) and at + timedelta(minutes=minutes)  # type: ignore[method-assign]
-    sys.stdout = sys.stderr = (folder / "said").open("a")
-    sys.argv = ["connector", "--config", str(folder), *arguments]
-    cli.main()
+        later = timedelta(minutes=2 * next(self._commands))
+        return command.start(self.folder, *arguments, later=later, answer="said", told="said")
 
 
 @contextmanager
