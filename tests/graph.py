@@ -21,7 +21,7 @@ _JSON = "application/json"
 _NOT_IN_THE_CUT = re.compile(
     r"GET /groups/[^/]+/(members|transitiveMembers)(/microsoft\.graph\.\w+)?"
     r"|GET /groups/[^/]+/owners|POST /drives/[^/]+/items/[^/]+/restore"
-    r"|GET /drives/[^/]+/(root/children|root:/.*|items/[^/]+:/[^:]*|items/[^/]+/retentionLabel)"
+    r"|GET /drives/[^/]+/(root/children|root:/.*|items/[^/]+:/[^:]*:?|items/[^/]+/retentionLabel)"
     r"|POST /users/[^/]+/mailFolders/[^/]+/childFolders|DELETE /users/[^/]+/mailFolders/[^/]+|\w+ /me(/.*)?",
     re.IGNORECASE,
 )

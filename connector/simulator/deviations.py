@@ -73,6 +73,8 @@ class Deviation(StrEnum):
     PROMOTED_PROPERTIES = "promoted-properties"
     #: Graph. Traffic without a decorated User-Agent is throttled at half of the limit (facts, B7: lower priority).
     UNDECORATED_FIRST = "undecorated-first"
+    #: Graph. Preauthenticated URLs of files take a token, as rclone sends one. Inferred: that they do not (facts, B3).
+    TOLERANT_URLS = "tolerant-urls"
     #: Graph. Identities in drives carry `email`, which no schema of Microsoft's knows. Inferred: that they do not.
     ADDRESSED_IDENTITIES = "addressed-identities"
 
@@ -93,6 +95,7 @@ OF_GRAPH = frozenset(
         Deviation.LATE_HASHES,
         Deviation.PROMOTED_PROPERTIES,
         Deviation.UNDECORATED_FIRST,
+        Deviation.TOLERANT_URLS,
         Deviation.ADDRESSED_IDENTITIES,
     }
 )

@@ -291,6 +291,8 @@ ROUTES = (
     Route("GET", "/drives/{drive}/root:/{below...}:/children", charged(_expanding(TWO), list_children), READ),
     Route("GET", "/drives/{drive}/root:/{below...}", charged(_expanding(ONE), get_item), READ),
     Route("GET", _ITEM, charged(_expanding(ONE), get_item), READ),
+    Route("GET", _ITEM + ":/{below...}:/children", charged(_expanding(TWO), list_children), READ),
+    Route("GET", _ITEM + ":/{below...}:", charged(_expanding(ONE), get_item), READ),
     Route("GET", _ITEM + ":/{below...}", charged(_expanding(ONE), get_item), READ),
     Route("PATCH", _ITEM, charged(TWO, update_item), WRITE),
     Route("DELETE", _ITEM, charged(TWO, delete_item), WRITE),

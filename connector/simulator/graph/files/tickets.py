@@ -11,6 +11,7 @@ import json
 import time
 from http import HTTPStatus
 
+from connector.simulator.deviations import Deviation
 from connector.simulator.graph.call import Call
 from connector.simulator.graph.files.drive import Drive, DriveItem, refuse
 
@@ -43,7 +44,7 @@ def file_of(call: Call, ticket: str) -> tuple[Drive, DriveItem]:
 
 def refuse_token(call: Call) -> None:
     """Facts, B3: no Authorization header must be sent to such a URL."""
-    if "Authorization" in call.request.headers:
+    if "Authorization" in call.request.headers and not call.deviates(Deviation.TOLERANT_URLS):
         refuse(HTTPStatus.UNAUTHORIZED, "unauthenticated", "The URL takes no Authorization header.")
 
 

@@ -250,6 +250,7 @@ ROUTES = (
     Route("PUT", _ITEM + "/content", charged(TWO, replace_content), WRITE),
     Route("GET", "/drives/{drive}/root:/{below...}:/content", charged(ONE, download), READ),
     Route("PUT", "/drives/{drive}/root:/{below...}:/content", charged(TWO, put_content), WRITE),
+    Route("GET", _ITEM + ":/{below...}:/content", charged(ONE, download), READ),
     Route("PUT", _ITEM + ":/{below...}:/content", charged(TWO, put_content), WRITE),
     Route("POST", _ITEM + "/createUploadSession", charged(TWO, create_session), WRITE),
     Route("POST", _ITEM + ":/{below...}:/createUploadSession", charged(TWO, create_session), WRITE),
