@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from connector.check import Finding, failed, record, without_probe
+from connector.config import ShareConfig
 from connector.decisions import recall
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Ledger
@@ -90,6 +91,8 @@ def certificates(tenants: Iterable[Tenant], ledger: Ledger, by: str, ask: Ask) -
     failing: set[tuple[str, str]] = set()
     for tenant in tenants:
         for entry in tenant.config.sources:
+            if isinstance(entry, ShareConfig):
+                continue  # No message is edited there.
             probe = entry.probe_source()
             if probe is None:
                 yield Certificate(without_probe(tenant))

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from connector.config import SourceConfig
+from connector.config import MailConfig, ShareConfig
 from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import Ledger, Proved
 from connector.log import Event
 from connector.manifest import brake
 from connector.model import Proof
-from connector.probe import Probe, try_put_back
+from connector.probe import Probe, ShareProbe, try_put_back, try_put_back_file
 from connector.service import Tenant, clock
 from connector.sources import Source
 from connector.spool import Spool
@@ -45,6 +45,9 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[F
         yield _store(tenant)
         yield from _directory(tenant)
         for entry in tenant.config.sources:
+            if isinstance(entry, ShareConfig):
+                yield from _shares(tenant, entry, ledger, by)
+                continue
             opened = list(_mailboxes(tenant, entry))
             yield from opened
             yield from _rights(tenant, entry)
@@ -93,14 +96,54 @@ def _directory(tenant: Tenant) -> Iterator[Finding]:
         yield Finding(tried, "fine", f"{len(tenant.mailboxes)} mailboxes are this tenant's by now")
 
 
-def _rights(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
+def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iterator[Finding]:
+    """Whether the files of Teams can be read; and where they give way to pointers, whether they come back."""
+    for share in (each for each in tenant.mailboxes if each.entry is entry):
+        tried = f"{tenant.name}: files of {share.source.address}"
+        try:
+            next(iter(share.source.changes(None)))
+        except ConnectorError as error:
+            yield failed(tried, error)
+        else:
+            yield Finding(tried, "fine", "can be listed")
+    tried = f"{tenant.name}: putting files of Teams back"
+    if not entry.redirect:
+        yield Finding(tried, "fine", "files are only copied: nothing has to come back")
+        return
+    try:
+        probe = entry.probe_source()
+        wrong = _tried_put_back_file(probe) if probe else ("cannot be tried: no `probe` is set",)
+    except ConnectorError as error:
+        yield failed(tried, error)
+        return
+    if probe:
+        record(ledger, tenant, probe, Proof.PUT_BACK, passed=not wrong, by=by)
+    if wrong:
+        todo = "make a channel for trials alone, and name it under `probe`; until then nothing is taken out of Teams"
+        yield Finding(tried, "fine" if tenant.monitor else "stopped", "; ".join(wrong), todo)
+    else:
+        yield Finding(tried, "fine", "a file that gave way to a pointer came back, byte for byte")
+    todo = "tell people: the link that stands beside the message's place in the channel leads on"
+    yield Finding(
+        f"{tenant.name}: messages in Teams", "fine", "old cards say of such files that they were not found", todo
+    )
+
+
+def _tried_put_back_file(probe: ShareProbe) -> tuple[str, ...]:
+    try:
+        return try_put_back_file(probe)
+    except (Gone, FileGone, Rejected, Corrupt) as error:
+        return (str(error),)
+
+
+def _rights(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
     """How to give the account what it needs, and no more."""
     if lines := entry.grant():
         todo = "\n".join(lines)
         yield Finding(f"{tenant.name}: rights", "fine", "granted in Exchange Online PowerShell, and narrowed, by", todo)
 
 
-def _mailboxes(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
+def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
     refused = ""
     for mailbox in (each for each in tenant.mailboxes if each.entry is entry):
         tried = f"{tenant.name}: mailbox {mailbox.source.address}"
@@ -131,7 +174,7 @@ def _room(tenant: Tenant, source: Source) -> Finding:
     return Finding(tried, "fine", str(room))
 
 
-def _outside(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
+def _outside(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
     """Whether the account gets into a mailbox that is none of its business."""
     source = entry.outside_source()
     if source is None:
@@ -148,7 +191,7 @@ def _outside(tenant: Tenant, entry: SourceConfig) -> Iterator[Finding]:
         yield Finding(tried, "exposed", f"THE ACCOUNT OPENS {source.address}, WHICH IT MUST NOT", todo)
 
 
-def _proofs(tenant: Tenant, entry: SourceConfig, ledger: Ledger, by: str) -> Iterator[Finding]:
+def _proofs(tenant: Tenant, entry: MailConfig, ledger: Ledger, by: str) -> Iterator[Finding]:
     """What has to be known of a server before anything is taken out of messages there."""
     probe = entry.probe_source()
     if probe is None:
@@ -184,13 +227,13 @@ def _tried_put_back(probe: Probe) -> tuple[str, ...]:
         return (str(error),)
 
 
-def record(ledger: Ledger, tenant: Tenant, probe: Probe, proof: Proof, *, passed: bool, by: str) -> None:
+def record(ledger: Ledger, tenant: Tenant, probe: Source, proof: Proof, *, passed: bool, by: str) -> None:
     """Keep how a proof went on the server of this probe."""
     proved = Proved(tenant=tenant.name, server=probe.server, proof=proof, passed=passed, at=clock(), by=by)
     ledger.prove(proved, Event.PROOF_RECORDED)
 
 
-def _certificate(tenant: Tenant, entry: SourceConfig, probe: Probe, ledger: Ledger) -> Finding:
+def _certificate(tenant: Tenant, entry: MailConfig, probe: Probe, ledger: Ledger) -> Finding:
     tried = f"{tenant.name}: what clients make of edited messages"
     known = ledger.proofs(tenant.name, probe.server).get(tenant.certificate)
     if known and known.passed:

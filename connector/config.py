@@ -23,6 +23,7 @@ from connector.problems import checked, told
 from connector.rewrite import Wording
 from connector.sources.ews import EwsMailboxes
 from connector.sources.graph_mail import GraphMailboxes
+from connector.sources.teams import TeamsShares
 from connector.stores.webdav import WebdavConfig
 from connector.yamlfile import ConfigError, Document, Steps, dotted, read
 
@@ -32,7 +33,9 @@ T = TypeVar("T")
 SHORTEST_KEY = 32
 ENVIRONMENT = "CONNECTOR_"
 
-SourceConfig = Annotated[EwsMailboxes | GraphMailboxes, Field(discriminator="type")]
+MailConfig = EwsMailboxes | GraphMailboxes
+ShareConfig = TeamsShares
+SourceConfig = Annotated[MailConfig | ShareConfig, Field(discriminator="type")]
 StoreConfig = WebdavConfig
 
 
@@ -280,6 +283,10 @@ def _clashes(found: Iterable[tuple[Document, TenantConfig]]) -> Iterator[str]:
 def _claims(tenant: TenantConfig) -> Iterator[tuple[Steps, str]]:
     yield ("tenant",), f"tenant {tenant.tenant}"
     for number, source in enumerate(tenant.sources):
+        if isinstance(source, ShareConfig):
+            for place, person in enumerate(source.chats):
+                yield ("sources", number, "chats", place), f"chats of {person.lower()}"
+            continue
         for place, mailbox in enumerate(source.mailboxes):
             yield ("sources", number, "mailboxes", place), f"mailbox {mailbox.lower()}"
         if source.probe:

@@ -1,9 +1,10 @@
 """A mailbox for trials alone: what has to be known of a server is tried there, on messages of our own."""
 
+import io
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import policy
 from email.message import EmailMessage
 from typing import NamedTuple, Protocol
@@ -55,6 +56,18 @@ class Probe(Source, Protocol):
 
     def delete(self, item_id: str) -> None:
         """Delete it for good. What is not there any more counts as deleted."""
+        ...
+
+
+class ShareProbe(Source, Protocol):
+    """A share in which files may be made and deleted, beside what every source can."""
+
+    def make(self, name: str, content: bytes) -> str:
+        """A file of this name, in a place for trials; its id. One that is there gets this content."""
+        ...
+
+    def clear(self, name: str) -> None:
+        """Recycle all files there whose names begin so. What is not there any more counts as recycled."""
         ...
 
 
@@ -135,6 +148,13 @@ def _contents(probe: Probe, item: Item, opened: ExitStack) -> list[tuple[File, S
 
 _PUT_BACK = "connector-check"
 _REDIRECT = "CONNECTORCHECK"
+_NOTICE = Notice(
+    redirect_id=_REDIRECT,
+    marker=f"1.{_REDIRECT}.0.00",
+    html=markup.wrapped(_REDIRECT, "A trial."),
+    text=plain.wrapped(_REDIRECT, "A trial."),
+    urls=(),
+)
 
 
 def try_put_back(probe: Probe) -> tuple[str, ...]:
@@ -149,16 +169,9 @@ def try_put_back(probe: Probe) -> tuple[str, ...]:
 
 def _put_back(probe: Probe, item_id: str) -> Iterator[str]:
     item = probe.fetch(item_id)
-    notice = Notice(
-        redirect_id=_REDIRECT,
-        marker=f"1.{_REDIRECT}.0.00",
-        html=markup.wrapped(_REDIRECT, "A trial."),
-        text=plain.wrapped(_REDIRECT, "A trial."),
-        urls=(),
-    )
-    probe.rewrite(item, notice)
+    probe.rewrite(item, _NOTICE)
     shown = probe.fetch(item_id)
-    if shown.body == item.body or shown.marker != notice.marker:
+    if shown.body == item.body or shown.marker != _NOTICE.marker:
         yield "a message that was changed is still as it was"
     probe.retract(shown, _REDIRECT)
     if probe.fetch(item_id).body != item.body:
@@ -180,3 +193,39 @@ def _put_back(probe: Probe, item_id: str) -> Iterator[str]:
         changed = [what for what, one, other in zip(Seen._fields, old, new, strict=True) if one != other]
         if changed:
             yield f"what was put back differs from what was taken out: {', '.join(changed)}"
+
+
+def try_put_back_file(probe: ShareProbe) -> tuple[str, ...]:
+    """Let a file of our own give way to a pointer, and come back; a sentence for each thing that went wrong.
+
+    Raises what the verbs of a source raise.
+    """
+    probe.clear(_PUT_BACK)
+    try:
+        return tuple(_put_back_file(probe, probe.make(f"{_PUT_BACK}.bin", _CONTENT)))
+    finally:
+        probe.clear(_PUT_BACK)
+
+
+def _put_back_file(probe: ShareProbe, item_id: str) -> Iterator[str]:
+    item = probe.fetch(item_id)
+    probe.rewrite(item, replace(_NOTICE, urls=("https://connector.invalid/trial",)))
+    shown = probe.fetch(item_id)
+    if not shown.pointer or shown.body is None:
+        yield "no pointer stands beside a file that was to have one"
+        return
+    probe.prune(shown, [file.id for file in shown.files])
+    left = probe.fetch(shown.pointer)
+    if left.files:
+        yield "a file that was recycled is still there"
+    with spooled(io.BytesIO(_CONTENT)) as content:
+        probe.put_back(left, item.files[0], content)
+    back = probe.fetch(shown.pointer)
+    if not back.files or _read(probe, back) != _CONTENT:
+        yield "what came back is not the file that had been there"
+    probe.retract(back, _REDIRECT)
+
+
+def _read(probe: ShareProbe, item: Item) -> bytes:
+    with probe.open(item.id, item.files[0].id) as stream:
+        return stream.read()

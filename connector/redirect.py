@@ -262,7 +262,8 @@ def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
 
 def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect:
     try:
-        with turn.watch.source.open(redirect.item_id, each.file.id) as stream, spooled(stream) as content:
+        opened = turn.watch.source.open(redirect.item_id, each.file.id)
+        with opened as stream, spooled(stream, each.file.size) as content:
             return (_put_packed if is_tnef(each.file) else _put)(redirect, each, content, turn)
     except FileGone:
         if _attempted(redirect, turn.watch.source.fetch(redirect.item_id)):

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal, ParamSpec
@@ -22,7 +22,7 @@ from typing import Literal, ParamSpec
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from connector.config import Config, SourceConfig, TenantConfig
+from connector.config import Config, ShareConfig, SourceConfig, TenantConfig
 from connector.errors import ConnectorError, Unavailable
 from connector.ledger import LeaseLost, Ledger, LedgerError
 from connector.log import Event, log
@@ -130,7 +130,8 @@ class Mailbox:
 
     def watch(self) -> Watch:
         """What a tick needs, in this thread."""
-        return Watch(
+        entry = self.entry
+        watch = Watch(
             tenant=self.tenant.name,
             source=self.source,
             store=self.tenant.store(),
@@ -138,12 +139,15 @@ class Mailbox:
             wording=self.tenant.config.notice,
             path=self.tenant.config.path,
             marker_key=self.tenant.marker_key,
-            replace=self.tenant.replaces,
-            since=_time(self.entry.since),
+            since=_time(entry.since),
             monitor=self.tenant.monitor,
-            needs=frozenset({Proof.PUT_BACK, self.tenant.certificate}),
-            waived_by=self.entry.waive_certify or "",
         )
+        if isinstance(entry, ShareConfig):
+            # Where nothing is shown or removed, nothing has to be proved.
+            needs = frozenset({Proof.PUT_BACK} if entry.redirect else ())
+            return replace(watch, quiet=entry.quiet, pointers=entry.redirect, needs=needs)
+        needs = frozenset({Proof.PUT_BACK, self.tenant.certificate})
+        return replace(watch, replace=self.tenant.replaces, needs=needs, waived_by=entry.waive_certify or "")
 
 
 def _time(since: date | Literal["everything"] | None) -> datetime | None:

@@ -396,7 +396,7 @@ def test_ids_are_quoted() -> None:
         (409, "nameAlreadyExists", Conflict),
         (405, "ErrorUnsupported", Rejected),
         (413, "", Rejected),
-        (423, "resourceLocked", Rejected),
+        (423, "resourceLocked", Conflict),
         (400, "ErrorSomethingElse", Rejected),
         (410, "", LostState),
         (400, "SyncStateInvalid", LostState),

@@ -60,6 +60,12 @@ def test_what_is_no_pointer_of_ours(content: bytes) -> None:
     assert read(content) is None
 
 
+def test_refuses_what_is_no_unicode() -> None:
+    """Half a character, as some names have."""
+    with pytest.raises(ValueError, match="Unicode"):
+        written(Pointer(url=POINTER.url, marker="m", original="o", name="\ud83d"))
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "https://example.org/a b", "https://example.org/\r\nIconFile=x"])
 def test_refuses_what_is_no_link(url: str) -> None:
     """Nothing that a name or a store says adds a line."""

@@ -71,6 +71,10 @@ class LostState(Unavailable):
         self.location = location
 
 
+class Missing(Denied):
+    """The mailbox, user, drive or team is not there at all: never told as a thousand times Gone."""
+
+
 class Exists(Conflict):
     """A folder or file of this name is there already."""
 
@@ -92,8 +96,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str | int]], ...] = (
         ),
     ),
     (
-        Denied,
-        # Said of a mailbox, user or site that is not there at all: never a thousand times Gone.
+        Missing,
         "{host} does not have {whose}: check its name, and whether it was deleted or has no licence",
         frozenset(
             {
@@ -142,6 +145,12 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str | int]], ...] = (
             {"errorchangekeyrequired", "errorirresolvableconflict", "errorstaleobject", HTTPStatus.PRECONDITION_FAILED}
         ),
     ),
+    (
+        Conflict,
+        "a file of {whose} is locked: somebody has it open, or it has to be kept",
+        frozenset({"resourcelocked"}),
+    ),
+    (Rejected, "a file of {whose} is barred for malware", frozenset({"malwaredetected"})),
     (
         Denied,
         "{host} refuses the token of the app {app}: it may be one for another cloud or directory",

@@ -1,0 +1,111 @@
+"""What an administrator writes about files in Teams, and how it becomes sources."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connector.amounts import Duration
+from connector.sources.graph import AppLogin, Connection, Edge
+from connector.sources.teams.drive import GraphDrive, Root
+from connector.sources.teams.places import Place, channel_of, chats, teams
+from connector.sources.teams.probe import DriveProbe
+
+Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+Name = Annotated[str, Field(min_length=1)]
+_PERMISSION = "Files.ReadWrite.All, or Sites.Selected with the role write for its site"
+
+
+class TeamsShares(BaseModel):
+    """Files of Teams in one Microsoft 365 tenant, which one app may open: of channels, and of people's chats.
+
+    What an app cannot do there: write, edit or delete the messages that tell of the files.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["teams"]
+    app: AppLogin
+    teams: tuple[Name, ...] | Literal["all"] = Field(
+        (), description="names or ids of teams; or all; asked for once a day"
+    )
+    chats: tuple[Address, ...] = Field((), description="people whose files in chats belong here too")
+    chat_folders: tuple[Name, ...] = Field(
+        (), description="names of the folder for files of chats in languages that we do not know"
+    )
+    exclude: tuple[Name, ...] = Field((), description="teams, TEAM/CHANNEL or people that are left alone in any case")
+    redirect: bool = Field(
+        False,
+        description="true: files give way to pointers where a rule says redirect; otherwise they are only copied",
+    )
+    quiet: Duration = Field(
+        timedelta(minutes=15), description="how long a file must not have changed before we touch it"
+    )
+    probe: str | None = Field(
+        None,
+        description="TEAM/CHANNEL for trials alone, where `connector check` makes and deletes files",
+        pattern=r"^[^/]+/[^/]+$",
+    )
+    since: date | Literal["everything"] | None = Field(
+        None, description="leave files alone that changed earlier; by default all from before the first contact"
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.teams or self.chats):
+            raise ValueError("give teams or chats")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether `addresses` asks a server."""
+        return True
+
+    def addresses(self) -> tuple[str, ...]:
+        """The names of the drives that there are by now. Raises Denied, Unavailable."""
+        found = {place.address: place for place in self._looked_up()}
+        self._places.clear()
+        self._places.update(found)
+        return tuple(self._places)
+
+    def source(self, address: str) -> GraphDrive:
+        """The drive of this name, which `addresses` gave. Nothing is asked of a server."""
+        place = self._places[address]
+
+        def roots() -> tuple[Root, ...]:
+            return self._places.get(address, place).roots
+
+        connection = self._connection(address)
+        return GraphDrive(place.drive, address, connection, roots, shares_by_item=place.chats)
+
+    def hints(self) -> tuple[()]:
+        """None: Graph tells of changes only to an address that it can reach from outside."""
+        return ()
+
+    def probe_source(self) -> DriveProbe | None:
+        """The channel for trials, where one is named. Raises Denied, Unavailable."""
+        if self.probe is None:
+            return None
+        team, _, channel = self.probe.partition("/")
+        place = channel_of(self.edge, team, channel)
+        return DriveProbe(place.drive, self.probe, self._connection(self.probe), lambda: place.roots)
+
+    def _connection(self, address: str) -> Connection:
+        return self.edge.connection(f"the files of {address}", _PERMISSION)
+
+    @cached_property
+    def edge(self) -> Edge:
+        """What all these drives share."""
+        return Edge(self.app)
+
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        return {}
+
+    def _looked_up(self) -> Iterator[Place]:
+        never = {each.lower() for each in (*self.exclude, self.probe) if each}
+        if self.teams:
+            yield from teams(self.edge, () if self.teams == "all" else self.teams, never)
+        yield from chats(self.edge, [each for each in self.chats if each.lower() not in never], self.chat_folders)

@@ -1,0 +1,322 @@
+"""A drive of Teams keeps the laws over real HTTP, against the simulated Graph.
+
+People act on the simulator's state. Every request and reply is held against Microsoft's description of Graph.
+"""
+
+import json
+from typing import Any
+
+import pytest
+
+from connector.errors import Conflict, Corrupt, Denied, Gone, Rejected, Unavailable
+from connector.model import Page, SharedFile
+from connector.probe import try_put_back_file
+from connector.simulator import Deviation, Exchange
+from connector.simulator.graph.files.workspace import CHAT_FILES
+from connector.sources.teams import GraphDrive
+from tests.laws.shares import REPORT, ShareLaws, content, fetched, shown
+from tests.laws.sources import notice, reported
+from tests.teams import ANNA, Users, channel, settings
+
+BERT = "bert@example.org"
+#: What a share may do otherwise without any harm.
+HARMLESS = (
+    Deviation.PLAIN_PATHS,
+    Deviation.DELTA_WITHOUT_PATHS,
+    Deviation.EMPTY_DELTA_PAGES,
+    Deviation.REPEATED_DELTA_ITEMS,
+    Deviation.FOLDER_DELTA,
+    Deviation.LATE_HASHES,
+    Deviation.PROMOTED_PROPERTIES,
+    Deviation.UNDECORATED_FIRST,
+    Deviation.ADDRESSED_IDENTITIES,
+)
+
+
+@pytest.fixture(autouse=True)
+def _secret(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment holds the secret of the app."""
+    monkeypatch.setenv("GRAPH_SECRET", exchange.client["secret"])
+
+
+@pytest.fixture
+def world(exchange: Exchange) -> Users:
+    """A channel and its people."""
+    return Users(exchange)
+
+
+@pytest.fixture
+def source(exchange: Exchange, world: Users) -> GraphDrive:
+    """The adapter, with three items a page."""
+    assert world.exchange is exchange
+    return channel(exchange, page_size=3)
+
+
+class TestGraphDrive(ShareLaws):
+    """The laws."""
+
+
+class TestGraphDriveOtherwise(ShareLaws):
+    """The laws, where everything is so that is only inferred or that may be."""
+
+    @pytest.fixture(autouse=True)
+    def _otherwise(self, exchange: Exchange) -> None:
+        exchange.order(deviate=dict.fromkeys(HARMLESS, True))
+
+
+def files(source: GraphDrive, cursor: str | None = None) -> dict[str, SharedFile]:
+    """What the feed tells, by name."""
+    items = (item for page in source.changes(cursor) for item in page.items)
+    return {item.subject: item for item in items if isinstance(item, SharedFile)}
+
+
+# --- where files are --------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_channel(exchange: Exchange, world: Users) -> None:
+    """Standard channels share a drive; a private and a shared one have theirs, and other members."""
+    workspace = exchange.workspace
+    workspace.add_channel(world.team, "Plans")
+    private = workspace.add_channel(world.team, "Board", "private", {ANNA: "owner"})
+    shared = workspace.add_channel(world.team, "Partners", "shared", {"carl@example.net": ""})
+    world.upload("a.pdf", REPORT)
+    world.upload("b.pdf", REPORT, "Plans")
+    private.drive.upload("Board/c.pdf", REPORT, ANNA)
+    shared.drive.upload("Partners/d.pdf", REPORT, ANNA)
+    entry = settings(exchange)
+    told = {address: files(entry.source(address)) for address in entry.addresses()}
+    assert {address: set(found) for address, found in told.items()} == {
+        "Project": {"a.pdf", "b.pdf"},
+        "Project/Board": {"c.pdf"},
+        "Project/Partners": {"d.pdf"},
+    }
+    assert told["Project"]["a.pdf"].recipients == (ANNA, BERT)
+    assert told["Project/Board"]["c.pdf"].recipients == (ANNA,)
+    assert told["Project/Partners"]["d.pdf"].recipients == ("carl@example.net",)
+
+
+@pytest.mark.parametrize("language", CHAT_FILES)
+def test_files_of_chats(exchange: Exchange, world: Users, language: str) -> None:
+    """Whatever the folder is called; what else is in a OneDrive is left alone."""
+    exchange.workspace.onedrive(ANNA, language)
+    exchange.workspace.send(ANNA, "chat.pdf", REPORT, BERT)
+    exchange.workspace.onedrive(ANNA).upload("Private/diary.docx", REPORT, ANNA)
+    entry = settings(exchange, teams=[], chats=[ANNA, "nobody@example.org"])
+    (address,) = entry.addresses()
+    assert set(files(entry.source(address))) == {"chat.pdf"}
+
+
+def test_whoever_may_open_a_chat_file_may_open_its_pointer(exchange: Exchange, world: Users) -> None:
+    """Until that is so, the file does not count as shown, and stays."""
+    item_id = exchange.workspace.send(ANNA, "chat.pdf", REPORT, BERT)
+    drive = exchange.workspace.onedrive(ANNA)
+    source = channel(exchange, teams=[], chats=[ANNA])
+    item = shown(source, item_id)
+    assert item.body is not None
+    pointer = drive.find(item.pointer)
+    assert {who for each in pointer.permissions for who in each.people} >= {BERT}
+    drive.share(item_id, "dora@example.org")
+    assert fetched(source, item_id).body is None
+    assert shown(source, item_id).body is not None
+
+
+def test_exclusions(exchange: Exchange, world: Users) -> None:
+    """A team, a channel and a person that are left alone whatever else is written."""
+    exchange.workspace.add_channel(world.team, "Board", "private")
+    exchange.add_team("Works council", {ANNA: "owner"})
+    exchange.workspace.onedrive(ANNA)
+    more: dict[str, Any] = {"teams": "all", "chats": [ANNA], "exclude": ["Project/board", "works COUNCIL", ANNA]}
+    assert settings(exchange, **more).addresses() == ("Project",)
+
+
+def test_team_that_is_not_there(exchange: Exchange, world: Users) -> None:
+    """It may have been deleted: a sentence names it."""
+    with pytest.raises(Denied, match="no team Projects"):
+        settings(exchange, teams=["Projects"]).addresses()
+
+
+def test_channel_without_a_folder(exchange: Exchange, world: Users) -> None:
+    """Nobody has opened its Files tab yet: there is nothing, and no trouble."""
+    late = exchange.workspace.add_channel(world.team, "Late", "private")
+    late.folder, folder = None, late.folder
+    entry = settings(exchange)
+    assert entry.addresses() == ("Project",)
+    late.folder = folder
+    assert entry.addresses() == ("Project", "Project/Late")
+
+
+def test_drive_that_was_deleted(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """Not a thousand times Gone, but one sentence."""
+    *_, last = source.changes(None)
+    del exchange.workspace.drives[source.key]
+    for cursor in (None, last.cursor):
+        with pytest.raises(Denied, match="the files of Project"):
+            list(source.changes(cursor))
+
+
+# --- the feed ---------------------------------------------------------------------------------------------------------
+
+
+def test_only_files_of_channels(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """What else lies in the drive of a team is no file of Teams."""
+    world.upload("elsewhere.pdf", REPORT, "Site Assets")
+    inside = world.upload("a.pdf", REPORT, "General/Plans")
+    *_, last = source.changes(None)
+    assert reported(source.changes(None)) == {inside}
+    world.drive.rename(world.drive.at("General/Plans").id, "Old plans", ANNA)
+    world.edit(inside, b"edited")
+    assert files(source, last.cursor)["a.pdf"].folder == "General/Old plans"
+
+
+def test_a_cursor_of_another_drive_is_none(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """Nor is one that leads to another server."""
+    item_id = world.upload("a.pdf", REPORT)
+    page: Page
+    *_, page = source.changes(None)
+    told = json.loads(page.cursor)
+    for wrong in ({"drive": "b!other"}, {"link": "https://evil.example.org/delta"}, {"link": 1}):
+        assert reported(source.changes(json.dumps({**told, **wrong}))) == {item_id}
+
+
+def test_pointers_are_told_as_what_they_stand_for(world: Users, source: GraphDrive) -> None:
+    """With their marker, so that nobody takes them for files that are to go."""
+    item = shown(source, world.upload("a.pdf", REPORT))
+    *_, last = source.changes(None)
+    world.rename(item.pointer, "see here.url")
+    (told,) = (item for page in source.changes(last.cursor) for item in page.items)
+    assert isinstance(told, SharedFile)
+    assert (told.id, told.pointer, told.marker, told.files) == (item.id, item.pointer, notice().marker, ())
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", [1, 2, 5])
+def test_a_broken_download_goes_on(exchange: Exchange, world: Users, source: GraphDrive, broken: int) -> None:
+    """From where it broke off, as often as that happens."""
+    told = bytes(range(256)) * 40_000
+    item = source.fetch(world.upload("a.bin", told))
+    for each in range(broken):
+        exchange.order(truncate={"request": 3 + 3 * each})
+    assert content(source, item) == told
+
+
+def test_a_page_in_place_of_a_file(world: Users, source: GraphDrive) -> None:
+    """A login page is no file: a human looks at it. A file that is a page is one."""
+    item = source.fetch(world.upload("a.pdf", REPORT))
+    world.drive.hold(item.id, stub=True)
+    with pytest.raises(Rejected, match="a page came in place"):
+        content(source, source.fetch(item.id))
+    page = b"<!DOCTYPE html><html></html>"
+    assert content(source, source.fetch(world.upload("a.html", page))) == page
+
+
+def test_bytes_that_are_not_those_of_the_hash(
+    world: Users, source: GraphDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is taken for proved."""
+    item = source.fetch(world.upload("a.pdf", REPORT))
+    told = source._told(item.id)
+    told["file"]["hashes"]["quickXorHash"] = "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    monkeypatch.setattr(source, "_told", lambda _: told)
+    with pytest.raises(Corrupt):
+        content(source, item)
+
+
+def test_a_file_that_changes_while_it_is_read(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """Where the connection breaks off, what comes now is of another version: it is read again later, from the start."""
+    item = source.fetch(world.upload("a.bin", bytes(range(256)) * 40_000))
+    exchange.order(truncate={"request": 3})
+    with source.open(item.id, item.id) as stream:
+        stream.read(10)
+        world.edit(item.id, b"other")
+        with pytest.raises(Conflict):
+            stream.read()
+
+
+# --- what may not be touched ------------------------------------------------------------------------------------------
+
+
+def test_somebody_works_on_it(world: Users, source: GraphDrive) -> None:
+    """Checked out: the feed says so. Open in Office: it stays, until it can go."""
+    item = shown(source, world.upload("a.docx", REPORT))
+    world.drive.hold(item.id, checked_out_by=ANNA)
+    assert fetched(source, item.id).busy
+    world.drive.hold(item.id, checked_out_by=None, locked=True)
+    with pytest.raises(Conflict, match="locked"):
+        source.prune(fetched(source, item.id), [item.id])
+    world.drive.hold(item.id, locked=False)
+    source.prune(fetched(source, item.id), [item.id])
+    with pytest.raises(Gone):
+        source.fetch(item.id)
+
+
+def test_a_file_that_has_to_be_kept(world: Users, source: GraphDrive) -> None:
+    """A record stays where it is, and a human is told."""
+    item = shown(source, world.upload("a.pdf", REPORT))
+    world.drive.hold(item.id, retained=True)
+    with pytest.raises(Conflict, match="kept"):
+        source.prune(fetched(source, item.id), [item.id])
+    assert content(source, fetched(source, item.id)) == REPORT
+
+
+def test_malware(world: Users, source: GraphDrive) -> None:
+    """One bad file stops nothing else."""
+    item = source.fetch(world.upload("a.pdf", REPORT))
+    world.drive.hold(item.id, malware=True)
+    with pytest.raises(Rejected, match="malware"):
+        content(source, item)
+
+
+@pytest.mark.parametrize(
+    "name", ["a#b%c.pdf", "a'b.pdf", "\U0001f600.pdf", "a+b & c.pdf", "x" * 200 + ".pdf", "noextension"]
+)
+def test_names(world: Users, source: GraphDrive, name: str) -> None:
+    """Whatever SharePoint takes for a name comes and goes as it is."""
+    item = shown(source, world.upload(name, REPORT))
+    assert (item.subject, fetched(source, item.pointer)) == (name, item)
+
+
+def test_missing_consent(exchange: Exchange, world: Users) -> None:
+    """The sentence names what to grant."""
+    exchange.order(roles=["User.Read.All"])
+    with pytest.raises(Denied, match=r"Files\.ReadWrite\.All"):
+        channel(exchange)
+
+
+def test_requests(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """What an idle drive and one file cost."""
+    item_id = world.upload("a.pdf", REPORT)
+    *_, last = source.changes(None)
+    exchange.order(reset=True)
+    assert reported(source.changes(last.cursor)) == set()
+    idle = len(exchange.seen)
+    item = shown(source, item_id)
+    source.prune(item, [item.id])
+    assert (idle, len(exchange.seen) - idle) <= (1, 14)
+
+
+def test_throttled_once(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """Unavailable goes through with its time; nobody comes early, since nobody here tries again."""
+    item_id = world.upload("a.pdf", REPORT)
+    exchange.order(throttle={"requests": 1, "back_off": 2000, "status": 503})
+    with pytest.raises(Unavailable) as told:
+        source.fetch(item_id)
+    assert told.value.retry_after is not None
+    assert fetched(source, item_id).subject == "a.pdf"
+
+
+def test_put_back_is_proved_on_files_of_our_own(exchange: Exchange, world: Users) -> None:
+    """In a channel for trials, where nothing is left; and a server that does not give files back is told."""
+    trials = exchange.workspace.add_channel(world.team, "Trials", "private")
+    probe = settings(exchange, probe="Project/Trials").probe_source()
+    assert probe is not None
+    assert try_put_back_file(probe) == ()
+    assert [item.name for item in trials.drive.root.below() if not item.is_folder] == []
+    assert settings(exchange, probe="Project/Trials").addresses() == ("Project",)
+
+
+def test_channel_for_trials_that_is_not_there(exchange: Exchange, world: Users) -> None:
+    """A sentence names it."""
+    with pytest.raises(Denied, match="Project/Trials"):
+        settings(exchange, probe="Project/Trials").probe_source()
