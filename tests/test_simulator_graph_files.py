@@ -10,12 +10,11 @@ import pytest
 
 from connector.simulator import Deviation, Exchange
 from connector.simulator.content import Seeded
+from connector.simulator.graph.files import transfer
 from connector.simulator.graph.files.drive import Drive
 from connector.simulator.graph.files.quickxor import quick_xor
 from connector.simulator.graph.files.transfer import PART
 from connector.simulator.graph.files.workspace import Kind, Team
-from connector.simulator.graph.message import Request
-from connector.simulator.graph.service import Target, answer
 from tests.graph import Answer, App, GraphJudge
 
 ANNA, BERT = "anna@example.org", "bert@example.org"
@@ -493,16 +492,13 @@ def test_replaced_content_stays_as_a_version(app: App, drive: Drive, at: str) ->
     assert len(app.get(f"{at}/items/{item}/versions")["value"]) == 1
 
 
-def test_one_request_brings_250_mb_at_most(app: App, exchange: Exchange, drive: Drive, at: str) -> None:
-    """It is refused by what its head says."""
-    app.get(at)
-    headers = {"Authorization": f"Bearer {app.token}", "Content-Length": str(250 * 1024**2 + 1)}
-    path = f"/v1.0{at}/items/{drive.root.id}:/big.bin:/content"
-    request = Request.to("PUT", path, headers, exchange.graph.removesuffix("/v1.0"), iter([b"x"]))
+def test_one_request_brings_so_much_at_most(app: App, drive: Drive, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """250 MB; here less."""
+    monkeypatch.setattr(transfer, "MOST_AT_ONCE", 10)
+    put = f"{at}/items/{drive.root.id}:/big.bin:/content"
 
-    reply = answer(exchange._organisation, request, Target.of(exchange._organisation, request))
-
-    assert (reply.status, reply.json["error"]["code"]) == (413, "fileTooLarge")
+    assert app.ask("PUT", put, bytes(11)).code == "fileTooLarge"
+    assert app.ask("PUT", put, bytes(10)).status == 201
 
 
 def test_an_upload_session(app: App, drive: Drive, at: str) -> None:

@@ -16,6 +16,7 @@ from connector.simulator.graph.files.shapes import (
     permissions_of,
     version_shape,
 )
+from connector.simulator.graph.files.tickets import header
 from connector.simulator.graph.message import NO_CONTENT, Reply, invalid
 from connector.simulator.graph.routes import Route
 
@@ -49,9 +50,9 @@ def parent_of(call: Call, drive: Drive) -> tuple[DriveItem, str]:
     return folder, name
 
 
-def check_match(call: Call, item: DriveItem, header: str = "If-Match") -> None:
+def check_match(call: Call, item: DriveItem) -> None:
     """Facts, B4: 412 where the item is not any more what the client read."""
-    told = call.request.headers.get(header, "")
+    told = header(call, "If-Match")
     if told and told not in ("*", item.etag, item.ctag):
         refuse(HTTPStatus.PRECONDITION_FAILED, "resourceModified", "ETag does not match current item's value")
 
@@ -73,7 +74,7 @@ def get_item(call: Call) -> Reply:
     """Microsoft: driveitem-get."""
     with drive_of(call).lock:
         drive, item = item_of(call)
-        if call.request.headers.get("If-None-Match") in (item.etag, item.ctag):
+        if header(call, "If-None-Match") in (item.etag, item.ctag):
             return Reply(HTTPStatus.NOT_MODIFIED)
         return _told(call, drive, item)
 
