@@ -522,6 +522,15 @@ def test_an_upload_session(app: App, drive: Drive, at: str) -> None:
     assert upload(app, url, content).status == 404
 
 
+def test_some_clients_encode_the_whole_path(app: App, drive: Drive, at: str) -> None:
+    """As Microsoft's own libraries do, to whom `ID:/NAME:` is an id."""
+    place = f"{at}/items/{drive.at('General').id}%3A%2Fa.bin%3A"
+
+    assert app.ask("PUT", f"{place}/content", REPORT).status == 201
+    assert app.get(f"{place}")["size"] == len(REPORT)
+    assert app.ask("POST", f"{place}/createUploadSession", {}).code == "nameAlreadyExists"
+
+
 def test_an_upload_session_for_what_is_there(app: App, exchange: Exchange, drive: Drive, at: str) -> None:
     """Its eTag counts when the last part has come, too; sessions end, and can be ended."""
     item = drive.upload("General/a.bin", REPORT)

@@ -33,17 +33,24 @@ def drive_of(call: Call) -> Drive:
     return drive
 
 
+def located(call: Call) -> tuple[str, str]:
+    """The id in the path, and the path below that; "" where there is none. Some clients encode `ID:/PATH:` whole."""
+    item, _, below = call.path.get("item", "root").partition(":/")
+    return item, call.path.get("below", below.removesuffix(":"))
+
+
 def item_of(call: Call) -> tuple[Drive, DriveItem]:
     """The item in the path. The caller holds the drive's lock."""
     drive = drive_of(call)
-    item = drive.find(call.path.get("item", "root"))
-    return drive, _below(drive, item, call.path["below"]) if "below" in call.path else item
+    item, below = located(call)
+    return drive, _below(drive, drive.find(item), below)
 
 
 def parent_of(call: Call, drive: Drive) -> tuple[DriveItem, str]:
     """The folder and the name of a path that is about to be written; folders on the way are made."""
-    *folders, name = call.path["below"].split("/")
-    folder = drive.find(call.path.get("item", "root"))
+    item, below = located(call)
+    *folders, name = below.split("/")
+    folder = drive.find(item)
     for each in folders:
         found = (folder.children or {}).get(each.casefold())
         folder = found or drive.make_folder(folder, each, "")

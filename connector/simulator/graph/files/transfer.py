@@ -19,6 +19,7 @@ from connector.simulator.graph.files.items import (
     conflict_of,
     drive_of,
     item_of,
+    located,
     parent_of,
 )
 from connector.simulator.graph.files.shapes import item_shape, moment
@@ -78,8 +79,8 @@ def download_preauthenticated(call: Call) -> Reply:
 
 def replace_content(call: Call) -> Reply:
     """Microsoft: driveitem-put-content: new content for a file; the old one stays as a version (facts, B4)."""
-    with drive_of(call).lock:
-        item_of(call)
+    if located(call)[1]:
+        return put_content(call)
     content = _content(call)
     with drive_of(call).lock:
         drive, item = item_of(call)
@@ -119,7 +120,7 @@ def create_session(call: Call) -> Reply:
         refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "fileTooLarge", "The file is too big.")
     drive = drive_of(call)
     with drive.lock:
-        if "below" in call.path:
+        if located(call)[1]:
             folder, name = parent_of(call, drive)
             item = (folder.children or {}).get(name.casefold())
             conflict = conflict_of(told.get("@microsoft.graph.conflictBehavior"), "fail")
