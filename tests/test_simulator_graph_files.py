@@ -248,8 +248,8 @@ def test_a_path_may_have_400_characters(app: App, drive: Drive, at: str) -> None
     assert app.ask("PUT", f"{at}/items/{folder.id}:/{'z' * 11}:/content", b"").code == "pathIsTooLong"
 
 
-def test_deleted_and_restored(app: App, drive: Drive, at: str) -> None:
-    """With If-Match on the eTag or the cTag; what lies in the bin comes back under its id (facts, B4)."""
+def test_deleted_and_restored(app: App, exchange: Exchange, drive: Drive, at: str) -> None:
+    """With If-Match on the eTag or the cTag; only people get things back from the bin, under their ids (facts, B4)."""
     item = drive.upload("General/a.pdf", REPORT)
     told = app.get(f"{at}/items/{item}")
     drive.rename(item, "b.pdf")
@@ -257,6 +257,10 @@ def test_deleted_and_restored(app: App, drive: Drive, at: str) -> None:
     assert app.ask("DELETE", f"{at}/items/{item}", If_Match=told["eTag"]).code == "resourceModified"
     assert app.ask("DELETE", f"{at}/items/{item}", If_Match=told["cTag"]).status == 204
     assert app.ask("GET", f"{at}/items/{item}").status == 404
+    assert app.ask("POST", f"{at}/items/{item}/restore", {}).code == "notSupported"
+    drive.undelete(item)
+    assert app.ask("DELETE", f"{at}/items/{item}").status == 204
+    exchange.order(deviate={Deviation.RESTORABLE: True})
     assert app.ask("POST", f"{at}/items/{item}/restore", {}).json["name"] == "b.pdf"
     assert download(app, f"{at}/items/{item}/content").body == REPORT
     assert app.ask("POST", f"{at}/items/{item}/permanentDelete").status == 204
@@ -309,6 +313,27 @@ def test_a_label_and_malware_show(app: App, drive: Drive, at: str) -> None:
     assert (label["name"], label["retentionSettings"]["isDeleteAllowed"]) == ("Records", False)
     assert app.get(f"{at}/items/{item}?$select=malware")["malware"] == {"description": "EICAR"}
     assert app.ask("GET", f"{at}/items/{item}/content").code == "malwareDetected"
+
+
+def test_requests_that_make_no_sense(app: App, exchange: Exchange, drive: Drive, at: str) -> None:
+    """Each is refused."""
+    item = drive.upload("General/a.pdf", REPORT)
+    folder = f"{at}/items/{drive.at('General').id}"
+    other = exchange.add_team("Other", {ANNA: "owner"}).drive
+
+    for method, path, body in (
+        ("GET", "/drives/b!nothing", None),
+        ("GET", f"{folder}/content", None),
+        ("PUT", f"{folder}/content", b"x"),
+        ("POST", f"{folder}/children", {"name": "a"}),
+        ("PATCH", f"{at}/items/{item}", {"parentReference": {"driveId": other.id, "id": other.root.id}}),
+        ("POST", f"{at}/items/{item}/createLink", {"type": "embed"}),
+        ("POST", f"{at}/items/{item}:/b.pdf:/createUploadSession", {}),
+        ("POST", f"{at}/items/{item}/createUploadSession", {"item": {"fileSize": 250 * 1024**3 + 1}}),
+        ("GET", f"{at}/items/{item}/retentionLabel", None),
+    ):
+        assert app.ask(method, path, body).status in (400, 404, 413)
+    assert app.send("GET", f"{exchange.graph.removesuffix('/v1.0')}/preauthenticated/download/a", b"", {}).status == 401
 
 
 # --- the change feed (facts, B2) -------------------------------------------------------------------------------------

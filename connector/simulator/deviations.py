@@ -75,6 +75,8 @@ class Deviation(StrEnum):
     UNDECORATED_FIRST = "undecorated-first"
     #: Graph. Preauthenticated URLs of files take a token, as rclone sends one. Inferred: that they do not (facts, B3).
     TOLERANT_URLS = "tolerant-urls"
+    #: Graph. Items come back from the recycle bin. Microsoft: driveitem-restore: in OneDrive Personal only.
+    RESTORABLE = "restorable"
     #: Graph. Identities in drives carry `email`, which no schema of Microsoft's knows. Inferred: that they do not.
     ADDRESSED_IDENTITIES = "addressed-identities"
 
@@ -96,6 +98,7 @@ OF_GRAPH = frozenset(
         Deviation.PROMOTED_PROPERTIES,
         Deviation.UNDECORATED_FIRST,
         Deviation.TOLERANT_URLS,
+        Deviation.RESTORABLE,
         Deviation.ADDRESSED_IDENTITIES,
     }
 )

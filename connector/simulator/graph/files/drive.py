@@ -321,6 +321,11 @@ class Drive:
         with self.lock:
             self.recycle(self.find(identifier), by)
 
+    def undelete(self, identifier: str) -> None:
+        """Out of the recycle bin, to where it was, under the same id."""
+        with self.lock:
+            self.restore(self.recycled[identifier], None, "")
+
     def hold(self, identifier: str, **state: Any) -> None:
         """Change what keeps an item from being changed or read: locked, checked_out_by, retained, malware, stub."""
         with self.lock:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from connector.simulator.deviations import Deviation
 from connector.simulator.graph.call import Call
 from connector.simulator.graph.directory import find_user
 from connector.simulator.graph.files.charges import FIVE, ONE, TWO, charged
@@ -140,7 +141,9 @@ def delete_for_good(call: Call) -> Reply:
 
 
 def restore_item(call: Call) -> Reply:
-    """Microsoft: driveitem-restore: out of the recycle bin, by the id that the item had and has again."""
+    """Microsoft: driveitem-restore: out of the recycle bin, by the id that the item had; not in drives as these are."""
+    if not call.deviates(Deviation.RESTORABLE):
+        refuse(HTTPStatus.BAD_REQUEST, "notSupported", "This is supported in OneDrive Personal only.")
     told = call.request.json() if call.request.body() else {}
     drive = drive_of(call)
     with drive.lock:
