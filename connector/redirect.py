@@ -20,7 +20,7 @@ from connector import marker
 from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
-from connector.ledger import LeaseLost, Ledger, LedgerError, Stale
+from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
 from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.model import Action, File, Item, Notice, Redirect, RedirectedFile, State
@@ -115,6 +115,8 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:
     except StoreFailed as failed:
         wait(redirect, failed.error, turn)
         raise
+    except Taken:
+        return drop(redirect, "its file is another redirect's by now", turn)
     except (LeaseLost, Stale, LedgerError, ClockInDoubt):
         raise
     except Exception as error:  # noqa: BLE001 - a bug must not stop the others: it is told, and held in the end

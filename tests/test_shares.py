@@ -1,6 +1,7 @@
 """Files of a share under the steps: copied with every version, or in the place of a pointer; and back again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -95,6 +96,22 @@ def test_copies_only(world: ShareWorld) -> None:
     assert sorted(world.manifest_free().values()) == sorted([REPORT, b"%PDF-1.7 second"])
     assert {each.state for each in redirects(world)} == {State.DONE}
     assert not world.store.shares
+
+
+def test_a_version_that_comes_again(world: ShareWorld) -> None:
+    """Somebody restores an old version, which was copied before: nothing is done twice, and nothing is held."""
+    world.policy = policy(settle="1h")
+    world.pointers = False
+    item_id = world.upload("report.pdf", REPORT)
+    old = world.share.entry(item_id)
+    world.run()
+    world.pointers = True
+    world.share.edit(item_id, b"%PDF-1.7 second")
+    step(world)
+    world.share.change(item_id, lambda entry: replace(entry, content=old.content, written=old.written))
+    world.run()
+    assert (world.lost(), files(world)) == ([], {"report.pdf": False})
+    assert {each.state for each in redirects(world)} == {State.DONE, State.DROPPED}
 
 
 def test_a_file_in_use_waits(world: ShareWorld) -> None:
