@@ -88,7 +88,7 @@ class GraphJudge:
         named = {self._resolved(each)["name"].removeprefix("$") for each in operation.get("parameters", ())}
         yield from (f"knows no {name}" for name in request.query if name.removeprefix("$") not in named)
         schema = _schema(operation.get("requestBody", {}))
-        if schema is not None and request.headers.get("Content-Type", "").startswith(_JSON):
+        if schema is not None and request.header("Content-Type").startswith(_JSON):
             yield from self._compared(schema, request.json(), "request")
 
     def _operation(self, path: str, method: str) -> dict[str, Any] | None:

@@ -171,7 +171,7 @@ def test_the_judge_sees_what_is_wrong(told: dict[str, object], complaint: str, g
     if not graph_judge.has_description:
         pytest.skip("Microsoft's OpenAPI description is not at hand (CONNECTOR_TEST_DATA)")
 
-    graph_judge.witness(Request.to("GET", "/v1.0/users", {}, ""), Reply(json=told))
+    graph_judge.witness(Request.to("GET", "/v1.0/users", (), ""), Reply(json=told))
 
     assert graph_judge.complaints == [f"GET /v1.0/users: {complaint}"]
     graph_judge.complaints.clear()

@@ -404,7 +404,7 @@ def test_an_attachment_is_added_in_a_session(app: App, mail: str) -> None:
     assert put(0, half, Authorization="Bearer x").status == 401
     assert put(half, len(data)).status == 416
     assert put(0, len(data)).status == 400, "more than 4 MB"
-    assert put(0, half).json["nextExpectedRanges"] == [f"{half}-"]
+    assert put(0, half).json["nextExpectedRanges"] == [str(half)]
     last = put(half, len(data))
     assert last.status == 201
     identifier = last.headers["Location"].split("'")[-2]
@@ -454,3 +454,34 @@ def test_a_mailbox_that_is_none(app: App, anna: Owner) -> None:
     """404, in the words of Outlook."""
     assert app.ask("GET", "/users/nobody@example.org/messages").code == "ErrorInvalidUser"
     assert app.ask("GET", f"{ME}/messages/AAAA").code == "ErrorInvalidIdMalformed"
+
+
+def test_a_batch(app: App, mail: str) -> None:
+    """Each step has its own answer; bytes come in base64; who depends on what failed gets 424."""
+    pdf = app.get(f"{mail}/attachments?$select=id")["value"][1]["id"]
+    json_headers = {"Content-Type": "application/json"}
+    steps = [
+        {"id": "1", "method": "PATCH", "url": mail, "headers": json_headers, "body": {"categories": ["x"]}},
+        {"id": "2", "method": "GET", "url": f"{mail}/attachments/{pdf}/$value", "dependsOn": ["1"]},
+        {"id": "3", "method": "DELETE", "url": f"{mail}/attachments/none", "dependsOn": ["1"]},
+        {"id": "4", "method": "DELETE", "url": f"{mail}/attachments/{pdf}", "dependsOn": ["3"]},
+    ]
+
+    told = {each["id"]: each for each in app.ask("POST", "/$batch", {"requests": steps}).json["responses"]}
+
+    assert {name: each["status"] for name, each in told.items()} == {"1": 200, "2": 200, "3": 404, "4": 424}
+    assert told["1"]["body"]["categories"] == ["x"]
+    assert base64.b64decode(told["2"]["body"]) == PDF
+
+
+def test_a_batch_has_its_limits(app: App, exchange: Exchange, mail: str) -> None:
+    """Twenty steps; throttling is told for each of them; what makes no sense is refused as a whole."""
+    step = {"method": "GET", "url": mail}
+    many = [{"id": str(each), **step} for each in range(21)]
+    assert app.ask("POST", "/$batch", {"requests": many}).status == 400
+    exchange.order(throttle={"requests": 2, "status": 429, "back_off": 2000})
+    app.ask("GET", "/users")
+    (told,) = app.ask("POST", "/$batch", {"requests": many[:1]}).json["responses"]
+    assert (told["status"], told["headers"]["Retry-After"]) == (429, "2")
+    for nonsense in ([], [{"id": "1"}], [{"id": "1", **step, "dependsOn": ["2"]}]):
+        assert app.ask("POST", "/$batch", {"requests": nonsense}).status == 400

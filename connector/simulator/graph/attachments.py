@@ -123,15 +123,15 @@ class Session:
         return sum(len(each) for each in self.parts)
 
     def told(self) -> dict[str, Any]:
-        """Until when it lasts, and what it waits for."""
+        """Until when it lasts, and what it waits for (Microsoft: outlook-large-attachments: `0-`, then `2097152`)."""
         expires = datetime.now(UTC) + timedelta(hours=1)
-        return {"expirationDateTime": date(expires), "nextExpectedRanges": [f"{self.come}-"]}
+        return {"expirationDateTime": date(expires), "nextExpectedRanges": [str(self.come or "0-")]}
 
 
 def upload(call: Call) -> Reply:
     """A chunk, in its order; the last one makes the attachment. The URL is the permission (facts, A3)."""
     session = _session(call)
-    found = _RANGE.fullmatch(call.request.headers.get("Content-Range", "")) or invalid("Content-Range is missing.")
+    found = _RANGE.fullmatch(call.request.header("Content-Range")) or invalid("Content-Range is missing.")
     first, last, size = (int(each) for each in found.groups())
     data = call.request.body()
     if len(data) != last - first + 1 or size != session.size or len(data) > _CHUNK:
@@ -210,7 +210,7 @@ def _changing(call: Call, mailbox: Mailbox, item: Item) -> Message:
 
 
 def _session(call: Call) -> Session:
-    if "Authorization" in call.request.headers:
+    if call.request.header("Authorization"):
         says = "The URL is preauthenticated: a token is an error."
         raise Refused(HTTPStatus.UNAUTHORIZED, "InvalidAuthenticationToken", says)
     session = call.tenant.preauthenticated.get(call.path["token"])

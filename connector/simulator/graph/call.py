@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -30,6 +30,8 @@ class Call:
     organisation: Organisation
     request: Request
     app: App
+    #: Asks for something else on behalf of the same app.
+    send: Callable[[Request], Reply]
     #: The parameters in the path.
     path: dict[str, str] = field(default_factory=dict)
 

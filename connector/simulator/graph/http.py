@@ -39,7 +39,7 @@ class Graph:
         """Answer one request. Raises Dropped where the connection is to end."""
         scheme = "https" if isinstance(wire.connection, ssl.SSLSocket) else "http"
         host = f"{scheme}://{wire.headers.get('Host', '')}"
-        request = Request.to(wire.command, wire.path, dict(wire.headers.items()), host, wire.body())
+        request = Request.to(wire.command, wire.path, wire.headers.items(), host, wire.body())
         target = Target.of(self._control.organisation, request)
         faults = self._control.faults
         number = faults.count(target.operation, target.mailbox)
@@ -56,11 +56,21 @@ class Graph:
 
     def _answer(self, request: Request, target: Target, now_open: int) -> Reply:
         try:
-            if target.route is not None and not target.open:
+            if target.is_throttled:
                 self._refuse_when_busy(target, now_open)
         except Refused as refused:
             return told(refused, request)
-        return answer(self._control.organisation, request, target)
+        return answer(self._control.organisation, request, target, self._within_batch)
+
+    def _within_batch(self, request: Request) -> Reply:
+        """Requests within a batch are throttled and judged one by one (facts, A5)."""
+        tenant = self._control.organisation.tenant
+        target = Target.of(self._control.organisation, request)
+        with tenant.one_more(target.mailbox) if target.mailbox else nullcontext(0) as now_open:
+            reply = self._answer(request, target, now_open)
+        if self._witness is not None:
+            self._witness(request, reply)
+        return reply
 
     def _refuse_when_busy(self, target: Target, now_open: int) -> None:
         tenant = self._control.organisation.tenant
@@ -81,8 +91,8 @@ class Graph:
 
 def _send(wire: Wire, request: Request, reply: Reply, *, half: bool) -> None:
     headers = [*reply.headers, ("request-id", str(uuid.uuid4()))]
-    if "client-request-id" in request.headers:
-        headers.append(("client-request-id", request.headers["client-request-id"]))
+    if request.header("client-request-id"):
+        headers.append(("client-request-id", request.header("client-request-id")))
     pieces: Iterable[bytes] = reply.pieces or ()
     if reply.json is not None:
         pieces = [json.dumps(reply.json).encode()]

@@ -88,7 +88,7 @@ def issue(tenant: Tenant, *, audience: str = _GRAPH) -> str:
 
 def admit(tenant: Tenant, request: Request) -> App:
     """The app that asks. Raises Refused with 401 where its token is not valid."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = request.header("Authorization").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise _unauthorized(tenant, "Access token is empty.")
     claims = _claims(tenant, token)

@@ -59,7 +59,7 @@ def refuse_attachments(call: Call, item: Item) -> None:
 
 def refuse_conflict(call: Call, item: Item) -> None:
     """Raise where the item is not what the caller read, or, at random, where Exchange thinks so (facts, A4)."""
-    told = call.request.headers.get("If-Match", "*")
+    told = call.request.header("If-Match", "*")
     stale = told not in ("*", etag(item)) and not call.deviates(Deviation.IGNORE_IF_MATCH)
     if stale or call.tenant.chance.random() < call.tenant.conflicts:
         says = (

@@ -32,6 +32,7 @@ class Request:
     #: As it was sent, but for the query.
     path: str
     query: dict[str, str]
+    #: By their names in lower case.
     headers: Mapping[str, str]
     #: Scheme, host and port by which the client came here.
     host: str
@@ -40,12 +41,15 @@ class Request:
 
     @classmethod
     def to(
-        cls, method: str, target: str, headers: Mapping[str, str], host: str, pieces: Iterable[bytes] = ()
+        cls, method: str, target: str, headers: Iterable[tuple[str, str]], host: str, pieces: Iterable[bytes] = ()
     ) -> "Request":
-        """A request to a path with its query."""
+        """A request to a path with its query. Names of headers have no case, and one may come several times."""
+        known: dict[str, str] = {}
+        for name, value in headers:
+            known[name.lower()] = f"{known[name.lower()]}, {value}" if name.lower() in known else value
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        return cls(method, parts.path, query, headers, host, iter(pieces))
+        return cls(method, parts.path, query, known, host, iter(pieces))
 
     def chunks(self) -> Iterator[bytes]:
         """The body, piece by piece, once."""
@@ -65,9 +69,13 @@ class Request:
             invalid("Unable to read JSON request payload.")
         return told if isinstance(told, dict) else invalid("The request payload is no object.")
 
+    def header(self, name: str, default: str = "") -> str:
+        """The value of a header."""
+        return self.headers.get(name.lower(), default)
+
     def prefers(self, name: str) -> str | None:
         """The value of a preference; None where it was not told."""
-        for each in self.headers.get("Prefer", "").split(","):
+        for each in self.header("Prefer").split(","):
             key, _, value = each.strip().partition("=")
             if key.strip().lower() == name.lower():
                 return value.strip().strip('"')

@@ -62,7 +62,7 @@ def create_message(call: Call, mailbox: Mailbox) -> Reply:
     """Microsoft: user-post-messages: a draft, of JSON or of MIME in base64."""
     folder = find_folder(mailbox, call.path.get("folder", "drafts"))
     owner = Address("", mailbox.address)
-    if call.request.headers.get("Content-Type", "").lower().startswith("text/plain"):
+    if call.request.header("Content-Type").lower().startswith("text/plain"):
         message = message_of(_decoded(call.request.body()))
         message.draft = True
     else:

@@ -3,10 +3,11 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from connector.simulator.graph import attachments, directory, folders, login, messages
+from connector.simulator.graph import attachments, batch, directory, folders, login, messages
 from connector.simulator.graph.call import App, Call
 from connector.simulator.graph.files import delta, finding, items, transfer
 from connector.simulator.graph.message import Refused, Reply, Request
@@ -18,6 +19,7 @@ _log = logging.getLogger(__name__)
 GRAPH_PATH = "/v1.0"
 #: With a token, below GRAPH_PATH. The first that matches answers.
 _ROUTES: tuple[Route, ...] = (
+    *batch.ROUTES,
     *directory.ROUTES,
     *folders.ROUTES,
     *messages.ROUTES,
@@ -48,6 +50,11 @@ class Target:
         """Whether no token is needed."""
         return self.route in _OPEN
 
+    @property
+    def is_throttled(self) -> bool:
+        """Whether it counts: of a batch, the requests in it do (facts, A5)."""
+        return self.route is not None and not self.open and self.route not in batch.ROUTES
+
     @classmethod
     def of(cls, organisation: Organisation, request: Request) -> "Target":
         """The target of a request."""
@@ -57,10 +64,10 @@ class Target:
         return cls(operation, route, path, owner.address if owner else "")
 
 
-def answer(organisation: Organisation, request: Request, target: Target) -> Reply:
-    """Do what a request asks, or tell what is wrong with it."""
+def answer(organisation: Organisation, request: Request, target: Target, send: Callable[[Request], Reply]) -> Reply:
+    """Do what a request asks, or tell what is wrong with it. `send` answers the requests within a batch."""
     try:
-        return _perform(organisation, request, target)
+        return _perform(organisation, request, target, send)
     except Refused as refused:
         return told(refused, request)
     except Exception:  # noqa: BLE001 - whatever it is, the client gets the answer that Graph would give
@@ -74,17 +81,17 @@ def told(refused: Refused, request: Request) -> Reply:
     inner = {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()),
         "request-id": str(uuid.uuid4()),
-        "client-request-id": request.headers.get("client-request-id", str(uuid.uuid4())),
+        "client-request-id": request.header("client-request-id", str(uuid.uuid4())),
     }
     return Reply.of(refused, inner)
 
 
-def _perform(organisation: Organisation, request: Request, target: Target) -> Reply:
+def _perform(organisation: Organisation, request: Request, target: Target, send: Callable[[Request], Reply]) -> Reply:
     app = App() if target.open else login.admit(organisation.tenant, request)
     route = target.route
     if route is None:
         raise Refused(HTTPStatus.BAD_REQUEST, "BadRequest", "Resource not found for the segment.")
-    call = Call(organisation, request, app, target.path)
+    call = Call(organisation, request, app, send, target.path)
     if route.roles and not call.may(*route.roles):
         mail = any(role.startswith("Mail") for role in route.roles)
         code = "ErrorAccessDenied" if mail else "Authorization_RequestDenied"

@@ -8,7 +8,6 @@ from http import HTTPStatus
 
 from connector.simulator.deviations import Deviation
 from connector.simulator.graph.call import Call
-from connector.simulator.graph.files.tickets import header
 from connector.simulator.graph.message import Refused, Reply
 from connector.simulator.graph.routes import Handler
 
@@ -50,6 +49,6 @@ def charged(units: int | Callable[[Call], int], handler: Handler) -> Handler:
 
 def _limit(call: Call) -> float:
     limit = call.organisation.workspace.usage.limit
-    decorated = _DECORATED.match(header(call, "User-Agent")) is not None
+    decorated = _DECORATED.match(call.request.header("User-Agent")) is not None
     first = call.deviates(Deviation.UNDECORATED_FIRST) and not decorated
     return limit * _UNDECORATED if first else limit

@@ -17,7 +17,6 @@ from connector.simulator.graph.files.shapes import (
     permissions_of,
     version_shape,
 )
-from connector.simulator.graph.files.tickets import header
 from connector.simulator.graph.message import NO_CONTENT, Reply, invalid
 from connector.simulator.graph.routes import Route
 
@@ -60,7 +59,7 @@ def parent_of(call: Call, drive: Drive) -> tuple[DriveItem, str]:
 
 def check_match(call: Call, item: DriveItem) -> None:
     """Facts, B4: 412 where the item is not any more what the client read."""
-    told = header(call, "If-Match")
+    told = call.request.header("If-Match")
     if told and told not in ("*", item.etag, item.ctag):
         refuse(HTTPStatus.PRECONDITION_FAILED, "resourceModified", "ETag does not match current item's value")
 
@@ -82,7 +81,7 @@ def get_item(call: Call) -> Reply:
     """Microsoft: driveitem-get."""
     with drive_of(call).lock:
         drive, item = item_of(call)
-        if header(call, "If-None-Match") in (item.etag, item.ctag):
+        if call.request.header("If-None-Match") in (item.etag, item.ctag):
             return Reply(HTTPStatus.NOT_MODIFIED)
         return _told(call, drive, item)
 

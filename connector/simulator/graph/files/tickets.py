@@ -42,14 +42,9 @@ def file_of(call: Call, ticket: str) -> tuple[Drive, DriveItem]:
     return drive, drive.find(item_id)
 
 
-def header(call: Call, name: str) -> str:
-    """The value of a header, whose name has no case; "" where it was not sent."""
-    return next((value for key, value in call.request.headers.items() if key.lower() == name.lower()), "")
-
-
 def refuse_token(call: Call) -> None:
     """Facts, B3: no Authorization header must be sent to such a URL."""
-    if header(call, "Authorization") and not call.deviates(Deviation.TOLERANT_URLS):
+    if call.request.header("Authorization") and not call.deviates(Deviation.TOLERANT_URLS):
         refuse(HTTPStatus.UNAUTHORIZED, "unauthenticated", "The URL takes no Authorization header.")
 
 

@@ -23,7 +23,7 @@ from connector.simulator.graph.files.items import (
     parent_of,
 )
 from connector.simulator.graph.files.shapes import item_shape, moment
-from connector.simulator.graph.files.tickets import download_url, file_of, header, refuse_token
+from connector.simulator.graph.files.tickets import download_url, file_of, refuse_token
 from connector.simulator.graph.files.workspace import UploadSession, until
 from connector.simulator.graph.message import NO_CONTENT, Reply, invalid
 from connector.simulator.graph.routes import Route
@@ -48,7 +48,7 @@ def download(call: Call) -> Reply:
         drive, item = item_of(call)
         if item.is_folder:
             refuse(HTTPStatus.BAD_REQUEST, "invalidRequest", "A folder has no content.")
-        if header(call, "If-None-Match") in (item.etag, item.ctag):
+        if call.request.header("If-None-Match") in (item.etag, item.ctag):
             return Reply(HTTPStatus.NOT_MODIFIED)
         if item.malware:
             refuse(HTTPStatus.FORBIDDEN, "malwareDetected", "Malware was detected in the requested resource.")
@@ -65,7 +65,7 @@ def download_preauthenticated(call: Call) -> Reply:
         return Reply(pieces=[_STUB], content_type="text/html; charset=utf-8", length=len(_STUB))
     kind = "application/octet-stream"
     headers = (("ETag", etag), ("Accept-Ranges", "bytes"))
-    asked = _range(header(call, "Range"), content.size)
+    asked = _range(call.request.header("Range"), content.size)
     if asked is None:
         return Reply(pieces=content.chunks(), content_type=kind, length=content.size, headers=headers)
     start, stop = asked
@@ -140,7 +140,7 @@ def create_session(call: Call) -> Reply:
         name=name,
         conflict=conflict,
         expires=until(call.organisation.workspace.upload_life),
-        if_match=header(call, "If-Match"),
+        if_match=call.request.header("If-Match"),
     )
     secret = secrets.token_urlsafe(24)
     call.organisation.workspace.uploads[secret] = session
@@ -164,7 +164,7 @@ def cancel_upload(call: Call) -> Reply:
 def upload_part(call: Call) -> Reply:
     """The next part, in its order; after the last one, the file."""
     session = _session(call)
-    start, stop, total = _content_range(header(call, "Content-Range"))
+    start, stop, total = _content_range(call.request.header("Content-Range"))
     if session.total not in (0, total) or start != session.received:
         refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "invalidRange", "The part was not expected.")
     size = stop - start
@@ -217,7 +217,7 @@ def _uploaded(call: Call, drive: Drive, item: DriveItem, status: int) -> Reply:
 
 def _content(call: Call) -> Content:
     too_big = "The file is too big for one request; use an upload session."
-    if int(header(call, "Content-Length") or 0) > MOST_AT_ONCE:
+    if int(call.request.header("Content-Length") or 0) > MOST_AT_ONCE:
         refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "fileTooLarge", too_big)
     return Joined(_nonempty(call.request.chunks()))
 
