@@ -2,6 +2,10 @@
 
 import base64
 import hashlib
+import http.client
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from typing import Any
 
@@ -485,3 +489,71 @@ def test_a_batch_has_its_limits(app: App, exchange: Exchange, mail: str) -> None
     assert (told["status"], told["headers"]["Retry-After"]) == (429, "2")
     for nonsense in ([], [{"id": "1"}], [{"id": "1", **step, "dependsOn": ["2"]}]):
         assert app.ask("POST", "/$batch", {"requests": nonsense}).status == 400
+
+
+def test_four_requests_at_once_for_each_mailbox(app: App, exchange: Exchange, mail: str) -> None:
+    """Whoever is one too many gets 429 (facts, A5); another mailbox is not concerned."""
+    exchange.add_mailbox("ben@example.org")
+    app.login()
+    mailbox = exchange._organisation.mailboxes[ANNA]
+    app.get("/users")
+    with ThreadPoolExecutor(6) as pool:
+        with mailbox.lock:  # nobody comes to an end before all have come
+            waiting = [pool.submit(app.ask, "GET", mail) for _ in range(4)]
+            _until(lambda: exchange._organisation.tenant._open[ANNA] == 4)
+            refused = app.ask("GET", mail)
+            assert app.get("/users/ben@example.org/mailFolders/inbox")["totalItemCount"] == 0
+
+        assert (refused.status, refused.code) == (429, "ApplicationThrottled")
+        assert "MailboxConcurrency" in refused.json["error"]["message"]
+        assert [each.result().status for each in waiting] == [200] * 4
+    assert app.ask("GET", mail).status == 200
+
+
+def _until(so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("untold", [False, True])
+def test_what_moved_out_is_removed_there(app: App, exchange: Exchange, mail: str, *, untold: bool) -> None:
+    """And comes in the other folder's delta, as is inferred; what is deleted is told in any case."""
+    exchange.order(deviate={"untold-moves": untold})
+    _, inbox = follow(app, app.get(f"{ME}/mailFolders/inbox/messages/delta?$select=id"))
+    _, sent = follow(app, app.get(f"{ME}/mailFolders/sentitems/messages/delta?$select=id"))
+
+    moved = app.ask("POST", f"{mail}/move", {"DestinationId": "sentitems"}).json["id"]
+
+    removed, inbox = follow(app, app.get(inbox))
+    assert ["@removed" in each for each in removed] == ([] if untold else [True])
+    come, sent = follow(app, app.get(sent))
+    assert [each["id"] for each in come] == [moved]
+    app.ask("POST", f"{ME}/messages/{moved}/permanentDelete")
+    assert follow(app, app.get(sent))[0] == [{"id": moved, "@removed": {"reason": "deleted"}}]
+
+
+def test_a_delta_of_one_kind_of_change(app: App, exchange: Exchange, mail: str) -> None:
+    """`changeType` goes with the token."""
+    _, link = follow(app, app.get(f"{ME}/mailFolders/inbox/messages/delta?changeType=created&$select=id"))
+    app.ask("PATCH", mail, {"isRead": True})
+    exchange.deliver(ANNA, letter())
+
+    (found,) = follow(app, app.get(link))[0]
+
+    assert not mail.endswith(found["id"])
+
+
+@pytest.mark.parametrize(("when", "happened"), [("before", False), ("after", True)])
+def test_a_write_is_struck_on_either_side_of_its_effect(
+    app: App, exchange: Exchange, mail: str, when: str, *, happened: bool
+) -> None:
+    """By its number, as in EWS."""
+    exchange.order(reset=True, drop={"request": 1, "when": when})
+
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        app.ask("PATCH", mail, {"categories": ["x"]})
+
+    assert exchange.seen == ["PATCH messages"]
+    assert (app.get(mail)["categories"] == ["x"]) is happened
