@@ -26,6 +26,7 @@ _PREFERENCES = {
     "app.update.enabled": False,
     "datareporting.policy.dataSubmissionPolicyBypassNotification": True,
     "mail.biff.show_alert": False,
+    "mail.graph.enabled": True,
     "mail.provider.suppress_dialog_on_startup": True,
     "mail.rights.version": 1,
     "mail.shell.checkDefaultClient": False,
@@ -51,7 +52,7 @@ const main = async () => {
 main().then((answer) => resolve({ answer }), (error) => resolve({ error: `${error} ${error.stack}` }));
 """
 _ADD_ACCOUNT = """
-  const server = MailServices.accounts.createIncomingServer(given.user, "127.0.0.1", "ews");
+  const server = MailServices.accounts.createIncomingServer(given.user, "127.0.0.1", given.kind);
   server.authMethod = Ci.nsMsgAuthMethod.passwordCleartext;
   server.password = given.password;
   server.setStringValue("ews_url", given.url);
@@ -126,9 +127,9 @@ class Thunderbird:
     def __init__(self, marionette: Marionette) -> None:
         self._marionette = marionette
 
-    def add_account(self, url: str, account: dict[str, str]) -> None:
-        """What a user does in the account assistant."""
-        self._run(_ADD_ACCOUNT, url=url, user=account["user"], password=account["password"])
+    def add_account(self, url: str, account: dict[str, str], *, kind: str = "ews") -> None:
+        """What a user does in the account assistant; `kind` is ews, or graph with the URL of its host."""
+        self._run(_ADD_ACCOUNT, url=url, kind=kind, user=account["user"], password=account["password"])
 
     def open(self, message_id: str) -> Shown:
         """Get new mail, select the message in the Inbox, and look at it; save its attachments."""

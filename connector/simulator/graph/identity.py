@@ -67,12 +67,21 @@ def find_attachment(mailbox: Mailbox, item: Item, identifier: str) -> Attachment
 
 def find_folder(mailbox: Mailbox, identifier: str) -> Folder:
     """The folder with this id or well-known name. Raises Refused where there is none."""
+    if identifier.lower() == "archive":
+        return _archive(mailbox)
     found = mailbox.distinguished.get(identifier.lower()) or mailbox.folders.get(identifier.translate(_FROM_URL))
     if found is None:
         if not identifier.isalpha():
             _refuse_malformed(identifier)
         raise not_found()
     return found
+
+
+def _archive(mailbox: Mailbox) -> Folder:
+    """The folder of Outlook's "Archive" button, which every mailbox in the cloud has; here, since somebody asked."""
+    root = mailbox.distinguished["msgfolderroot"]
+    known = (each for each in mailbox.children(root) if each.name == "Archive")
+    return next(known, None) or mailbox.create_folder("Archive", root)
 
 
 def prefers_immutable(call: Call) -> bool:

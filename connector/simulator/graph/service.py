@@ -1,6 +1,7 @@
 """From a request to the function that answers it: the tables of all routes, the token check, permissions."""
 
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from connector.simulator.organisation import Organisation
 _log = logging.getLogger(__name__)
 
 GRAPH_PATH = "/v1.0"
+_ME = re.compile(r"^/me(?=/|$)", re.IGNORECASE)
 #: With a token, below GRAPH_PATH. The first that matches answers.
 _ROUTES: tuple[Route, ...] = (
     *batch.ROUTES,
@@ -59,6 +61,8 @@ class Target:
     def of(cls, organisation: Organisation, request: Request) -> "Target":
         """The target of a request."""
         route, path = _routed(request)
+        if path.get("user") == "me":
+            path["user"] = login.owner(organisation, request) or "me"
         owner = directory.find_user(organisation, path["user"]) if "user" in path else None
         operation = route.operation if route else request.method
         return cls(operation, route, path, owner.address if owner else "")
@@ -87,7 +91,7 @@ def told(refused: Refused, request: Request) -> Reply:
 
 
 def _perform(organisation: Organisation, request: Request, target: Target, send: Callable[[Request], Reply]) -> Reply:
-    app = App() if target.open else login.admit(organisation.tenant, request)
+    app = App() if target.open else login.admit(organisation, request)
     route = target.route
     if route is None:
         raise Refused(HTTPStatus.BAD_REQUEST, "BadRequest", "Resource not found for the segment.")
@@ -101,7 +105,7 @@ def _perform(organisation: Organisation, request: Request, target: Target, send:
 
 def _routed(request: Request) -> tuple[Route | None, dict[str, str]]:
     """The route of a request, and the parameters in its path."""
-    below = request.path.removeprefix(GRAPH_PATH)
+    below = _ME.sub("/users/me", request.path.removeprefix(GRAPH_PATH))
     for table, path in ((_ROUTES, below if below != request.path else ""), (_OPEN, request.path)):
         for route in table:
             if (found := route.match(request.method, path)) is not None:
