@@ -3,13 +3,16 @@
 import http.client
 import time
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
+import jwt
 import pytest
 
 from connector.simulator import Exchange
 from connector.simulator.graph.message import Reply, Request
 from tests.exchange import Owner
-from tests.graph import App, GraphJudge
+from tests.graph import Answer, App, GraphJudge
+from tests.test_graph_edge import self_signed_rsa
 
 ANNA = "anna@example.org"
 
@@ -18,6 +21,7 @@ ANNA = "anna@example.org"
     ("form", "number", "status"),
     [
         ({"client_secret": "wrong"}, 7000215, 401),
+        ({"client_secret": ""}, 7000218, 401),
         ({"client_id": "nobody"}, 700016, 400),
         ({"scope": "https://graph.microsoft.com/Mail.Read"}, 1002012, 400),
         ({"scope": "https://graph.microsoft.us/.default"}, 1002012, 400),
@@ -175,3 +179,25 @@ def test_the_judge_sees_what_is_wrong(told: dict[str, object], complaint: str, g
 
     assert graph_judge.complaints == [f"GET /v1.0/users: {complaint}"]
     graph_judge.complaints.clear()
+
+
+def test_an_app_logs_in_with_its_certificate(app: App, exchange: Exchange, tmp_path: Path) -> None:
+    """It signs an assertion for this endpoint; each thing that is wrong with one has its number."""
+    certificate, key = self_signed_rsa(tmp_path)
+    client, moment = exchange.client["id"], int(time.time())
+    good = {"aud": exchange.token, "iss": client, "sub": client, "nbf": moment, "exp": moment + 600}
+
+    def log_in(**claims: object) -> Answer:
+        assertion = jwt.encode({**good, **claims}, key.decode(), algorithm="PS256")
+        kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        return app.login(client_secret="", client_assertion=assertion, client_assertion_type=kind)
+
+    assert log_in().json["error_codes"] == [700027], "nothing is registered"
+    exchange.order(certificate=certificate.decode())
+    app.token = log_in().json["access_token"]
+    assert app.ask("GET", "/users").status == 200
+    assert log_in(exp=moment - 600).json["error_codes"] == [700024]
+    assert log_in(aud="https://example.org").json["error_codes"] == [700023]
+    assert log_in(sub="somebody").json["error_codes"] == [700021]
+    exchange.order(certificate=self_signed_rsa(tmp_path)[0].decode())
+    assert log_in().json["error_codes"] == [700027], "another key"

@@ -37,6 +37,8 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"roles": ["Mail.ReadWrite"]}                        what was consented to in Entra; it stands in new tokens
     {"granted": ["Mail.ReadWrite"]}                      what was granted in Exchange alone; it stands in no token
     {"token_lifetime": 60}                               how many seconds new tokens last
+    {"certificate": PEM}                                 the certificate that is registered for the app: it may sign
+                                                         assertions then
     {"conflicts": {"share": 0.1, "seed": 1}}             so many writes over Graph end in 412 for no reason
     {"place": {"mailbox": "anna@example.org", "place": "cloud"}}
                                                          where it is: EWS answers "on premises" only, Graph for the

@@ -59,6 +59,7 @@ class Control:
             "roles": self._roles,
             "granted": self._granted,
             "token_lifetime": self._token_lifetime,
+            "certificate": self._certificate,
             "conflicts": self._conflicts,
             "place": self._place,
             "refer": self._refer,
@@ -160,6 +161,9 @@ class Control:
 
     def _token_lifetime(self, value: float) -> None:
         self.organisation.tenant.lifetime = value
+
+    def _certificate(self, value: str) -> None:
+        self.organisation.tenant.certificate = value
 
     def _conflicts(self, *, share: float, seed: int = 0) -> None:
         tenant = self.organisation.tenant

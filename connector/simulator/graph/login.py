@@ -12,6 +12,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
+import jwt
+from cryptography.x509 import load_pem_x509_certificate
+
 from connector.simulator.graph.call import App, Call
 from connector.simulator.graph.message import Refused, Reply, Request
 from connector.simulator.graph.routes import Route
@@ -22,6 +25,7 @@ _GRAPH = "https://graph.microsoft.com"
 _OWNED = re.compile(r"/v1\.0/(me(/.*)?|\$batch)", re.IGNORECASE)
 #: What somebody may do in his own mailbox.
 _OF_OWNERS = frozenset({"User.Read.All", "Mail.ReadWrite"})
+_JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 
 
@@ -40,8 +44,8 @@ def token(call: Call) -> Reply:
     if scope not in (f"{_GRAPH}/.default", f"{call.request.host}/.default"):
         says = f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value "
         return _error(1002012, "invalid_scope", f"{says}with /.default suffixed to the resource identifier.")
-    if not hmac.compare_digest(form.get("client_secret", "").encode(), tenant.client["secret"].encode()):
-        return _error(7000215, "invalid_client", "Invalid client secret provided.", HTTPStatus.UNAUTHORIZED)
+    if (wrong := _wrong_credential(call, form)) is not None:
+        return _error(*wrong, status=HTTPStatus.UNAUTHORIZED)
     told = {
         "token_type": "Bearer",
         "expires_in": int(tenant.lifetime),
@@ -49,6 +53,37 @@ def token(call: Call) -> Reply:
         "access_token": issue(tenant, audience=scope.removesuffix("/.default")),
     }
     return Reply(json=told, content_type="application/json; charset=utf-8")
+
+
+def _wrong_credential(call: Call, form: dict[str, str]) -> tuple[int, str, str] | None:
+    """What is wrong with the app's secret, or with its assertion (RFC 7523, 2.2); None where it is right."""
+    tenant = call.tenant
+    if "client_assertion" in form and form.get("client_assertion_type") == _JWT_BEARER:
+        return _wrong_assertion(call, form["client_assertion"])
+    if "client_secret" not in form:
+        says = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+        return 7000218, "invalid_client", says
+    if not hmac.compare_digest(form["client_secret"].encode(), tenant.client["secret"].encode()):
+        return 7000215, "invalid_client", "Invalid client secret provided."
+    return None
+
+
+def _wrong_assertion(call: Call, assertion: str) -> tuple[int, str, str] | None:
+    """It is signed with the key of the app's certificate, for this very endpoint, and not too old."""
+    client = call.tenant.client["id"]
+    if not call.tenant.certificate:
+        return 700027, "invalid_client", "The certificate with which the assertion was signed is not registered."
+    key: Any = load_pem_x509_certificate(call.tenant.certificate.encode()).public_key()
+    audience = f"{call.request.host}{call.request.path}"
+    try:
+        claims = jwt.decode(assertion, key, algorithms=["RS256", "PS256"], audience=audience, issuer=client)
+    except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):
+        return 700024, "invalid_client", "Client assertion is not within its valid time range."
+    except jwt.InvalidAudienceError:
+        return 700023, "invalid_client", "Client assertion audience claim does not match Realm issuer."
+    except jwt.InvalidTokenError:
+        return 700027, "invalid_client", "Client assertion failed signature validation."
+    return None if claims.get("sub") == client else (700021, "invalid_client", "Client assertion is not the app's.")
 
 
 def configuration(call: Call) -> Reply:

@@ -39,6 +39,8 @@ class Tenant:
     client: dict[str, str] = field(
         default_factory=lambda: {"id": str(uuid.uuid4()), "secret": secrets.token_urlsafe(24)}
     )
+    #: The certificate that is registered for the app, as PEM; "" where there is none.
+    certificate: str = ""
     #: What was consented to in Entra; it shows in new tokens only (facts, E).
     roles: set[str] = field(default_factory=lambda: set(_ROLES))
     #: What was granted in Exchange alone (RBAC for Applications): no token shows it (facts, A7).
