@@ -1,6 +1,9 @@
 """What all of the simulated Graph stands on: tokens, errors, users and groups, throttling, faults on the wire."""
 
+import base64
 import http.client
+import json
+import re
 import time
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -201,3 +204,17 @@ def test_an_app_logs_in_with_its_certificate(app: App, exchange: Exchange, tmp_p
     assert log_in(sub="somebody").json["error_codes"] == [700021]
     exchange.order(certificate=self_signed_rsa(tmp_path)[0].decode())
     assert log_in().json["error_codes"] == [700027], "another key"
+
+
+def test_a_token_is_revoked(app: App, exchange: Exchange) -> None:
+    """The challenge tells the claims that the next token is to be asked for with."""
+    app.get("/users")
+    exchange.order(revoke=True)
+
+    refused = app.ask("GET", "/users")
+
+    assert refused.status == 401
+    (claims,) = re.findall(r'error="insufficient_claims", claims="([^"]+)"', refused.headers["WWW-Authenticate"])
+    assert "nbf" in json.loads(base64.b64decode(claims))["access_token"]
+    app.token = app.login(claims=base64.b64decode(claims).decode()).json["access_token"]
+    assert app.ask("GET", "/users").status == 200

@@ -39,6 +39,7 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"token_lifetime": 60}                               how many seconds new tokens last
     {"certificate": PEM}                                 the certificate that is registered for the app: it may sign
                                                          assertions then
+    {"revoke": true}                                     tokens end now: 401 with the claims that a new one is for
     {"conflicts": {"share": 0.1, "seed": 1}}             so many writes over Graph end in 412 for no reason
     {"place": {"mailbox": "anna@example.org", "place": "cloud"}}
                                                          where it is: EWS answers "on premises" only, Graph for the

@@ -60,6 +60,7 @@ class Control:
             "granted": self._granted,
             "token_lifetime": self._token_lifetime,
             "certificate": self._certificate,
+            "revoke": self._revoke,
             "conflicts": self._conflicts,
             "place": self._place,
             "refer": self._refer,
@@ -164,6 +165,9 @@ class Control:
 
     def _certificate(self, value: str) -> None:
         self.organisation.tenant.certificate = value
+
+    def _revoke(self, value: bool = True) -> None:  # noqa: FBT001, FBT002 - as it stands in the JSON
+        self.organisation.tenant.revocations += value
 
     def _conflicts(self, *, share: float, seed: int = 0) -> None:
         tenant = self.organisation.tenant

@@ -117,6 +117,7 @@ def issue(tenant: Tenant, *, audience: str = _GRAPH) -> str:
         "exp": moment + tenant.lifetime,
         "appid": tenant.client["id"],
         "idtyp": "app",
+        "rev": tenant.revocations,
         "oid": str(uuid.uuid5(uuid.UUID(tenant.client["id"]), "service principal")),
         "roles": sorted(tenant.roles),
         "tid": tenant.id,
@@ -157,6 +158,8 @@ def admit(organisation: Organisation, request: Request) -> App:
         raise _unauthorized(tenant, "Access token validation failure. Invalid audience.")
     if claims["exp"] < time.time():
         raise _unauthorized(tenant, "Lifetime validation failed, the token is expired.")
+    if claims["rev"] != tenant.revocations:
+        raise _revoked()
     return App(claims["appid"], frozenset(claims["roles"]))
 
 
@@ -172,6 +175,15 @@ def _claims(tenant: Tenant, token: str) -> dict[str, Any] | None:
 
 def _unauthorized(tenant: Tenant, says: str) -> Refused:
     challenge = f'Bearer realm="", authorization_uri="https://login.microsoftonline.com/{tenant.id}/oauth2/authorize"'
+    return Refused(_UNAUTHORIZED, "InvalidAuthenticationToken", says, ("WWW-Authenticate", challenge))
+
+
+def _revoked() -> Refused:
+    """Continuous access evaluation: the next token is asked for with these claims (Microsoft: claims-challenge)."""
+    claims = {"access_token": {"nbf": {"essential": True, "value": str(int(time.time()))}}}
+    told = base64.b64encode(json.dumps(claims).encode()).decode()
+    challenge = f'Bearer realm="", error="insufficient_claims", claims="{told}"'
+    says = "Continuous access evaluation resulted in challenge with result: InteractionRequired"
     return Refused(_UNAUTHORIZED, "InvalidAuthenticationToken", says, ("WWW-Authenticate", challenge))
 
 

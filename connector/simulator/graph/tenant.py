@@ -47,6 +47,8 @@ class Tenant:
     granted: set[str] = field(default_factory=set)
     #: How long a token lasts, in seconds (facts, E: 60-90 minutes).
     lifetime: float = 3900.0
+    #: How often all tokens were revoked; each token tells when it was made.
+    revocations: int = 0
     groups: dict[str, Group] = field(default_factory=dict)
     #: Signs tokens.
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
