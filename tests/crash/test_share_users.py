@@ -9,7 +9,7 @@ somebody takes away himself, here or in the store, is his own doing, and no long
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -51,13 +51,15 @@ class People:
     serial: int = 0
     #: The ledger as it was once, and how long ago.
     backup: Path | None = None
-    named: dict[str, int] = field(default_factory=dict)
+    #: A pointer has just been seen, and the file may be on its way to the recycle bin.
+    seen: bool = False
 
     def upload(self, choice: int) -> None:
         """A file, under one of few names: it may be there already, and then it is another version of it."""
         name, folder = f"file{choice % 4}.bin", FOLDERS[choice % 2]
         there = self.world.share.named(name, folder)
         if there is None or pointers.read(there.content) is None:
+            self._overwritten(there.content if there else b"")
             content = self._content()
             self.world.share.upload(name, content, folder)
             self.world.wanted.append(content)
@@ -66,6 +68,7 @@ class People:
     def edit(self, choice: int) -> None:
         """Also a pointer, which is none afterwards."""
         if item_id := self._one(choice):
+            self._overwritten(self.world.share.entries[item_id].content)
             content = self._content()
             self.world.share.edit(item_id, content)
             self.world.wanted.append(content)
@@ -160,7 +163,8 @@ class People:
                     decide(known[choice % len(known)], ledger, self.world.now, "operator")
 
     def _one(self, choice: int) -> str | None:
-        ids = sorted(self.world.share.entries)
+        entries = self.world.share.entries.items()
+        ids = sorted(id_ for id_, entry in entries if not (self.seen and pointers.read(entry.content)))
         return ids[choice % len(ids)] if ids else None
 
     def _name(self, item_id: str) -> str:
@@ -169,6 +173,11 @@ class People:
     def _content(self) -> bytes:
         self.serial += 1
         return f"content {self.serial:06}".encode()
+
+    def _overwritten(self, old: bytes) -> None:
+        """Nobody expects it any more, also where a pointer still leads to it, unless another file has it too."""
+        if sum(entry.content == old for entry in self.world.share.entries.values()) == 1:
+            self.world.wanted = [content for content in self.world.wanted if content != old]
 
     def _spoilt(self) -> None:
         """What nobody gets any more, through somebody's own doing, is not expected any more."""
@@ -183,7 +192,8 @@ ACTS: tuple[Act, ...] = (
     *(People.lose_cursors, People.throttle, People.trouble_store),
     *(People.recall, People.release, People.drop, People.back_up),
 )
-#: No store can close the window between the last look at a file and the removal of its original.
+#: Neither a store nor a drive can close the window between the last look at a file or at a pointer, and the removal of
+#: the original.
 STORED = {act.__name__ for act in IN_THE_STORE}
 moment = st.integers(1, 40) | st.sampled_from((*SOURCE_VERBS, *STORE_VERBS, *LEDGER_VERBS))
 act = st.tuples(st.sampled_from(ACTS), st.integers(0, 1000))
@@ -234,7 +244,9 @@ class PeopleActOnAShare(RuleBasedStateMachine):
             last = saboteur.seen[-1] if saboteur.seen else ""
             for now in (saboteur.count + 1, last):
                 if (found := acts.pop(now, None)) and not (found[0].__name__ in STORED and last in LAST_LOOK):
+                    self.people.seen = last in ("fetch", *LAST_LOOK)
                     found[0](self.people, found[1])
+                    self.people.seen = False
 
         saboteur.between = between
         try:
