@@ -50,11 +50,19 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[F
                 continue
             opened = list(_mailboxes(tenant, entry))
             yield from opened
-            yield from _rights(tenant, entry)
             # Where no mailbox opens, more logins could lock the account.
             if any(each.severity == "fine" for each in opened):
                 yield from _outside(tenant, entry)
                 yield from _proofs(tenant, entry, ledger, by)
+
+
+def grants(tenants: tuple[Tenant, ...]) -> Iterator[str]:
+    """Lines for an administrator that give the accounts what they need, and no more."""
+    for tenant in tenants:
+        for entry in tenant.config.sources:
+            if not isinstance(entry, ShareConfig) and (lines := entry.grant()):
+                yield f"# {tenant.name}: lets the app into these mailboxes alone; its consent to mail in Entra must go"
+                yield from lines
 
 
 def _generation(tenant: Tenant, ledger: Ledger) -> Finding:
@@ -134,13 +142,6 @@ def _tried_put_back_file(probe: ShareProbe) -> tuple[str, ...]:
         return try_put_back_file(probe)
     except (Gone, FileGone, Rejected, Corrupt) as error:
         return (str(error),)
-
-
-def _rights(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
-    """How to give the account what it needs, and no more."""
-    if lines := entry.grant():
-        todo = "\n".join(lines)
-        yield Finding(f"{tenant.name}: rights", "fine", "granted in Exchange Online PowerShell, and narrowed, by", todo)
 
 
 def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ import typer
 
 from connector import __version__, config, decisions, log, report
 from connector.certify import CLIENTS, certificates
-from connector.check import findings
+from connector.check import findings, grants
 from connector.errors import ConnectorError, Unavailable
 from connector.explain import find, known, mailboxes_of, message_id
 from connector.ledger import Ledger, LedgerError, Stale
@@ -178,8 +178,11 @@ def backup(context: typer.Context, file: Annotated[Path, typer.Argument(help="A 
 def check(context: typer.Context, *, as_json: Json = False) -> None:
     """Try everything that the daemon needs: configuration, secrets, ledger, stores, mailboxes."""
     with _everything(context) as (whole, ledger):
-        found = list(findings(tenants(whole), ledger, _user()))
+        known = tenants(whole)
+        found = list(findings(known, ledger, _user()))
     report.tell_rows("Tried", [asdict(each) for each in found], as_json=as_json)
+    for line in grants(known):
+        typer.echo(line, err=True)
     raise typer.Exit(max(_CODES[each.severity] for each in found))
 
 

@@ -30,6 +30,10 @@ _NOT_IN_THE_CUT = re.compile(
 _DRIVE_ITEM = {"$ref": "#/components/schemas/microsoft.graph.driveItem"}
 
 
+#: Parameters of actions, as pages have them and as the metadata does.
+_WRITTEN_OTHERWISE = {"destinationId": "DestinationId"}
+
+
 class GraphJudge:
     """Holds every request and every reply against Microsoft's description. A bad request has to be refused."""
 
@@ -130,6 +134,9 @@ class GraphJudge:
     def _compared_object(self, schema: dict[str, Any], value: dict[str, Any], where: str) -> Iterator[str]:
         properties, required, is_open = self._properties(schema)
         yield from (f"{where} lacks {name}" for name in required if name not in value)
+        if where == "request":
+            # Microsoft's pages write destinationId, and its metadata DestinationId.
+            value = {_WRITTEN_OTHERWISE.get(name, name): each for name, each in value.items()}
         for name, each in value.items():
             if name in properties:
                 yield from self._compared(properties[name], each, f"{where}.{name}")

@@ -113,11 +113,11 @@ class GraphMailbox:
         return self._content(self._of(item_id, "$value"))
 
     def rewrite(self, item: Item, notice: Notice) -> None:
-        """See `Source.rewrite`. One request, and none where the item already is as it should be."""
+        """See `Source.rewrite`. Two requests, and none where the item already is as it should be."""
         self._update(item, bodies.insert(item.body, notice), notice.marker)
 
     def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:
-        """See `Source.retract`. One request, and none where there is nothing to take out."""
+        """See `Source.retract`. Two requests, and none where there is nothing to take out."""
         body = item.body and bodies.remove(item.body, redirect_id)
         ours = markers.names(item.marker) == redirect_id and not keep_marker
         self._update(item, body, "" if ours else item.marker)
@@ -315,6 +315,12 @@ class GraphMailbox:
     def _update(self, item: Item, body: Body | None, marker: str) -> None:
         if (body, marker) == (item.body, item.marker):
             return
+        # That Graph heeds If-Match for messages is written nowhere.
+        where = self._of(item.id) + "?$select=changeKey,parentFolderId"
+        now = self._connection.ask("GET", where).body
+        self._looked_for(item.id, str(now.get("parentFolderId")))
+        if now.get("changeKey") != item.version:
+            raise Conflict(f"an item of the mailbox {self.address} changed since it was read")
         changed = words.change(None if body == item.body else body, marker)
         headers = {"If-Match": f'W/"{item.version}"'}
         self._connection.ask("PATCH", self._of(item.id), changed, headers=headers, prefer=_preferred())

@@ -1,0 +1,420 @@
+"""The Graph source keeps the laws over real HTTP, against the simulated Microsoft 365.
+
+The user acts in plain HTTP, and where it matters EWS looks at the same mailbox. Every request and reply is held against
+Microsoft's description of Graph.
+"""
+
+import io
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable
+from email.message import EmailMessage
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.config import load
+from connector.errors import Conflict, Denied, Rejected, Unavailable
+from connector.ledger import Ledger
+from connector.model import File, FileKind
+from connector.probe import try_put_back
+from connector.service import Daemon
+from connector.simulator import Deviation, Exchange
+from connector.simulator.deviations import OF_GRAPH
+from connector.simulator.graph.message import Reply, Request
+from connector.sources.ews import EwsMailbox
+from connector.sources.graph_mail import GraphMailbox
+from connector.sources.memory import Attached
+from connector.spool import spooled
+from tests import ews
+from tests.crash.wire_observer import broken, stored, through_exchangelib, unfinished
+from tests.crash.wire_world import letter
+from tests.crash.wire_world import world as wire_world
+from tests.ews import ANNA, eml
+from tests.graph import GraphJudge
+from tests.graph_mail import GraphUser, settings
+from tests.laws.sources import HTML, LOGO, REPORT, SourceLaws, notice, read, reported
+from tests.servers import DavServer
+
+
+@pytest.fixture(autouse=True)
+def _secrets(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment holds the secret of the app, and the password of the account for EWS."""
+    monkeypatch.setenv("GRAPH_SECRET", exchange.client["secret"])
+    monkeypatch.setenv("EWS_PASSWORD", exchange.impersonator["password"])
+
+
+@pytest.fixture
+def world(exchange: Exchange) -> GraphUser:
+    """The mailbox and its owner."""
+    return GraphUser(exchange)
+
+
+@pytest.fixture
+def source(exchange: Exchange, world: GraphUser) -> GraphMailbox:
+    """The adapter, with two items a page."""
+    return mailbox(exchange)
+
+
+def mailbox(exchange: Exchange, **more: Any) -> GraphMailbox:
+    """The adapter, by what an administrator wrote."""
+    return GraphMailbox(ANNA, partial(settings(exchange, **more).connect, ANNA), page_size=2)
+
+
+class TestGraphMailbox(SourceLaws):
+    """The laws."""
+
+
+# --- what is only inferred -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("switches", [[each] for each in sorted(OF_GRAPH)] + [sorted(OF_GRAPH)], ids=str)
+def test_what_is_inferred_may_be_otherwise(
+    exchange: Exchange, world: GraphUser, source: GraphMailbox, switches: list[Deviation]
+) -> None:
+    """A whole redirect and its undo, and what the user did meanwhile is never overwritten."""
+    exchange.order(deviate=dict.fromkeys(switches, True))
+    item_id = world.deliver(REPORT, LOGO, html=HTML)
+    rest = world.rest(item_id)
+    *_, last = source.changes(None)
+    stale = source.fetch(item_id)
+    world.edit_body(item_id, HTML.replace("sse", "SSE"))
+    with pytest.raises(Conflict):
+        source.rewrite(stale, notice())
+    assert reported(source.changes(last.cursor)) == {item_id}
+    item = source.fetch(item_id)
+    source.rewrite(item, notice())
+    shown = source.fetch(item_id)
+    (report,) = (file for file in shown.files if not file.inline)
+    source.prune(shown, [report.id])
+    pruned = source.fetch(item_id)
+    assert [file.name for file in pruned.files] == [LOGO.name]
+    assert [each.id for each in source.find("RX7Q2")] == [world.move(item_id, "Projects/2026")]
+    with spooled(io.BytesIO(REPORT.content)) as spool:
+        source.put_back(source.fetch(item_id), report, spool)
+    source.retract(source.fetch(item_id), "RX7Q2")
+    after = source.fetch(item_id)
+    assert (after.body, after.marker, after.folder) == (item.body, "", "Projects/2026")
+    assert sorted(repr(each) for each in rest_of(world.rest(item_id))) == sorted(repr(each) for each in rest_of(rest))
+
+
+def rest_of(rest: Any) -> list[Any]:
+    """In any order: a file that comes back stands at the end."""
+    told, files = rest
+    return [*told, *files]
+
+
+def test_conflicts_without_a_cause(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """Exchange Online tells of a conflict at random: each is one, and the next attempt is as good as the first."""
+    exchange.order(conflicts={"share": 0.5, "seed": 3})
+    for _ in range(5):
+        item_id = world.deliver(REPORT, html=HTML)
+        attempts = 0
+        while source.fetch(item_id).files:
+            attempts += 1
+            assert attempts < 50
+            try:
+                source.rewrite(source.fetch(item_id), notice())
+                shown = source.fetch(item_id)
+                source.prune(shown, [file.id for file in shown.files])
+            except Conflict:
+                continue
+        assert source.fetch(item_id).marker == notice().marker
+
+
+# --- what Graph adds to the laws -------------------------------------------------------------------------------------
+
+
+def test_requests_per_message(exchange: Exchange, world: GraphUser) -> None:
+    """What a message costs, in requests.
+
+    A pass over a mailbox in which nothing happened: one for the folders, and one for each 20 of them. One more for each
+    20 new messages. Per message: one fetch, one for the bytes of each file, two to rewrite; then one that reads back,
+    and two to prune.
+    """
+    source = settings(exchange).source(ANNA)
+
+    def cost(verb: Callable[[], Any]) -> list[str]:
+        before = len(exchange.seen)
+        verb()
+        return exchange.seen[before:]
+
+    pages = list(source.changes(None))
+    idle = cost(lambda: pages.extend(source.changes(pages[-1].cursor)))
+    assert idle == ["GET mailFolders/delta", "POST $batch"]
+    ids = [world.deliver(REPORT, html=HTML) for _ in range(20)]
+    new = cost(lambda: pages.extend(source.changes(pages[-1].cursor)))
+    assert new == [*idle, "POST $batch"]
+    items = []
+    assert cost(lambda: items.append(source.fetch(ids[0]))) == ["GET messages"]
+    assert cost(lambda: read(source, items[0], "report.pdf")) == ["GET attachments/$value"]
+    assert cost(lambda: source.rewrite(items[0], notice())) == ["GET messages", "PATCH messages"]
+    assert cost(lambda: items.append(source.fetch(ids[0]))) == ["GET messages"]
+    assert cost(lambda: source.rewrite(items[1], notice())) == []
+    pruned = cost(lambda: source.prune(items[1], [file.id for file in items[1].files]))
+    assert pruned == ["GET messages", "DELETE attachments"]
+
+
+def test_a_mailbox_that_moves_keeps_its_redirects(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """On premises and in the cloud it has one key, one marker and one shelf; only the feed begins anew."""
+    before = EwsMailbox(ANNA, partial(ews.settings(exchange).connect, ANNA))
+    assert uuid.UUID(source.key)
+    assert source.key == before.key
+    exchange.deliver(ANNA, eml(REPORT, html=HTML))
+    *_, last = before.changes(None)
+    (seen,) = (item for page in before.changes(None) for item in page.items)
+    before.rewrite(before.fetch(seen.id), notice())
+    before.stage(seen.id, "RX7Q2")
+    assert reported(source.changes(last.cursor)) == world.ids()
+    (found,) = source.find("RX7Q2")
+    item = source.fetch(found.id)
+    assert (item.marker, item.body) == (notice().marker, before.fetch(seen.id).body)
+    assert [file.name for shelved in source.shelf("RX7Q2") for file in shelved.files] == ["report.pdf"]
+    for name in ("internet_message_id", "subject", "sender", "recipients", "received", "direction", "headers"):
+        assert getattr(item, name) == getattr(before.fetch(seen.id), name), name
+    source.retract(item, "RX7Q2")
+    assert (before.fetch(seen.id).marker, before.find("RX7Q2")) == ("", ())
+
+
+def test_bodies_are_read_and_written_as_they_are(world: GraphUser, source: GraphMailbox) -> None:
+    """What Graph would clean away before it shows a body is not cleaned away by us."""
+    html = (
+        '<html><head><!--[if gte mso 9]><xml></xml><![endif]--></head><body onload="x()" data-x="1">\r\n'
+        "<script>y()</script><p>Hi</p></body></html>\r\n"
+    )
+    item = source.fetch(world.deliver(REPORT, html=html))
+    assert item.body
+    assert item.body.content == html
+    source.rewrite(item, notice())
+    source.retract(source.fetch(item.id), "RX7Q2")
+    assert source.fetch(item.id).body == item.body
+
+
+def test_a_big_file_comes_back(world: GraphUser, source: GraphMailbox, graph_judge: GraphJudge) -> None:
+    """In parts, to an address that opens by itself: it never gets our token."""
+    content = random.Random(5).randbytes(9_000_001)
+    item = source.fetch(world.deliver(Attached("big.bin", content, content_id="x@example.org"), html=HTML))
+    (file,) = item.files
+    source.prune(item, [file.id])
+    with spooled(io.BytesIO(content)) as spool:
+        source.put_back(source.fetch(item.id), file, spool)
+    back = source.fetch(item.id)
+    assert [(each.name, each.content_type, each.content_id) for each in back.files] == [
+        (file.name, file.content_type, file.content_id)
+    ]
+    assert read(source, back, "big.bin") == content
+
+
+def test_attached_messages_and_references(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """Of an attached message the MIME is handed out, and it cannot be put back; a reference has no bytes."""
+    inner, outer = EmailMessage(), EmailMessage()
+    inner["Subject"], inner["Message-ID"] = "Inner", "<inner@example.net>"
+    inner.set_content("Hello")
+    outer["From"], outer["Message-ID"] = "bert@example.net", "<outer@example.net>"
+    outer.set_content("See below")
+    outer.add_attachment(inner)
+    before = world.ids()
+    delivered = exchange.deliver(ANNA, outer.as_bytes())
+    exchange.order(refer={"mailbox": ANNA, "item": delivered, "name": "plan.docx", "url": "https://example.org/plan"})
+    (item_id,) = world.ids() - before
+    item = source.fetch(item_id)
+    attached, reference = item.files
+    assert (attached.kind, reference.kind) == (FileKind.ITEM, FileKind.REFERENCE)
+    with pytest.raises(Rejected, match="no content of its own"), source.open(item.id, reference.id):
+        pass
+    with source.open(item.id, attached.id) as stream:
+        content = stream.read()
+    assert b"<inner@example.net>" in content
+    with spooled(io.BytesIO(content)) as spool, pytest.raises(Rejected, match="cannot be attached again"):
+        source.put_back(item, attached, spool)
+
+
+def test_inline_files_are_seen_although_graph_says_there_are_none(world: GraphUser, source: GraphMailbox) -> None:
+    """`hasAttachments` is false where all of them are inline."""
+    item_id = world.deliver(LOGO, html=HTML)
+    (item,) = (item for page in source.changes(None) for item in page.items)
+    assert (item.id, [file.name for file in item.files]) == (item_id, [LOGO.name])
+
+
+def test_more_folders_than_a_batch_holds(world: GraphUser, source: GraphMailbox) -> None:
+    """And messages in each of them."""
+    ids = {world.deliver(REPORT, folder=f"Projects/{number}") for number in range(23)}
+    pages = list(source.changes(None))
+    assert reported(pages) == ids
+    assert reported(source.changes(pages[-1].cursor)) == set()
+
+
+def test_no_more_than_one_request_at_once(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """While bytes stream, nothing else of the mailbox is open; a connection that was given up is given back."""
+    big = random.Random(5).randbytes(3_000_000)
+    item = source.fetch(world.deliver(Attached("big.bin", big)))
+    for _ in range(40):
+        with source.open(item.id, item.files[0].id) as stream:
+            assert stream.read(10) == big[:10]
+    assert source.fetch(item.id) == item
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [
+        ({"directory": "00000000-0000-0000-0000-000000000000"}, "has no directory 00000000"),
+        ({"client": "00000000-0000-0000-0000-000000000000"}, "has no app 00000000"),
+        ({"secret": {"env": "WRONG"}}, "give its value, not its id"),
+    ],
+)
+def test_logins_that_are_wrong(
+    exchange: Exchange, world: GraphUser, monkeypatch: pytest.MonkeyPatch, app: dict[str, Any], says: str
+) -> None:
+    """The sentence says what to correct, and holds no secret."""
+    monkeypatch.setenv("WRONG", "another secret")
+    with pytest.raises(Denied, match=says) as denied:
+        _ = mailbox(exchange, app=app).key
+    assert "another secret" not in str(denied.value)
+
+
+def test_a_token_for_another_cloud(exchange: Exchange, world: GraphUser) -> None:
+    """It is worth nothing here, and that is what is told."""
+    source = mailbox(exchange, app={"cloud": None})
+    source._connection._edge.tokens.token()
+    exchange._organisation.tenant.key = b"of another cloud"
+    with pytest.raises(Denied, match="another cloud"):
+        _ = source.key
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ({"roles": ["User.Read.All"]}, r"grant it Mail\.ReadWrite and Mail-Advanced\.ReadWrite\.All"),
+        ({"scope": ["ben@example.org"]}, r"does not let the app .* grant it"),
+        ({"place": {"mailbox": ANNA, "place": "on premises"}}, "does not have the mailbox anna"),
+    ],
+)
+def test_mailboxes_that_do_not_open(exchange: Exchange, world: GraphUser, order: dict[str, Any], says: str) -> None:
+    """Denied, once, and not a thousand times Gone."""
+    exchange.order(**order)
+    with pytest.raises(Denied, match=says):
+        list(mailbox(exchange).changes(None))
+
+
+def test_nobody(exchange: Exchange, world: GraphUser) -> None:
+    """A mailbox that is not there."""
+    with pytest.raises(Denied, match=r"does not have the mailbox nobody@example\.org"):
+        _ = settings(exchange).source("nobody@example.org").key
+
+
+def test_bodies_need_the_advanced_permission(exchange: Exchange, world: GraphUser) -> None:
+    """Without it a message can be read and not changed; the permission is named."""
+    exchange.order(roles=["Mail.ReadWrite"])
+    source = mailbox(exchange)
+    item = source.fetch(world.deliver(REPORT, html=HTML))
+    with pytest.raises(Denied, match=r"Mail-Advanced\.ReadWrite\.All"):
+        source.rewrite(item, notice())
+    assert source.fetch(item.id) == item
+    exchange.order(granted=["Mail-Advanced.ReadWrite.All"])
+    source.rewrite(item, notice())
+
+
+def test_the_probe_finds_out(exchange: Exchange) -> None:
+    """A message of our own is changed, emptied, filled and deleted; without the permission the sentence names it."""
+    exchange.add_mailbox(ANNA)
+    probe = settings(exchange, mailboxes=["ben@example.org"], probe=ANNA).probe_source()
+    assert probe
+    assert try_put_back(probe) == ()
+    assert probe.made("connector-check") == ()
+    exchange.order(roles=["Mail.ReadWrite"])
+    probe = settings(exchange, mailboxes=["ben@example.org"], probe=ANNA).probe_source()
+    assert probe
+    with pytest.raises(Denied, match=r"Mail-Advanced\.ReadWrite\.All"):
+        try_put_back(probe)
+    assert probe.made("connector-check") == ()
+
+
+@pytest.mark.parametrize("request_number", range(1, 7))
+def test_answers_that_break_off(exchange: Exchange, world: GraphUser, request_number: int) -> None:
+    """They are no shorter feed, and no shorter file."""
+    content = random.Random(1).randbytes(300_000)
+    item_id = world.deliver(Attached("big.bin", content))
+    source = mailbox(exchange)
+    exchange.order(truncate={"request": request_number})
+    try:
+        assert reported(source.changes(None)) == {item_id}
+        assert read(source, source.fetch(item_id), "big.bin") == content
+    except Unavailable:
+        assert reported(source.changes(None)) == {item_id}
+        assert read(source, source.fetch(item_id), "big.bin") == content
+
+
+# --- the whole daemon ------------------------------------------------------------------------------------------------
+
+
+def test_a_third_of_all_requests_turned_away(apache: DavServer, tmp_path: Path) -> None:
+    """Nothing is lost, nothing is there twice, and none comes before its time."""
+    with Exchange() as exchange, wire_world(tmp_path, exchange, apache, protocol="graph") as built:
+        built.deliver(map(letter, range(3)))
+        ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+        daemon = Daemon(load(tmp_path), ledger, "one")
+        for seed in range(12):
+            exchange.order(throttle={"share": 1 / 3, "back_off": 200, "status": 429, "seed": seed})
+            daemon.once()
+            time.sleep(0.3)
+        exchange.order(throttle={"share": 0.0})
+        ledger.close()
+        assert broken(built, through_exchangelib(built)) == []
+        for _ in range(8):  # Each two minutes later than the one before: what waits is due.
+            built.run()
+        sight = through_exchangelib(built)
+        assert (broken(built, sight), unfinished(built, sight)) == ([], [])
+        assert stored(built) == sorted(content for each in built.letters for content in each.redirectable)
+        assert exchange.early == []
+
+
+def test_no_secret_is_written_anywhere(
+    apache: DavServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in logs, ledger, manifests or errors: neither the secret, nor tokens, nor addresses that open a file."""
+    found: set[str] = set()
+
+    def witness(request: Request, reply: Reply) -> None:
+        found.add(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if isinstance(reply.json, dict):
+            found.update(str(reply.json.get(name, "")) for name in ("access_token", "uploadUrl"))
+
+    caplog.set_level(logging.DEBUG)
+    with (
+        Exchange(graph_witness=witness) as exchange,
+        wire_world(tmp_path, exchange, apache, protocol="graph") as built,
+    ):
+        monkeypatch.setenv("GRAPH_SECRET", exchange.client["secret"])
+        built.deliver(map(letter, range(3)))
+        exchange.order(throttle={"share": 0.2, "back_off": 1, "status": 503, "seed": 7})
+        built.run()
+        exchange.order(throttle={"share": 0.0})
+        built.run()
+        source = settings(exchange, mailboxes=["anna@example.org"]).source("anna@example.org")
+        (item, *_) = (item for page in source.changes(None) for item in page.items)
+        errors = []
+        exchange.order(drop={"request": 2})
+        with spooled(io.BytesIO(bytes(4_000_000))) as spool:
+            try:
+                source.put_back(item, File(id="", name="big.bin", size=0), spool)
+            except Unavailable as error:
+                errors.append(repr(error))
+        secrets = {each for each in found | {exchange.client["secret"]} if each}
+        assert len(secrets) > 2
+        told = [caplog.text, built.said, *errors]
+        told += [path.read_bytes().decode("latin-1") for path in ledger_and_manifests(tmp_path, built.collection)]
+        assert [each for each in secrets if any(each in text for text in told)] == []
+        assert errors
+
+
+def ledger_and_manifests(folder: Path, collection: Path) -> list[Path]:
+    """All files that the daemon wrote, but for the secrets that the test itself put there."""
+    ours = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("secret", "password"))]
+    return ours + [path for path in collection.rglob("*") if path.is_file()]
