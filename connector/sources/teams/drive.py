@@ -137,7 +137,8 @@ class GraphDrive(Shelfless):
 
     def _changed(self, changed: Sequence[JSON]) -> Iterator[SharedFile]:
         """The files within the roots. The last word about each counts: a page may tell of one twice."""
-        if any("folder" in each for each in changed):
+        # Whatever is above a folder that is known here is known too. One that is new changes no path.
+        if any("folder" in each and each["id"] in self._folders for each in changed):
             self._folders.clear()
         for told in {each["id"]: each for each in changed}.values():
             if _is_file(told):
