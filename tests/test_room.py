@@ -97,7 +97,7 @@ def test_a_server_that_does_not_tell_is_not_taken_for_an_empty_one(
     exchange: Exchange, source: EwsMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No such folder, or no sizes: there is no answer."""
-    monkeypatch.setattr("connector.simulator.ews.properties.folder_value", lambda *_: None)
+    monkeypatch.setattr("connector.simulator.properties.folder_value", lambda *_: None)
     assert source.room() is None
 
 
