@@ -158,6 +158,16 @@ def test_original_is_whole_until_settle_has_passed(world: World) -> None:
 # --- identity -----------------------------------------------------------------------------------------------------
 
 
+def test_copy_that_a_killed_process_placed_is_known(world: World) -> None:
+    """It was told in the mailbox and not in the ledger."""
+    world.deliver(FILE)
+    with pytest.raises(Killed):
+        world.run(after("unshelve", cut_power))
+    assert not world.hidden()
+    world.run()
+    ended(world)
+
+
 def test_copy_of_a_killed_process_is_found_again(world: World) -> None:
     """It has no marker yet: it is known by the shelf on which it lies, and makes room for another one."""
     world.deliver(FILE)
@@ -678,6 +688,7 @@ def test_users_act_while_it_comes_back(world: World, touch: str, nth: int) -> No
     assert not on_shelves(world)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_restore_survives_a_kill_at_every_effect(tmp_path: Path, when: str) -> None:
     """Nothing is lost or out of sight, nothing comes back twice, and in the end each message is what it was."""

@@ -204,6 +204,7 @@ def coming_back(scene: Callable[[Path], World]) -> Callable[[Path], World]:
     return scene_coming_back
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("scene", [several_messages, packed])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_restore_survives_a_kill_at_every_effect(
