@@ -1,7 +1,7 @@
 """The floor: the calls of a redirect made bare with urllib3, with nothing around them that a daemon needs.
 
 No ledger, no policy, no spool on disk, no check of what is answered but the hash of what the store gives back.
-`python -m tests.bench.floor big|small MAILBOX WORLD` prints its calls and its processor seconds.
+`python -m tests.bench.floor big|small|list MAILBOX WORLD` prints its calls and its processor seconds.
 """
 
 import base64
@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pybase64
 import urllib3
+from lxml import etree
 
 from tests.bench.world import World, measured
 
@@ -108,6 +109,28 @@ class Exchange(Bare):
             "<m:MaxChangesReturned>512</m:MaxChangesReturned></m:SyncFolderItems>"
         )
         return _all(b"ItemId", reply)
+
+    def feed(self) -> Iterator[list[str]]:
+        """The ids of all items in the Inbox, page by page, each field of the feed looked at."""
+        fields = _FIELDS.replace("item:Attachments", "item:HasAttachments")
+        state, last = "", False
+        while not last:
+            reply = etree.fromstring(
+                self.soap(
+                    "<m:SyncFolderItems><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape><t:AdditionalProperties>"
+                    f"{fields}{_MARKER}</t:AdditionalProperties></m:ItemShape><m:SyncFolderId>"
+                    f'<t:DistinguishedFolderId Id="inbox"/></m:SyncFolderId>{state}'
+                    "<m:MaxChangesReturned>512</m:MaxChangesReturned></m:SyncFolderItems>"
+                )
+            )
+            yield _looked_at(reply)
+            state = f"<m:SyncState>{reply.findtext(f'.//{{{_EWS}/messages}}SyncState')}</m:SyncState>"
+            last = reply.findtext(f".//{{{_EWS}/messages}}IncludesLastItemInRange") == "true"
+
+    def details(self, ids: list[str]) -> None:
+        """All that a redirect reads of these items but their bodies, each field looked at."""
+        for start in range(0, len(ids), 25):
+            _looked_at(etree.fromstring(self.item(*ids[start : start + 25], body=False)))
 
     def attachments(self, ids: list[str]) -> list[str]:
         """The ids of all attachments of these items."""
@@ -204,6 +227,12 @@ def _all(element: bytes, reply: bytes) -> list[str]:
     return [each.decode() for each in re.findall(rb"<t:%b Id=\"([^\"]+)\"" % element, reply)]
 
 
+def _looked_at(reply: etree._Element) -> list[str]:
+    """The ids of the items in a reply, whose every element and attribute is read."""
+    seen = [(each.tag, each.text, dict(each.attrib)) for each in reply.iter()]
+    return [attributes["Id"] for tag, _, attributes in seen if tag.endswith("}ItemId")]
+
+
 def big(world: World, mailbox: str) -> None:
     """The bytes of big files: download, base64, sha256, upload, and the proof: read back and hash."""
     exchange, dav = Exchange(world, mailbox), Dav(world)
@@ -242,6 +271,17 @@ def small(world: World, mailbox: str) -> None:
         told["calls"] = exchange.calls + dav.calls
 
 
+def listing(world: World, mailbox: str) -> None:
+    """A first pass over an Inbox: what is in it, and more of what has attachments."""
+    exchange = Exchange(world, mailbox)
+    with measured() as told:
+        told["messages"] = 0
+        for ids in exchange.feed():
+            told["messages"] += len(ids)
+            if mailbox.startswith("attached"):
+                exchange.details(ids)
+
+
 #: What one message with one file costs in calls, once its source and its store are known.
 #: tests/test_requests.py holds connector to it.
 CALLS = {
@@ -271,4 +311,4 @@ def _redirect(exchange: Exchange, dav: Dav, item: str, file: str, folder: str) -
 
 
 if __name__ == "__main__":
-    {"big": big, "small": small}[sys.argv[1]](World.read(sys.argv[3]), sys.argv[2])
+    {"big": big, "small": small, "list": listing}[sys.argv[1]](World.read(sys.argv[3]), sys.argv[2])
