@@ -32,10 +32,15 @@ def samples() -> Path:
     return folder
 
 
+def mailboxes(samples: Path) -> dict[str, str]:
+    """The mailbox of every sample."""
+    return {sample: f"{sample.partition('/')[0]}@example.org".lower() for sample in independent.samples(samples)}
+
+
 @pytest.fixture
 def mail(samples: Path) -> dict[str, str]:
     """Every sample, and its mailbox: each collection of samples has one of its own."""
-    return {sample: f"{sample.partition('/')[0]}@example.org".lower() for sample in independent.samples(samples)}
+    return mailboxes(samples)
 
 
 @pytest.fixture

@@ -5,12 +5,17 @@ What is looked at is what people have: the files of the channel, what pointers l
 
 import json
 import random
+import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from connector.config import load
+from connector.ledger import Ledger
 from connector.rewrite import pointer as pointers
+from connector.service import Daemon
 from connector.simulator import Exchange
 from tests import command
 from tests.pipeline import Ended, Pipeline
@@ -142,6 +147,27 @@ def test_expired_secret(pipeline: TeamsPipeline) -> None:
     assert told.code
     assert "refuses the secret" in told.answer
     assert pipeline.shared() == {"report.pdf": (False, REPORT), "plan.docx": (False, PLAN)}
+
+
+def test_a_third_of_all_requests_turned_away(pipeline: TeamsPipeline) -> None:
+    """Nothing is lost, nothing is there twice, and none comes before its time."""
+    wanted = {f"{number}.pdf": b"%%PDF-1.7 %d" % number for number in range(6)}
+    for name, content in wanted.items():
+        pipeline.users.upload(name, content)
+    with closing(Ledger(f"sqlite:///{pipeline.folder}/ledger.db")) as ledger:
+        daemon = Daemon(load(pipeline.folder), ledger, "one")
+        for seed in range(12):
+            pipeline.exchange.order(throttle={"share": 1 / 3, "back_off": 200, "status": 429, "seed": seed})
+            daemon.once()
+            assert {content for _, content in pipeline.shared().values()} == {*wanted.values(), REPORT, PLAN}
+            time.sleep(0.3)
+    pipeline.exchange.order(throttle={"share": 0.0})
+    for hours in range(1, 6):
+        pipeline.run("once", code=None, hours=hours)
+    pointers = {f"{name}.url": (True, content) for name, content in wanted.items()}
+    assert pipeline.shared() == {"report.pdf.url": (True, REPORT), "plan.docx.url": (True, PLAN), **pointers}
+    assert len(pipeline.stored()) == len(pointers) + 2
+    assert pipeline.exchange.early == []
 
 
 def test_survives_kills_on_the_wire(pipeline: TeamsPipeline) -> None:

@@ -88,6 +88,7 @@ def test_copies_only(world: ShareWorld) -> None:
     world.pointers = False
     item_id = world.upload("report.pdf", REPORT)
     world.run()
+    assert files(world) == {"report.pdf": False}
     world.share.edit(item_id, b"%PDF-1.7 second")
     world.run()
     world.share.rename(item_id, "final.pdf")

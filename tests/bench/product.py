@@ -24,7 +24,6 @@ from tests.bench.world import World, measured
 
 #: `irreversible`: what is bigger than EWS takes back by default would be kept otherwise.
 _RULE = {"name": "all", "action": "redirect", "irreversible": True}
-_POLICY = {"defaults": {"settle": "2s"}, "rules": [_RULE]}
 
 
 def clock() -> datetime:
@@ -32,7 +31,7 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def watch(world: World, mailbox: str) -> Watch:
+def watch(world: World, mailbox: str, settle: str = "2s") -> Watch:
     """Everything of a mailbox goes into the store, where it settles for two seconds instead of a day."""
     os.environ |= {"EWS_PASSWORD": world.ews["password"], "DAV_PASSWORD": world.dav["password"]}
     ews = {"type": "ews", "url": world.ews["url"], "user": world.ews["user"], "password": {"env": "EWS_PASSWORD"}}
@@ -42,7 +41,7 @@ def watch(world: World, mailbox: str) -> Watch:
         tenant="acme",
         source=source,
         store=WebdavConfig.model_validate(dav).connect(),
-        policy=Policy.model_validate(_POLICY),
+        policy=Policy.model_validate({"defaults": {"settle": settle}, "rules": [_RULE]}),
         wording=Wording(product="Example Files", organisation="Example Ltd"),
         path="{tenant}/{mailbox}/{year}/{month}/{id}",
         marker_key=b"k" * 40,
@@ -99,7 +98,7 @@ def main(work: str, world: World, mailbox: str) -> None:
     """As the daemon does it after it has been at work for a while: a message or two have gone before."""
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        redirect_all(watch(world, "warm0@example.org"), ledger)
+        redirect_all(watch(world, "warm0@example.org", settle="0s"), ledger)
         watched = watch(world, mailbox)
         if work == "poll":
             # What has just been delivered is old enough.

@@ -1,10 +1,10 @@
 """The harness itself is tested: a connector that is wrong in one of these ways must be caught by it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,13 +12,15 @@ from connector import discover, reactions, redirect, sight
 from connector.errors import Corrupt
 from connector.log import Event
 from connector.marker import Marker
-from connector.model import Item, Link, LinkTerms, Message, Notice, Redirect, State, Stored
+from connector.model import Item, Link, LinkTerms, Message, Notice, Redirect, SharedFile, State, Stored
 from connector.sources.memory import Attached, MemorySource
+from connector.sources.memory_share import MemoryShareSource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from connector.turn import Turn
 from tests.crash.test_every_effect import policy
-from tests.test_redirect import acting
+from tests.share_world import ShareWorld
+from tests.test_redirect import acting, before
 from tests.world import Killed, Saboteur, World
 
 
@@ -30,16 +32,28 @@ def two_messages(folder: Path) -> World:
     return world
 
 
-def caught(scene: Callable[[Path], World], tmp_path: Path, **mutants: Any) -> bool:
+def two_files(folder: Path) -> ShareWorld:
+    """As many files of a share, each an item of its own."""
+    world = ShareWorld(folder / "ledger.db", policy())
+    world.upload("a.bin", b"aaaa")
+    world.upload("b.bin", b"bbbb")
+    return world
+
+
+Scene = Callable[[Path], World]
+SCENES = pytest.mark.parametrize("scene", [two_messages, two_files])
+
+
+def caught(scene: Scene, tmp_path: Path, store: type[MemoryStore] = MemoryStore, **mutants: Any) -> bool:
     """Whether a kill somewhere, or the calm run, shows that the mutant breaks the promise or ends elsewhere."""
     (tmp_path / "calm").mkdir()
-    calm = two_messages(tmp_path / "calm")
+    calm = scene(tmp_path / "calm")
     calm.run()
     for when in ("before", "after"):
         for at in range(1, 200):
             folder = tmp_path / f"{when}-{at}"
             folder.mkdir()
-            world = scene(folder)
+            world = replace(scene(folder), store=store())
             try:
                 world.run(Saboteur(kill_at=at, when=when), **mutants)
             except Killed:
@@ -56,12 +70,14 @@ def caught(scene: Callable[[Path], World], tmp_path: Path, **mutants: Any) -> bo
     return False
 
 
-def test_the_real_one_is_not_caught(tmp_path: Path) -> None:
+@SCENES
+def test_the_real_one_is_not_caught(scene: Scene, tmp_path: Path) -> None:
     """Without a mutant the same judge finds nothing."""
-    assert not caught(two_messages, tmp_path)
+    assert not caught(scene, tmp_path)
 
 
-def test_prune_before_rewrite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@SCENES
+def test_prune_before_rewrite(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Originals that go before the links are shown are lost for as long as nothing shows them."""
 
     def prune_first(planned: Redirect, turn: Turn) -> Redirect:
@@ -71,10 +87,11 @@ def test_prune_before_rewrite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     real = redirect.STEPS[State.LINKED]
     monkeypatch.setitem(redirect.STEPS, State.LINKED, prune_first)
-    assert caught(two_messages, tmp_path)
+    assert caught(scene, tmp_path)
 
 
-def test_cursor_before_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@SCENES
+def test_cursor_before_plans(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cursor that is written before the plans of its page skips messages after a crash."""
 
     def cursor_first(turn: Turn, items: tuple[Item, ...], **told: Any) -> None:
@@ -83,10 +100,11 @@ def test_cursor_before_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     real = discover._record
     monkeypatch.setattr(discover, "_record", cursor_first)
-    assert caught(two_messages, tmp_path)
+    assert caught(scene, tmp_path)
 
 
-def test_put_that_cannot_be_repeated(tmp_path: Path) -> None:
+@SCENES
+def test_put_that_cannot_be_repeated(scene: Scene, tmp_path: Path) -> None:
     """A store that refuses what it already has leaves redirects held after a crash."""
 
     class Refusing(MemoryStore):
@@ -95,10 +113,11 @@ def test_put_that_cannot_be_repeated(tmp_path: Path) -> None:
                 raise Corrupt("it is there already")
             return super().put(path, content)
 
-    assert caught(lambda folder: replace(two_messages(folder), store=Refusing()), tmp_path)
+    assert caught(scene, tmp_path, store=Refusing)
 
 
-def test_share_that_cannot_be_repeated(tmp_path: Path) -> None:
+@SCENES
+def test_share_that_cannot_be_repeated(scene: Scene, tmp_path: Path) -> None:
     """A store that makes a new link each time it is asked is left with links that nobody revokes."""
 
     class Doubling(MemoryStore):
@@ -108,7 +127,7 @@ def test_share_that_cannot_be_repeated(tmp_path: Path) -> None:
             self.shares = [*kept, *self.shares]
             return links
 
-    assert caught(lambda folder: replace(two_messages(folder), store=Doubling()), tmp_path)
+    assert caught(scene, tmp_path, store=Doubling)
 
 
 def test_rewrite_that_cannot_be_repeated(tmp_path: Path) -> None:
@@ -163,6 +182,53 @@ def test_prune_that_trusts_an_old_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert not lost("ledger.db")
     monkeypatch.setitem(redirect.STEPS, State.REWRITTEN, blind)
     assert lost("mutant.db")
+
+
+def test_prune_of_a_shared_file_that_trusts_an_old_read(tmp_path: Path) -> None:
+    """Who edits the file between our look and its removal must find that edit, in the share or behind the pointer."""
+
+    class Blind(MemoryShareSource):
+        def prune(self, item: Item, file_ids: Collection[str]) -> None:
+            for file_id in file_ids:
+                self._share.delete(file_id)
+
+    def lost(ledger: str, source: type[MemoryShareSource]) -> list[str]:
+        world = ShareWorld(tmp_path / ledger, policy())
+        item_id = world.upload("report.pdf", b"first")
+
+        def edit() -> None:
+            if item_id in world.share.entries:
+                world.share.edit(item_id, b"second")
+                world.wanted = [b"second"]
+
+        world.run(before("prune", 1, edit), source=source)
+        return world.lost()
+
+    assert not lost("ledger.db", MemoryShareSource)
+    assert lost("mutant.db", Blind)
+
+
+def test_pointer_that_cannot_be_written_again(tmp_path: Path) -> None:
+    """A source that makes a new pointer each time it is asked leaves two of them after a crash."""
+
+    class Doubling(MemoryShareSource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            super().rewrite(replace(cast("SharedFile", item), pointer=""), notice)
+
+    # Links that are made anew make the pointer be written anew.
+    class Forgetting(MemoryStore):
+        def verify(self, stored: Stored) -> bool:
+            self.shares = self.shares if self._shared > 1 else []
+            return super().verify(stored)
+
+    def pointers(ledger: str, source: type[MemoryShareSource]) -> int:
+        world = ShareWorld(tmp_path / ledger, policy(), store=Forgetting())
+        world.upload("report.pdf", b"first")
+        world.run(source=source)
+        return len(world.share.entries)
+
+    assert pointers("ledger.db", MemoryShareSource) == 1
+    assert pointers("mutant.db", Doubling) > 1
 
 
 def test_adoption_that_trusts_the_html(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ exchange = test_wire.exchange
 
 MESSAGES, WAVE, KILLS = 200, 6, 20
 #: After so many kills everything is looked at.
-LOOK = 5
+LOOK = 20
 #: What the second way does and the first does not.
 SWAPPING = ("CopyItem", "MoveItem", "DeleteItem")
 EVERY = both_sides(SWAPPING)
