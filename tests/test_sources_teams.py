@@ -4,6 +4,7 @@ People act on the simulator's state. Every request and reply is held against Mic
 """
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -304,6 +305,22 @@ def test_throttled_once(exchange: Exchange, world: Users, source: GraphDrive) ->
         source.fetch(item_id)
     assert told.value.retry_after is not None
     assert fetched(source, item_id).subject == "a.pdf"
+
+
+def test_all_drives_wait_where_one_was_told_to(exchange: Exchange, world: Users) -> None:
+    """SharePoint counts the requests of an app, whatever drive they are for."""
+    world.upload("a.pdf", REPORT)
+    exchange.workspace.send(ANNA, "plan.docx", b"PK", BERT)
+    entry = settings(exchange, chats=[ANNA])
+    drives = [entry.source(address) for address in entry.addresses()]
+    exchange.order(throttle={"requests": 1, "back_off": 1000, "status": 429})
+    for drive in drives:
+        with pytest.raises(Unavailable) as told:
+            files(drive)
+        assert told.value.retry_after
+    assert exchange.early == []
+    time.sleep(1)
+    assert [sorted(files(drive)) for drive in drives] == [["a.pdf"], ["plan.docx"]]
 
 
 def test_put_back_is_proved_on_files_of_our_own(exchange: Exchange, world: Users) -> None:

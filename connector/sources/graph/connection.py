@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from connector import __version__
+from connector.errors import Unavailable
 from connector.sources.graph.failures import Answered, Garbled, Party, Strayed, translate
 from connector.sources.graph.login import TIMEOUT, AppLogin, Tokens
 from connector.spool import Spool
@@ -60,16 +61,39 @@ class Incoming:
     chunks: Iterator[bytes]
 
 
+class Budget:
+    """What all drives of an app may ask for together: SharePoint counts the app, not the drive.
+
+    Once one of them is told to wait, the others wait too; that one waits anyhow. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._used_up = (datetime.min.replace(tzinfo=UTC), "")
+
+    def used_up(self, party: Party, wait: timedelta) -> None:
+        """Nothing more may be asked for so long; this one was told."""
+        self._used_up = (datetime.now(UTC) + wait, party.whose)
+
+    def require(self, party: Party) -> None:
+        """Raise Unavailable where another one was told that nothing more may be asked by now."""
+        until, told = self._used_up
+        left = until - datetime.now(UTC)
+        if left > timedelta(0) and told != party.whose:
+            raise Unavailable(f"{party.host} lets the app {party.app} ask for no more files for now", left)
+
+
 class Edge:
     """One app at one Graph, for all its mailboxes and drives. Nothing is asked before they ask.
 
     Threads may share it.
     """
 
-    def __init__(self, login: AppLogin) -> None:
+    def __init__(self, login: AppLogin, *, drives: bool = False) -> None:
+        """`drives`: it is for files. Mailboxes have budgets of their own, for which their sources wait."""
         self.login = login
         self.cloud = login.where
         self.tokens = Tokens(login)
+        self.budget = Budget() if drives else None
 
     def connection(self, whose: str, permission: str) -> "Connection":
         """For one mailbox or drive, in words for people: "the mailbox anna@example.org", and what opens it."""
@@ -184,12 +208,18 @@ class Connection:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Translate what is raised within."""
+        """Translate what is raised within; nothing is asked where the budget of all drives is used up."""
+        budget = self._edge.budget
+        if budget:
+            budget.require(self.party)
         try:
             yield
         except Exception as error:  # noqa: BLE001 - `translate` hands back what it does not know
             # Without its origin: what httpx raises holds the request, with its token.
-            raise translate(error, self.party) from None
+            told = translate(error, self.party)
+            if budget and isinstance(told, Unavailable) and told.retry_after:
+                budget.used_up(self.party, told.retry_after)
+            raise told from None
 
     def _sent(
         self,

@@ -98,7 +98,7 @@ class TeamsShares(BaseModel):
     @cached_property
     def edge(self) -> Edge:
         """What all these drives share."""
-        return Edge(self.app)
+        return Edge(self.app, drives=True)
 
     @cached_property
     def _places(self) -> dict[str, Place]:
