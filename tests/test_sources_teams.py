@@ -14,6 +14,7 @@ from connector.model import Page, SharedFile
 from connector.probe import try_put_back_file
 from connector.simulator import Deviation, Exchange
 from connector.simulator.graph.files.workspace import CHAT_FILES
+from connector.simulator.server import Server
 from connector.sources.teams import GraphDrive
 from tests.laws.shares import REPORT, ShareLaws, content, fetched, shown
 from tests.laws.sources import notice, reported
@@ -24,6 +25,7 @@ BERT = "bert@example.org"
 HARMLESS = (
     Deviation.PLAIN_PATHS,
     Deviation.DELTA_WITHOUT_PATHS,
+    Deviation.NO_DOWNLOAD_URLS,
     Deviation.EMPTY_DELTA_PAGES,
     Deviation.REPEATED_DELTA_ITEMS,
     Deviation.FOLDER_DELTA,
@@ -198,7 +200,7 @@ def test_a_broken_download_goes_on(exchange: Exchange, world: Users, source: Gra
     told = bytes(range(256)) * 40_000
     item = source.fetch(world.upload("a.bin", told))
     for each in range(broken):
-        exchange.order(truncate={"request": 3 + 3 * each})
+        exchange.order(truncate={"request": 2 + 2 * each})
     assert content(source, item) == told
 
 
@@ -212,14 +214,10 @@ def test_a_page_in_place_of_a_file(world: Users, source: GraphDrive) -> None:
     assert content(source, source.fetch(world.upload("a.html", page))) == page
 
 
-def test_bytes_that_are_not_those_of_the_hash(
-    world: Users, source: GraphDrive, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_that_are_not_those_of_the_hash(world: Users, source: GraphDrive) -> None:
     """Nothing is taken for proved."""
     item = source.fetch(world.upload("a.pdf", REPORT))
-    told = source._told(item.id)
-    told["file"]["hashes"]["quickXorHash"] = "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
-    monkeypatch.setattr(source, "_told", lambda _: told)
+    world.drive.find(item.id).version._hash = "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
     with pytest.raises(Corrupt):
         content(source, item)
 
@@ -227,7 +225,7 @@ def test_bytes_that_are_not_those_of_the_hash(
 def test_a_file_that_changes_while_it_is_read(exchange: Exchange, world: Users, source: GraphDrive) -> None:
     """Where the connection breaks off, what comes now is of another version: it is read again later, from the start."""
     item = source.fetch(world.upload("a.bin", bytes(range(256)) * 40_000))
-    exchange.order(truncate={"request": 3})
+    exchange.order(truncate={"request": 2})
     with source.open(item.id, item.id) as stream:
         stream.read(10)
         world.edit(item.id, b"other")
@@ -264,7 +262,7 @@ def test_a_file_that_has_to_be_kept(world: Users, source: GraphDrive) -> None:
 def test_malware(world: Users, source: GraphDrive) -> None:
     """One bad file stops nothing else."""
     item = source.fetch(world.upload("a.pdf", REPORT))
-    world.drive.hold(item.id, malware=True)
+    world.drive.hold(item.id, malware="EICAR")
     with pytest.raises(Rejected, match="malware"):
         content(source, item)
 
@@ -295,6 +293,31 @@ def test_requests(exchange: Exchange, world: Users, source: GraphDrive) -> None:
     item = shown(source, item_id)
     source.prune(item, [item.id])
     assert (idle, len(exchange.seen) - idle) <= (1, 14)
+
+
+def test_a_download_costs_two_requests(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """One for what is told of the file, with an address that opens it, and one for its bytes."""
+    item = source.fetch(world.upload("a.pdf", REPORT))
+    exchange.order(reset=True)
+    assert content(source, item) == REPORT
+    assert len(exchange.seen) == 2
+
+
+def test_connections_are_kept(world: Users, source: GraphDrive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where Graph sends us on for bytes: a new one for each file would cost more than the file."""
+    item = shown(source, world.upload("a.pdf", REPORT))
+    accept, opened = Server.process_request, 0
+
+    def counted(*told: Any) -> None:
+        nonlocal opened
+        opened += 1
+        accept(*told)
+
+    monkeypatch.setattr(Server, "process_request", counted)
+    for _ in range(3):
+        assert fetched(source, item.id) == item
+        assert content(source, item) == REPORT
+    assert opened == 0
 
 
 def test_throttled_once(exchange: Exchange, world: Users, source: GraphDrive) -> None:

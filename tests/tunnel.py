@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ HOSTS = ("graph.microsoft.com", "login.microsoftonline.com")
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate for these hosts, which a program is told to trust."""
+    """A certificate for these hosts and for this machine, which a program is told to trust."""
 
     certificate: Path
     key: Path
@@ -34,19 +35,25 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOSTS[0])])
         now = datetime.now(UTC)
+        names = (*map(x509.DNSName, HOSTS), x509.IPAddress(IPv4Address("127.0.0.1")))
         certificate = (
             x509.CertificateBuilder(
                 name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
             )
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(key, hashes.SHA256())
         )
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        found = cls(folder / "authority.pem", folder / "authority.key")
+        found = cls.read(folder)
         found.certificate.write_bytes(certificate.public_bytes(pem))
         found.key.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
         return found
+
+    @classmethod
+    def read(cls, folder: Path) -> "Authority":
+        """The one that was made in a folder."""
+        return cls(folder / "authority.pem", folder / "authority.key")
 
     @property
     def tls(self) -> ssl.SSLContext:

@@ -61,6 +61,8 @@ class Deviation(StrEnum):
     PLAIN_PATHS = "plain-paths"
     #: Graph. Change feeds of drives have no `parentReference.path` (facts, B2: not always).
     DELTA_WITHOUT_PATHS = "delta-without-paths"
+    #: Graph. Files come without `@microsoft.graph.downloadUrl`. Inferred: that whoever selects nothing gets it.
+    NO_DOWNLOAD_URLS = "no-download-urls"
     #: Graph. Before each page of a drive's change feed comes an empty one (facts, A1: there may be).
     EMPTY_DELTA_PAGES = "empty-delta-pages"
     #: Graph. Each page of it begins with the last item of the page before (facts, A1: an item may come several times).
@@ -91,6 +93,7 @@ OF_GRAPH = frozenset(
         Deviation.UNTOLD_MOVES,
         Deviation.PLAIN_PATHS,
         Deviation.DELTA_WITHOUT_PATHS,
+        Deviation.NO_DOWNLOAD_URLS,
         Deviation.EMPTY_DELTA_PAGES,
         Deviation.REPEATED_DELTA_ITEMS,
         Deviation.FOLDER_DELTA,

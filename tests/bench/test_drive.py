@@ -1,43 +1,36 @@
-"""What a drive costs, at first and when idle: ten times as many files take no more memory."""
+"""What a drive costs, at first and when idle: ten times as many files, or one huge file, take no more memory."""
 
+import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector.simulator.content import Seeded
 from connector.sources.teams.drive import PAGE
 from tests.bench.conftest import figure
+from tests.bench.world import drive_world, told_by, used
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
-_ROOT = Path(__file__).parents[2]
 _BY_HAND = pytest.param(5_000, 50_000, marks=pytest.mark.by_hand)
+_GB = 1_000_000_000
 
 
-def _passes(items: int, folder: Path) -> tuple[int, dict[str, Any], dict[str, Any]]:
+def _passes(items: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """How many folders there are at most; what a first pass took, and then an idle delta."""
-    command = [sys.executable, "-m", "tests.bench.share", str(items)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT) as share:
-        assert share.stdin
-        assert share.stdout
-        world = folder / f"{items}.json"
-        world.write_bytes(share.stdout.readline())
-        client = [sys.executable, "-m", "tests.bench.drive", str(world)]
-        ran = subprocess.run(client, stdout=subprocess.PIPE, check=True, cwd=_ROOT)
-        share.stdin.close()
-    first, idle = map(json.loads, ran.stdout.splitlines())
-    return json.loads(world.read_bytes())["folders"], first, idle
+    with drive_world(items) as at:
+        first, idle = told_by("drive", "pass", at=at)
+        return json.loads(at.read_bytes())["folders"], first, idle
 
 
 @pytest.mark.parametrize(("few", "many"), [(500, 5_000), _BY_HAND])
-def test_large_drive(few: int, many: int, tmp_path: Path) -> None:
+def test_large_drive(few: int, many: int) -> None:
     """Memory is that of a page and of the folders; nothing new takes one request."""
     memory = []
     for items in (few, many):
-        folders, first, idle = _passes(items, tmp_path)
+        folders, first, idle = _passes(items)
         memory.append(idle["memory"] / 1e6)
         told = f"{first['requests']} requests; idle: {idle['requests']}, {idle['seconds'] * 1e3:.1f} ms"
         figure(f"drive of {items}", f"{first['seconds']:.2f} s, {memory[-1]:.0f} MB", told)
@@ -46,3 +39,25 @@ def test_large_drive(few: int, many: int, tmp_path: Path) -> None:
         assert idle["requests"] == 1
         assert first["requests"] <= (items + folders) / PAGE + folders + 5
     assert memory[1] - memory[0] < 10
+
+
+@pytest.mark.parametrize("size", [_GB, pytest.param(10 * _GB, marks=[pytest.mark.by_hand, pytest.mark.timeout(3600)])])
+def test_huge_file(size: int) -> None:
+    """One file of bytes that nothing compresses, by a real tick into a real store: no more memory than a small one."""
+    with drive_world(1, size) as at:
+        told = used("drive", "tick", at=at)
+        (stored,) = (at.parent / "files").rglob("*.bin")
+        assert _sha256(stored) == _sha256(Seeded(size, seed=0))
+    memory = told["memory"] / 1e6
+    figure(f"file of {size / _GB:.0f} GB", f"{memory:.0f} MB at most", f"{told['seconds'] / size * _GB:.2f} s/GB")
+    assert memory < 150
+
+
+def _sha256(content: Path | Seeded) -> str:
+    digest = hashlib.sha256()
+    if isinstance(content, Seeded):
+        for chunk in content.chunks():
+            digest.update(chunk)
+        return digest.hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

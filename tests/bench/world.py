@@ -5,17 +5,19 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from tests.servers import start_apache
+from tests.tunnel import Authority
 
 #: By name: how many mailboxes, messages in each, bytes of each attachment (0: it has none), and folders that the
 #: messages are spread over (0: they are in the Inbox).
 Mail = Mapping[str, tuple[int, int, int, int]]
+_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,44 @@ def world(mail: Mail) -> Iterator[Path]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connector-bench-")))
         folder.chmod(0o755)
         command = [sys.executable, "-m", "tests.bench.exchange", json.dumps(mail)]
-        exchange = stack.enter_context(
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
-        )
-        assert exchange.stdin
-        assert exchange.stdout
-        stack.callback(exchange.stdin.close)
-        (folder / "files").mkdir()
-        apache = start_apache(folder / "files")
-        stack.callback(apache.stop)
-        dav = {"url": apache.url, "user": apache.user, "password": apache.password}
-        World(json.loads(exchange.stdout.readline()), dav).write(folder / "world.json")
+        exchange, dav = stack.enter_context(_serving(command)), stack.enter_context(_apache(folder))
+        World(exchange, dav).write(folder / "world.json")
         yield folder / "world.json"
+
+
+@contextmanager
+def drive_world(items: int, size: int = 0, *, tls: bool = False) -> Iterator[Path]:
+    """A simulated drive with so many files of this size, and Apache, each a process of its own; what they told."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connector-bench-")))
+        folder.chmod(0o755)
+        authority = Authority.of(folder) if tls else None
+        command = [sys.executable, "-m", "tests.bench.share", str(items), str(size), *([str(folder)] if tls else [])]
+        told = stack.enter_context(_serving(command))
+        told |= {"dav": stack.enter_context(_apache(folder)), "ca": str(authority.certificate) if authority else None}
+        (folder / "world.json").write_text(json.dumps(told))
+        yield folder / "world.json"
+
+
+@contextmanager
+def _serving(command: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What a simulator told when it listened. It ends with its standard input."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT) as server:
+        assert server.stdin
+        assert server.stdout
+        with closing(server.stdin):
+            yield json.loads(server.stdout.readline())
+
+
+@contextmanager
+def _apache(folder: Path) -> Iterator[dict[str, str]]:
+    """Address, user and password."""
+    (folder / "files").mkdir()
+    apache = start_apache(folder / "files")
+    try:
+        yield {"url": apache.url, "user": apache.user, "password": apache.password}
+    finally:
+        apache.stop()
 
 
 @contextmanager
@@ -70,8 +98,12 @@ def measured() -> Iterator[dict[str, Any]]:
 
 
 def used(script: str, *arguments: str, at: Path) -> dict[str, Any]:
-    """What a process that runs one of the scripts beside this one said of itself; `at` is the world."""
+    """What a process that runs one of the scripts beside this one said of itself at last; `at` is the world."""
+    return told_by(script, *arguments, at=at)[-1]
+
+
+def told_by(script: str, *arguments: str, at: Path) -> list[dict[str, Any]]:
+    """All that it said."""
     command = [sys.executable, "-m", f"tests.bench.{script}", *arguments, str(at)]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parents[2])
-    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return told
+    ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=_ROOT)
+    return [json.loads(line) for line in ran.stdout.splitlines()]

@@ -172,12 +172,19 @@ class Connection:
 
     @contextmanager
     def stream(self, where: str, headers: Mapping[str, str] | None = None) -> Iterator[Incoming]:
-        """The bytes at this path, also where Graph sends us on for them. `headers` go with the request for bytes."""
+        """The bytes at this path, also where Graph sends us on for them; or at an address that opens by itself.
+
+        `headers` go with the request for bytes.
+        """
+        asked = {"Accept-Encoding": "identity", **(headers or {})}
         with self.told():
-            response = self._sent("GET", where, {"Accept-Encoding": "identity", **(headers or {})}, ())
-            if response.is_redirect:
-                response.close()
-                response = self._unsigned("GET", response.headers.get("Location", ""), headers or {})
+            if where.startswith("/"):
+                response = self._sent("GET", where, asked, ())
+                if response.is_redirect:
+                    response.read()  # Left unread, it would end the connection: a new one costs more than the bytes.
+                    response = self._unsigned("GET", response.headers.get("Location", ""), asked)
+            else:
+                response = self._unsigned("GET", where, asked)
             _refuse(response)
         try:
             yield Incoming(response.status_code, response.headers, response.iter_bytes(_PIECE))
@@ -243,7 +250,7 @@ class Connection:
             claims = None if last else _claims(response)
             if claims is None:
                 break
-            response.close()
+            response.read()
             token = self._edge.tokens.token(claims)
         return response
 

@@ -183,9 +183,13 @@ class GraphDrive(Shelfless):
     def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:  # noqa: ARG002 - the item is the file
         """See `Source.open`. Held against the size and hash that Graph tells; goes on where a connection broke off.
 
-        Raises Gone, Conflict where the file changes meanwhile, and Rejected where something else came in its place.
+        Raises Gone, Conflict where the file changes meanwhile, and Rejected where it is barred for malware or something
+        else came in its place.
         """
-        download = Download(self._connection, self._at(file_id), self._told(file_id))
+        told = self._connection.ask("GET", self._at(file_id)).body
+        if "malware" in told:
+            raise Rejected(f"a file of {self._connection.party.whose} is barred for malware")
+        download = Download(self._connection, self._at(file_id), told)
         yield cast("BinaryIO", io.BufferedReader(download, buffer_size=256 * 1024))
 
     def find(self, redirect_id: str) -> tuple[SharedFile, ...]:

@@ -76,7 +76,8 @@ def item_shape(call: Call, drive: Drive, item: DriveItem, options: Options | Non
     else:
         told["file"] = _file(call, item)
         wanted = {each.lower() for each in options.select or ()}
-        if options.select is None or wanted & {_DOWNLOAD.lower(), "content.downloadurl"}:
+        asked = options.select is None or wanted & {_DOWNLOAD.lower(), "content.downloadurl"}
+        if asked and not call.deviates(Deviation.NO_DOWNLOAD_URLS):
             told[_DOWNLOAD] = tickets.download_url(call, drive, item)
         if item.checked_out_by is not None or "publication" in wanted:
             told["publication"] = _publication(call, item)
