@@ -263,6 +263,8 @@ DocumentRoot {folder}
 DavLockDB {work}/locks
 KeepAlive On
 MaxKeepAliveRequests 0
+# Since 2.4.53 more than 1 GiB is refused otherwise.
+LimitRequestBody 0
 Alias /basic {folder}
 Alias /digest {folder}
 <Directory {folder}>
