@@ -171,6 +171,28 @@ def test_only_files_of_channels(exchange: Exchange, world: Users, source: GraphD
     assert files(source, last.cursor)["a.pdf"].folder == "General/Old plans"
 
 
+def test_paths_come_from_the_feed(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """No folder is asked for, also when a page is read again; a new name reaches what is below."""
+    for number in range(4):
+        world.upload("a.pdf", REPORT, f"General/{number}/b/c")
+    inside = world.upload("b.pdf", REPORT, "General/0/b/c")
+    pages = list(source.changes(None))
+    world.drive.rename(world.drive.at("General/0/b").id, "B", ANNA)
+    world.edit(inside, b"edited")
+    assert [files(source, pages[-1].cursor)["b.pdf"].folder for _ in "ab"] == ["General/0/B/c"] * 2
+    assert [each for each in exchange.seen if "items" in each] == []
+
+
+def test_folders_that_are_moved_while_they_are_told(world: Users, source: GraphDrive) -> None:
+    """Each below the other, for one who hears of them one after the other: it asks how that is now."""
+    inside = world.upload("a.pdf", REPORT, "General/a/b")
+    *_, last = source.changes(None)
+    a, b = world.drive.at("General/a").id, world.drive.at("General/a/b").id
+    source._folders[a] = b, "a"
+    world.edit(inside, b"edited")
+    assert files(source, last.cursor)["a.pdf"].folder == "General/a/b"
+
+
 def test_a_cursor_of_another_drive_is_none(exchange: Exchange, world: Users, source: GraphDrive) -> None:
     """Nor is one that leads to another server."""
     item_id = world.upload("a.pdf", REPORT)

@@ -78,8 +78,8 @@ class GraphDrive(Shelfless):
         self._roots: dict[str, Root] = {}
         self._page_size = page_size
         self._shares_by_item = shares_by_item
-        #: Of each folder that was met: its path, and the root that it is below. Forgotten when folders change.
-        self._folders: dict[str, tuple[str, Root | None]] = {}
+        #: Of each folder that was told of: the one above, "" of the topmost, and its name.
+        self._folders: dict[str, tuple[str, str]] = {}
         #: The addresses of people who changed files, by their ids.
         self._people: dict[str, str] = {}
 
@@ -108,10 +108,7 @@ class GraphDrive(Shelfless):
         return f"{self._drive}/root/delta?{_SELECT}&$top={self._page_size}"
 
     def _look_for_roots(self) -> None:
-        roots = {root.id: root for root in self._find_roots()}
-        if roots != self._roots:
-            self._roots = roots
-            self._folders.clear()
+        self._roots = {root.id: root for root in self._find_roots()}
 
     def _page(self, link: str) -> JSON:
         """A page of the feed; where the server has forgotten the place, the first page of a new one."""
@@ -137,10 +134,13 @@ class GraphDrive(Shelfless):
 
     def _changed(self, changed: Sequence[JSON]) -> Iterator[SharedFile]:
         """The files within the roots. The last word about each counts: a page may tell of one twice."""
-        # Whatever is above a folder that is known here is known too. One that is new changes no path.
-        if any("folder" in each and each["id"] in self._folders for each in changed):
-            self._folders.clear()
-        for told in {each["id"]: each for each in changed}.values():
+        last = {each["id"]: each for each in changed}.values()
+        for told in last:
+            if "folder" in told:
+                self._folders.pop(told["id"], None)
+                if "deleted" not in told:
+                    self._folders[told["id"]] = _place(told)
+        for told in last:
             if _is_file(told):
                 with suppress(Gone):  # It, or its folder, was deleted meanwhile.
                     yield from self._listed(told)
@@ -158,14 +158,23 @@ class GraphDrive(Shelfless):
         """Its path below the drive's root, and which of the roots it is or is below."""
         if not self._roots:
             self._look_for_roots()
+        names: dict[str, str] = {}
+        root, at = None, folder_id
+        while at:
+            if at in names:
+                # What was told of two folders at two times: somebody moved each below the other meanwhile.
+                self._folders.clear()
+                return self._folder(folder_id)
+            root = root or self._roots.get(at)
+            above, names[at] = self._above(at)
+            at = above
+        return "/".join([*names.values()][-2::-1]), root
+
+    def _above(self, folder_id: str) -> tuple[str, str]:
+        """The folder above, and the name of this one."""
         if folder_id not in self._folders:
-            told = self._connection.ask("GET", f"{self._at(folder_id)}?$select=id,name,root,parentReference").body
-            if "root" in told:
-                self._folders[folder_id] = "", self._roots.get(folder_id)
-            else:
-                above, root = self._folder(told["parentReference"]["id"])
-                below = f"{above}/{told['name']}" if above else told["name"]
-                self._folders[folder_id] = below, self._roots.get(folder_id, root)
+            asked = f"{self._at(folder_id)}?$select=id,name,root,parentReference"
+            self._folders[folder_id] = _place(self._connection.ask("GET", asked).body)
         return self._folders[folder_id]
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -376,6 +385,11 @@ _ONLY_NEW = "?@microsoft.graph.conflictBehavior=fail"
 def _is_file(told: JSON) -> bool:
     """Neither a folder, nor a notebook (`package`), nor a file of another drive; and not what has been deleted."""
     return "file" in told and not any(key in told for key in ("deleted", "folder", "package", "remoteItem"))
+
+
+def _place(told: JSON) -> tuple[str, str]:
+    """The folder that a folder is in, "" for the topmost one, and its name."""
+    return ("", "") if "root" in told else (told["parentReference"]["id"], told["name"])
 
 
 def _may_be_pointer(told: JSON) -> bool:
