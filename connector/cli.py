@@ -332,7 +332,7 @@ def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up, and say where.")] = False,
 ) -> None:
-    """See it work: a simulated Exchange, a WebDAV store, sample mail, a crash in the middle."""
+    """See it work: simulated mailboxes and Teams, a WebDAV store, sample mail, a crash in the middle."""
     with _extra():
         from connector.demo import demo as show  # noqa: PLC0415 - an extra that a daemon does without
     raise typer.Exit(Exit.DONE if show(mail, keep=keep) else Exit.HELD)

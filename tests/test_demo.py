@@ -17,10 +17,13 @@ import pytest
 import requests
 
 from connector.demo import judge, observer
+from connector.demo.judge import Before
 from connector.demo.mail import letters
 from connector.demo.once import once, proved, restored
-from connector.demo.samples import write_samples
+from connector.demo.samples import ANNA, write_samples
 from connector.demo.world import World, world
+from connector.model import Action
+from connector.simulator.graph.files.drive import Drive
 from connector.yamlfile import ConfigError
 
 CONTENT = b"%PDF-1.7 quite a small one"
@@ -73,12 +76,16 @@ def test_the_demo_ends_well_after_a_crash_in_the_middle(tmp_path: Path) -> None:
     assert cpu_seconds() - began < 40
     said_plainly = " ".join(said.split())
     assert "18 messages with 27 attachments in 2 mailboxes" in said_plainly
-    assert re.search(
-        r"[1-9]\d* behind links that their messages show and that give the same bytes, 0 lost", said_plainly
-    )
+    assert re.search(r"[1-9]\d* behind links that stand in their place and give the same bytes, 0 lost", said_plainly)
     assert "16 links opened with the login of the store" in said_plainly
     assert "8 messages were to be left alone, and are untouched" in said_plainly
+    assert "3 pointers opened, 1 copy read in the store: SHA-256 as in Teams before." in said_plainly
+    assert (
+        "Files before 17 10 4 2 link instead 13 3 3 0 copied 0 0 0 1 left alone 4 7 1 1 wrong 0 0 0 0" in said_plainly
+    )
     assert "Every message has its text and its attachments again, byte for byte." in said_plainly
+    assert "Every file in Teams is in its place again, byte for byte; no pointer is left." in said_plainly
+    assert "Files before 17 10 4 2 as before 17 10 4 2" in said_plainly
     assert said.rstrip().endswith("All is right.")
     assert max(len(line) for line in said.splitlines() if str(tmp_path) not in line) <= 80
     assert list(tmp_path.iterdir()) == []
@@ -160,53 +167,154 @@ def test_no_mail_is_no_demo(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """One message that is to be redirected, and one that is to be left alone."""
+    """On premises and in the cloud, a message that is to be redirected, and one that is to be left alone; and Teams."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     write(tmp_path / "mail" / "1.eml", "a.pdf")
     write(tmp_path / "mail" / "2.eml", "card.vcf")
+    write(tmp_path / "mail" / "zoe@example.org" / "3.eml", "b.pdf")
+    write(tmp_path / "mail" / "zoe@example.org" / "4.eml", "card.vcf")
     (tmp_path / "stage").mkdir()
     with world(tmp_path / "stage", letters(tmp_path / "mail")) as stage:
         yield stage
+
+
+@pytest.fixture
+def redirected(stage: World) -> Before:
+    """All has gone well; what was there before."""
+    before = judge.look(stage)
+    assert (proved(stage, quiet), once(stage, quiet)) == (0, 0)
+    assert problems(before, stage) == {}
+    return before
 
 
 def quiet(_asked: Mapping[str, int]) -> None:
     """Tell nobody."""
 
 
+def problems(before: Before, stage: World) -> dict[str, tuple[str, ...]]:
+    """What the judge finds, by the subjects of messages and the names of files."""
+    return {each.subject: each.problems for each in judge.outcomes(before, stage) if each.problems}
+
+
+def not_undone(before: Before, stage: World) -> list[str]:
+    """What the judge finds not to be as it was."""
+    return [problem for each in judge.undone(before, stage) for problem in each.problems]
+
+
+def stored(stage: World, name: str) -> Path:
+    """The file of this name in the store."""
+    (found,) = (stage.folder / "store").rglob(name)
+    return found
+
+
+def shared(stage: World, name: str) -> tuple[Drive, str]:
+    """A file in Teams, as its owner has it: the drive and the id of the item."""
+    for drive in stage.exchange.workspace.drives.values():
+        for item in drive.root.below():
+            if item.name == name:
+                return drive, item.id
+    raise AssertionError(name)
+
+
+def edit(stage: World, name: str, content: bytes) -> None:
+    """Somebody changes a file in Teams."""
+    drive, item_id = shared(stage, name)
+    drive.edit(item_id, content, ANNA)
+
+
+def delete(stage: World, name: str) -> None:
+    """Somebody deletes a file in Teams."""
+    drive, item_id = shared(stage, name)
+    drive.delete(item_id, ANNA)
+
+
 def test_what_was_not_redirected_is_told(stage: World) -> None:
-    """As long as nothing has happened, all originals are in their messages, and the judge is not content."""
+    """As long as nothing has happened, all originals are in their places, and the judge is not content."""
     before = judge.look(stage)
-    assert judge.whereabouts(before, stage) == judge.Whereabouts(here=2, linked=0, lost=0)
-    (redirected, kept) = judge.outcomes(before, stage)
-    assert redirected.problems
-    assert kept.problems == ()
+    assert judge.whereabouts(before, stage) == judge.Whereabouts(here=10, linked=0, lost=0)
+    assert problems(before, stage).keys() == {
+        "[red]1",
+        "[red]3",
+        "contract.pdf",
+        "Maße für Q3.xlsx",
+        "north pier.dwg",
+        "crack in the pier.jpg",
+    }
 
 
-def test_a_stored_file_that_is_not_the_original_is_told(stage: World) -> None:
-    """Other bytes behind a link: the original is lost, and the judge sees it."""
-    before = judge.look(stage)
-    assert (proved(stage, quiet), once(stage, quiet)) == (0, 0)
-    assert judge.whereabouts(before, stage) == judge.Whereabouts(here=1, linked=1, lost=0)
-    assert [outcome.problems for outcome in judge.outcomes(before, stage)] == [(), ()]
-    (stored,) = (stage.folder / "store").rglob("a.pdf")
-    stored.write_bytes(CONTENT.upper())
-    assert judge.whereabouts(before, stage) == judge.Whereabouts(here=1, linked=0, lost=1)
-    assert judge.outcomes(before, stage)[0].problems == ("the links do not give the bytes of its attachments",)
-    stored.unlink()
-    assert "does not open" in judge.outcomes(before, stage)[0].problems[0]
+def test_a_stored_file_that_is_not_the_original_is_told(stage: World, redirected: Before) -> None:
+    """Other bytes behind a link: the original is lost, and the judge sees it; on premises and in the cloud."""
+    assert judge.whereabouts(redirected, stage) == judge.Whereabouts(here=5, linked=5, lost=0)
+    names = {"[red]1": "a.pdf", "[red]3": "b.pdf"}
+    for lost, (subject, name) in enumerate(names.items(), 1):
+        content = stored(stage, name).read_bytes()
+        stored(stage, name).write_bytes(content.upper())
+        told = problems(redirected, stage)
+        assert told[subject] == ("the links do not give the bytes of its attachments",)
+        assert judge.whereabouts(redirected, stage) == judge.Whereabouts(here=5, linked=5 - lost, lost=lost)
+        assert len(told) == lost
+        stored(stage, name).unlink()
+        assert "does not open" in problems(redirected, stage)[subject][0]
+
+
+def test_a_pointer_that_does_not_give_the_file_is_told(stage: World, redirected: Before) -> None:
+    """Other bytes behind it, none at all, an address that nobody serves, and a pointer that is gone."""
+    name, told = "contract.pdf", ("its pointer does not give its bytes",)
+    stored(stage, name).write_bytes(CONTENT)
+    assert judge.whereabouts(redirected, stage) == judge.Whereabouts(here=5, linked=4, lost=1)
+    assert problems(redirected, stage) == {name: told}
+    stored(stage, name).unlink()
+    assert "does not open" in problems(redirected, stage)[name][0]
+    edit(stage, f"{name}.url", f"[InternetShortcut]\r\nURL={stage.store.url}nowhere\r\n".encode())
+    assert "404" in problems(redirected, stage)[name][0]
+    edit(stage, f"{name}.url", b"no shortcut")
+    assert problems(redirected, stage) == {name: ("it has no pointer", *told)}
+    delete(stage, f"{name}.url")
+    assert problems(redirected, stage) == {name: ("it has no pointer", *told)}
+    assert judge.whereabouts(redirected, stage) == judge.Whereabouts(here=5, linked=4, lost=1)
+
+
+def test_a_shared_file_that_was_to_stay_and_did_not_is_told(stage: World, redirected: Before) -> None:
+    """Altered or lost, of those that are copied and of those that are left alone; and copies of other bytes."""
+    copied, kept, told = "crack in the pier.jpg", "site manager.vcf", "it was to stay, and has changed or vanished"
+    edit(stage, copied, CONTENT)
+    edit(stage, kept, CONTENT)
+    assert problems(redirected, stage) == {copied: (told,), kept: (told,)}
+    assert judge.whereabouts(redirected, stage) == judge.Whereabouts(here=3, linked=5, lost=2)
+    delete(stage, copied)
+    delete(stage, kept)
+    stored(stage, copied).write_bytes(CONTENT)
+    wrong_copy = "its copy in the store does not have its bytes"
+    assert problems(redirected, stage) == {copied: (told, wrong_copy), kept: (told,)}
+    stored(stage, copied).unlink()
+    assert problems(redirected, stage) == {copied: (told, wrong_copy), kept: (told,)}
 
 
 def test_what_was_not_put_back_is_told(stage: World) -> None:
-    """As long as anything is elsewhere, and once it is there again but not what it was."""
+    """As long as anything is elsewhere, and once it is there again but not what it was, or not alone."""
     before = judge.look(stage)
-    assert list(judge.undone(before, stage)) == []
+    assert not_undone(before, stage) == []
     assert (proved(stage, quiet), once(stage, quiet)) == (0, 0)
-    told = ["[red]1: it is not what it was before"]
-    assert list(judge.undone(before, stage)) == told
+    names = ("[red]1", "[red]3", *(path for (_, path), file in before.shared.items() if file.id in pointed(before)))
+    elsewhere = {f"{name}: it is not what it was before" for name in names}
+    pointers = {f"{name}.url: it was not there before" for name in names[2:]}
+    assert len(pointers) == 3
+    assert set(not_undone(before, stage)) == elsewhere | pointers
     assert restored(stage, quiet) == 0
-    assert list(judge.undone(before, stage)) == []
+    assert not_undone(before, stage) == []
     changed = {file_id: sha256 + "0" for file_id, sha256 in before.sha256.items()}
-    assert list(judge.undone(replace(before, sha256=changed), stage)) == [*told, "[red]2: it is not what it was before"]
+    told = [f"[red]{number}: it is not what it was before" for number in (1, 2, 3, 4)]
+    assert not_undone(replace(before, sha256=changed), stage) == told
+    edit(stage, "contract.pdf", CONTENT)
+    drive, _ = shared(stage, "contract.pdf")
+    drive.upload("General/left.url", b"", ANNA)
+    told = ["contract.pdf: it is not what it was before", "left.url: it was not there before"]
+    assert not_undone(before, stage) == told
+
+
+def pointed(before: Before) -> set[str]:
+    """The ids of the shared files that are to give way to pointers."""
+    return {each.id for place, each in before.shared.items() if before.verdict(place).action is Action.REDIRECT}
 
 
 @pytest.mark.parametrize(

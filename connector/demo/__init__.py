@@ -1,7 +1,8 @@
-"""`connector demo`: the main job and its undo, over real protocols, on a simulated Exchange and a WebDAV store.
+"""`connector demo`: the main job and its undo, over real protocols, on simulated servers and a WebDAV store.
 
-A visitor who has nothing but Python sees mail before and after, and proof from outside that nothing was lost: not by a
-kill in the middle, and not by putting everything back.
+A visitor who has nothing but Python sees a mailbox on premises, one in the cloud, a channel and a chat side by side,
+before and after, and proof from outside that nothing was lost: not by a kill in the middle, and not by putting
+everything back.
 """
 
 import logging
@@ -60,7 +61,7 @@ def _play(mail: Path | None, folder: Path, screen: Screen, *, keep: bool) -> boo
             outcomes = judge.outcomes(before, stage)
         screen.table(outcomes)
         problems = tuple(_problems(sure, killed, code, outcomes))
-        screen.verdict(outcomes, problems)
+        screen.verdict(stage, outcomes, problems)
         if not keep:
             # Whoever keeps it all wants to follow the links.
             problems += _undone(stage, before, screen)
@@ -104,10 +105,11 @@ def _completed(stage: World, screen: Screen) -> int:
 def _undone(stage: World, before: Before, screen: Screen) -> tuple[str, ...]:
     with screen.busy("Putting everything back") as tell:
         code = restored(stage, tell)
-        problems = tuple(judge.undone(before, stage))
+        undone = judge.undone(before, stage)
+    problems = tuple(problem for each in undone for problem in each.problems)
     if code:
         problems += (f"`connector restore --everything` and `once` ended with exit code {code}",)
-    screen.undone(problems)
+    screen.undone(stage, undone, problems)
     return problems
 
 

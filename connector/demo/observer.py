@@ -1,53 +1,38 @@
-"""What an outsider sees: mailboxes through exchangelib, links through HTTP. Never the ledger, never an adapter."""
+"""What an outsider sees: mailboxes and files by clients that are not ours, links by HTTP. Never the ledger."""
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from html import unescape
+from urllib.parse import unquote, urljoin
 
 import requests
-from exchangelib import BASIC, DELEGATE, UTC, Account, Configuration, Credentials, FileAttachment, ItemId, Version
-from exchangelib.attachments import Attachment
-from exchangelib.items import Item
-from exchangelib.version import EXCHANGE_2016
+from lxml import etree
 
-from connector.demo.world import Store, World
+from connector.demo import on_premises, online
+from connector.demo.seen import Seen, SharedSeen
+from connector.demo.world import Place, Store, World
 
 _CHUNK = 1024 * 1024
 _URL = re.compile(r"https?://[^\s\"'<>]+")
 _SECONDS = 30
-
-# exchangelib compares each attachment of a message with all before it, field by field: half a minute for three hundred
-# of them, at each look. Those of a reply are all different.
-Attachment.__eq__ = object.__eq__
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One message, as a client of its owner sees it."""
-
-    subject: str
-    #: Differs after every change.
-    change_key: str
-    body: str
-    #: The names of its attachments, by their ids.
-    files: Mapping[str, str]
+_HREF = "{DAV:}href"
 
 
 def look(world: World) -> dict[str, Seen]:
-    """Every message, by the id of its item."""
-    return {item.id: _seen(item) for item in _items(world, "subject", "body", "attachments")}
+    """Every message, by the name that its delivery gave it."""
+    seen = {**on_premises.look(world), **online.look(world)}
+    return {each: seen[each] for each in world.letters if each in seen}
 
 
 def attached(world: World) -> dict[str, str]:
     """The SHA-256 of every file in a message, by the id of the attachment."""
-    files = (file for item in _items(world, "attachments") for file in item.attachments or ())
-    return {
-        file.attachment_id.id: hashlib.sha256(file.content).hexdigest()
-        for file in files
-        if isinstance(file, FileAttachment)
-    }
+    return {**on_premises.attached(world), **online.attached(world)}
+
+
+def shared(world: World) -> dict[tuple[Place, str], SharedSeen]:
+    """Every file in Teams, by its place and its path there."""
+    return online.shared(world)
 
 
 def inserted(before: str, after: str) -> str | None:
@@ -72,24 +57,12 @@ def download(url: str, store: Store) -> str:
     return digest.hexdigest()
 
 
-def _items(world: World, *fields: str) -> Iterator[Item]:
-    for login in world.exchange.accounts:
-        ids = [ItemId(id=each) for each, letter in world.letters.items() if letter.mailbox == login["mailbox"]]
-        found = _account(world.exchange.ews, login).fetch(ids, only_fields=fields)
-        # In the place of an item that has vanished stands an error.
-        yield from (item for item in found if isinstance(item, Item))
-
-
-def _account(ews: str, login: Mapping[str, str]) -> Account:
-    configuration = Configuration(
-        service_endpoint=ews,
-        credentials=Credentials(login["user"], login["password"]),
-        auth_type=BASIC,
-        version=Version(build=EXCHANGE_2016),
+def stored(name: str, store: Store) -> Iterator[str]:
+    """The addresses of all files of this name in the store, as it lists them itself. Raises requests' errors."""
+    depth = {"Depth": "infinity"}
+    response = requests.request(
+        "PROPFIND", store.url, headers=depth, auth=(store.user, store.password), timeout=_SECONDS
     )
-    return Account(login["mailbox"], config=configuration, access_type=DELEGATE, default_timezone=UTC)
-
-
-def _seen(item: Item) -> Seen:
-    files = {file.attachment_id.id: file.name or "" for file in item.attachments or ()}
-    return Seen(item.subject or "", item.changekey, item.body or "", files)
+    response.raise_for_status()
+    paths = (each.text or "" for each in etree.fromstring(response.content).iter(_HREF))
+    return (urljoin(store.url, path) for path in paths if unquote(path).rpartition("/")[2] == name)

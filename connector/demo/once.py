@@ -12,7 +12,7 @@ from pathlib import Path
 
 from connector.demo.world import World
 
-#: Told what the simulated Exchange was asked for so far.
+#: Told what the simulated servers were asked for so far.
 Tell = Callable[[Mapping[str, int]], None]
 
 _BLINK = 0.01
@@ -47,7 +47,7 @@ def once_killed(world: World, rewrites: int, tell: Tell) -> bool:
     """Run it, and kill it in the middle of the work on its n-th message. False where it had ended before that."""
     world.exchange.order(reset=True)
     with _started(world, "once") as process:
-        while process.poll() is None and _asked(world)["UpdateItem"] < rewrites:
+        while process.poll() is None and _rewritten(world) < rewrites:
             tell(_asked(world))
             time.sleep(_BLINK)
         # The server kills: so the effect of the request has happened, and the daemon never hears of it.
@@ -56,6 +56,12 @@ def once_killed(world: World, rewrites: int, tell: Tell) -> bool:
         # Where it ended by itself, nobody else's process is to be killed.
         world.exchange.order(reset=True)
     return process.returncode == -signal.SIGKILL
+
+
+def _rewritten(world: World) -> int:
+    """How many messages it has rewritten so far, by EWS or by Graph."""
+    asked = _asked(world)
+    return asked["UpdateItem"] + asked["PATCH messages"]
 
 
 def log(world: World) -> Path:

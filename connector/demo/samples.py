@@ -42,6 +42,20 @@ def write_samples(folder: Path) -> None:
         (folder / where / safe_name(f"{number:02} {subject}.eml")).write_bytes(message.as_bytes(policy=_ON_THE_WIRE))
 
 
+def team_files() -> Iterator[tuple[str, bytes]]:
+    """What people keep in a channel: paths and contents."""
+    yield "Drawings/north pier.dwg", _bytes("north pier.dwg", 3 << 20)
+    yield "Drawings/Maße für Q3.xlsx", _bytes("Maße für Q3.xlsx", 60_000)
+    yield "contract.pdf", _bytes("contract.pdf", 200_000)
+    yield "site manager.vcf", _bytes("site manager.vcf", 400)
+
+
+def chat_files() -> Iterator[tuple[str, bytes]]:
+    """What somebody sent to a chat: names and contents."""
+    yield "crack in the pier.jpg", _bytes("crack in the pier.jpg", 700_000)
+    yield "call me.vcf", _bytes("call me.vcf", 400)
+
+
 def _recipient(mailbox: str, sender: str) -> str:
     return _CARLA if sender == mailbox else mailbox
 
@@ -193,11 +207,16 @@ def _large_table() -> str:
 
 
 def _file(name: str, size: int, subtype: str = "octet-stream") -> Message:
-    """An attachment. Its bytes are random to look at, and follow from its name and size."""
-    part = MIMEApplication(hashlib.shake_256(f"{name} {size}".encode()).digest(size), subtype)
+    """An attachment."""
+    part = MIMEApplication(_bytes(name, size), subtype)
     # RFC 2231: in this form any character can stand in a name.
     part.add_header("Content-Disposition", "attachment", filename=("utf-8", "", name))
     return part
+
+
+def _bytes(name: str, size: int) -> bytes:
+    """They are random to look at, and follow from name and size."""
+    return hashlib.shake_256(f"{name} {size}".encode()).digest(size)
 
 
 def _picture(name: str, colour: tuple[int, int, int]) -> Message:

@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from connector.demo.judge import Before, Outcome, Whereabouts
+from connector.demo.judge import Before, Outcome, Undone, Whereabouts
 from connector.demo.once import Tell
-from connector.demo.world import World
+from connector.demo.world import CHANNEL, CHATTER, TEAM, Place, World
 from connector.names import plain
 
 _INDENT = "   "
@@ -32,13 +32,15 @@ class Screen:
     def introduce(self, world: World, before: Before) -> None:
         """What is up."""
         files = sum(len(each.files) for each in before.seen.values())
-        mailboxes = _count(len(world.mailboxes), "mailbox", "mailboxes")
+        mailboxes = _count(sum(map(len, world.mailboxes.values())), "mailbox", "mailboxes")
         self._title("connector demo")
         self._facts(
             {
                 "Exchange": f"simulated, {world.exchange.ews}",
+                "Microsoft 365": f"simulated, {world.exchange.graph}",
                 "Store": f"WsgiDAV, {world.store.url}",
                 "Mail": f"{_count(len(world.letters), 'message')} with {_count(files, 'attachment')} in {mailboxes}",
+                "Teams": f"{_count(len(before.shared), 'file')} in a channel and a chat",
                 "Configuration": str(world.config),
             }
         )
@@ -46,7 +48,10 @@ class Screen:
     def proved(self, code: int) -> None:
         """How the trials went that come before anything is redirected."""
         self._title("0  `connector certify` and `connector check`, as before any first run")
-        well = "In a mailbox for trials, messages were redirected, restored and compared."
+        well = (
+            "In mailboxes for trials, messages were redirected, restored and compared; in a channel for trials, a file "
+            "was recycled and put back."
+        )
         self._say(f"They ended with exit code {code}." if code else well)
 
     def killed(self, found: Whereabouts | None) -> None:
@@ -56,8 +61,8 @@ class Screen:
             self._say("It had ended before it could be killed.")
             return
         self._say(
-            f"Where the originals are at this moment: {found.here} in their messages, {found.linked} behind links that "
-            f"their messages show and that give the same bytes, {found.lost} lost."
+            f"The originals at this moment: {found.here} where they were, {found.linked} behind links that stand in "
+            f"their place and give the same bytes, {found.lost} lost."
         )
 
     def completed(self, code: int) -> None:
@@ -66,35 +71,63 @@ class Screen:
         self._say("It took up what was left, and completed." if code == 0 else f"It ended with exit code {code}.")
 
     def table(self, outcomes: Sequence[Outcome]) -> None:
-        """What became of each message."""
-        self._title("3  What became of each message")
-        table = Table(padding=(0, 2, 0, 0), box=None, header_style="bold", pad_edge=False)
-        table.add_column("Message", no_wrap=True, overflow="ellipsis", max_width=34)
-        table.add_column("Before", justify="right", no_wrap=True)
-        table.add_column("After")
-        for each in outcomes:
-            table.add_row(Text(plain(each.subject) or "(no subject)"), str(each.files or ""), _after(each))
+        """What became of each message and of each shared file."""
+        self._title("3  What became of each message, and of each file in Teams")
+        table = _table()
+        table.add_column("", no_wrap=True, overflow="ellipsis", max_width=34)
+        table.add_column("Files", justify="right", no_wrap=True)
+        table.add_column("What became of them")
+        for place in Place:
+            here = [each for each in outcomes if each.place is place]
+            if here:
+                table.add_row(Text(place, style="bold"))
+            for each in here:
+                table.add_row(Text(f"  {plain(each.subject) or '(no subject)'}"), str(each.files or ""), _after(each))
         self._say(table)
 
-    def verdict(self, outcomes: Sequence[Outcome], problems: Sequence[str]) -> None:
+    def verdict(self, world: World, outcomes: Sequence[Outcome], problems: Sequence[str]) -> None:
         """Whether all is right, as seen from outside."""
-        self._title("4  Checked from outside: the mailboxes by EWS, the links by HTTP")
-        redirected = sum(each.redirected for each in outcomes)
-        rewritten = sum(each.redirected > 0 for each in outcomes)
+        self._title("4  Side by side, checked from outside: by EWS and Graph, the links by HTTP")
+        sorts = {place: [each for each in outcomes if each.place is place] for place in Place}
+        rows = {
+            "Files before": {place: sum(each.files for each in here) for place, here in sorts.items()},
+            "link instead": {place: sum(each.redirected for each in here) for place, here in sorts.items()},
+            "copied": {place: sum(each.copied for each in here) for place, here in sorts.items()},
+            "left alone": {place: sum(map(_left, here)) for place, here in sorts.items()},
+            "wrong": {place: sum(bool(each.problems) for each in here) for place, here in sorts.items()},
+        }
+        self._say(_side_by_side(world, rows))
         if problems:
             self._complain(problems)
             return
-        self._say(f"{_count(redirected, 'link')} opened with the login of the store: SHA-256 as in the .eml files.")
+        messages = [each for each in outcomes if each.place in (Place.ON_PREMISES, Place.ONLINE)]
+        files = [each for each in outcomes if each not in messages]
+        links, pointers = sum(each.redirected for each in messages), sum(each.redirected for each in files)
+        rewritten = sum(each.redirected > 0 for each in messages)
+        self._console.print()
+        self._say(f"{_count(links, 'link')} opened with the login of the store: SHA-256 as in the .eml files.")
         self._say(f"{_count(rewritten, 'message')} show them: outside of the notice, not a character has changed.")
-        self._say(f"{_count(len(outcomes) - rewritten, 'message')} were to be left alone, and are untouched.")
+        self._say(f"{_count(len(messages) - rewritten, 'message')} were to be left alone, and are untouched.")
+        copies = _count(sum(each.copied for each in files), "copy", "copies")
+        self._say(f"{_count(pointers, 'pointer')} opened, {copies} read in the store: SHA-256 as in Teams before.")
 
-    def undone(self, problems: Sequence[str]) -> None:
-        """Whether every message is what it was."""
+    def undone(self, world: World, undone: Sequence[Undone], problems: Sequence[str]) -> None:
+        """Whether every message and every shared file is what it was."""
         self._title("5  `connector restore --everything`, and `connector once`")
+        rows = {
+            "Files before": {place: sum(each.files for each in undone if each.place is place) for place in Place},
+            "as before": {
+                place: sum(each.files for each in undone if each.place is place and not each.problems)
+                for place in Place
+            },
+        }
+        self._say(_side_by_side(world, rows))
         if problems:
             self._complain(problems)
-        else:
-            self._say("Every message has its text and its attachments again, byte for byte.")
+            return
+        self._console.print()
+        self._say("Every message has its text and its attachments again, byte for byte.")
+        self._say("Every file in Teams is in its place again, byte for byte; no pointer is left.")
 
     def end(self, problems: Sequence[str], folder: Path, log: Path) -> None:
         """The last word; where to look for the reasons if not all went right."""
@@ -110,10 +143,13 @@ class Screen:
         logins = {
             login["mailbox"]: f"user {login['user']}, password {login['password']}" for login in world.exchange.accounts
         }
-        store = world.store
+        store, app = world.store, world.exchange.client
         self._facts(
             {
                 "EWS": world.exchange.ews,
+                "Graph": world.exchange.graph,
+                "App": f"tenant {world.exchange.tenant}, id {app['id']}, secret {app['secret']}",
+                "Token": world.exchange.token,
                 **logins,
                 "Store": f"{store.url}, user {store.user}, password {store.password}",
                 "Configuration": f"{world.config}: try `connector --config {world.config} status`",
@@ -138,16 +174,46 @@ class Screen:
 
 
 def _progress(asked: Mapping[str, int]) -> str:
-    return (
-        f"{asked['GetAttachment']} attachments read, {asked['UpdateItem']} messages rewritten, "
-        f"{asked['DeleteAttachment']} pruned"
-    )
+    read = asked["GetAttachment"] + asked["GET attachments/$value"] + asked["GET download"]
+    rewritten = asked["UpdateItem"] + asked["PATCH messages"]
+    removed = asked["DeleteAttachment"] + asked["DELETE attachments"] + asked["DELETE items"]
+    return f"{read} files read, {rewritten} messages rewritten, {removed} originals removed"
+
+
+def _table() -> Table:
+    return Table(padding=(0, 2, 0, 0), box=None, header_style="bold", pad_edge=False)
+
+
+def _side_by_side(world: World, rows: Mapping[str, Mapping[Place, int]]) -> Table:
+    """A column for each place."""
+    table = _table()
+    table.add_column("", no_wrap=True)
+    for place, where in _where(world).items():
+        table.add_column(f"{place}\n{where}", no_wrap=True, overflow="ellipsis", max_width=17)
+    for name, numbers in rows.items():
+        style = "red" if name == "wrong" and any(numbers.values()) else ""
+        table.add_row(name, *(str(numbers[place]) for place in Place), style=style)
+    return table
+
+
+def _where(world: World) -> dict[Place, str]:
+    mailboxes = {
+        place: addresses[0] if len(addresses) == 1 else _count(len(addresses), "mailbox", "mailboxes")
+        for place, addresses in world.mailboxes.items()
+    }
+    return {**mailboxes, Place.CHANNEL: f"{TEAM}/{CHANNEL}", Place.CHAT: f"of {CHATTER.partition('@')[0]}"}
+
+
+def _left(outcome: Outcome) -> int:
+    return outcome.files - outcome.redirected - outcome.copied
 
 
 def _after(outcome: Outcome) -> Text:
     text = Text()
     if outcome.redirected:
         text.append(f"{outcome.redirected} redirected", style="green")
+    if outcome.copied:
+        text.append(f"{outcome.copied} copied; stays where it is", style="green")
     for reason in outcome.reasons:
         text.append("; " if text else "")
         text.append(f"kept: {reason}", style="dim")

@@ -1,21 +1,26 @@
-"""What the demo plays in: a simulated Exchange, a WebDAV store, and a configuration, in one temporary folder."""
+"""What the demo plays in: simulated servers of Microsoft's, a WebDAV store, and a configuration, in one folder."""
 
 import json
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from cheroot.wsgi import Server
 from wsgidav.wsgidav_app import WsgiDAVApp
 
 from connector.demo.mail import Letter
+from connector.demo.samples import ANNA, BERND, chat_files, team_files
 from connector.simulator import Exchange
 
-#: The mailbox for trials. What a visitor is shown are the others.
-PROBE = "probe@connector.invalid"
+#: The mailboxes and the channel for trials. What a visitor is shown are the others.
+PROBE, PROBE_ONLINE, TRIALS = "probe@connector.invalid", "probe-online@connector.invalid", "Trials"
+TEAM, CHANNEL = "Bridge", "General"
+#: Who sends files to a chat.
+CHATTER = ANNA
 _SETTINGS = """\
 state: {state}
 marker_key: {{file: {marker_key}}}
@@ -24,13 +29,28 @@ log: {{format: json}}
 _TENANT = """\
 tenant: demo
 sources:
+  # Exchange on premises.
   - type: ews
     url: {exchange}
     auth: basic
     user: {user}
     password: {{file: {exchange_password}}}
-    mailboxes: {mailboxes}
+    mailboxes: {on_premises}
     probe: {probe}
+    since: everything
+{online}  # A channel of Teams: its files give way to pointers.
+  - type: teams
+    app: {app}
+    teams: [{team}]
+    redirect: true
+    quiet: 0
+    probe: {trials}
+    since: everything
+  # What people send to chats: files are copied, and stay.
+  - type: teams
+    app: {app}
+    chats: [{chatter}]
+    quiet: 0
     since: everything
 store:
   type: webdav
@@ -52,6 +72,23 @@ rules:
   - name: everything-else
     action: redirect
 """
+_ONLINE = """\
+  # Exchange Online.
+  - type: graph
+    app: {app}
+    mailboxes: {mailboxes_online}
+    probe: {probe_online}
+    since: everything
+"""
+
+
+class Place(StrEnum):
+    """What connector watches here."""
+
+    ON_PREMISES = "Exchange"
+    ONLINE = "Exchange Online"
+    CHANNEL = "Teams channel"
+    CHAT = "Teams chat"
 
 
 @dataclass(frozen=True)
@@ -71,13 +108,18 @@ class World:
     folder: Path
     exchange: Exchange
     store: Store
-    #: The letters, by the ids of the items that they became.
+    #: The letters, by the ids that EWS gave them when they were delivered.
     letters: Mapping[str, Letter]
 
     @property
-    def mailboxes(self) -> list[str]:
-        """Those that letters are in."""
-        return list(dict.fromkeys(letter.mailbox for letter in self.letters.values()))
+    def mailboxes(self) -> dict[Place, list[str]]:
+        """Those that letters are in. Every second one is in the cloud."""
+        found = _addresses(self.letters.values())
+        return {Place.ON_PREMISES: found[::2], Place.ONLINE: found[1::2]}
+
+    def place(self, letter: Letter) -> Place:
+        """Where the mailbox of a letter is."""
+        return Place.ONLINE if letter.mailbox in self.mailboxes[Place.ONLINE] else Place.ON_PREMISES
 
     @property
     def config(self) -> Path:
@@ -87,18 +129,43 @@ class World:
 
 @contextmanager
 def world(folder: Path, letters: Sequence[Letter]) -> Iterator[World]:
-    """Exchange with these letters in its mailboxes, and an empty store, both on loopback until the block ends.
+    """These letters in mailboxes, files in Teams, and an empty store, all on loopback until the block ends.
 
     Raises ConfigError where a letter cannot be read.
     """
     with Exchange() as exchange, _store(folder / "store") as store:
-        for address in dict.fromkeys(letter.mailbox for letter in letters):
+        for address in (*_addresses(letters), PROBE, PROBE_ONLINE):
             exchange.add_mailbox(address)
-        exchange.add_mailbox(PROBE)
         items = {exchange.deliver(each.mailbox, each.read(), each.folder): each for each in letters}
         built = World(folder, exchange, store, items)
+        _settle(built)
+        _share(exchange)
         _configure(built)
         yield built
+
+
+def _addresses(letters: Iterable[Letter]) -> list[str]:
+    return list(dict.fromkeys(letter.mailbox for letter in letters))
+
+
+def _settle(world: World) -> None:
+    """Each mailbox answers where it is, and nowhere else."""
+    here, online = world.mailboxes[Place.ON_PREMISES], world.mailboxes[Place.ONLINE]
+    for mailbox in (*here, PROBE):
+        world.exchange.order(place={"mailbox": mailbox, "place": "on premises"})
+    for mailbox in (*online, PROBE_ONLINE):
+        world.exchange.order(place={"mailbox": mailbox, "place": "cloud"})
+
+
+def _share(exchange: Exchange) -> None:
+    """Files in a channel and in a chat of two people."""
+    team = exchange.add_team(TEAM, {ANNA: "owner", BERND: ""})
+    exchange.workspace.add_channel(team, TRIALS, "private")
+    for path, content in team_files():
+        team.drive.folder(f"{CHANNEL}/{path}".rpartition("/")[0], ANNA)
+        team.drive.upload(f"{CHANNEL}/{path}", content, ANNA)
+    for name, content in chat_files():
+        exchange.workspace.send(CHATTER, name, content, BERND)
 
 
 @contextmanager
@@ -138,8 +205,14 @@ def _configure(world: World) -> None:
         "exchange": world.exchange.ews,
         "user": account["user"],
         "exchange_password": _secret(world, "exchange-password", account["password"]),
-        "mailboxes": world.mailboxes,
+        "on_premises": world.mailboxes[Place.ON_PREMISES],
         "probe": PROBE,
+        "app": _app(world),
+        "mailboxes_online": world.mailboxes[Place.ONLINE],
+        "probe_online": PROBE_ONLINE,
+        "team": TEAM,
+        "trials": f"{TEAM}/{TRIALS}",
+        "chatter": CHATTER,
         "store": world.store.url,
         "store_user": world.store.user,
         "store_password": _secret(world, "store-password", world.store.password),
@@ -147,7 +220,16 @@ def _configure(world: World) -> None:
     # A folder for temporary files may have any name, and JSON is YAML.
     quoted = {name: json.dumps(value, default=str) for name, value in values.items()}
     (world.config / "connector.yaml").write_text(_SETTINGS.format_map(quoted))
-    (world.config / "tenants" / "demo.yaml").write_text(_TENANT.format_map(quoted))
+    # In a world of one mailbox, none is in the cloud.
+    online = _ONLINE.format_map(quoted) if world.mailboxes[Place.ONLINE] else ""
+    (world.config / "tenants" / "demo.yaml").write_text(_TENANT.format_map({**quoted, "online": online}))
+
+
+def _app(world: World) -> dict[str, object]:
+    """The app that is registered in Entra."""
+    client, host = world.exchange.client, world.exchange.graph.removesuffix("/v1.0")
+    secret = {"file": str(_secret(world, "app-secret", client["secret"]))}
+    return {"graph": host, "login": host, "directory": world.exchange.tenant, "client": client["id"], "secret": secret}
 
 
 def _secret(world: World, name: str, secret: str) -> Path:
