@@ -84,7 +84,7 @@ def _samples() -> Iterator[tuple[str, str, str, Message]]:
         "Names that play tricks",
         _mixed(_text("Five files."), *(_file(name, 3000) for name in _TRICKS)),
     )
-    yield f"{ANNA}/Projects/Bridge", _CARLA, "Site survey, 25 MB", _mixed(_text("Big."), _file("survey.mp4", 25 << 20))
+    yield f"{ANNA}/Projects/Bridge", _CARLA, "Site survey, 10 MB", _mixed(_text("Big."), _file("survey.mp4", 10 << 20))
     yield inbox, _CARLA, "Re: drawings, with a quoted notice", _reply()
     inbox = f"{BERND}/Inbox"
     yield inbox, _CARLA, "Marked as private", _private()
