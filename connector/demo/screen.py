@@ -11,7 +11,7 @@ from rich.text import Text
 
 from connector.demo.judge import Before, Outcome, Undone, Whereabouts
 from connector.demo.once import Tell
-from connector.demo.world import CHANNEL, CHATTER, TEAM, Place, World
+from connector.demo.world import CHANNEL, CHATTER, PROBE, TEAM, Place, World
 from connector.names import plain
 
 _INDENT = "   "
@@ -140,8 +140,12 @@ class Screen:
     def addresses(self, world: World) -> None:
         """Where everything is while it stays up."""
         self._title("Everything stays up until Ctrl-C")
+        # Those in the cloud are opened by the app.
+        here = {*world.mailboxes[Place.ON_PREMISES], PROBE}
         logins = {
-            login["mailbox"]: f"user {login['user']}, password {login['password']}" for login in world.exchange.accounts
+            login["mailbox"]: f"user {login['user']}, password {login['password']}"
+            for login in world.exchange.accounts
+            if login["mailbox"] in here
         }
         store, app = world.store, world.exchange.client
         self._facts(
