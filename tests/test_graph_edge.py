@@ -8,11 +8,15 @@ import base64
 import io
 import json
 import re
+import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import httpx
@@ -367,8 +371,9 @@ def test_nothing_is_taken_from_the_environment(wire: respx.MockRouter, monkeypat
     """No proxy that a variable names, and no password that lies about."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     edge = Edge(login())
-    assert [client.trust_env for client in (edge.client, edge.bare)] == [False, False]
-    assert [client._mounts for client in (edge.client, edge.bare)] == [{}, {}]
+    assert edge.client.trust_env is False
+    assert edge.client._mounts == {}
+    assert edge.bare.proxy is None
 
 
 def test_ids_are_quoted() -> None:
@@ -513,17 +518,56 @@ def test_a_batch(wire: respx.MockRouter) -> None:
 
 # --- addresses that open by themselves -------------------------------------------------------------------------------
 
-FILE = "https://contoso.sharepoint.com/download?tempauth=S3CRET"
+
+class Files(BaseHTTPRequestHandler):
+    """A host that files lie on: it answers in turn, and remembers what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    answers: ClassVar[list[tuple[int, bytes]]]
+    asked: ClassVar[list[tuple[Message, bytes]]]
+
+    def do_GET(self) -> None:
+        """The next answer."""
+        self.asked.append((self.headers, self.rfile.read(int(self.headers.get("Content-Length", 0)))))
+        status, content = self.answers.pop(0)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_PUT = do_GET  # noqa: N815 - as the server wants it
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
+        """Say nothing."""
 
 
-def test_a_download_goes_on_without_our_token(wire: respx.MockRouter) -> None:
-    """It asks for a part there, where that is wanted, and not at Graph."""
-    wire.get(THING).respond(302, headers={"Location": FILE})
-    there = wire.get(FILE).respond(206, content=b"world", headers={"Content-Range": "bytes 6-10/11"})
-    with connection().stream("/thing", {"Range": "bytes=6-"}) as incoming:
-        assert (incoming.status, b"".join(incoming.chunks)) == (206, b"world")
-    sent = there.calls.last.request.headers
-    assert ("Authorization" in sent, sent["Range"], sent["User-Agent"][:6]) == (False, "bytes=6-", "NONISV")
+@pytest.fixture
+def files() -> type[Files]:
+    """What such a host is to answer, and was asked."""
+    return type("Files", (Files,), {"answers": [], "asked": []})
+
+
+@pytest.fixture
+def here(wire: respx.MockRouter, files: type[Files]) -> Iterator[str]:
+    """A Graph that is also that host: its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        logs_in(wire, url)
+        wire.get(f"{url}/v1.0/thing").respond(302, headers={"Location": f"{url}/download?tempauth=S3CRET"})
+        yield url
+        server.shutdown()
+
+
+def test_a_download_goes_on_without_our_token(here: str, files: type[Files]) -> None:
+    """It asks for a part there, where that is wanted, and not at Graph; or at once, where the address is known."""
+    for where in ("/thing", f"{here}/download?tempauth=S3CRET"):
+        files.answers.append((206, b"world"))
+        with connection(graph=here, login=here).stream(where, {"Range": "bytes=6-"}) as incoming:
+            assert (incoming.status, b"".join(incoming.chunks)) == (206, b"world")
+        sent, _ = files.asked.pop()
+        assert ("Authorization" in sent, sent["Range"], sent["User-Agent"][:6]) == (False, "bytes=6-", "NONISV")
 
 
 @pytest.mark.parametrize(
@@ -560,31 +604,39 @@ def test_a_download_from_elsewhere(wire: respx.MockRouter) -> None:
     assert "S3CRET" not in str(denied.value)
 
 
-@pytest.mark.parametrize("status", [403, 404, 503])
-def test_an_address_that_opens_no_longer(wire: respx.MockRouter, status: int) -> None:
+@pytest.mark.parametrize("status", [302, 403, 404, 503])
+def test_an_address_that_opens_no_longer(here: str, files: type[Files], status: int) -> None:
     """The error says nothing of it."""
-    wire.get(THING).respond(302, headers={"Location": FILE})
-    wire.get(FILE).respond(status)
-    with pytest.raises(ConnectorError) as raised, connection().stream("/thing"):
+    files.answers.append((status, b""))
+    with pytest.raises(ConnectorError) as raised, connection(graph=here, login=here).stream("/thing"):
         pass
     assert "S3CRET" not in str(raised.value)
 
 
-def test_an_upload_in_parts(wire: respx.MockRouter) -> None:
+def test_a_host_of_files_that_is_not_there() -> None:
+    """It is down for now; and nothing is said of the address."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(Unavailable) as raised, connection(graph=nobody, login=nobody).stream(f"{nobody}/x?S3CRET"):
+        pass
+    assert "S3CRET" not in str(raised.value)
+
+
+def test_an_upload_in_parts(here: str, files: type[Files]) -> None:
     """In order, each with its place, without our token, all bytes, and no more than 4 MB at once."""
-    url = "https://outlook.office.com/upload?token=S3CRET"
-    there = wire.put(url).mock(side_effect=[httpx.Response(200, json={})] * 2 + [httpx.Response(201)])
+    files.answers += [(202, b"{}"), (202, b"{}"), (201, b'{"id": "new"}')]
     content = bytes(range(256)) * (PART // 128) + b"end"
     with spooled(io.BytesIO(content)) as spool:
-        connection().upload(url, spool)
-    assert b"".join(call.request.content for call in there.calls) == content
+        told = connection(graph=here, login=here).upload(f"{here}/upload?token=S3CRET", spool)
+    assert told.body == {"id": "new"}
+    assert b"".join(body for _, body in files.asked) == content
     last = len(content)
-    assert [call.request.headers["Content-Range"] for call in there.calls] == [
+    assert [headers["Content-Range"] for headers, _ in files.asked] == [
         f"bytes 0-{PART - 1}/{last}",
         f"bytes {PART}-{2 * PART - 1}/{last}",
         f"bytes {2 * PART}-{last - 1}/{last}",
     ]
-    assert all("Authorization" not in call.request.headers for call in there.calls)
+    assert all("Authorization" not in headers for headers, _ in files.asked)
     assert PART < 4_000_000
     assert PART % (320 * 1024) == 0
 

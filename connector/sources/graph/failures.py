@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 import httpx
 from msal.exceptions import MsalError
+from urllib3.exceptions import EmptyPoolError, HTTPError
 
 from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, Unavailable
 
@@ -202,9 +203,9 @@ def translate(error: Exception, party: Party) -> Exception:
         return _no_token(error, party)
     if isinstance(error, Strayed):
         return Denied(f"{party.host} points to {error.host}, where we do not go: check `cloud`, or write to us")
-    if isinstance(error, httpx.PoolTimeout):
+    if isinstance(error, httpx.PoolTimeout | EmptyPoolError):
         return Unavailable(f"all requests to {party.host} that may run at once are taken: raise `at_once`")
-    if isinstance(error, MsalError | httpx.HTTPError | OSError):
+    if isinstance(error, MsalError | httpx.HTTPError | HTTPError | OSError):
         return Unavailable(f"{party.host} or its login cannot be used: {_reason(error)}")
     if isinstance(error, Garbled | ValueError):
         # A ValueError is what broken JSON raises.

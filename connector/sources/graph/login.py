@@ -32,7 +32,7 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 AT_ONCE = 16
 
 # They say at each request, or each token, for what it was.
-for _library in ("httpx", "httpcore", "msal"):
+for _library in ("httpx", "httpcore", "msal", "urllib3"):
     logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
