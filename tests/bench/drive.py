@@ -1,4 +1,4 @@
-"""connector at a drive: `python -m tests.bench.drive pass|copy|tick WORLD`.
+"""connector at a drive: `python -m tests.bench.drive pass|copy|tick FOLDER WORLD`; files go to FOLDER in the store.
 
 It prints what that took: processor seconds, requests, and the most memory by then.
 """
@@ -27,7 +27,7 @@ from tests.bench.world import measured
 _POLICY = {"rules": [{"name": "all", "action": "copy"}]}
 
 
-def passes(world: dict[str, Any]) -> None:
+def passes(world: dict[str, Any], _folder: str) -> None:
     """A first pass, and then an idle delta. A page is forgotten once it was seen, as the daemon does it."""
     source, cursor = drive(world), None
     for _ in ("the first pass", "an idle delta"):
@@ -40,7 +40,7 @@ def passes(world: dict[str, Any]) -> None:
             told["requests"] = _requests(world) - before
 
 
-def copy(world: dict[str, Any]) -> None:
+def copy(world: dict[str, Any], folder: str) -> None:
     """Only the bytes: out of the drive, into the same folders of the store, proved there."""
     source, target = drive(world), store(world)
     with measured() as told:
@@ -48,21 +48,21 @@ def copy(world: dict[str, Any]) -> None:
         for page in source.changes(None):
             for item in page.items:
                 with source.open(item.id, item.id) as stream, spooled(stream) as content:
-                    told["bytes"] += target.put(f"copies/{item.folder}/{item.subject}", content).size
+                    told["bytes"] += target.put(f"{folder}/{item.folder}/{item.subject}", content).size
                 told["files"] += 1
 
 
-def copy_all(world: dict[str, Any]) -> None:
+def copy_all(world: dict[str, Any], folder: str) -> None:
     """The whole of it, with policy, ledger and manifests, until every file is done."""
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+    with tempfile.TemporaryDirectory() as state:
+        ledger = Ledger(f"sqlite:///{state}/ledger.db")
         watch = Watch(
             tenant="acme",
             source=drive(world),
             store=store(world),
             policy=Policy.model_validate(_POLICY),
             wording=Wording(product="Example Files", organisation="Example Ltd"),
-            path="{tenant}/{mailbox}/{year}/{month}/{id}",
+            path=f"{folder}/{{year}}/{{month}}/{{id}}",
             marker_key=b"k" * 40,
             since=datetime(1970, 1, 1, tzinfo=UTC),
         )
@@ -96,8 +96,8 @@ def _requests(world: dict[str, Any]) -> int:
         return sum(each["operation"] != "token" for each in json.load(answer)["seen"])
 
 
-_WORK: dict[str, Callable[[dict[str, Any]], None]] = {"pass": passes, "copy": copy, "tick": copy_all}
+_WORK: dict[str, Callable[[dict[str, Any], str], None]] = {"pass": passes, "copy": copy, "tick": copy_all}
 
 
 if __name__ == "__main__":
-    _WORK[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text()))
+    _WORK[sys.argv[1]](json.loads(Path(sys.argv[3]).read_text()), sys.argv[2])

@@ -21,7 +21,7 @@ _GB = 1_000_000_000
 def _passes(items: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """How many folders there are at most; what a first pass took, and then an idle delta."""
     with drive_world(items) as at:
-        first, idle = told_by("drive", "pass", at=at)
+        first, idle = told_by("drive", "pass", "-", at=at)
         return json.loads(at.read_bytes())["folders"], first, idle
 
 
@@ -45,7 +45,7 @@ def test_large_drive(few: int, many: int) -> None:
 def test_huge_file(size: int) -> None:
     """One file of bytes that nothing compresses, by a real tick into a real store: no more memory than a small one."""
     with drive_world(1, size) as at:
-        told = used("drive", "tick", at=at)
+        told = used("drive", "tick", "huge", at=at)
         (stored,) = (at.parent / "files").rglob("*.bin")
         assert _sha256(stored) == _sha256(Seeded(size, seed=0))
     memory = told["memory"] / 1e6

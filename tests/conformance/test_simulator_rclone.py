@@ -1,9 +1,5 @@
 """rclone takes a simulated drive for one of SharePoint's: it copies it down and up, and checks every hash."""
 
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +10,7 @@ from connector.simulator.content import Seeded
 from connector.simulator.graph.files.drive import Drive
 from connector.simulator.graph.login import issue
 from tests.graph import GraphJudge
+from tests.rclone import Rclone, need_rclone
 from tests.tunnel import Authority, tunnel
 
 _FILES = {
@@ -21,27 +18,6 @@ _FILES = {
     "General/Q1 & Q2/né #1 100%.pdf": b"%PDF-1.7 numbers",
     "General/a/b/c/d/e/f/deep.bin": b"\x00\x01" * 700,
 }
-
-
-class Rclone:
-    """The program, set up for one drive."""
-
-    def __init__(self, folder: Path, proxy: str, authority: Authority, drive: Drive, token: str) -> None:
-        told = {"access_token": token, "token_type": "Bearer", "expiry": "2099-01-01T00:00:00Z"}
-        self._config = folder / "rclone.conf"
-        self._config.write_text(
-            "[drive]\ntype = onedrive\n"
-            f"token = {json.dumps(told)}\ndrive_id = {drive.id}\ndrive_type = documentLibrary\n"
-        )
-        self._trust = authority.certificate
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "HTTPS_PROXY": proxy}
-
-    def run(self, *arguments: str) -> str:
-        """Run a command to its end; what it says."""
-        command = ["rclone", "--config", str(self._config), "--ca-cert", str(self._trust), "--retries", "1", *arguments]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -65,11 +41,10 @@ def drive(exchange: Exchange) -> Drive:
 @pytest.fixture
 def rclone(exchange: Exchange, drive: Drive, tmp_path: Path) -> Iterator[Rclone]:
     """Rclone with that drive."""
-    if shutil.which("rclone") is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("rclone is not installed (Debian: rclone)")
-    authority = Authority(tmp_path / "authority.pem", tmp_path / "authority.key")
+    need_rclone()
     with tunnel(int(exchange.graph.split(":")[2].partition("/")[0])) as proxy:
-        yield Rclone(tmp_path, proxy, authority, drive, issue(exchange._organisation.tenant))
+        token = issue(exchange._organisation.tenant)
+        yield Rclone(tmp_path, proxy, Authority.read(tmp_path), drive=drive.id, token=token)
 
 
 def stored(drive: Drive) -> dict[str, bytes]:
