@@ -42,7 +42,10 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[F
     yield Finding("ledger", "fine", "can be written")
     for tenant in tenants:
         yield _generation(tenant, ledger)
-        yield _store(tenant)
+        stored = _store(tenant)
+        yield stored
+        if stored.severity == "fine":
+            yield from _remarks(tenant)
         yield from _directory(tenant)
         for entry in tenant.config.sources:
             if isinstance(entry, ShareConfig):
@@ -81,6 +84,31 @@ def _store(tenant: Tenant) -> Finding:
     return Finding(tried, "fine", "a small file was written, read back and deleted")
 
 
+def _remarks(tenant: Tenant) -> Iterator[Finding]:
+    """What an administrator should know about the store, and nothing has to be done about."""
+    tried = f"{tenant.name}: store"
+    try:
+        for remark in tenant.store().remarks():
+            yield Finding(tried, "fine", remark)
+    except ConnectorError as error:
+        yield failed(tried, error)
+
+
+def _people(tenant: Tenant, address: str) -> Iterator[Finding]:
+    """Whether anybody could open the links of a mailbox."""
+    tried = f"{tenant.name}: people of {address}"
+    try:
+        known = tenant.store().knows(address)
+    except ConnectorError as error:
+        yield failed(tried, error)
+        return
+    if not known:
+        says = "the store knows nobody, or more than one, to whom it belongs: nothing of it is redirected"
+        yield Finding(
+            tried, "stopped", says, "name who may read its files (`readers`), or give the account its address"
+        )
+
+
 def _write_and_delete(store: Store) -> None:
     content = b"Written by `connector check`; may be deleted.\n"
     spool = Spool(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest())
@@ -114,6 +142,7 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
             yield failed(tried, error)
         else:
             yield Finding(tried, "fine", "can be listed")
+            yield from _people(tenant, share.source.address)
     tried = f"{tenant.name}: putting files of Teams back"
     if not entry.redirect:
         yield Finding(tried, "fine", "files are only copied: nothing has to come back")
@@ -159,6 +188,7 @@ def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
         else:
             yield Finding(tried, "fine", "can be opened")
             yield _room(tenant, mailbox.source)
+            yield from _people(tenant, mailbox.source.address)
 
 
 def _room(tenant: Tenant, source: Source) -> Finding:

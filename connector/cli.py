@@ -411,6 +411,8 @@ _PAUSED = {
     "Foreign": Exit.HELD,
     "Clock": Exit.HELD,
     "Unproved": Exit.HELD,
+    "Unread": Exit.HELD,
+    "Exhausted": Exit.DONE,
     "Full": Exit.HELD,
 }
 

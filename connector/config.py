@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,13 +17,14 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from connector.amounts import Duration
 from connector.credentials import Secret
 from connector.log import Format, Level
-from connector.names import check_template
+from connector.names import check_template, home
 from connector.policy import Defaults, Policy, Rule
 from connector.problems import checked, told
 from connector.rewrite import Wording
 from connector.sources.ews import EwsMailboxes
 from connector.sources.graph_mail import GraphMailboxes
 from connector.sources.teams import TeamsShares
+from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.webdav import WebdavConfig
 from connector.yamlfile import ConfigError, Document, Steps, dotted, read
 
@@ -36,7 +37,7 @@ ENVIRONMENT = "CONNECTOR_"
 MailConfig = EwsMailboxes | GraphMailboxes
 ShareConfig = TeamsShares
 SourceConfig = Annotated[MailConfig | ShareConfig, Field(discriminator="type")]
-StoreConfig = WebdavConfig
+StoreConfig = Annotated[WebdavConfig | NextcloudConfig, Field(discriminator="type")]
 
 
 class _Section(BaseModel):
@@ -190,6 +191,18 @@ class TenantConfig(_Section):
     def _path(cls, value: str) -> str:
         check_template(value)
         return value
+
+    @model_validator(mode="after")
+    def _shared_by_mailbox(self) -> Self:
+        if isinstance(self.store, NextcloudConfig) and not self.home("x"):
+            raise ValueError(
+                "path: on Nextcloud, a folder is shared for each mailbox: put {mailbox} before all words but {tenant}"
+            )
+        return self
+
+    def home(self, address: str) -> str:
+        """The collection in the store below which all files of one source lie."""
+        return home(self.path, {"tenant": self.tenant, "mailbox": address})
 
     @property
     def policy(self) -> Policy:

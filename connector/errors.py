@@ -2,6 +2,7 @@
 
 ConnectorError
   Unavailable   busy, down, throttled      -> the source (or the tenant's store) pauses; retry_after
+    Exhausted   a budget is used up        -> what needs more of it waits; everything else goes on
   Denied        consent or credentials     -> the source stops; tell the operator exactly which permission
   Gone          the item is not there      -> drop the redirect, delete nothing
   FileGone      one file of it is not      -> drop that file, go on
@@ -30,6 +31,10 @@ class Unavailable(ConnectorError):
         """`retry_after` is what the server asked for; None where it did not say."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Exhausted(Unavailable):
+    """The other side allows no more of this for now; whatever else is asked of it, it goes on answering."""
 
 
 class Denied(ConnectorError):

@@ -93,6 +93,10 @@ class Event(StrEnum):
     SOURCE_PAUSED = "source.paused"
     #: Nothing is linked or removed in a mailbox until something was proved about its server.
     SOURCE_UNPROVED = "source.unproved"
+    #: Nothing is linked in a mailbox until the people to whom it belongs can read its files in the store.
+    SOURCE_UNREAD = "source.unread"
+    #: The store lets nobody else in for now: it allows a number of new shares, and no more.
+    SHARES_EXHAUSTED = "shares.exhausted"
     #: How a proof about a server went: `connector check`, or `connector certify`.
     PROOF_RECORDED = "proof.recorded"
     #: Somebody answers, by name, for enforcing on a server without `connector certify`.

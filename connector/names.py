@@ -77,6 +77,16 @@ def check_template(template: str) -> str:
     return template
 
 
+def home(template: str, words: Mapping[PathWord, str]) -> str:
+    """The collection below which a template puts all files of one mailbox, and no other's; "" where there is none."""
+    parts = template.split("/")
+    last = next((number for number, part in enumerate(parts) if "mailbox" in _words(part)), None)
+    above = parts[: last + 1] if last is not None else []
+    if any(not set(_words(part)) <= words.keys() for part in above):
+        return ""
+    return "/".join(_part(part, words) for part in above)
+
+
 def folder(template: str, words: Mapping[PathWord, str]) -> str:
     """Render a template that `check_template` let through. No word adds a level, whatever stands in it."""
     return "/".join(_part(part, words) for part in template.split("/"))

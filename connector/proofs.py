@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from connector.ledger import FOR_EVER, Proved
-from connector.log import Event, log
+from connector.ledger import Proved
+from connector.log import Event
 from connector.model import Proof
 from connector.turn import Turn, unproved
 
@@ -20,9 +20,10 @@ def require_proofs(turn: Turn) -> None:
     known = turn.ledger.proofs(watch.tenant, watch.source.server) if watch.needs else {}
     lacking = "; ".join(_lacking(turn, known))
     if lacking:
-        _brake(turn, f"nothing is linked or removed on {watch.source.server}: {lacking}")
-    elif turn.ledger.paused(unproved(watch.name), turn.clock()):
-        turn.ledger.resume(unproved(watch.name))
+        reason = f"nothing is linked or removed on {watch.source.server}: {lacking}"
+        turn.brake(unproved(watch.name), Event.SOURCE_UNPROVED, reason, "Unproved")
+    else:
+        turn.free(unproved(watch.name))
 
 
 def _lacking(turn: Turn, known: Mapping[Proof, Proved]) -> Iterator[str]:
@@ -55,12 +56,3 @@ def _waive(turn: Turn) -> None:
         by=watch.waived_by,
     )
     turn.ledger.prove(waiver, Event.PROOF_WAIVED)
-
-
-def _brake(turn: Turn, reason: str) -> None:
-    name, now = unproved(turn.watch.name), turn.clock()
-    standing = turn.ledger.paused(name, now)
-    if standing and standing.reason == reason:
-        return
-    log.error(Event.SOURCE_UNPROVED, source=turn.watch.name, reason=reason)
-    turn.ledger.pause(name, until=FOR_EVER, reason=reason, error="Unproved", now=now, tenant=turn.watch.tenant)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from connector import marker
+from connector.admission import require_admission
 from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
@@ -49,7 +50,7 @@ from connector.unpack import Found, NotUnpacked, unpacked
 
 
 def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool) -> bool:
-    """One turn for one source. False where it is paused, or another process has it.
+    """One turn for one source. False where it is paused, another process has it, or nobody could read its files.
 
     Where `stopping` turns true, the current effect finishes and no new step begins.
 
@@ -59,10 +60,13 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
     with take_turn(watch, ledger, clock, owner, stopping) as ours:
         if ours is None:
             return False
+        admitted = True
         try:
             if not in_store(believed, watch.tenant, watch.store, ledger, clock()):
                 return True
-            discover(ours)
+            admitted = watch.monitor or require_admission(ours)
+            if admitted:
+                discover(ours)
             if not watch.monitor:
                 _advance_all(ours)
         except (Unavailable, Denied) as error:
@@ -71,7 +75,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
             ours.pause(watch.store_name, failed.error)
         except ClockInDoubt as doubt:
             stop(watch.tenant, str(doubt), ledger, clock())
-        return True
+        return admitted
 
 
 def _advance_all(turn: Turn) -> None:

@@ -18,7 +18,7 @@ from connector.explain import Found
 from connector.ledger import Ledger
 from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
-from connector.turn import edits, unproved
+from connector.turn import edits, unproved, unread
 
 Row = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ def summary(ledger: Ledger, now: datetime) -> Mapping[str, list[Row]]:
     people = {
         name: f"{each.tenant}/{each.address}"
         for each in watched
-        for name in (each.name, unproved(each.name), edits(each.name))
+        for name in (each.name, unproved(each.name), unread(each.name), edits(each.name))
     }
     paused: list[Row] = [
         {"paused": people.get(each.name, each.name), "until": each.until, "error": each.error, "reason": each.reason}

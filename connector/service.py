@@ -138,6 +138,7 @@ class Mailbox:
             policy=self.tenant.config.policy,
             wording=self.tenant.config.notice,
             path=self.tenant.config.path,
+            home=self.tenant.config.home(self.source.address),
             marker_key=self.tenant.marker_key,
             since=_time(entry.since),
             monitor=self.tenant.monitor,

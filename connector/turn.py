@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.errors import ConnectorError, Denied, Unavailable
-from connector.ledger import Lease, Ledger
+from connector.ledger import FOR_EVER, Lease, Ledger
 from connector.log import Event, log
 from connector.manifest import brake
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Proof, Redirect, State
@@ -52,6 +52,8 @@ class Watch:
     #: The template of the collection for one redirect's files (`connector.names.folder`).
     path: str
     marker_key: bytes
+    #: The collection that holds all files of the source (`connector.names.home`); "" where nobody has to be let in.
+    home: str = ""
     #: A message is not edited in place: a copy is, and takes its place.
     replace: bool = False
     #: Messages received earlier are left alone; None: those before the first contact.
@@ -116,15 +118,29 @@ class Turn:
     def allowed(self, *, going_back: bool) -> frozenset[State]:
         """The states from which a redirect, one that goes back or another, may take a step: all, unless a brake stands.
 
-        Where only a proof is missing, files go on returning to their messages: that proves each of them on its own
-        before its link leaves, and what had been taken out must never have to wait for a proof.
+        Where only a proof is missing, or its readers are, files go on returning to their messages: that proves each of
+        them on its own before its link leaves, and what had been taken out must never have to wait.
         """
         standing = {pause.name for pause in self.ledger.pauses(self.clock())}
         if not standing.isdisjoint({brake(self.watch.tenant), edits(self.watch.name)}):
             return frozenset({State.PLANNED})
-        if unproved(self.watch.name) in standing:
+        if not standing.isdisjoint({unproved(self.watch.name), unread(self.watch.name)}):
             return RETURNING | {State.PLANNED} | (SWAPPING if going_back else frozenset())
         return ACTIVE
+
+    def brake(self, name: str, event: Event, reason: str, error: str) -> None:
+        """Let this pause stand until it is freed, and tell it once."""
+        now = self.clock()
+        standing = self.ledger.paused(name, now)
+        if standing and standing.reason == reason:
+            return
+        log.error(event, source=self.watch.name, reason=reason)
+        self.ledger.pause(name, until=FOR_EVER, reason=reason, error=error, now=now, tenant=self.watch.tenant)
+
+    def free(self, name: str) -> None:
+        """End a pause that may stand."""
+        if self.ledger.paused(name, self.clock()):
+            self.ledger.resume(name)
 
     def full(self) -> bool:
         """Whether the mailbox has no room for what edits leave behind; asked once, before the first edit of a turn.
@@ -155,6 +171,16 @@ class Turn:
     def pause(self, name: str, error: Unavailable | Denied) -> None:
         """Leave the source, or the tenant's store, alone for a while."""
         leave_alone(name, error, self.ledger, self.clock(), self.watch.tenant)
+
+
+def unread(source: str) -> str:
+    """The name of the pause that stands while the people of a source cannot read its files in the store."""
+    return f"{source}/readers"
+
+
+def shares(tenant: str) -> str:
+    """The name under which a tenant's store pauses for new shares alone."""
+    return f"{tenant}/shares"
 
 
 def edits(source: str) -> str:

@@ -13,6 +13,7 @@ from connector.sources.memory_share import MemoryShare, MemoryShareSource
 from connector.turn import Watch
 from tests.world import (
     EVERYTHING,
+    HOME,
     KEY,
     LEDGER_VERBS,
     SOURCE_VERBS,
@@ -54,7 +55,8 @@ class ShareWorld(World):
             store=Plugged(self.store, saboteur, STORE_VERBS),
             policy=self.policy,
             wording=self.wording,
-            path="{tenant}/{mailbox}/{year}/{id}",
+            path="{tenant}/home/{year}/{id}",
+            home=HOME,
             marker_key=KEY,
             since=EVERYTHING,
             pointers=self.pointers,

@@ -6,7 +6,7 @@ day and nobody notices.
 More mutants are in `tests/crash/test_mutants.py`: the order of the steps and of the cursor, verbs that cannot be
 repeated, a prune that trusts an old read, an adoption that trusts the HTML.
 Not built yet, and therefore not here: retention and erasure with their tombstones, links that end or are for others
-than staff, shares of Nextcloud, files of Teams.
+than staff.
 """
 
 import hmac
@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from connector import discover, marker, reactions, redirect, sight, sweep, turn
+from connector import discover, marker, policy, reactions, redirect, sight, sweep, turn
 from connector.ledger import ledger as ledgers
 from connector.ledger import sources
 from connector.marker import Marker
 from connector.model import ACTIVE, State
 from connector.sources.memory import MemorySource
-from tests import test_clocks, test_manifest, test_redirect, test_restore, test_sweep
+from tests import test_admission, test_clocks, test_manifest, test_redirect, test_restore, test_shares, test_sweep
 from tests.world import EVERYTHING
 
 Patch = pytest.MonkeyPatch
@@ -133,6 +133,11 @@ def _everything_is_unshown(patch: Patch) -> None:
     real = sweep._sweep_one
     takes(patch, sweep, "_leaves_something", lambda *_: True)
     takes(patch, sweep, "_sweep_one", lambda each, turn: real(replace(each, was_shown=False), turn))
+
+
+def _everybody_opted_in(patch: Patch) -> None:
+    real = policy._judged
+    takes(patch, policy, "_judged", lambda rules, case: real(rules, replace(case, copied=False)))
 
 
 def _does_nothing(where: Any, name: str, gives: Any = None) -> Callable[[Patch], None]:
@@ -263,6 +268,23 @@ RULES = (
         test_redirect.test_a_bug_is_told_tried_again_and_held_in_the_end,
         lambda patch: takes(patch, reactions, "MOST_ATTEMPTS", 30),
     ),
+    Rule(
+        "people are let in before a link is shown",
+        test_admission.test_its_people_are_let_in_before_a_link_is_shown,
+        _does_nothing(redirect, "require_admission", gives=True),
+    ),
+    Rule(
+        "nothing is linked for those who are not let in yet",
+        test_admission.test_where_nobody_else_is_let_in_for_now_files_are_copied,
+        _does_nothing(turn.Turn, "allowed", gives=ACTIVE),
+    ),
+    Rule("a shared file in use waits", test_shares.test_a_file_in_use_waits, _does_nothing(policy, "guard_of_use")),
+    Rule(
+        "a shared file that just changed waits",
+        test_shares.test_a_file_that_just_changed_waits,
+        _does_nothing(policy, "guard_of_use"),
+    ),
+    Rule("shared files are copied unless a tenant opts in", test_shares.test_copies_only, _everybody_opted_in),
     Rule(
         "a message that cannot get its files back is told",
         test_restore.test_message_that_is_gone,

@@ -29,6 +29,7 @@ from connector.stores.memory import MemoryStore
 from connector.turn import Watch
 
 TENANT = "acme"
+HOME = "acme/home"
 KEY = b"a key that only the tests know, 32 bytes"
 START = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
 WORDING = Wording(product="the store", organisation="Example")
@@ -87,7 +88,7 @@ class Plugged:
 
 SHELF_VERBS = ("shelf", "stage", "shelve", "unshelve", "purge")
 SOURCE_VERBS = ("room", "fetch", "open", "original", "rewrite", "retract", "prune", "put_back", "find", *SHELF_VERBS)
-STORE_VERBS = ("put", "verify", "open", "share", "revoke", "delete", "names")
+STORE_VERBS = ("put", "verify", "open", "admit", "share", "revoke", "delete", "names")
 LEDGER_VERBS = ("write", "record", "watch", "lease", "release")
 
 
@@ -136,7 +137,8 @@ class World:
             store=Plugged(self.store, saboteur, STORE_VERBS),
             policy=self.policy,
             wording=self.wording,
-            path="{tenant}/{mailbox}/{year}/{id}",
+            path="{tenant}/home/{year}/{id}",
+            home=HOME,
             marker_key=KEY,
             replace=self.replace,
             since=EVERYTHING,

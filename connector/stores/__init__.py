@@ -5,7 +5,8 @@ Its parts are safe names (`connector.names`); an adapter need not clean them.
 
 Every verb may be repeated; doing it again is harmless.
 Adapters never retry and never sleep. What fails is told as one of `connector.errors`:
-any verb may raise Unavailable or Denied, and Rejected where the store will never accept it.
+any verb may raise Unavailable or Denied, and Rejected where the store will never accept it;
+`put` and `share` also Conflict, where something came between and they have to begin anew.
 """
 
 from collections.abc import Sequence
@@ -42,6 +43,29 @@ class Store(Protocol):
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The names directly in this collection; none where it does not exist."""
+        ...
+
+    def knows(self, mailbox: str) -> bool:
+        """Whether the store knows to whom the mailbox belongs, or does not have to."""
+        ...
+
+    def remarks(self) -> tuple[str, ...]:
+        """What an administrator should know about the server, in sentences; nothing of it keeps anyone from work."""
+        ...
+
+    def admits(self, folder: str, mailbox: str) -> bool:
+        """Whether the people to whom the mailbox belongs, and nobody else, may read what is below this collection.
+
+        `share` gives links that open for them. True where the store lets in whoever it lets in anyway.
+        """
+        ...
+
+    def admit(self, folder: str, mailbox: str) -> None:
+        """Make it so that `admits`. Old access ends first, also where nobody new can be let in.
+
+        Raises Rejected where the store knows nobody for the mailbox, or lets nobody in on these terms, and Exhausted
+        where it lets nobody in for now.
+        """
         ...
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:

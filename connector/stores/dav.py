@@ -36,6 +36,8 @@ class WrongPassword(Denied):
 
 #: No answer but a download is longer than this; a listing has some 500 bytes for each name.
 _LONGEST_ANSWER = 64 * 1024 * 1024
+#: What an error says of itself.
+_LONGEST_REASON = 64 * 1024
 #: Digits; Python refuses to read numbers of thousands of them.
 _LONGEST_SIZE = 20
 _CONNECT_SECONDS = 10.0
@@ -79,10 +81,15 @@ class Entry:
     #: With its quotes, and with W/ before them where it is weak; "" where it is missing or not quoted as RFC 9110 wants
     #: it, and so proves nothing: WsgiDAV's unquoted ones stay the same when a file is overwritten within a second.
     etag: str
+    #: Stays when the file is moved or renamed; "" where the server has none, or was not asked.
+    file_id: str = ""
 
 
 class DavClient(Client):  # type: ignore[misc]  # the library has no types
     """One account at one server, for one thread. Paths are relative to the root and unquoted."""
+
+    #: What PROPFIND asks for.
+    properties = _PROPERTIES
 
     def __init__(self, url: str, *, auth: AuthBase | None, ca: Path | None, timeout: float) -> None:
         """`url` is that of the root collection; `timeout` counts seconds for each read of the network."""
@@ -122,7 +129,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         if len(body) > _LONGEST_ANSWER:
             raise Rejected(f"{self.host} answers {self.requests[action]} without end")
         if answer.status not in success:
-            raise refusal(self.host, self.requests[action], answer)
+            raise self.refused(self.requests[action], answer)
         return answer
 
     @contextmanager
@@ -134,7 +141,9 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             if response.status_code in _ABSENT:
                 raise FileGone(f"the file is not on {self.host}")
             if response.status_code != HTTPStatus.OK:
-                raise refusal(self.host, "GET", Answer(response.status_code, response.headers, b""))
+                with self._translated():
+                    told = response.raw.read(_LONGEST_REASON, decode_content=True)
+                raise self.refused("GET", Answer(response.status_code, response.headers, told))
             yield cast("BinaryIO", BufferedReader(_Download(response, self.host), CHUNK))
 
     def look(self, path: str, *, depth: int) -> tuple[Entry, ...]:
@@ -143,7 +152,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             "list",
             path,
             success=(207, 301, 308, *_ABSENT),
-            data=_PROPERTIES,
+            data=self.properties,
             headers=(f"Depth: {depth}", "Content-Type: application/xml; charset=utf-8"),
         )
         if answer.status in _ABSENT:
@@ -151,7 +160,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         if answer.status != HTTPStatus.MULTI_STATUS:
             # Apache sends whoever leaves out the slash of a collection to the address that has it.
             if path.endswith("/") or not self._only_adds_slash(answer, path):
-                raise refusal(self.host, "PROPFIND", answer)
+                raise self.refused("PROPFIND", answer)
             return self.look(path + "/", depth=depth)
         return tuple(_entries(self.host, answer.body))
 
@@ -160,7 +169,11 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         for line in _multistatus(self.host, answer.body).iter("{DAV:}status"):
             status = _status(line.text)
             if status >= HTTPStatus.BAD_REQUEST and status not in _ABSENT:
-                raise refusal(self.host, method, Answer(status, answer.headers, b""))
+                raise self.refused(method, Answer(status, answer.headers, b""))
+
+    def refused(self, method: str, answer: Answer) -> ConnectorError:
+        """An answer that is no success, as an error of ours."""
+        return refusal(self.host, method, answer)
 
     def url(self, path: str) -> str:
         """The address of `path`, quoted."""
@@ -206,18 +219,26 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
 
 
 class Upload:
-    """A spool on its way out, with its true length. Each pass begins at the start: Digest may need a second one."""
+    """A spool on its way out, or a piece of it, with its true length.
 
-    def __init__(self, content: Spool) -> None:
+    Each pass begins at the start: Digest may need a second one.
+    """
+
+    def __init__(self, content: Spool, start: int = 0, end: int | None = None) -> None:
         """The spool must stay open until the request is answered."""
         self._content = content
+        self._start = start
+        self._end = content.size if end is None else end
 
     def __len__(self) -> int:
-        return self._content.size
+        return self._end - self._start
 
     def __iter__(self) -> Iterator[bytes]:
-        self._content.content.seek(0)
-        return iter(lambda: self._content.content.read(CHUNK), b"")
+        self._content.content.seek(self._start)
+        left = len(self)
+        while left and (chunk := self._content.content.read(min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk
 
 
 class _Download(RawIOBase):
@@ -321,6 +342,7 @@ def _entry(response: etree._Element) -> Entry:
         collection=any(each.find(".//{DAV:}collection") is not None for each in found),
         size=int(size) if size.isdecimal() and len(size) < _LONGEST_SIZE else None,
         etag=etag if etag.removeprefix("W/").startswith('"') else "",
+        file_id=_first(found, "fileid", "http://owncloud.org/ns"),
     )
 
 
@@ -336,8 +358,8 @@ def _multistatus(host: str, body: bytes) -> etree._Element:
     return root
 
 
-def _first(propstats: Sequence[etree._Element], name: str) -> str:
-    return next((text.strip() for each in propstats if (text := each.findtext(f".//{{DAV:}}{name}"))), "")
+def _first(propstats: Sequence[etree._Element], name: str, namespace: str = "DAV:") -> str:
+    return next((text.strip() for each in propstats if (text := each.findtext(f".//{{{namespace}}}{name}"))), "")
 
 
 def _status(line: str | None) -> int:

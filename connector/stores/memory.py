@@ -38,6 +38,10 @@ class MemoryStore:
     shares: list[Share] = field(default_factory=list)
     #: Replaced by whoever wants it to tell what time it is.
     clock: Callable[[], datetime | None] = lambda: None
+    #: Which mailbox's people each collection is open to; None: all are open to everybody.
+    admitted: dict[str, str] | None = None
+    #: Mailboxes of which nobody is known to whom they belong.
+    strangers: set[str] = field(default_factory=set)
     _shared: int = 0
 
     def put(self, path: str, content: Spool) -> Stored:
@@ -72,6 +76,27 @@ class MemoryStore:
         names = {path.removeprefix(inside).split("/")[0] for path in self.files if path.startswith(inside)}
         return tuple(sorted(names))
 
+    def knows(self, mailbox: str) -> bool:
+        """Whether it is no stranger's."""
+        return mailbox not in self.strangers
+
+    def remarks(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def admits(self, folder: str, mailbox: str) -> bool:
+        """Whether it was admitted, where that matters."""
+        return self.admitted is None or self.admitted.get(folder) == mailbox
+
+    def admit(self, folder: str, mailbox: str) -> None:
+        """Open a collection to the owner of a mailbox."""
+        if self.admitted is None:
+            return
+        self.admitted.pop(folder, None)
+        if mailbox in self.strangers:
+            raise Rejected(f"nobody is known to whom the mailbox {mailbox} belongs")
+        self.admitted[folder] = mailbox
+
     def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
         """One share for the collection, found again when asked again with the same terms."""
         if terms.audience != "store":
@@ -88,6 +113,8 @@ class MemoryStore:
         share = next((each for each in self.shares if each.token == token), None)
         if share is None or _folder(path) != share.folder or self._ended(share) or path not in self.files:
             raise FileGone("the link opens nothing")
+        if self.admitted is not None and not any(path.startswith(f"{folder}/") for folder in self.admitted):
+            raise FileGone("the link opens nothing for them")
         return self.files[path]
 
     def delete(self, path: str) -> None:

@@ -24,7 +24,7 @@ from connector.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Link, LinkTerms, Stored
 from connector.spool import CHUNK, Spool
-from connector.stores.dav import DavClient, Entry, Upload, WrongPassword, refusal
+from connector.stores.dav import DavClient, Entry, Upload, WrongPassword
 
 _CREATED = (201, 204)  # nginx answers a MOVE to a new name with 204
 _TAKEN = 412
@@ -95,6 +95,21 @@ class WebdavStore:
         entries = self._client.look(f"{folder}/" if folder else "", depth=1)
         return _names_inside(self._client.location(folder), entries)
 
+    def knows(self, mailbox: str) -> bool:  # noqa: ARG002 - the port's
+        """It does not have to."""
+        return True
+
+    def remarks(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def admits(self, folder: str, mailbox: str) -> bool:  # noqa: ARG002 - the port's
+        """Always: the server lets in whoever it lets in anyway."""
+        return True
+
+    def admit(self, folder: str, mailbox: str) -> None:
+        """Nothing to do, see `admits`."""
+
     def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
         """The store's own addresses: they open for whoever may log in there, and for nobody else."""
         if terms != LinkTerms():
@@ -136,7 +151,7 @@ class WebdavStore:
         if answer.status in (*_CREATED, _THERE) or self._client.look(collection, depth=0):
             return
         self._require_root()
-        raise refusal(self._client.host, "MKCOL", answer)
+        raise self._client.refused("MKCOL", answer)
 
     def _require_root(self) -> None:
         """The root is never made: a wrong address, or a disk that is not mounted, must not look like an empty store."""

@@ -1,0 +1,181 @@
+"""The web server of a simulated Nextcloud: one port, one thread for each connection."""
+
+import contextlib
+import json
+import secrets
+import socket
+import ssl
+import threading
+from functools import partial
+from http.server import ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from connector.simulator.nextcloud.cloud import Cloud, User
+from connector.simulator.nextcloud.dav import Dav
+from connector.simulator.nextcloud.message import SABRE, Refused, Reply, Request
+from connector.simulator.nextcloud.ocs import Ocs
+from connector.simulator.nextcloud.tree import Node
+from connector.simulator.wire import Wire
+
+_FILE = ("/f/", "/index.php/f/")
+
+
+class Nextcloud:
+    """A Nextcloud on loopback, as long as its `with` block lasts. `cloud` is its state: a test acts on it."""
+
+    def __init__(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
+        """`port` 0 takes a free one."""
+        self.cloud = Cloud()
+        #: The n-th request from now is broken off: before it takes effect, or after.
+        self.drops: list[tuple[int, str]] = []
+        #: What happens then, too: a test may kill the client.
+        self.struck = _nothing
+        self._server = _Server(("127.0.0.1", port), partial(_Connection, nextcloud=self))
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        self.dav = Dav(self.cloud)
+        self.ocs = Ocs(self.cloud, lambda: self.url)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def opens(self, uid: str, url: str) -> bytes | None:
+        """What an account gets that follows the address of a file; None where nothing opens for it."""
+        node = self.linked(self.cloud.users[uid], url.removeprefix(self.url))
+        return node.content if node and not node.folder else None
+
+    def linked(self, user: User, path: str) -> Node | None:
+        """The node behind the address of a file, where this account may read it."""
+        file_id = path.rpartition("/")[2]
+        return self.cloud.may_read(user, int(file_id)) if path.startswith(_FILE) and file_id.isdecimal() else None
+
+    def answer(self, request: Request) -> Reply:
+        """One request to its end."""
+        cloud = self.cloud
+        with cloud.lock:
+            if request.path == "/status.php":
+                told = {"installed": True, "maintenance": cloud.settings.maintenance, "needsDbUpgrade": False}
+                return Reply(200, json.dumps(told | {"versionstring": "32.0.1"}).encode(), "application/json")
+            if self.ocs.serves(request.path):
+                return self.ocs.answer(request, cloud.login)
+            try:
+                user = _known(cloud.login(request))
+                cloud.seen.append((request.method, request.path, user.id))
+                reply = self._logged_in(request, user)
+            except Refused as refused:
+                return refused.reply()
+            return self._with_session(request, user, reply)
+
+    def _logged_in(self, request: Request, user: User) -> Reply:
+        if self.dav.serves(request.path):
+            return self.dav.answer(request, user)
+        if request.path.startswith(_FILE):
+            node = self.linked(user, request.path)
+            if node is None:
+                return Reply(404, b"<html>File not found</html>", "text/html")
+            folder = node.parent.path if node.parent else ""
+            where = f"/apps/files/files/{node.id}?dir={quote('/' + folder)}&openfile=true"
+            return Reply(303, headers={"Location": self.url + where})
+        return Reply(404, b"<html>Page not found</html>", "text/html")
+
+    def _with_session(self, request: Request, user: User, reply: Reply) -> Reply:
+        """Facts, 1.5: whoever sends these back is taken for this account."""
+        if not request.header("Cookie"):
+            session = secrets.token_hex(13)
+            self.cloud.sessions[session] = user.id
+            reply.cookies = (
+                f"{self.cloud.instance}={session}; path=/; HttpOnly",
+                "oc_sessionPassphrase=x; path=/",
+                "nc_username=x",
+            )
+        return reply
+
+
+def _nothing() -> None:
+    """Only the connection breaks."""
+
+
+def _known(user: User | None) -> User:
+    if user is None:
+        raise Refused(401, f"{SABRE}NotAuthenticated", "No public access to this resource.")
+    return user
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._connections: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """The connections that clients keep end too."""
+        super().server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are nothing to tell."""
+
+
+class _Connection(Wire):
+    server_version = "Apache"
+
+    def __init__(self, *arguments: Any, nextcloud: Nextcloud) -> None:
+        self._nextcloud = nextcloud
+        super().__init__(*arguments)
+
+    def _serve(self) -> None:
+        when = self._strike()
+        if when == "before":
+            self._strike_down()
+            return
+        announced = self.headers.get("Content-Length", "")
+        body = b"".join(self.body())
+        torn = announced.isdecimal() and len(body) < int(announced)
+        client = self.headers.get("X-Test-Client", self.client_address[0])
+        request = Request.of(self.command, self.path, self.headers.items(), body, torn=torn, client=client)
+        reply = self._nextcloud.answer(request)
+        if when == "after" or torn:
+            self._strike_down()
+            return
+        cookies = tuple(("Set-Cookie", each) for each in reply.cookies)
+        self.reply(reply.status, reply.content_type if reply.body else "", reply.body, *reply.headers.items(), *cookies)
+
+    def _strike(self) -> str:
+        """When this request is broken off; "" where it is not."""
+        drops = self._nextcloud.drops
+        with self._nextcloud.cloud.lock:
+            hit = next((when for number, when in drops if number == 1), "")
+            drops[:] = [(number - 1, when) for number, when in drops if number > 1]
+        return hit
+
+    def _strike_down(self) -> None:
+        self._nextcloud.struck()
+        self.drop()
+
+    def __getattr__(self, name: str) -> Any:
+        """Every method that a client may think of comes to the same place."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)

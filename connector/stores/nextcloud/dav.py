@@ -1,0 +1,79 @@
+"""Nextcloud's WebDAV: its own headers and properties, and what its refusals mean, which their status alone does not."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from lxml import etree
+from requests.auth import AuthBase
+
+from connector.errors import ConnectorError, Denied, Rejected, Unavailable
+from connector.stores.dav import Answer, DavClient
+
+#: A lock lasts as long as the request of somebody else.
+LOCKED = timedelta(seconds=5)
+#: After eleven wrong logins within 30 minutes the server refuses everybody at our address.
+BLOCKED = timedelta(minutes=30)
+#: Maintenance takes minutes, and nothing says how many.
+MAINTENANCE = timedelta(minutes=5)
+_NAMESPACE = "{http://sabredav.org/ns}"
+_PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?>
+<propfind xmlns="DAV:" xmlns:oc="http://owncloud.org/ns">
+<prop><resourcetype/><getcontentlength/><getetag/><oc:fileid/></prop></propfind>"""
+
+
+#: By a word of the exception: what to tell, and when to come again. A lock comes as 423 or as 500, for instance, and a
+#: disabled account as 503.
+_UNAVAILABLE: Mapping[str, tuple[str, timedelta | None]] = {
+    "FileLocked": ("the file is locked by another request", LOCKED),
+    "LockedException": ("the file is locked by another request", LOCKED),
+    "ServerMaintenanceMode": ("it is in maintenance mode", MAINTENANCE),
+    "InsufficientStorage": ("the quota of the account that owns the folder is used up; raise it", None),
+    "TooManyRequests": (
+        "it refuses everybody at our address after wrong logins; allow that address in its brute-force settings",
+        BLOCKED,
+    ),
+}
+#: What a status is taken for where no exception comes with it.
+_PLAIN = {423: "FileLocked", 429: "TooManyRequests", 507: "InsufficientStorage"}
+
+
+class NextcloudDav(DavClient):
+    """One account's files, or its unfinished uploads."""
+
+    properties = _PROPERTIES
+
+    def __init__(self, url: str, *, auth: AuthBase, ca: Path | None, timeout: float) -> None:
+        """See `DavClient`."""
+        super().__init__(url, auth=auth, ca=ca, timeout=timeout)
+        self.requests["hash"] = "PATCH"
+
+    def refused(self, method: str, answer: Answer) -> ConnectorError:
+        """Told by the name of the exception, where there is one."""
+        return translated(f"{self.host} answers {method}", answer) or super().refused(method, answer)
+
+
+def translated(said: str, answer: Answer) -> ConnectorError | None:
+    """A refusal that is Nextcloud's own; None for one that any server may give."""
+    told = _told(answer.body) or _PLAIN.get(answer.status, "")
+    said = f"{said} with {answer.status}"
+    if "DisabledUser" in told:
+        return Denied(f"{said}: the account is disabled; enable it, or name another one")
+    if "InvalidPath" in told:
+        return Rejected(f"{said}: it does not allow the name of a file, or of a folder above it")
+    for word, (why, wait) in _UNAVAILABLE.items():
+        if word in told:
+            return Unavailable(f"{said}: {why}", wait)
+    return None
+
+
+def _told(body: bytes) -> str:
+    """The exception and the message in the body of an error; "" where there is none."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError:
+        root = None
+    if root is None:
+        return ""
+    return " ".join(root.findtext(f"{_NAMESPACE}{name}", "") for name in ("exception", "message")).strip()

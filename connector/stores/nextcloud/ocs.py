@@ -1,0 +1,165 @@
+"""Nextcloud's own API (OCS, version 2) as far as shares and people need it.
+
+No cookies are kept: with those of one account, a request runs as that account whatever its password says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from connector.errors import ConnectorError, Denied, Exhausted, Rejected, Unavailable
+from connector.stores.dav import Answer, refusal
+from connector.stores.nextcloud.dav import MAINTENANCE, translated
+
+JSON = Any
+
+USER, GROUP = 0, 1
+READ, RESHARE = 1, 16
+_SHARES = "apps/files_sharing/api/v1/shares"
+_SHAREES = "apps/files_sharing/api/v1/sharees"
+#: In which the 20 shares count.
+WINDOW = timedelta(minutes=10)
+_NO_MORE = (
+    "an account may make 20 shares in 10 minutes; the others follow by themselves, and sooner where our address is"
+    " allowed in its brute-force settings, rate limit included"
+)
+_OF_THE_LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+#: How many characters of what a server says are told on.
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody whom the server knows: an account or a group, by its id."""
+
+    kind: int
+    id: str
+
+    def __str__(self) -> str:
+        return f"{'group' if self.kind == GROUP else 'user'}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What opens a folder to somebody."""
+
+    id: str
+    kind: int
+    who: str
+    permissions: int
+
+    @property
+    def reader(self) -> Reader:
+        """Whom it lets in."""
+        return Reader(self.kind, self.who)
+
+
+class Ocs:
+    """One account. For one thread."""
+
+    def __init__(self, url: str, auth: tuple[str, str], *, verify: str | bool, timeout: float) -> None:
+        """`url` is that of the server, with a slash at its end. Nothing is sent yet."""
+        self.host = urlsplit(url).netloc
+        self.user, password = auth
+        self._client = httpx.Client(
+            base_url=f"{url}ocs/v2.php/",
+            auth=httpx.BasicAuth(self.user.encode(), password.encode()),
+            headers={"OCS-APIRequest": "true", "Accept": "application/json", "User-Agent": "connector"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            trust_env=False,
+            verify=verify,
+            timeout=timeout,
+        )
+
+    def shares(self, path: str) -> tuple[Share, ...]:
+        """Those of this very folder that the account made. None where the folder does not exist."""
+        told = self._ask("GET", _SHARES, {"path": f"/{path}", "reshares": "true"}, absent=[])
+        return tuple(map(_share, told))
+
+    def share(self, path: str, reader: Reader) -> Share:
+        """Let somebody read below a folder. Made again: the same share.
+
+        No mail is sent about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
+        """
+        wanted = {"path": f"/{path}", "shareType": reader.kind, "shareWith": reader.id, "permissions": READ}
+        return _share(self._ask("POST", _SHARES, {**wanted, "sendMail": "false"}))
+
+    def unshare(self, share_id: str) -> None:
+        """End a share. Absent counts as ended."""
+        self._ask("DELETE", f"{_SHARES}/{share_id}", absent=None)
+
+    def known(self, kind: int, name: str) -> Reader | None:
+        """The account or group that goes by exactly this name or e-mail address.
+
+        To share with a name that the server only nearly knows makes a share that nobody sees.
+        """
+        asked = {"search": name, "itemType": "folder", "lookup": "false", "perPage": "5"}
+        found = self._ask("GET", _SHAREES, asked).get("exact", {}).get("groups" if kind == GROUP else "users", ())
+        ids = {str(each["value"]["shareWith"]) for each in found}
+        return Reader(kind, ids.pop()) if len(ids) == 1 else None
+
+    def account(self) -> str:
+        """The id of the account."""
+        return str(self._ask("GET", "cloud/user")["id"])
+
+    def allows_us(self) -> bool:
+        """Whether our address is spared from the limits that attackers meet."""
+        told = self._ask("GET", "cloud/capabilities")["capabilities"].get("bruteforce", {})
+        return bool(told.get("allow-listed"))
+
+    def _ask(self, method: str, path: str, values: Mapping[str, object] | None = None, **absent: JSON) -> JSON:
+        """The data of an answer; `absent`, where given, for what does not exist."""
+        try:
+            if method == "GET":
+                response = self._client.get(path, params={key: str(value) for key, value in (values or {}).items()})
+            else:
+                response = self._client.request(method, path, json=values)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(f"{self.host} cannot be reached, or broke off ({type(error).__name__})") from error
+        if response.status_code == HTTPStatus.NOT_FOUND and absent:
+            return absent["absent"]
+        if response.status_code != HTTPStatus.OK:
+            raise self._refused(method, response)
+        try:
+            return response.json()["ocs"]["data"]
+        except (ValueError, KeyError, TypeError):
+            raise Denied(
+                f"{self.host} answers {method} with something that is not Nextcloud's API: that is a login page, or"
+                " another server"
+            ) from None
+
+    def _refused(self, method: str, response: httpx.Response) -> ConnectorError:
+        said = f"{self.host} answers {method} of its API"
+        status = response.status_code
+        if status == HTTPStatus.TOO_MANY_REQUESTS and method == "POST" and not response.content:
+            return Exhausted(f"{said} with {status}: {_NO_MORE}", WINDOW)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE and response.headers.get("X-Nextcloud-Maintenance-Mode"):
+            return Unavailable(f"{said} with {status}: it is in maintenance mode", MAINTENANCE)
+        answer = Answer(status, response.headers, b"")
+        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OF_THE_LOGIN:
+            return Rejected(f"{said} with {status}: {_message(response) or 'it will not take that'}")
+        return translated(said, answer) or refusal(self.host, f"{method} of its API", answer)
+
+
+def _share(told: JSON) -> Share:
+    return Share(
+        id=str(told["id"]),
+        kind=int(told["share_type"]),
+        who=str(told["share_with"]),
+        permissions=int(told["permissions"]),
+    )
+
+
+def _message(response: httpx.Response) -> str:
+    """What the server says to people, on one line."""
+    try:
+        told = response.json()["ocs"]["meta"]["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return " ".join(str(told or "").split())[:_LONGEST]

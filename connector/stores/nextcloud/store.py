@@ -1,0 +1,185 @@
+"""The store itself: files that the server proves, and folders that open to whom a mailbox belongs."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from connector.errors import Conflict, Corrupt, Rejected
+from connector.model import Link, LinkTerms, Stored
+from connector.spool import Spool
+from connector.stores.dav import Answer, Upload
+from connector.stores.nextcloud.chunks import SMALLEST, Chunks, TooLarge
+from connector.stores.nextcloud.dav import NextcloudDav
+from connector.stores.nextcloud.ocs import READ, Ocs, Share
+from connector.stores.nextcloud.readers import Readers
+from connector.stores.webdav import WebdavStore
+
+#: What is larger goes in pieces of this size. Nextcloud tells its own clients 100 MB; Apache's limit is 1 GiB.
+PIECE = 64 * 1024 * 1024
+#: How long it is believed that a folder is open to whom it should be, and to nobody else.
+SURE = timedelta(days=1)
+_CREATED, _TAKEN, _TOO_LARGE = (201, 204), 412, 413
+#: What a loser may hear where two write one name at once; a look tells.
+_RACED = (403, 423)
+_ABSENT = (404, 410)
+#: Older servers, and what stands before some, do not know the method.
+_NO_HASH = (400, 403, 405, 501)
+_HASH = ("X-Recalculate-Hash: sha256",)
+_HASH_RECEIVED = ("X-Hash: sha256",)
+_NEVER = datetime.fromtimestamp(0, UTC)
+
+
+class NextcloudStore(WebdavStore):
+    """The files below one collection of a service account. For one thread."""
+
+    _client: NextcloudDav
+
+    def __init__(
+        self, client: NextcloudDav, uploads: NextcloudDav, ocs: Ocs, readers: Readers, *, folder: str, link_url: str
+    ) -> None:
+        """`uploads` is the same account's collection of unfinished uploads.
+
+        `folder` is the path of our root below the account's, `link_url` the address of the server for people.
+        """
+        super().__init__(client, link_url)
+        self._folder = folder
+        self._chunks = Chunks(uploads)
+        self._piece = PIECE
+        self._ocs = ocs
+        self._readers = readers
+        #: When each mailbox's folder was last seen to be open to whom it should be.
+        self._admitted: dict[tuple[str, str], datetime] = {}
+
+    def put(self, path: str, content: Spool) -> Stored:
+        """Create only, proved by the hash that the server made of what it received, see the port.
+
+        A new name is written whole or not at all, so nothing goes to a temporary one first.
+        """
+        folder, _, _ = path.rpartition("/")
+        try:
+            self._make_collections(folder)
+            answer = self._sent(path, content)
+        except BaseException:
+            self._made.clear()
+            raise
+        ours = answer.status in _CREATED
+        if not (ours and answer.headers.get("X-Hash-SHA256", "").lower() == content.sha256):
+            self._prove_put(path, content, answer, ours=ours)
+        return Stored(path=path, size=content.size, sha256=content.sha256)
+
+    def verify(self, stored: Stored) -> bool:
+        """Have the server hash what is on its disk: its ETags do not tell two writes within one second apart."""
+        answer = self._client.ask("hash", stored.path, success=(204, *_NO_HASH, *_ABSENT), headers=_HASH)
+        if answer.status in _ABSENT:
+            return False
+        kind, _, has = answer.headers.get("OC-Checksum", "").partition(":")
+        if answer.status in _NO_HASH or kind.upper() != "SHA256":
+            return super().verify(stored)
+        if has.lower() != stored.sha256:
+            raise Corrupt(f"{self._client.host} has other bytes in the place of a file of {stored.size} bytes")
+        return True
+
+    def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
+        """The addresses of the files within the server: they open for whom the folder above is shared with."""
+        if terms != LinkTerms():
+            raise Rejected("links for others than whom a mailbox belongs to are not made on Nextcloud yet")
+        ids: dict[str, str] = {}
+        for folder in dict.fromkeys(each.path.rpartition("/")[0] for each in stored):
+            ids |= {each.path: each.file_id for each in self._client.look(f"{folder}/", depth=1)}
+        found = [ids.get(self._client.location(each.path), "") for each in stored]
+        if not all(found):
+            raise Conflict(f"{self._client.host} does not list a file that was stored there")
+        return tuple(Link(f"{self._link_url}/index.php/f/{file_id}") for file_id in found)
+
+    def knows(self, mailbox: str) -> bool:
+        """Whether exactly one account or group is known to whom the mailbox belongs."""
+        return self._readers.of(mailbox) is not None
+
+    def remarks(self) -> tuple[str, ...]:
+        """How many shares the server allows, where that is few; and the account, where it goes by another id."""
+        told = []
+        if not self._ocs.allows_us():
+            told.append(
+                "an account may make 20 shares in 10 minutes, so links for many mailboxes take a while to begin: allow"
+                " our address in the brute-force settings (app bruteforcesettings), and for the rate limit too"
+            )
+        if (known := self._ocs.account()) != self._ocs.user:
+            told.append(
+                f"the id of the account is {known}: write that as `user`, {self._ocs.user} is another name for it"
+            )
+        return tuple(told)
+
+    def admits(self, folder: str, mailbox: str) -> bool:
+        """Whether the folder is open to whom the mailbox belongs to, and to nobody else. Believed for a day."""
+        if datetime.now(UTC) - self._admitted.get((folder, mailbox), _NEVER) < SURE:
+            return True
+        reader = self._readers.of(mailbox)
+        shares = self._shares(folder)
+        if reader is None or [share.reader for share in shares] != [reader] or not _only_reads(shares[0]):
+            return False
+        self._admitted[folder, mailbox] = datetime.now(UTC)
+        return True
+
+    def admit(self, folder: str, mailbox: str) -> None:
+        """Open the folder to whom the mailbox belongs to, for reading, and close it to everybody else, see the port."""
+        reader = self._readers.of(mailbox)
+        for share in self._shares(folder):
+            if share.reader != reader or not _only_reads(share):
+                self._ocs.unshare(share.id)
+        if reader is None:
+            raise Rejected(
+                f"{self._client.host} knows nobody, or more than one, to whom the mailbox {mailbox} belongs:"
+                f" {self._readers.where}"
+            )
+        self._make_collections(folder)
+        made = self._ocs.share(self._below_root(folder), reader)
+        if made.reader != reader or not _only_reads(made):
+            self._ocs.unshare(made.id)
+            raise Rejected(
+                f"{self._client.host} shares folders for more than reading, or with others than it was asked"
+            )
+
+    def _shares(self, folder: str) -> tuple[Share, ...]:
+        return self._ocs.shares(self._below_root(folder))
+
+    def _below_root(self, path: str) -> str:
+        """A path as the API has it: below the root of the account, not of the store."""
+        return f"{self._folder}/{path}".strip("/")
+
+    def _prove_put(self, path: str, content: Spool, answer: Answer, *, ours: bool) -> None:
+        """What is at `path`, where the answer to an upload does not prove it: the name was taken, or no hash came."""
+        try:
+            there = self.verify(Stored(path=path, size=content.size, sha256=content.sha256))
+        except Corrupt:
+            if ours:
+                self._discard(path)
+            raise
+        if there:
+            return
+        if ours:
+            raise Corrupt(f"{self._client.host} took a file, and has nothing in its place")
+        if answer.status in _RACED:
+            raise self._client.refused("PUT", answer)
+        raise Conflict(f"{self._client.host} calls the name of a file taken, and has nothing in its place")
+
+    def _sent(self, path: str, content: Spool) -> Answer:
+        """201 where the file is there now; something else where the name is taken."""
+        if content.size <= self._piece:
+            headers = ("If-None-Match: *", *_HASH_RECEIVED)
+            success = (*_CREATED, _TAKEN, _TOO_LARGE, *_RACED)
+            answer = self._client.ask("upload", path, success=success, data=Upload(content), headers=headers)
+            if answer.status != _TOO_LARGE:
+                return answer
+        while True:
+            try:
+                return self._chunks.upload(content, self._client.url(path), self._piece)
+            except TooLarge:
+                self._piece //= 2
+                if self._piece < SMALLEST:
+                    raise Rejected(
+                        f"{self._client.host}, or a proxy before it, takes no body of {SMALLEST} bytes: raise its limit"
+                        " (LimitRequestBody, client_max_body_size)"
+                    ) from None
+
+
+def _only_reads(share: Share) -> bool:
+    return share.permissions == READ

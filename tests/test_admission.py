@@ -1,0 +1,165 @@
+"""A link is shown only where the people of the mailbox can open it, and nobody else's folder is opened for it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from connector.decisions import recall
+from connector.errors import Exhausted, Unavailable
+from connector.log import Event, configure
+from connector.model import State
+from connector.redirect import tick
+from connector.sources.memory import Attached
+from connector.stores.memory import MemoryStore
+from connector.turn import shares, unread
+from tests.crash.test_every_effect import policy
+from tests.world import HOME, TENANT, Killed, Saboteur, World
+
+FILE = Attached("a.bin", b"aaaa")
+Told = list[Any]
+
+
+class Sparing(MemoryStore):
+    """It lets nobody else in for now; how often it was asked is counted."""
+
+    asked = 0
+
+    def admit(self, folder: str, mailbox: str) -> None:
+        """Not now."""
+        self.asked += 1
+        raise Exhausted("no more shares for now", timedelta(minutes=10))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A mailbox under a policy that redirects everything at once, before a store that asks who may read."""
+    return World(tmp_path / "ledger.db", policy(), store=MemoryStore(admitted={}))
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """What was logged."""
+    configure("json", "info")
+    with capture_logs() as lines:
+        yield lines
+    configure("json", "error")
+
+
+def turns(world: World, number: int = 1) -> None:
+    """So many ticks, half a minute apart."""
+    for _ in range(number):
+        with world.process() as (watch, ledger):
+            tick(watch, ledger, world.clock, "one")
+        world.now += timedelta(seconds=30)
+
+
+def paused(world: World, name: str) -> str:
+    """Why this stands still; "" where it does not."""
+    with world.ledger() as ledger:
+        standing = ledger.paused(name, world.now)
+        return standing.reason if standing else ""
+
+
+def name(world: World) -> str:
+    """The ledger's name of the mailbox."""
+    with world.process() as (watch, _):
+        return watch.name
+
+
+def states(world: World) -> list[State]:
+    """Of all redirects."""
+    with world.ledger() as ledger:
+        return [state for (_, state), number in ledger.counts().items() for _ in range(number)]
+
+
+def test_its_people_are_let_in_before_a_link_is_shown(world: World) -> None:
+    """Once, and by themselves."""
+    world.deliver(FILE)
+    world.run()
+    assert world.store.admitted == {HOME: "anna@example.org"}
+    assert states(world) == [State.DONE]
+    assert not world.lost()
+
+
+def test_a_mailbox_of_nobody_is_left_alone_and_named(world: World, told: Told) -> None:
+    """Nothing is planned, and told once; when it belongs to somebody, all that came meanwhile is redirected."""
+    world.store.strangers.add("anna@example.org")
+    world.deliver(FILE)
+    turns(world, 3)
+    assert states(world) == []
+    assert world.manifest_free() == {}
+    assert "anna@example.org" in paused(world, unread(name(world)))
+    assert [each["event"] for each in told].count(Event.SOURCE_UNREAD) == 1
+    world.store.strangers.clear()
+    world.run()
+    assert states(world) == [State.DONE]
+    assert not paused(world, unread(name(world)))
+    assert not world.lost()
+
+
+def test_where_nobody_else_is_let_in_for_now_files_are_copied(world: World) -> None:
+    """And nothing is linked; another mailbox of the tenant does not ask again before the time has come."""
+    world.store = Sparing(admitted={})
+    world.deliver(FILE)
+    turns(world, 3)
+    assert states(world) == [State.STORED]
+    assert "no more shares" in paused(world, shares(TENANT))
+    assert world.store.asked == 1
+    world.now += timedelta(minutes=10)
+    turns(world)
+    assert world.store.asked == 2
+    world.store = MemoryStore(files=world.store.files, admitted={})
+    world.now += timedelta(minutes=10)
+    world.run()
+    assert states(world) == [State.DONE]
+    assert not world.lost()
+
+
+def test_who_loses_access_sees_no_new_link_and_gets_files_back(world: World) -> None:
+    """The mailbox belongs to nobody any more: what is under way stops, and what is asked back still returns."""
+    world.deliver(FILE)
+    world.run()
+    world.deliver(Attached("b.bin", b"bbbb"))
+    world.store.admitted = {}
+    world.store.strangers.add("anna@example.org")
+    turns(world, 2)
+    assert states(world) == [State.DONE]
+    with world.ledger() as ledger:
+        (done,) = ledger.redirects()
+        recall(done, ledger, world.now, "an operator")
+    turns(world, 3)
+    assert states(world) == [State.RESTORED]
+    assert not world.lost()
+
+
+def test_a_store_that_is_down_is_no_stranger(world: World) -> None:
+    """It is asked again later, and nobody is told that a mailbox belongs to nobody."""
+
+    class Down(MemoryStore):
+        def admit(self, folder: str, mailbox: str) -> None:
+            """Not within reach."""
+            raise Unavailable("down")
+
+    world.store = Down(admitted={})
+    world.deliver(FILE)
+    turns(world)
+    assert paused(world, f"{TENANT}/store") == "down"
+    assert not paused(world, unread(name(world)))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_while_its_people_are_let_in(world: World, when: str) -> None:
+    """Before or after it took effect: nothing is shown that they cannot open, and it goes on."""
+    world.deliver(FILE)
+    trial = Saboteur()
+    world.copy(world.ledger_file.with_name("trial.db")).run(trial)
+    with pytest.raises(Killed):
+        world.run(Saboteur(kill_at=trial.seen.index("admit") + 1, when=when))
+    assert not world.lost()
+    world.run()
+    assert states(world) == [State.DONE]
+    assert not world.lost()

@@ -1,0 +1,164 @@
+"""Mail into Nextcloud through the real command: who may open a link, who may not, and the plug pulled on it."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connector.simulator import Exchange
+from connector.simulator.nextcloud import Nextcloud
+from tests import command
+from tests.pipeline import ANNA, PROBE, Pipeline, letter
+from tests.servers import DavServer
+
+REPORT = b"%PDF-1.7 numbers" * 400
+_TENANT = """\
+tenant: acme
+sources:
+  - type: ews
+    url: {ews}
+    auth: basic
+    user: {user}
+    password: {{file: {folder}/ews-password}}
+    mailboxes: {mailboxes}
+    probe: {probe}
+    waive_certify: Ada Admin
+    since: everything
+store:
+  type: nextcloud
+  url: {cloud}
+  user: connector
+  password: {{file: {folder}/cloud-password}}
+  readers: {folder}/readers.csv
+path: "{path}"
+notice: {{product: Example Files, organisation: Example Ltd}}
+defaults: {{settle: 0}}
+rules: [{{name: all, action: redirect}}]
+"""
+#: The n-th run is killed at its n-th request to the store.
+KILLS = 20
+
+
+@dataclass
+class CloudPipeline(Pipeline):
+    """A tenant with a mailbox, and a Nextcloud where Anna and Bert have accounts."""
+
+    cloud: Nextcloud | None = None
+    path: str = "{tenant}/{mailbox}/{year}/{id}"
+
+    def configure(self, *_: object, **__: object) -> None:
+        """Write the configuration."""
+        told = {
+            "ews": self.exchange.ews,
+            "user": self.exchange.impersonator["user"],
+            "folder": self.folder,
+            "mailboxes": [ANNA],
+            "probe": PROBE,
+            "cloud": self.server.url,
+        }
+        quoted = {name: json.dumps(value, default=str).strip('"') for name, value in told.items()}
+        settings = "state: {folder}\nmarker_key: {{file: {folder}/marker-key}}\nlog: {{format: json, level: debug}}\n"
+        (self.folder / "connector.yaml").write_text(settings.format(folder=self.folder))
+        tenant = _TENANT.format_map(quoted | {"path": self.path})
+        (self.folder / "tenants" / "acme.yaml").write_text(tenant)
+        if not self.server.cloud.users:
+            account = self.server.cloud.add_user("connector")
+            self.secret("cloud-password", account.app_password())
+            for uid in ("anna", "bert"):
+                self.server.cloud.add_user(uid)
+            self.readers(f"{ANNA},user:anna")
+
+    @property
+    def server(self) -> Nextcloud:
+        """The store."""
+        assert self.cloud
+        return self.cloud
+
+    def readers(self, *lines: str) -> None:
+        """Whom mailboxes belong to."""
+        (self.folder / "readers.csv").write_text("\n".join(("mailbox,reader", *lines)))
+
+    def links(self, item: str) -> list[str]:
+        """Those that a message shows."""
+        return sorted(set(re.findall(rf"{self.server.url}/index.php/f/\d+", self.see(item).body)))
+
+    def reached(self, item: str, uid: str = "anna") -> set[bytes]:
+        """What an account gets in the end: from the message, and from the links in it."""
+        opened = {self.server.opens(uid, url) for url in self.links(item)}
+        return {*self.see(item).contents, *(each for each in opened if each is not None)}
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, exchange: Exchange, wsgidav: DavServer) -> Iterator[CloudPipeline]:
+    """A configuration that is right."""
+    with Nextcloud() as cloud:
+        yield CloudPipeline(tmp_path, exchange, wsgidav, cloud=cloud)
+
+
+def test_a_link_opens_for_the_owner_and_nobody_else(pipeline: CloudPipeline) -> None:
+    """And undo brings the file back."""
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    before = pipeline.see(item)
+    pipeline.run("once", code=0)
+    (link,) = pipeline.links(item)
+    assert pipeline.see(item).files == ()
+    assert pipeline.server.opens("anna", link) == REPORT
+    assert pipeline.server.opens("bert", link) is None
+    pipeline.run("restore", "--everything", code=0)
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.see(item).contents == before.contents
+    assert pipeline.see(item).body == before.body
+
+
+def test_a_mailbox_of_nobody(pipeline: CloudPipeline) -> None:
+    """It is left alone, `once` says what to do, and all goes on when it was done."""
+    pipeline.readers()
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    assert f"people of {ANNA}" in pipeline.run("check", code=1).answer
+    told = pipeline.run("once", code=1)
+    assert "readers.csv" in told.answer
+    assert ANNA in told.answer
+    assert pipeline.see(item).contents == (REPORT,)
+    assert pipeline.links(item) == []
+    pipeline.readers(f"{ANNA},user:bert")
+    pipeline.run("once", code=0)
+    assert pipeline.see(item).contents == ()
+    assert pipeline.reached(item, "bert") == {REPORT}
+    assert pipeline.reached(item) == set()
+
+
+def test_a_path_that_mixes_mailboxes(pipeline: CloudPipeline) -> None:
+    """One sentence names the field."""
+    pipeline.path = "{tenant}/{year}/{mailbox}/{id}"
+    pipeline.configure()
+    told = pipeline.run("check", code=2)
+    assert "put {mailbox} before all words but {tenant}" in told.told
+
+
+def test_survives_kills_at_the_store(pipeline: CloudPipeline) -> None:
+    """Killed at any request, before it took effect or after: nobody misses a file, and nothing is left half done."""
+    cloud, items, died = pipeline.server.cloud, {}, 0
+    for number in range(1, KILLS):
+        content = REPORT + b"%d" % number
+        items[pipeline.deliver(letter({"report.pdf": content}))] = content
+        process = command.start(pipeline.folder, "once", later=timedelta(hours=number))
+        pid = process.pid
+        assert pid
+        pipeline.server.struck = lambda pid=pid: os.kill(pid, signal.SIGKILL)  # type: ignore[misc]
+        pipeline.server.drops.append((number, ("before", "after")[number % 2]))
+        process.join()
+        pipeline.server.drops.clear()
+        died += process.exitcode == -signal.SIGKILL
+        assert [pipeline.reached(item) for item in items] == [{each} for each in items.values()], number
+    pipeline.run("once", code=0, hours=KILLS)
+    assert [pipeline.reached(item) for item in items] == [{each} for each in items.values()]
+    assert not any(pipeline.see(item).contents for item in items)
+    assert died >= KILLS - 4
+    assert [each.who for each in cloud.shares.values()] == ["anna"]
+    assert cloud.uploads == {}

@@ -1,0 +1,483 @@
+"""The Nextcloud store against the simulated Nextcloud: the laws of all stores, and what only Nextcloud asks for."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.errors import Conflict, Corrupt, Denied, Exhausted, Rejected, Unavailable
+from connector.model import LinkTerms
+from connector.simulator.nextcloud import Nextcloud
+from connector.stores.nextcloud import NextcloudConfig
+from connector.stores.nextcloud.store import NextcloudStore
+from tests.laws.stores import StoreLaws, contents, spool
+
+PIECE = 20_000
+PATH = "acme/anna@example.org/2026/R1/report.pdf"
+HOME, ANNA = "acme/anna@example.org", "anna@example.org"
+
+
+class NextcloudWorld:
+    """A server with a service account and some people."""
+
+    def __init__(self, server: Nextcloud) -> None:
+        self.server = server
+        self.cloud = server.cloud
+        self.account = self.cloud.add_user("connector")
+        self.password = self.account.app_password()
+        self.anna = self.cloud.add_user("anna", ANNA)
+        self.bert = self.cloud.add_user("bert", "bert@example.org")
+        self.cloud.add_group("Front desk", "anna", "bert")
+
+    def connect(self, **changes: Any) -> NextcloudStore:
+        """A client of its own."""
+        told = {"type": "nextcloud", "url": self.server.url, "user": "connector", "password": {"env": "CLOUD_PASSWORD"}}
+        return NextcloudConfig.model_validate(told | changes).connect()
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Change a stored file behind the store's back."""
+        self.cloud.find(self.account, path)[0].content = data
+
+    def seen(self) -> list[str]:
+        """The methods of WebDAV that were asked for since the last time, in their order."""
+        methods = [method for method, _, _ in self.cloud.seen]
+        self.cloud.seen.clear()
+        return methods
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[NextcloudWorld]:
+    """A fresh server."""
+    with Nextcloud() as server:
+        world = NextcloudWorld(server)
+        monkeypatch.setenv("CLOUD_PASSWORD", world.password)
+        yield world
+
+
+@pytest.fixture
+def store(world: NextcloudWorld) -> NextcloudStore:
+    """A client."""
+    return world.connect()
+
+
+class TestNextcloudStore(StoreLaws):
+    """The laws."""
+
+
+class TestInPieces(StoreLaws):
+    """The laws, where larger files go in pieces."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, pieces: None) -> None:
+        pass
+
+
+class TestOlderServer(StoreLaws):
+    """The laws, where the server tells no hashes: bytes are read back."""
+
+    @pytest.fixture(autouse=True)
+    def _older(self, world: NextcloudWorld) -> None:
+        world.cloud.settings.x_hash = world.cloud.settings.recalculate = False
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces are small, and may be as small as four bytes."""
+    monkeypatch.setattr("connector.stores.nextcloud.store.PIECE", PIECE)
+    monkeypatch.setattr("connector.stores.nextcloud.store.SMALLEST", 4)
+
+
+def unfinished(world: NextcloudWorld) -> list[dict[str, bytes]]:
+    """The uploads that were begun and not ended, with their chunks."""
+    return list(world.cloud.uploads.values())
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """A new folder, three files and their links: at most six requests."""
+    store.put(PATH, spool(b"first"))
+    world.seen()
+    stored = [store.put(f"{HOME}/2026/R2/{number}.pdf", spool(b"%d" % number)) for number in range(3)]
+    store.share(stored, LinkTerms())
+    assert world.seen() == ["MKCOL", "PUT", "PUT", "PUT", "PROPFIND"]
+    assert all(map(store.verify, stored))
+    assert world.seen() == ["PATCH"] * 3
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_bytes_that_go_wrong_on_the_disk(world: NextcloudWorld, store: NextcloudStore, *, told: bool) -> None:
+    """The hash of what was received proves nothing of the disk: before an original goes, the disk is asked."""
+    world.cloud.flips = True
+    world.cloud.settings.x_hash = told
+    if told:
+        stored = store.put(PATH, spool(b"bytes"))
+        with pytest.raises(Corrupt):
+            store.verify(stored)
+    else:
+        with pytest.raises(Corrupt):
+            store.put(PATH, spool(b"bytes"))
+        assert store.names(f"{HOME}/2026/R1") == ()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("size", [5, 10 * PIECE + 1])
+@pytest.mark.usefixtures("pieces")
+def test_the_line_breaks_at_every_request(world: NextcloudWorld, size: int, when: str) -> None:
+    """Of whatever request the outcome is not known: it is put again, lies there whole, and nothing is left over."""
+    data = bytes(range(256)) * (size // 256 + 1)
+    for number in range(1, 40):
+        path = f"{HOME}/{number}/report.bin"
+        store = world.connect()
+        world.server.drops.append((number, when))
+        try:
+            store.put(path, spool(data))
+        except Unavailable:
+            store.put(path, spool(data))
+        broken = not world.server.drops
+        world.server.drops.clear()
+        assert contents(store, path) == data
+        assert store.names(f"{HOME}/{number}") == ("report.bin",)
+        assert unfinished(world) == [] or when == "after", number
+        if not broken:
+            return
+    pytest.fail("there were more requests than expected")
+
+
+@pytest.mark.usefixtures("pieces")
+def test_an_upload_goes_on_with_the_chunks_that_are_there(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Only what is missing, or is not whole, is sent again."""
+    data = bytes(range(251)) * 800
+    store.put(PATH, spool(b"warm"))
+    world.server.drops.append((6, "before"))
+    with pytest.raises(Unavailable):
+        store.put(f"{HOME}/2026/R1/large.bin", spool(data))
+    (chunks,) = unfinished(world)
+    there = len(chunks)
+    assert there >= 2
+    chunks["00001"] = chunks["00001"][:-1]
+    world.seen()
+    store.put(f"{HOME}/2026/R1/large.bin", spool(data))
+    assert world.seen().count("PUT") == -(-len(data) // PIECE) - there + 1
+    assert contents(store, f"{HOME}/2026/R1/large.bin") == data
+    assert unfinished(world) == []
+
+
+@pytest.mark.usefixtures("pieces")
+def test_chunks_of_which_the_bytes_are_wrong(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """The hash of the whole tells; nothing is left at the path, nor of the upload, and it goes well anew."""
+    data = bytes(range(251)) * 800
+    world.server.drops.append((12, "before"))
+    with pytest.raises(Unavailable):
+        store.put(PATH, spool(data))
+    (chunks,) = unfinished(world)
+    chunks["00001"] = bytes(len(chunks["00001"]))
+    with pytest.raises(Corrupt):
+        store.put(PATH, spool(data))
+    assert store.names(f"{HOME}/2026/R1") == ()
+    assert unfinished(world) == []
+    assert contents(store, store.put(PATH, spool(data)).path) == data
+
+
+def test_bodies_that_are_too_large_for_a_proxy(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go in pieces, of half the size until they fit."""
+    monkeypatch.setattr("connector.stores.nextcloud.store.SMALLEST", 100)
+    store._piece = 10_000
+    world.cloud.settings.largest_body = 2_000
+    data = bytes(range(256)) * 36
+    assert contents(store, store.put(PATH, spool(data)).path) == data
+    world.seen()
+    store.put(f"{PATH}.2", spool(data))
+    assert world.seen().count("PUT") == 8
+    assert unfinished(world) == []
+
+
+def test_a_limit_below_the_smallest_piece(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """One sentence says which limit to raise."""
+    world.cloud.settings.largest_body = 1_000_000
+    with pytest.raises(Rejected, match="client_max_body_size"):
+        store.put(PATH, spool(bytes(1_000_001)))
+    assert unfinished(world) == []
+
+
+# --- who may read ---------------------------------------------------------------------------------------------------
+
+
+def link(store: NextcloudStore, mailbox: str = ANNA) -> str:
+    """That of a file of a mailbox, whose people were let in."""
+    stored = store.put(f"acme/{mailbox}/R1/report.pdf", spool(b"report"))
+    if not store.admits(f"acme/{mailbox}", mailbox):
+        store.admit(f"acme/{mailbox}", mailbox)
+    return store.share([stored], LinkTerms())[0].url
+
+
+def readers(tmp_path: Path, *lines: str) -> Path:
+    """A list of whom mailboxes belong to."""
+    path = tmp_path / "readers.csv"
+    path.write_text("\n".join(("mailbox,reader", *lines)) + "\n")
+    return path
+
+
+def opens(world: NextcloudWorld, url: str) -> set[str]:
+    """The accounts that get the file."""
+    return {uid for uid in ("anna", "bert") if world.server.opens(uid, url) == b"report"}
+
+
+def test_a_link_opens_for_its_owner_alone(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """One share for the folder of the mailbox, for reading, and not a word about it by mail."""
+    assert opens(world, link(store)) == {"anna"}
+    assert opens(world, link(store)) == {"anna"}
+    (share,) = world.cloud.shares.values()
+    assert (share.who, share.permissions, share.mail_send) == ("anna", 1, False)
+    assert share.node.path == HOME
+
+
+def test_a_mailbox_of_a_group(world: NextcloudWorld, tmp_path: Path) -> None:
+    """Its members read; whoever leaves the group does not any more."""
+    store = world.connect(readers=readers(tmp_path, "Info@example.org,group:Front desk"))
+    url = link(store, "info@example.org")
+    assert opens(world, url) == {"anna", "bert"}
+    world.cloud.groups["Front desk"].discard("anna")
+    assert opens(world, url) == {"bert"}
+
+
+def test_a_change_of_role_takes_old_access_away(world: NextcloudWorld, tmp_path: Path) -> None:
+    """Within a day; the address in the message stays the same."""
+    path = readers(tmp_path, f"{ANNA},user:anna")
+    url = link(world.connect(readers=path))
+    readers(tmp_path, f"{ANNA},user:bert")
+    store = world.connect(readers=path)
+    assert not store.admits(HOME, ANNA)
+    store.admit(HOME, ANNA)
+    assert store.admits(HOME, ANNA)
+    assert opens(world, url) == {"bert"}
+    readers(tmp_path)
+    store = world.connect(readers=path)
+    with pytest.raises(Rejected, match=r"readers\.csv"):
+        store.admit(HOME, ANNA)
+    assert opens(world, url) == set()
+
+
+def test_what_somebody_else_shared_is_closed(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Of the folder of a mailbox, by the account itself."""
+    url = link(store)
+    client = world.connect()
+    client._ocs._ask("POST", "apps/files_sharing/api/v1/shares", {"path": HOME, "shareType": 0, "shareWith": "bert"})
+    assert opens(world, url) == {"anna", "bert"}
+    assert not client.admits(HOME, ANNA)
+    client.admit(HOME, ANNA)
+    assert opens(world, url) == {"anna"}
+
+
+@pytest.mark.parametrize("reader", ["user:ANNA", f"user:{ANNA}", "group:front desk", "user:nobody"])
+def test_a_reader_whom_the_server_does_not_know_by_this_name(
+    world: NextcloudWorld, tmp_path: Path, reader: str
+) -> None:
+    """It would take it, and make a share that nobody sees: nobody is let in."""
+    store = world.connect(readers=readers(tmp_path, f"{ANNA},{reader}"))
+    with pytest.raises(Rejected, match="knows nobody"):
+        store.admit(HOME, ANNA)
+    assert not store.admits(HOME, ANNA)
+    assert world.cloud.shares == {}
+
+
+def test_two_accounts_with_one_address(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """To whom the mailbox belongs is not guessed."""
+    world.bert.email = ANNA
+    with pytest.raises(Rejected, match=f"more than one, to whom the mailbox {ANNA} belongs"):
+        store.admit(HOME, ANNA)
+
+
+def test_more_than_twenty_shares_wait(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Exhausted says for how long; then it goes on, and what was shared before goes on all the while."""
+    for number in range(21):
+        world.cloud.add_user(f"user{number}")
+    for number in range(20):
+        store.admit(f"acme/{number}", f"user{number}@example.org")
+    with pytest.raises(Exhausted, match="20 shares in 10 minutes") as told:
+        store.admit("acme/20", "user20@example.org")
+    assert told.value.retry_after == timedelta(minutes=10)
+    assert world.connect().admits("acme/3", "user3@example.org")
+    world.cloud.ahead += 601
+    store.admit("acme/20", "user20@example.org")
+    assert world.connect().admits("acme/20", "user20@example.org")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_line_breaks_while_somebody_is_let_in(world: NextcloudWorld, when: str) -> None:
+    """However it ended, there is one share in the end."""
+    for number in range(1, 20):
+        store, folder = world.connect(), f"acme/{number}"
+        world.server.drops.append((number, when))
+        try:
+            store.admit(folder, ANNA)
+        except Unavailable:
+            store.admit(folder, ANNA)
+        broken = not world.server.drops
+        world.server.drops.clear()
+        assert [each.who for each in world.cloud.shares.values() if each.node.path == folder] == ["anna"]
+        if not broken:
+            return
+    pytest.fail("there were more requests than expected")
+
+
+def test_a_share_that_lets_do_more_than_was_asked(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken back at once, and nothing is linked."""
+    monkeypatch.setattr("connector.simulator.nextcloud.ocs.Ocs._kept", _generous)
+    with pytest.raises(Rejected, match="for more than reading"):
+        store.admit(HOME, ANNA)
+    assert world.cloud.shares == {}
+
+
+def _generous(ocs: Any, share: Any) -> Any:
+    share.permissions = 31
+    ocs._cloud.shares[share.id] = share
+    return share
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [({"api_enabled": False}, "Share API is disabled"), ({"only_group_members": True}, "Failed to create share")],
+)
+def test_a_policy_that_forbids_it(world: NextcloudWorld, tmp_path: Path, settings: dict[str, bool], says: str) -> None:
+    """What the server says to it is told on."""
+    for name, value in settings.items():
+        setattr(world.cloud.settings, name, value)
+    store = world.connect(readers=readers(tmp_path, f"{ANNA},group:Front desk"))
+    with pytest.raises(Rejected, match=says):
+        store.admit(HOME, ANNA)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("anna@example.org", "line 2: give a mailbox, and user:ID or group:ID"),
+        ("anna@example.org,anna", "line 2: give a mailbox, and user:ID or group:ID"),
+        ("anna@example.org,user:", "line 2: give a mailbox"),
+        (",user:anna", "line 2: give a mailbox"),
+        ("a@example.org,user:anna\nA@example.org,user:bert", "line 3: A@example.org is already in a line above"),
+    ],
+)
+def test_a_list_that_is_not_understood(world: NextcloudWorld, tmp_path: Path, line: str, says: str) -> None:
+    """It is refused as a whole: a guess could open files to the wrong person."""
+    store = world.connect(readers=readers(tmp_path, line))
+    with pytest.raises(Denied, match=says):
+        store.admits(HOME, ANNA)
+
+
+def test_a_list_without_columns(world: NextcloudWorld, tmp_path: Path) -> None:
+    """The first line is the names of the columns."""
+    path = tmp_path / "readers.csv"
+    path.write_text("anna@example.org,user:anna\n")
+    with pytest.raises(Denied, match="line 1: give the names of the columns: mailbox,reader"):
+        world.connect(readers=path).admits(HOME, ANNA)
+
+
+def test_remarks(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """How few shares there may be, where that is so; and the right id of an account that has several names."""
+    assert [each[:40] for each in store.remarks()] == ["an account may make 20 shares in 10 minu"]
+    world.cloud.settings.allowed.add("127.0.0.1")
+    assert store.remarks() == ()
+    (remark,) = world.connect(user="CONNECTOR").remarks()
+    assert "write that as `user`" in remark
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def test_no_cookie_is_kept(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """With somebody's session, a request would run as that account whatever password comes with it."""
+    link(store)
+    assert not store._client.session.cookies
+    assert not store._ocs._client.cookies
+    assert all(user == "connector" for _, _, user in world.cloud.seen)
+
+
+@pytest.mark.parametrize("of_shares", [False, True])
+def test_a_wrong_password(world: NextcloudWorld, monkeypatch: pytest.MonkeyPatch, *, of_shares: bool) -> None:
+    """One request, and no other."""
+    monkeypatch.setenv("CLOUD_PASSWORD", "wrong")
+    store = world.connect()
+    with pytest.raises(Denied, match="does not accept the user name and password"):
+        store.admit(HOME, ANNA) if of_shares else store.put(PATH, spool(b"x"))
+    assert sum(map(len, world.cloud._wrong.values())) == 1
+
+
+@pytest.mark.parametrize("of_shares", [False, True])
+def test_the_whole_address_is_blocked(world: NextcloudWorld, store: NextcloudStore, *, of_shares: bool) -> None:
+    """Whatever the password: for half an hour nothing is asked."""
+    world.cloud._wrong["127.0.0.1"] = [world.cloud.now()] * 11
+    with pytest.raises(Unavailable, match="brute-force") as told:
+        store.admit(HOME, ANNA) if of_shares else store.put(PATH, spool(b"x"))
+    assert told.value.retry_after == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("of_shares", [False, True])
+def test_maintenance(world: NextcloudWorld, store: NextcloudStore, *, of_shares: bool) -> None:
+    """It takes minutes."""
+    world.cloud.settings.maintenance = True
+    with pytest.raises(Unavailable, match="maintenance mode") as told:
+        store.admit(HOME, ANNA) if of_shares else store.put(PATH, spool(b"x"))
+    assert told.value.retry_after == timedelta(minutes=5)
+
+
+def test_a_disabled_account(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """It comes as 503, and does not go away by itself."""
+    world.account.enabled = False
+    with pytest.raises(Denied, match="account is disabled"):
+        store.put(PATH, spool(b"x"))
+
+
+def test_a_quota_that_is_used_up(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """The message keeps its attachment."""
+    world.account.quota = 10
+    with pytest.raises(Unavailable, match="quota of the account that owns the folder"):
+        store.put(PATH, spool(b"more than ten bytes"))
+    assert store.names(f"{HOME}/2026/R1") == ()
+
+
+def test_a_file_that_is_locked(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """It is not for long."""
+    stored = store.put(PATH, spool(b"x"))
+    world.cloud.find(world.account, PATH)[0].locked = True
+    with pytest.raises(Unavailable, match="locked") as told, store.open(stored.path) as stream:
+        stream.read()
+    assert told.value.retry_after == timedelta(seconds=5)
+
+
+def test_a_name_that_the_server_forbids(store: NextcloudStore) -> None:
+    """`connector.names` makes none of these; a folder in the configuration might."""
+    with pytest.raises(Rejected, match="does not allow the name"):
+        store.put(f"{HOME}/a\\b.txt", spool(b"x"))
+
+
+def test_links_for_others_are_not_made_yet(store: NextcloudStore) -> None:
+    """Terms are honoured or refused."""
+    stored = store.put(PATH, spool(b"x"))
+    with pytest.raises(Rejected):
+        store.share([stored], LinkTerms(expires=timedelta(days=1)))
+
+
+def test_a_file_that_has_gone_is_not_linked(store: NextcloudStore) -> None:
+    """It begins anew."""
+    stored = store.put(PATH, spool(b"x"))
+    store.delete(PATH)
+    with pytest.raises(Conflict):
+        store.share([stored], LinkTerms())
+
+
+def test_a_folder_that_does_not_exist(world: NextcloudWorld) -> None:
+    """The root is never made: another account, or a server that lost its disk, must not look like an empty store."""
+    store = world.connect(folder="Attachments/connector")
+    with pytest.raises(Unavailable, match="does not exist: create it"):
+        store.put(PATH, spool(b"x"))
+    above = world.cloud.trees.add(world.cloud.homes["connector"], "Attachments", folder=True, now=0)
+    world.cloud.trees.add(above, "connector", folder=True, now=0)
+    assert opens(world, link(store)) == {"anna"}
