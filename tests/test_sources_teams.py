@@ -5,6 +5,7 @@ People act on the simulator's state. Every request and reply is held against Mic
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -366,6 +367,28 @@ def test_all_drives_wait_where_one_was_told_to(exchange: Exchange, world: Users)
     assert exchange.early == []
     time.sleep(1)
     assert [sorted(files(drive)) for drive in drives] == [["a.pdf"], ["plan.docx"]]
+
+
+def test_a_first_pass_goes_on_where_it_was_sent_away(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """SharePoint's limit ends in the middle: every file is told, none twice, and nothing comes too early."""
+    wanted = {world.upload(f"{number}.bin", b"x", f"General/{number % 30}") for number in range(120)}
+    source._page_size = 20
+    exchange.order(resource_units={"limit": 4, "minute": 1.0})
+    cursor: str | None = None
+    told: list[str] = []
+    waits: list[timedelta | None] = []
+    while not wanted <= set(told) and len(waits) < 30:
+        try:
+            for page in source.changes(cursor):
+                told += [item.id for item in page.items]
+                cursor = page.cursor
+        except Unavailable as error:
+            waits.append(error.retry_after)
+            time.sleep((error.retry_after or timedelta(0)).total_seconds())
+    assert sorted(told) == sorted(wanted)
+    assert len(waits) > 1
+    assert None not in waits
+    assert exchange.early == []
 
 
 def test_put_back_is_proved_on_files_of_our_own(exchange: Exchange, world: Users) -> None:
