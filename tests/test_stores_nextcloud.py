@@ -330,7 +330,7 @@ def test_a_share_that_lets_do_more_than_was_asked(
     world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is taken back at once, and nothing is linked."""
-    monkeypatch.setattr("connector.simulator.nextcloud.ocs.Ocs._kept", _generous)
+    monkeypatch.setattr("connector.simulator.nextcloud.shares.Shares._kept", _generous)
     with pytest.raises(Rejected, match="for more than reading"):
         store.admit(HOME, ANNA)
     assert world.cloud.shares == {}

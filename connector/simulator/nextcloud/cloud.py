@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from connector.simulator.nextcloud.message import SABRE, Refused, Request, forbidden, not_found
-from connector.simulator.nextcloud.tree import Node, Trees, check_name, split
+from connector.simulator.nextcloud.tree import Node, Trees, check_name, split, touch
 
 USER, GROUP, LINK, MAIL = 0, 1, 3, 4
 READ, UPDATE, CREATE, DELETE, RESHARE = 1, 2, 4, 8, 16
@@ -19,6 +19,7 @@ ALL = READ | UPDATE | CREATE | DELETE | RESHARE
 UNLIMITED = -3
 #: Facts, 2.6: so many wrong logins from one address within half an hour, and nobody gets in from there.
 _WRONG_LOGINS, _HALF_AN_HOUR = 10, 1800.0
+_A_DAY = 86400.0
 #: Facts, 1.3.
 SHARES_AT_ONCE, SHARES_WINDOW = 20, 600.0
 
@@ -33,6 +34,7 @@ class User:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     app_passwords: list[str] = field(default_factory=list)
     enabled: bool = True
+    admin: bool = False
     #: In bytes.
     quota: int = UNLIMITED
 
@@ -89,6 +91,12 @@ class Settings:
     x_hash: bool = True
     recalculate: bool = True
     chunk_hint: int = 104_857_600
+    #: Chunks of uploads are numbered, and every request tells where to: with Redis and an object store [code].
+    strict_chunks: bool = False
+    #: Read-only links let anybody write and delete: seen in Team folders (facts, operations, 1.11).
+    writable_links: bool = False
+    #: The names that the server goes by, beside 127.0.0.1 and localhost.
+    trusted_domains: set[str] = field(default_factory=set)
 
 
 class Cloud:
@@ -106,13 +114,26 @@ class Cloud:
         self.uploads: dict[tuple[str, str], dict[str, bytes]] = {}
         self.shares: dict[str, Share] = {}
         self.sessions: dict[str, str] = {}
-        #: Method, decoded path and account of every request, in their order.
+        #: Method, decoded path and account of every request but those of the API, in their order.
         self.seen: list[tuple[str, str, str]] = []
         self.ahead = 0.0
+        #: Files behind addresses that need no login.
+        self.direct: dict[str, Node] = {}
+        #: AppAPI: the secret of each app that is registered.
+        self.apps: dict[str, str] = {}
+        #: When something last happened to an unfinished upload.
+        self.touched: dict[tuple[str, str], float] = {}
         #: Every uploaded body loses its last bit on the disk, after it was hashed.
         self.flips = False
+        #: Likewise, half of it is lost.
+        self.shortens = False
+        #: What was deleted, by the account that it belonged to.
+        self.trash: defaultdict[str, list[Node]] = defaultdict(list)
         self._wrong: defaultdict[str, list[float]] = defaultdict(list)
         self._shared: defaultdict[str, list[float]] = defaultdict(list)
+        self._stopped: float | None = None
+        #: The next request by this method loses a race, and hears this status.
+        self._losing: dict[str, int] = {}
         self._numbers = iter(range(1, 10**9))
 
     # --- what a test does ----------------------------------------------------------------------------------------
@@ -129,7 +150,27 @@ class Cloud:
 
     def now(self) -> float:
         """Seconds since 1970, by the server's clock."""
-        return time.time() + self.ahead
+        return (time.time() if self._stopped is None else self._stopped) + self.ahead
+
+    def stop_clock(self) -> None:
+        """Time passes only by `ahead` from now on."""
+        self._stopped = time.time()
+
+    def lock_file(self, uid: str, path: str, *, locked: bool = True) -> None:
+        """Somebody else's request is at work on it, or is done."""
+        self.find(self.users[uid], path)[0].locked = locked
+
+    def lose_races(self, method: str, status: int) -> None:
+        """The next request by this method meets another one at the same name, and is refused with this status."""
+        self._losing[method] = status
+
+    def remove_user(self, uid: str) -> None:
+        """An account goes, with its files and with the shares that it made."""
+        for node in list(self.homes[uid].children.values()):
+            self.remove(node)
+        del self.users[uid], self.homes[uid]
+        for members in self.groups.values():
+            members.discard(uid)
 
     def today(self) -> date:
         """By the server's clock."""
@@ -143,6 +184,8 @@ class Cloud:
         Raises Refused for wrong passwords, and for everybody at an address that had too many of them.
         """
         address = request.client
+        if "AUTHORIZATION-APP-API" in request:
+            return self._by_app(request)
         if self.blocked(address):
             raise Refused(429, "OCA\\DAV\\Connector\\Sabre\\Exception\\TooManyRequests", "")
         cookies = dict(each.strip().partition("=")[::2] for each in request.header("Cookie").split(";") if each.strip())
@@ -168,10 +211,27 @@ class Cloud:
             raise Refused(503, f"{SABRE}ServiceUnavailable", "OC\\User\\DisabledUserException: Account disabled")
         return user
 
+    def app_allowed(self, request: Request) -> bool:
+        """AppAPI (facts, 5): whether an app that is registered asks, and says all it has to."""
+        secret = self.apps.get(request.header("EX-APP-ID"))
+        complete = all(name in request for name in ("EX-APP-VERSION", "AA-VERSION"))
+        return complete and secret is not None and _of_app(request)[1] == secret
+
+    def _by_app(self, request: Request) -> User:
+        """Facts, 1.6: as whomever it likes."""
+        user = self.users.get(_of_app(request)[0])
+        if not self.app_allowed(request) or user is None:
+            raise Refused(401, f"{SABRE}NotAuthenticated", "not authenticated")
+        return user
+
     def blocked(self, address: str) -> bool:
         """Facts, 1.4: nobody from this address gets in."""
+        return self.failed(address) > _WRONG_LOGINS
+
+    def failed(self, address: str) -> int:
+        """How many wrong logins came from an address within half an hour."""
         since = self.now() - _HALF_AN_HOUR
-        return sum(when > since for when in self._wrong[address]) > _WRONG_LOGINS
+        return sum(when > since for when in self._wrong[address])
 
     def _known(self, name: str, password: str) -> User | None:
         """Facts, 2.6: an app password is bound to the name that it was made for."""
@@ -194,6 +254,23 @@ class Cloud:
             return False
         self._shared[user.id] = [*recent, self.now()]
         return True
+
+    def lose(self, request: Request) -> None:
+        """Raise Refused where this request was told to lose a race. Facts, 2.6."""
+        match self._losing.pop(request.method, None):
+            case 403:
+                raise forbidden()
+            case 423:
+                raise Refused(423, "OCA\\DAV\\Connector\\Sabre\\Exception\\FileLocked", "it is locked")
+            case 500:
+                raise Refused(500, "OCP\\Lock\\LockedException", "it is locked")
+
+    def forget_old_uploads(self) -> None:
+        """Facts, 2.4: after a day in which nothing happened."""
+        for key, when in list(self.touched.items()):
+            if when < self.now() - _A_DAY:
+                self.uploads.pop(key, None)
+                del self.touched[key]
 
     # --- files ---------------------------------------------------------------------------------------------------
 
@@ -222,26 +299,38 @@ class Cloud:
             raise missing from None
         return parent, may, names[-1]
 
-    def write(self, parent: Node, may: int, name: str, content: bytes) -> tuple[Node, bool]:
-        """The file, and whether it is a new one. Raises Refused."""
+    def write(self, parent: Node, may: int, name: str, content: bytes, *, measured: bool = True) -> tuple[Node, bool]:
+        """The file, and whether it is a new one; its size is held against the quota if it was told. Raises Refused."""
         there = parent.children.get(name)
         if not may & (UPDATE if there else CREATE):
             raise forbidden()
         if there and there.locked:
             raise locked(there)
-        self.require_room(parent, len(content) - (there.size if there else 0), name)
+        if measured:
+            self.require_room(parent.owner, len(content) - (there.size if there else 0), name)
         node = there or self.trees.add(parent, name, folder=False, now=self.now())
-        node.content = bytes([*content[:-1], content[-1] ^ 1]) if self.flips and content else content
-        node.changed, node.checksum = self.now(), ""
+        node.wrote(self._kept(content), self.now())
         return node, there is None
 
-    def require_room(self, parent: Node, more: int, name: str) -> None:
+    def _kept(self, content: bytes) -> bytes:
+        """What the disk makes of it."""
+        if self.shortens:
+            return content[: len(content) // 2]
+        return content[:-1] + bytes([content[-1] ^ 1]) if self.flips and content else content
+
+    def left(self, uid: str) -> int:
+        """How many bytes of an account's quota are left."""
+        quota = self.users[uid].quota
+        return UNLIMITED if quota == UNLIMITED else max(quota - self.homes[uid].size, 0)
+
+    def file_id(self, node: Node) -> str:
+        """Facts, 2.1: with the id of the server."""
+        return f"{node.id:08}{self.instance}"
+
+    def require_room(self, uid: str, more: int, name: str) -> None:
         """Facts, 2.6: it is the owner's quota that counts."""
-        quota = self.users[parent.owner].quota
-        if quota == UNLIMITED or more <= 0:
-            return
-        left = max(quota - self.homes[parent.owner].size, 0)
-        if more > left:
+        left = self.left(uid)
+        if more > 0 and left != UNLIMITED and more > left:
             says = f"Insufficient space in /{name}, {more} required, {left} available"
             raise Refused(507, f"{SABRE}InsufficientStorage", says)
 
@@ -249,6 +338,7 @@ class Cloud:
         """It is gone, and what opened it."""
         assert node.parent
         del node.parent.children[node.name]
+        touch(node.parent)
         inside = set(map(id, node.below()))
         self.shares = {key: each for key, each in self.shares.items() if id(each.node) not in inside}
 
@@ -277,6 +367,15 @@ class Cloud:
     def expiry(self, days: int) -> date:
         """So many days from now."""
         return self.today() + timedelta(days=days)
+
+
+def _of_app(request: Request) -> tuple[str, str]:
+    """As whom an app acts, and its secret."""
+    try:
+        name, _, secret = base64.b64decode(request.header("AUTHORIZATION-APP-API")).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return name, secret
 
 
 def locked(node: Node) -> Refused:

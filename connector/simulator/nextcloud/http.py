@@ -16,6 +16,7 @@ from connector.simulator.nextcloud.cloud import Cloud, User
 from connector.simulator.nextcloud.dav import Dav
 from connector.simulator.nextcloud.message import SABRE, Refused, Reply, Request
 from connector.simulator.nextcloud.ocs import Ocs
+from connector.simulator.nextcloud.public import Public
 from connector.simulator.nextcloud.tree import Node
 from connector.simulator.wire import Wire
 
@@ -28,7 +29,7 @@ class Nextcloud:
     def __init__(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         """`port` 0 takes a free one."""
         self.cloud = Cloud()
-        #: The n-th request from now is broken off: before it takes effect, or after.
+        #: The n-th request from now is broken off: before it takes effect, after, or ("half") while it is answered.
         self.drops: list[tuple[int, str]] = []
         #: What happens then, too: a test may kill the client.
         self.struck = _nothing
@@ -37,6 +38,7 @@ class Nextcloud:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self.dav = Dav(self.cloud)
+        self.public = Public(self.cloud)
         self.ocs = Ocs(self.cloud, lambda: self.url)
 
     def __enter__(self) -> Self:
@@ -61,20 +63,75 @@ class Nextcloud:
 
     def answer(self, request: Request) -> Reply:
         """One request to its end."""
-        cloud = self.cloud
-        with cloud.lock:
-            if request.path == "/status.php":
-                told = {"installed": True, "maintenance": cloud.settings.maintenance, "needsDbUpgrade": False}
-                return Reply(200, json.dumps(told | {"versionstring": "32.0.1"}).encode(), "application/json")
+        with self.cloud.lock:
+            if early := self._by_the_web_server(request):
+                return early
             if self.ocs.serves(request.path):
-                return self.ocs.answer(request, cloud.login)
+                return self._of_api(request)
             try:
-                user = _known(cloud.login(request))
-                cloud.seen.append((request.method, request.path, user.id))
-                reply = self._logged_in(request, user)
+                return self._open(request) or self._private(request)
             except Refused as refused:
                 return refused.reply()
-            return self._with_session(request, user, reply)
+
+    def _by_the_web_server(self, request: Request) -> Reply | None:
+        if not self._is_trusted(request):
+            return Reply(400, b"<html>Access through untrusted domain</html>", "text/html")
+        if "\0" in request.path:
+            return Reply(404, b"<html>Not Found</html>", "text/html")
+        if request.path == "/status.php":
+            told = {"installed": True, "maintenance": self.cloud.settings.maintenance, "needsDbUpgrade": False}
+            return _json(200, told | {"versionstring": "32.0.1"})
+        return None
+
+    def _open(self, request: Request) -> Reply | None:
+        """What needs no login. Raises Refused."""
+        if not self._is_open(request):
+            return _closed()
+        if self.public.serves(request.path):
+            return self.public.answer(request)
+        return self._page(request)
+
+    def _private(self, request: Request) -> Reply:
+        user = _known(self.cloud.login(request))
+        self.cloud.seen.append((request.method, request.path, user.id))
+        return self._with_session(request, user, self._logged_in(request, user))
+
+    def _is_trusted(self, request: Request) -> bool:
+        host = request.header("Host").rpartition(":")[0] or request.header("Host")
+        return host in {"127.0.0.1", "localhost"} | self.cloud.settings.trusted_domains
+
+    def _is_open(self, request: Request) -> bool:
+        """Facts, 2.6: WebDAV tells of maintenance by an exception, web pages by headers."""
+        if not self.cloud.settings.maintenance:
+            return True
+        if self.dav.serves(request.path):
+            raise Refused(503, "OCA\\DAV\\Exception\\ServerMaintenanceMode", "System is in maintenance mode.")
+        return False
+
+    def _of_api(self, request: Request) -> Reply:
+        who: list[User | None] = []
+
+        def login(request: Request) -> User | None:
+            who.append(self.cloud.login(request))
+            return who[0]
+
+        reply = self.ocs.answer(request, login)
+        return self._with_session(request, who[0], reply) if who and who[0] else reply
+
+    def _page(self, request: Request) -> Reply | None:
+        """What needs no login."""
+        match request.path:
+            case "/.well-known/webdav":
+                return Reply(404)
+            case "/.well-known/caldav":
+                return Reply(301, headers={"Location": f"{self.url}/remote.php/dav/"})
+            case "/index.php/login/v2":  # Facts, 4: nobody ever grants it here.
+                token, flow = secrets.token_hex(32), secrets.token_hex(32)
+                poll = {"token": token, "endpoint": f"{self.url}/index.php/login/v2/poll"}
+                return _json(200, {"poll": poll, "login": f"{self.url}/index.php/login/v2/flow/{flow}"})
+            case "/index.php/login/v2/poll":
+                return _json(404, [])
+        return None
 
     def _logged_in(self, request: Request, user: User) -> Reply:
         if self.dav.serves(request.path):
@@ -96,9 +153,19 @@ class Nextcloud:
             reply.cookies = (
                 f"{self.cloud.instance}={session}; path=/; HttpOnly",
                 "oc_sessionPassphrase=x; path=/",
-                "nc_username=x",
+                "nc_sameSiteCookielax=true; path=/",
+                "nc_sameSiteCookiestrict=true; path=/",
             )
         return reply
+
+
+def _json(status: int, told: Any) -> Reply:
+    return Reply(status, json.dumps(told).encode(), "application/json; charset=utf-8")
+
+
+def _closed() -> Reply:
+    headers = {"X-Nextcloud-Maintenance-Mode": "1", "Retry-After": "120"}
+    return Reply(503, b"<html>Maintenance</html>", "text/html", headers)
 
 
 def _nothing() -> None:
@@ -151,16 +218,28 @@ class _Connection(Wire):
             self._strike_down()
             return
         announced = self.headers.get("Content-Length", "")
-        body = b"".join(self.body())
+        body = self._received()
         torn = announced.isdecimal() and len(body) < int(announced)
         client = self.headers.get("X-Test-Client", self.client_address[0])
         request = Request.of(self.command, self.path, self.headers.items(), body, torn=torn, client=client)
         reply = self._nextcloud.answer(request)
-        if when == "after" or torn:
+        if when == "after":
             self._strike_down()
             return
-        cookies = tuple(("Set-Cookie", each) for each in reply.cookies)
-        self.reply(reply.status, reply.content_type if reply.body else "", reply.body, *reply.headers.items(), *cookies)
+        more = [("X-Request-Id", secrets.token_hex(10)), *(("Set-Cookie", each) for each in reply.cookies)]
+        self.close_connection |= torn
+        if when == "half":
+            self.reply_half(reply.status, reply.content_type, reply.body, *reply.headers.items(), *more)
+            return
+        self.reply(reply.status, reply.content_type if reply.body else "", reply.body, *reply.headers.items(), *more)
+
+    def _received(self) -> bytes:
+        """Facts, 2.1: of a body in chunks that does not end, nothing."""
+        try:
+            return b"".join(self.body())
+        except ValueError:
+            self.close_connection = True
+            return b""
 
     def _strike(self) -> str:
         """When this request is broken off; "" where it is not."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 from xml.sax.saxutils import escape
 
 SABRE = "Sabre\\DAV\\Exception\\"
@@ -33,7 +33,10 @@ class Request:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         known = {name.lower(): value for name, value in headers}
-        return cls(method, unquote(parts.path), query, known, body, torn, client)
+        return cls(method, decoded(parts.path), query, known, body, torn, client)
+
+    def __contains__(self, header: str) -> bool:
+        return header.lower() in self.headers
 
     def header(self, name: str) -> str:
         """Empty where it did not come."""
@@ -79,6 +82,15 @@ class OcsRefused(Exception):
         super().__init__(message)
         self.status, self.message, self.code = status, message, code or status
         self.headers: Mapping[str, str] = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def decoded(path: str) -> str:
+    """Facts, 2.5: what is no UTF-8 is taken for Latin-1."""
+    told = unquote_to_bytes(path)
+    try:
+        return told.decode()
+    except UnicodeDecodeError:
+        return told.decode("latin-1")
 
 
 def not_found(path: str) -> Refused:

@@ -1,35 +1,27 @@
 """The API for people and shares (facts, 3): accounts, capabilities, shares, sharees, and what passwords must be."""
 
 import base64
+import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import date
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
-from connector.simulator.nextcloud.cloud import (
-    ALL,
-    CREATE,
-    GROUP,
-    LINK,
-    MAIL,
-    READ,
-    RESHARE,
-    UNLIMITED,
-    USER,
-    Cloud,
-    Share,
-    User,
-)
+from connector.simulator.nextcloud.capabilities import capabilities, public
+from connector.simulator.nextcloud.cloud import GROUP, UNLIMITED, USER, Cloud, User
 from connector.simulator.nextcloud.message import OcsRefused, Refused, Reply, Request, ocs
-from connector.simulator.nextcloud.tree import Node
+from connector.simulator.nextcloud.passwords import judged, made
+from connector.simulator.nextcloud.shares import Shares
 
 _ROOTS = ("/ocs/v1.php/", "/ocs/v2.php/")
 _SHARES = "apps/files_sharing/api/v1/shares"
-_LONGEST_LABEL = 255
-_COMMON = ("password", "password123", "abc", "123456")
-_WRONG_PATH = "Wrong path, file/folder does not exist"
+_APP_USERS = "apps/app_api/api/v1/users"
+_PASSWORDS = "apps/password_policy/api/v1"
+_LIMIT = re.compile(r"apps/files_downloadlimit/api/v1/[^/]+/limit")
 
 
 class Ocs:
@@ -39,6 +31,7 @@ class Ocs:
         """`base` is the address of the server."""
         self._cloud = cloud
         self._base = base
+        self._shares = Shares(cloud, base)
 
     def serves(self, path: str) -> bool:
         """Whether a path is one of ours."""
@@ -48,20 +41,28 @@ class Ocs:
         """Never raises."""
         version = 1 if request.path.startswith(_ROOTS[0]) else 2
         try:
-            self._require_open(request)
-            user = self._who(request, login)
-            if request.header("OCS-APIRequest").lower() != "true":
-                return _json(412, {"message": "CSRF check failed"})
-            data = self._perform(request, request.path[len(_ROOTS[0]) :].strip("/"), user)
+            return self._good(request, login, version)
         except OcsRefused as refused:
             told = ocs([], version=version, status=refused.status, message=refused.message, code=refused.code)
             business = version == 1 and refused.status not in (401, 429, 503)
-            reply = _json(200 if business else refused.status, told)
+            reply = _answered(request, 200 if business else refused.status, told)
             reply.headers |= refused.headers
             return reply
-        if isinstance(data, Reply):
-            return data
-        return _json(200, ocs(data, version=version))
+
+    def _good(self, request: Request, login: Callable[[Request], User | None], version: int) -> Reply:
+        path = request.path[len(_ROOTS[0]) :].strip("/")
+        self._require_open(request)
+        if path == _APP_USERS and self._cloud.app_allowed(request):
+            return _answered(request, 200, ocs(list(self._cloud.users), version=version))
+        user = login_or_nobody(request, login)
+        if path == "cloud/capabilities":
+            return self._capabilities(request, user, version)
+        if user is None:
+            raise OcsRefused(401, "Unauthorised", 997)
+        if request.header("OCS-APIRequest").lower() != "true":
+            return _json(412, {"message": "CSRF check failed"})
+        data = self._perform(request, path, user)
+        return data if isinstance(data, Reply) else _answered(request, 200, ocs(data, version=version))
 
     def _require_open(self, request: Request) -> None:
         if self._cloud.settings.maintenance:
@@ -69,32 +70,46 @@ class Ocs:
         if self._cloud.blocked(request.client):
             raise OcsRefused(429, "Reached maximum delay")
 
-    def _who(self, request: Request, login: Callable[[Request], User | None]) -> User:
-        try:
-            user = login(request)
-        except Refused as refused:
-            if refused.status == 503:  # noqa: PLR2004
-                raise OcsRefused(503, "Account disabled") from None
-            user = None
-        if user is None:
-            raise OcsRefused(401, "Unauthorised", 997)
-        return user
+    def _capabilities(self, request: Request, user: User | None, version: int) -> Reply:
+        allowed, failed = request.client in self._cloud.settings.allowed, self._cloud.failed(request.client)
+        told = public(allowed=allowed, failed=failed)
+        if user:
+            told = capabilities(self._cloud.settings, allowed=allowed, failed=failed)
+        reply = _answered(request, 200, ocs(told, version=version))
+        reply.headers["ETag"] = f'"{hashlib.md5(reply.body, usedforsecurity=False).hexdigest()}"'
+        return reply
 
     def _perform(self, request: Request, path: str, user: User) -> Any:
         values = _values(request)
-        if path == "cloud/user":
-            return self._user(user)
-        if path == "cloud/capabilities":
-            return self._capabilities(request)
-        if path == "apps/files_sharing/api/v1/sharees":
-            return self._sharees(values)
-        if path == "core/getapppassword":
-            return self._app_password(request, user)
         if path == _SHARES or path.startswith(f"{_SHARES}/"):
-            if not self._cloud.settings.api_enabled:
-                raise OcsRefused(404, "Share API is disabled")
-            return self._of_shares(request, path.removeprefix(_SHARES).strip("/"), user, values)
-        raise OcsRefused(404, "Invalid query, please check the syntax.", 998)
+            return self._shares.answer(request, path.removeprefix(_SHARES).strip("/"), user, values)
+        if request.method == "PUT" and _LIMIT.fullmatch(path):
+            return []
+        shortest = self._cloud.settings.password_length
+        calls: dict[str, Callable[[], Any]] = {
+            "cloud/user": lambda: self._user(user),
+            "cloud/users/details": lambda: self._accounts(user, values),
+            "core/getapppassword": lambda: self._app_password(request, user),
+            "apps/files_sharing/api/v1/sharees": lambda: self._sharees(values),
+            "apps/dav/api/v1/direct": lambda: self._direct(user, int(values["fileId"])),
+            f"{_PASSWORDS}/generate": lambda: {"password": made(shortest)},
+            f"{_PASSWORDS}/validate": lambda: judged(values.get("password", ""), shortest),
+        }
+        if path not in calls:
+            raise OcsRefused(404, "Invalid query, please check the syntax.", 998)
+        return calls[path]()
+
+    def _accounts(self, user: User, values: Mapping[str, str]) -> dict[str, Any]:
+        """Facts, 3: for administrators, by a part of what they are called."""
+        if not user.admin:
+            raise OcsRefused(403, "Logged in account must be an admin or sub admin")
+        wanted = values.get("search", "").lower()
+        found = (
+            each
+            for each in self._cloud.users.values()
+            if any(wanted in name.lower() for name in (each.id, each.email, each.name))
+        )
+        return {"users": {each.id: self._user(each) for each in found}}
 
     def _user(self, user: User) -> dict[str, Any]:
         used = self._cloud.homes[user.id].size
@@ -115,38 +130,14 @@ class Ocs:
             raise OcsRefused(403, "app password already exists")
         return {"apppassword": user.app_password()}
 
-    def _capabilities(self, request: Request) -> dict[str, Any]:
-        settings = self._cloud.settings
-        days = settings.link_expiry_days
-        return {
-            "version": {"major": 32, "minor": 0, "micro": 1, "string": "32.0.1"},
-            "capabilities": {
-                "core": {"webdav-root": "remote.php/webdav", "mod-rewrite-working": settings.pretty_links},
-                "bruteforce": {"delay": 0, "allow-listed": request.client in settings.allowed},
-                "dav": {"chunking": "1.0", "public_shares_chunking": False},
-                "files": {
-                    "chunked_upload": {"max_size": settings.chunk_hint, "max_parallel_count": 5},
-                    "windows_compatible_filenames": settings.windows_names,
-                    "forbidden_filename_characters": list('<>:"|?*\\/') if settings.windows_names else ["\\", "/"],
-                },
-                "files_sharing": {
-                    "api_enabled": settings.api_enabled,
-                    "public": {
-                        "enabled": settings.links_enabled,
-                        "password": {"enforced": settings.link_password_enforced},
-                        "expire_date": {
-                            "enabled": days is not None,
-                            "days": days or 0,
-                            "enforced": settings.link_expiry_enforced,
-                        },
-                        "multiple_links": True,
-                        "custom_tokens": settings.custom_tokens,
-                    },
-                    "group_sharing": True,
-                },
-                "password_policy": {"minLength": settings.password_length},
-            },
-        }
+    def _direct(self, user: User, file_id: int) -> dict[str, str]:
+        """Facts, 2.2: an address that opens a file without a login."""
+        node = self._cloud.may_read(user, file_id)
+        if node is None or node.folder:
+            raise OcsRefused(404, "")
+        token = secrets.token_hex(30)
+        self._cloud.direct[token] = node
+        return {"url": f"{self._base()}/remote.php/direct/{token}"}
 
     def _sharees(self, values: Mapping[str, str]) -> dict[str, Any]:
         """Facts, 3: an address, a display name and an id find an account, in any case."""
@@ -163,222 +154,15 @@ class Ocs:
         }
         return {"exact": exact, "users": [], "groups": []}
 
-    # --- shares --------------------------------------------------------------------------------------------------
 
-    def _of_shares(self, request: Request, share_id: str, user: User, values: Mapping[str, str]) -> Any:
-        match request.method, bool(share_id):
-            case "POST", False:
-                if not self._cloud.spend_share(user, request.client):
-                    return Reply(429, b"", "")
-                return self._told(self._create(user, values))
-            case "GET", False:
-                return self._list(user, values)
-            case "GET", True:
-                return [self._told(self._own(user, share_id))]
-            case "PUT", True:
-                return self._told(self._update(user, self._own(user, share_id), values))
-            case "DELETE", True:
-                self._delete(user, share_id)
-                return []
-        raise OcsRefused(405, "Method not allowed")
-
-    def _create(self, user: User, values: Mapping[str, str]) -> Share:
-        cloud, kind = self._cloud, int(values.get("shareType", "-1"))
-        node, may = self._node(user, values.get("path", ""))
-        permissions = int(values.get("permissions", ALL if node.folder else ALL & ~CREATE & ~8)) & may
-        who = values.get("shareWith", "")
-        share = Share(cloud.number(), kind, user.id, node, who, permissions, f"/{node.name}")
-        if len(values.get("label", "")) > _LONGEST_LABEL:
-            raise OcsRefused(400, f"Maximum label length is {_LONGEST_LABEL}")
-        share.label, share.note = values.get("label", ""), values.get("note", "")
-        share.attributes = values.get("attributes", "[]")
-        share.mail_send = values.get("sendMail", "true").lower() not in ("false", "0")
-        match kind:
-            case 0:
-                return self._kept(self._with_user(user, share))
-            case 1:
-                return self._kept(self._with_group(user, share))
-            case 3:
-                return self._kept(self._by_link(share, values))
-            case 4:
-                return self._kept(self._by_mail(share))
-        raise OcsRefused(400, "Unknown share type")
-
-    def _kept(self, share: Share) -> Share:
-        self._cloud.shares[share.id] = share
-        return share
-
-    def _node(self, user: User, path: str) -> tuple[Node, int]:
-        if not path:
-            raise OcsRefused(404, "Please specify a file or folder path")
-        try:
-            return self._cloud.find(user, path)
-        except Refused:
-            raise OcsRefused(404, _WRONG_PATH) from None
-
-    def _again(self, share: Share) -> Share:
-        """Facts, 1.8: the same share for the same recipient."""
-        same = (
-            each
-            for each in self._cloud.alive()
-            if (each.kind, each.who, each.node, each.owner) == (share.kind, share.who, share.node, share.owner)
-        )
-        found = next(same, share)
-        found.mail_send = share.mail_send and found is share
-        return found
-
-    def _with_user(self, user: User, share: Share) -> Share:
-        """Facts, 1.7: an address, and an id in the wrong case, make a share that nobody sees."""
-        known = {each.lower() for each in self._cloud.users} | {
-            each.email.lower() for each in self._cloud.users.values()
-        }
-        if share.who == user.id:
-            raise OcsRefused(403, "Cannot share with yourself")
-        if share.who.lower() not in known:
-            raise OcsRefused(404, "Please specify a valid account to share with")
-        return self._again(share)
-
-    def _with_group(self, user: User, share: Share) -> Share:
-        if share.who not in self._cloud.groups:
-            raise OcsRefused(404, "Please specify a valid group")
-        if self._cloud.settings.only_group_members and user.id not in self._cloud.groups[share.who]:
-            raise OcsRefused(403, "Failed to create share.")
-        return self._again(share)
-
-    def _by_link(self, share: Share, values: Mapping[str, str]) -> Share:
-        settings = self._cloud.settings
-        if not settings.links_enabled:
-            raise OcsRefused(404, "Public link sharing is disabled by the administrator")
-        asked = int(values.get("permissions", READ))
-        if share.node.folder:
-            share.permissions = ALL if asked & CREATE and asked & READ else asked | (RESHARE if asked & READ else 0)
-        elif not asked & READ:
-            raise OcsRefused(400, "Share must at least have READ or CREATE permissions")
-        else:
-            share.permissions = READ | RESHARE | (asked & 2)
-        share.password = self._password(values.get("password", ""))
-        share.expires = self._expiry(values.get("expireDate"))
-        share.token, share.who = secrets.token_urlsafe(12)[:15].replace("-", "a").replace("_", "b"), ""
-        return share
-
-    def _by_mail(self, share: Share) -> Share:
-        if "@" not in share.who:
-            raise OcsRefused(404, "Please specify a valid email address")
-        if self._again(share) is not share:
-            raise OcsRefused(403, "Failed to create share.")
-        share.token = secrets.token_hex(8)[:15]
-        return share
-
-    def _password(self, password: str) -> str:
-        if not password:
-            if self._cloud.settings.link_password_enforced:
-                raise OcsRefused(403, "Passwords are enforced for link and mail shares")
-            return ""
-        problems = []
-        if password.lower() in _COMMON:
-            problems.append("Password is among the 1,000,000 most common ones. Please make it unique.")
-        if len(password) < self._cloud.settings.password_length:
-            problems.append(f"Password needs to be at least {self._cloud.settings.password_length} characters long.")
-        if problems:
-            raise OcsRefused(400, " ".join(problems))
-        return password
-
-    def _expiry(self, told: str | None) -> date | None:
-        settings, today = self._cloud.settings, self._cloud.today()
-        days = settings.link_expiry_days
-        if not told:
-            wanted = days is not None and (told is None or settings.link_expiry_enforced)
-            return self._cloud.expiry(days or 0) if wanted else None
-        try:
-            until = date.fromisoformat(told[:10])
-        except ValueError:
-            raise OcsRefused(404, "Invalid date. Format must be YYYY-MM-DD") from None
-        if until <= today:
-            raise OcsRefused(404, "Expiration date is in the past")
-        if settings.link_expiry_enforced and days is not None and until > self._cloud.expiry(days):
-            raise OcsRefused(404, f"Cannot set expiration date more than {days} days in the future")
-        return until
-
-    def _list(self, user: User, values: Mapping[str, str]) -> list[dict[str, Any]]:
-        if values.get("shared_with_me") == "true":
-            return [self._told(each) for each in self._cloud.received(user)]
-        own = [each for each in self._cloud.alive() if each.owner == user.id]
-        if "path" not in values:
-            return [self._told(each) for each in own]
-        node, _ = self._node(user, values["path"].strip("/") or "/")
-        if values.get("subfiles") == "true":
-            return [self._told(each) for each in own if each.node.parent is node]
-        return [self._told(each) for each in own if each.node is node]
-
-    def _own(self, user: User, share_id: str) -> Share:
-        share = next((each for each in self._cloud.alive() if each.id == share_id), None)
-        if share is None or (share.owner != user.id and share not in self._cloud.received(user)):
-            raise OcsRefused(404, "Wrong share ID, share does not exist")
-        return share
-
-    def _update(self, user: User, share: Share, values: Mapping[str, str]) -> Share:
-        if share.owner != user.id:
-            raise OcsRefused(403, "You are not allowed to edit incoming shares")
-        changes = set(values) & {
-            "permissions",
-            "password",
-            "expireDate",
-            "note",
-            "label",
-            "hideDownload",
-            "attributes",
-            "token",
-        }
-        if not changes:
-            raise OcsRefused(400, "Wrong or no update parameter given")
-        if "token" in values and not self._cloud.settings.custom_tokens:
-            raise OcsRefused(403, "Custom share link tokens have been disabled by the administrator")
-        if "password" in values:
-            share.password = self._password(values["password"])
-        if "expireDate" in values:
-            share.expires = self._expiry(values["expireDate"])
-        share.permissions = int(values.get("permissions", share.permissions))
-        share.note, share.label = values.get("note", share.note), values.get("label", share.label)
-        share.hide_download = values.get("hideDownload", str(share.hide_download)).lower() == "true"
-        share.token = values.get("token", share.token)
-        return share
-
-    def _delete(self, user: User, share_id: str) -> None:
-        share = next((each for each in self._cloud.shares.values() if each.id == share_id), None)
-        if share is None:
-            raise OcsRefused(404, "Wrong share ID, share does not exist")
-        # Facts, 3: what a recipient gives up is gone for the owner as well.
-        if share.owner != user.id and share not in self._cloud.received(user):
-            raise OcsRefused(403, "Could not delete share")
-        del self._cloud.shares[share_id]
-
-    def _told(self, share: Share) -> dict[str, Any]:
-        node = share.node
-        told = {
-            "id": share.id,
-            "share_type": share.kind,
-            "uid_owner": share.owner,
-            "uid_file_owner": node.owner,
-            "permissions": share.permissions,
-            "expiration": f"{share.expires} 00:00:00" if share.expires else None,
-            "token": share.token or None,
-            "note": share.note,
-            "label": share.label,
-            "path": f"/{node.path}",
-            "item_type": "folder" if node.folder else "file",
-            "item_source": node.id,
-            "file_source": node.id,
-            "file_target": share.target,
-            "share_with": share.who,
-            "mail_send": int(share.mail_send),
-            "hide_download": int(share.hide_download),
-            "attributes": share.attributes,
-        }
-        if share.kind in (LINK, MAIL):
-            hashed = f"3|$argon2id$v=19${hash(share.password)}" if share.password else None
-            index = "" if self._cloud.settings.pretty_links else "index.php/"
-            told |= {"share_with": hashed, "password": hashed, "url": f"{self._base()}/{index}s/{share.token}"}
-        return told
+def login_or_nobody(request: Request, login: Callable[[Request], User | None]) -> User | None:
+    """Who asks; None where nobody says so, or says it wrong. Raises OcsRefused for a disabled account."""
+    try:
+        return login(request)
+    except Refused as refused:
+        if refused.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise OcsRefused(503, "Account disabled") from None
+        raise OcsRefused(401, "Unauthorised", 997) from None
 
 
 def _values(request: Request) -> dict[str, str]:
@@ -390,6 +174,24 @@ def _values(request: Request) -> dict[str, str]:
     elif request.body:
         values |= dict(parse_qsl(request.body.decode(), keep_blank_values=True))
     return values
+
+
+def _answered(request: Request, status: int, told: Any) -> Reply:
+    """Facts, 3: in XML, where nobody asks for JSON."""
+    if "json" in request.header("Accept") or request.query.get("format") == "json":
+        return _json(status, told)
+    body = f'<?xml version="1.0"?>\n{_xml("ocs", told["ocs"])}'
+    return Reply(status, body.encode(), "application/xml; charset=utf-8")
+
+
+def _xml(name: str, told: Any) -> str:
+    if isinstance(told, Mapping):
+        inner = "".join(_xml(key, value) for key, value in told.items())
+    elif isinstance(told, list):
+        inner = "".join(_xml("element", each) for each in told)
+    else:
+        inner = escape("" if told is None else str(int(told) if isinstance(told, bool) else told))
+    return f"<{name}>{inner}</{name}>"
 
 
 def _json(status: int, told: Any) -> Reply:

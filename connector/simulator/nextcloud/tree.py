@@ -26,6 +26,11 @@ class Node:
     parent: "Node | None"
     content: bytes = b""
     changed: float = 0.0
+    #: When it was made and when it was written last, by the server's clock.
+    uploaded: float = 0.0
+    written: float = 0.0
+    #: By how much it grew in writes within one second, see `etag`.
+    unseen: int = 0
     checksum: str = ""
     children: "dict[str, Node]" = field(default_factory=dict)
     #: Grows with every change within a folder.
@@ -41,8 +46,9 @@ class Node:
 
     @property
     def etag(self) -> str:
-        """Facts, 2.1: two writes within a second have the same one where their size is the same."""
-        told = f"{self.id} {self.turns}" if self.folder else f"{int(self.changed)} {self.id} {len(self.content)}"
+        """Facts, 2.1: of two writes within a second the second one changes nothing, whatever its size."""
+        size = len(self.content) - self.unseen
+        told = f"{self.id} {self.turns}" if self.folder else f"{int(self.written)} {self.id} {size}"
         return f'"{hashlib.md5(told.encode(), usedforsecurity=False).hexdigest()}"'
 
     @property
@@ -50,6 +56,13 @@ class Node:
         """Below the root of its owner."""
         above = self.parent.path if self.parent else ""
         return f"{above}/{self.name}".strip("/") if self.parent else ""
+
+    def wrote(self, content: bytes, now: float) -> None:
+        """It has other bytes now."""
+        self.unseen = self.unseen + len(content) - len(self.content) if int(now) == int(self.written) else 0
+        self.content, self.checksum = content, ""
+        self.changed = self.written = now
+        touch(self.parent)
 
     def below(self) -> Iterator["Node"]:
         """All that is in it, itself first."""
@@ -70,9 +83,31 @@ class Trees:
 
     def add(self, parent: Node, name: str, *, folder: bool, now: float) -> Node:
         """A new node; its parent changes."""
-        node = Node(next(self._ids), name, parent.owner, folder=folder, parent=parent, changed=now)
+        node = Node(next(self._ids), name, parent.owner, folder=folder, parent=parent, changed=now, uploaded=now)
         parent.children[name] = node
         touch(parent)
+        return node
+
+    def move(self, node: Node, parent: Node, name: str) -> None:
+        """It keeps its id, and belongs to whom the folder belongs."""
+        assert node.parent
+        del node.parent.children[node.name]
+        touch(node.parent)
+        node.name, node.parent = name, parent
+        parent.children[name] = node
+        touch(parent)
+        for each in node.below():
+            each.owner = parent.owner
+
+    def copy(self, source: Node, parent: Node, name: str, *, now: float) -> Node:
+        """All of it, with ids of its own."""
+        node = self.add(parent, name, folder=source.folder, now=now)
+        if not source.folder:
+            node.wrote(source.content, now)
+            node.checksum = source.checksum
+        node.properties = dict(source.properties)
+        for each in list(source.children.values()):
+            self.copy(each, node, each.name, now=now)
         return node
 
 
@@ -86,6 +121,17 @@ def touch(node: Node | None) -> None:
 def split(path: str) -> list[str]:
     """The names in a path, as the server keeps them: NFC."""
     return [unicodedata.normalize("NFC", part) for part in path.split("/") if part]
+
+
+def forbidden(*, windows: bool) -> dict[str, list[str]]:
+    """What the capabilities say about names."""
+    devices = ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))]
+    return {
+        "forbidden_filename_characters": ["\\", "/", *('<>:"|?*' if windows else "")],
+        "forbidden_filename_basenames": devices if windows else [],
+        "forbidden_filename_extensions": [".filepart", ".part", *([" ", "."] if windows else [])],
+        "forbidden_filenames": [".htaccess"],
+    }
 
 
 def check_name(name: str, path: str, *, windows: bool) -> None:
