@@ -1,4 +1,4 @@
-"""The simulated Graph in tests: an app in plain HTTP, and a judge that holds it against Microsoft's OpenAPI."""
+"""The simulated Graph in tests: an app in plain HTTP, and a judge that knows Microsoft's description and metadata."""
 
 import functools
 import http.client
@@ -15,6 +15,7 @@ import pytest
 
 from connector.simulator import Exchange
 from connector.simulator.graph.message import Reply, Request
+from tests.csdl import Metadata, read
 
 _JSON = "application/json"
 #: In Microsoft's metadata, but left out of the cut of its description that is at hand.
@@ -34,13 +35,17 @@ _DRIVE_ITEM = {"$ref": "#/components/schemas/microsoft.graph.driveItem"}
 _WRITTEN_OTHERWISE = {"destinationId": "DestinationId"}
 
 
+_NO_VALUE = "reply has no value"
+
+
 class GraphJudge:
     """Holds every request and every reply against Microsoft's description. A bad request has to be refused."""
 
-    def __init__(self, description: dict[str, Any] | None) -> None:
+    def __init__(self, description: dict[str, Any] | None, metadata: Metadata | None = None) -> None:
         self.complaints: list[str] = []
         self.judged = 0
         self._description = description or {}
+        self._metadata = metadata
         self._known: dict[int, tuple[dict[str, Any], tuple[dict[str, Any], set[str], bool]]] = {}
         self._lock = threading.Lock()
 
@@ -58,12 +63,30 @@ class GraphJudge:
                 self.complaints.append(f"a bug of the simulator: {name}")
             below = request.path.removeprefix("/v1.0").removesuffix("()")
             below = re.sub("^/me(?=/|$)", "/users/me", below)
+            if self._metadata and request.path.startswith("/v1.0/") and not below.startswith("/$batch"):
+                self.complaints += [f"{name}: {each}" for each in self._judged_by_types(below, request, reply)]
             if (
                 self._description
                 and request.path.startswith("/v1.0/")
                 and not _NOT_IN_THE_CUT.fullmatch(f"{request.method} {below}")
             ):
                 self.complaints += [f"{name}: {each}" for each in self._judged(below, request, reply)]
+
+    def _judged_by_types(self, path: str, request: Request, reply: Reply) -> Iterator[str]:
+        """What Microsoft's metadata says of the path, and of what came back."""
+        assert self._metadata
+        kind = self._metadata.leads_to(path)
+        if reply.status >= 400:
+            return
+        if kind is None:
+            yield "leads nowhere by Microsoft's metadata"
+        elif reply.json is not None:
+            told = json.loads(json.dumps(reply.json))
+            if kind.startswith("Collection(") and reply.status != 201:
+                yield from self._metadata.complaints(kind, told["value"], "value") if "value" in told else [_NO_VALUE]
+            else:  # What was made in a collection; and what a PUT of a stream answers (driveitem-put-content).
+                made = kind.removeprefix("Collection(").removesuffix(")") or "microsoft.graph.driveItem"
+                yield from self._metadata.complaints(made, told, "reply")
 
     def _judged(self, path: str, request: Request, reply: Reply) -> Iterator[str]:
         operation = self._operation(path, request.method.lower())
@@ -180,6 +203,15 @@ def description() -> dict[str, Any] | None:
     return dict(json.loads(found.read_text(encoding="utf-8"))) if found else None
 
 
+@functools.cache
+def metadata() -> Metadata | None:
+    """Microsoft's metadata; None where it is not at hand."""
+    from tests.exchange import test_data  # noqa: PLC0415 - which imports this module
+
+    found = test_data("graph", "metadata.csdl.xml.gz")
+    return read(found) if found else None
+
+
 @dataclass
 class Answer:
     """What came back."""
@@ -253,7 +285,7 @@ class App:
 @pytest.fixture
 def graph_judge() -> Iterator[GraphJudge]:
     """The judge of this test's Graph; all its complaints fail the test. A test may take back what it provoked."""
-    judge = GraphJudge(description())
+    judge = GraphJudge(description(), metadata())
     yield judge
     assert not judge.complaints
 

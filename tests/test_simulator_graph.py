@@ -166,21 +166,34 @@ def test_a_connection_breaks_at_a_request(app: App, exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "complaint"),
+    ("path", "told", "complaints"),
     [
-        ({"value": [{"id": 7}]}, "reply.value[0].id is integer, not string"),
-        ({"value": [{"id": "7", "surprise": 1}]}, "reply.value[0] has an unknown surprise"),
-        ({}, "reply lacks value"),
+        (
+            "users",
+            {"value": [{"id": 7}]},
+            ["value[0].id is int, not Edm.String", "reply.value[0].id is integer, not string"],
+        ),
+        (
+            "users",
+            {"value": [{"id": "7", "surprise": 1}]},
+            ["reply.value[0] has an unknown surprise"],  # By its metadata, a user may have others.
+        ),
+        ("users", {}, ["reply has no value", "reply lacks value"]),
+        ("groups/1/owners", {"value": [{"id": 7}]}, ["value[0].id is int, not Edm.String"]),
+        ("users/1/surprises", {"value": []}, ["leads nowhere by Microsoft's metadata"]),
     ],
 )
-def test_the_judge_sees_what_is_wrong(told: dict[str, object], complaint: str, graph_judge: GraphJudge) -> None:
-    """A reply that Microsoft's description does not know."""
+def test_the_judge_sees_what_is_wrong(
+    path: str, told: dict[str, object], complaints: list[str], graph_judge: GraphJudge
+) -> None:
+    """A reply that Microsoft's metadata, or its description of this path, does not know."""
     if not graph_judge.has_description:
         pytest.skip("Microsoft's OpenAPI description is not at hand (CONNECTOR_TEST_DATA)")
 
-    graph_judge.witness(Request.to("GET", "/v1.0/users", (), ""), Reply(json=told))
+    graph_judge.witness(Request.to("GET", f"/v1.0/{path}", (), ""), Reply(json=told))
 
-    assert graph_judge.complaints == [f"GET /v1.0/users: {complaint}"]
+    found = [each.partition(": ")[2] for each in graph_judge.complaints]
+    assert found[: len(complaints)] == complaints
     graph_judge.complaints.clear()
 
 
