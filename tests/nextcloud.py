@@ -182,21 +182,26 @@ class At:
             found[each.findtext(f"{DAV}href") or ""] = int(size.text or 0) if size is not None else None
         return found
 
+    def line(self, path: str, length: str) -> socket.socket:
+        """A connection with a PUT that has begun: its body is still to come."""
+        parts = urlsplit(self.place.url)
+        auth = httpx.BasicAuth(self.one.user.encode(), self.one.password.encode())._auth_header
+        secure = parts.scheme == "https"
+        line = socket.create_connection((str(parts.hostname), parts.port or (443 if secure else 80)), 20)
+        if secure:
+            line = _authorities().wrap_socket(line, server_hostname=parts.hostname)
+        head = f"PUT {parts.path}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: {auth}\r\n{length}\r\n\r\n"
+        line.sendall(head.encode())
+        return line
+
     def torn(self, path: str, announced: int | None, sent: bytes) -> tuple[int | None, bytes]:
         """A PUT whose body ends too early: status and body of the answer. Without a length: in chunks, unended.
 
         None where a server says nothing to a line that breaks off within TLS.
         """
-        parts = urlsplit(self.place.url)
-        auth = httpx.BasicAuth(self.one.user.encode(), self.one.password.encode())._auth_header
         length = "Transfer-Encoding: chunked" if announced is None else f"Content-Length: {announced}"
-        head = f"PUT {parts.path}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: {auth}\r\n{length}\r\n\r\n"
-        secure = parts.scheme == "https"
-        line = socket.create_connection((str(parts.hostname), parts.port or (443 if secure else 80)), 20)
-        if secure:
-            line = _authorities().wrap_socket(line, server_hostname=parts.hostname)
-        with closing(line):
-            line.sendall(head.encode() + sent)
+        with closing(self.line(path, length)) as line:
+            line.sendall(sent)
             # That of a line in TLS would forget the keys, and with them the answer.
             socket.socket.shutdown(line, socket.SHUT_WR)
             answer = b""

@@ -4,8 +4,10 @@ They speak bare HTTP, and hold for the simulated Nextcloud as for a live one: se
 """
 
 import hashlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
@@ -134,6 +136,7 @@ ROWS = [
     Row("2.2", "PATCH tells the hash of what is on the disk", "PATCH", "old.bin", RECALCULATE, 204,
         told={"OC-Checksum": f"SHA256:{sha256(b'old')}"}),
     Row("2.2", "PROPFIND of everything", "PROPFIND", "", {"Depth": "infinity"}, 207),
+    Row("8", "PROPFIND of a collection without its slash", "PROPFIND", "sub", {"Depth": "1"}, 207),
     Row("2.2", "PROPFIND without a depth", "PROPFIND", "", {}, 207),
     Row("2", "LOCK is not known", "LOCK", "old.bin", {}, 501),
 ]  # fmt: skip
@@ -807,6 +810,38 @@ def race(at: At) -> None:
     assert set(told) <= {201, 412, 423, 403}
 
 
+@law("2.6", "one target, four moves at once: none or one gets there")
+def race_of_moves(at: At) -> None:
+    """The others hear 412 or 500, and so may all."""
+    for number in range(4):
+        at.put(f"{number}.bin", b"x")
+    told = _at_once(lambda number: at.dav("MOVE", f"{number}.bin", at.to("new.bin"), KEEP))
+    assert told.count(201) <= 1
+    assert set(told) <= {201, 412, 500}
+
+
+@law("2.6", "four files whose parents are made on the way")
+def race_of_parents(at: At) -> None:
+    """201 or 423."""
+    make = {"X-NC-WebDAV-Auto-Mkcol": "1"}
+    told = _at_once(lambda number: at.put(f"a/b/{number}.bin", b"x", make))
+    assert set(told) <= {201, 423}
+
+
+@law("2.6", "a second upload while the first one is on its way")
+def contested(at: At) -> None:
+    """423; the first one is written."""
+    with closing(at.line(at.where("new.bin"), "Content-Length: 6")) as line:
+        line.sendall(b"fir")
+        time.sleep(0.3)
+        answer = at.put("new.bin", b"second")
+        assert (answer.status_code, exception(answer)) == (423, "FileLocked")
+        assert "is locked" in message(answer)
+        line.sendall(b"st!")
+        assert b" 201 " in line.recv(65536)
+    assert at.holds("new.bin") == b"first!"
+
+
 @law("2.6", "one collection, four at once: none or one is made")
 def race_of_collections(at: At) -> None:
     """The others hear 405 or 423, and so may all."""
@@ -870,6 +905,7 @@ def nobody(at: At) -> None:
     answer = at.dav("PROPFIND", "", who=None)
     assert (answer.status_code, exception(answer)) == (401, "NotAuthenticated")
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="Nextcloud", charset="UTF-8"'
+    assert at.dav("OPTIONS", "", who=None).status_code == 401
     api = at.ocs("GET", "cloud/user", who=None)
     assert (api.status_code, api.json()["ocs"]["meta"]["statuscode"]) == (401, 997)
     assert api.json()["ocs"]["meta"]["status"] == "failure"
@@ -935,7 +971,7 @@ def cookies(at: At) -> None:
     """With the session of one, another one's login is passed over, and a wrong password too."""
     login = at.ocs("GET", "cloud/user")
     jar = "; ".join(f"{name}={value}" for name, value in login.cookies.items())
-    assert len(login.headers.get_list("set-cookie")) >= 3
+    assert len(login.headers.get_list("set-cookie")) >= 4
     for who in (at.other, type(at.one)(at.one.user, "wrong")):
         told = data(at.ask("GET", "/ocs/v2.php/cloud/user", {"OCS-APIRequest": "true", "Accept": "application/json",
                                                              "Cookie": jar}, who=who))  # fmt: skip
@@ -1014,6 +1050,21 @@ def app_api(at: At) -> None:
     headers = app("") | {"OCS-APIRequest": "true", "Accept": "application/json"}
     users = at.ask("GET", "/ocs/v1.php/apps/app_api/api/v1/users", headers, who=None).json()["ocs"]["data"]
     assert set(users) == {at.one.user, at.other.user}
+
+
+@law("5", "shares of an app count for whom it acts as", Need.CONTROL)
+def app_api_shares(at: At) -> None:
+    """After 20 for one, another one still has his."""
+    at.server.cloud.apps["bot"] = "s3cret"
+    at.ask("PUT", f"/remote.php/dav/files/{at.other.user}/a.bin", app(at.other.user), who=None, content=b"x")
+    ocs = {"OCS-APIRequest": "true", "Accept": "application/json"}
+
+    def shared(user: str, path: str) -> int:
+        headers, values = app(user) | ocs, {"path": path, "shareType": 3}
+        return at.ask("POST", f"/ocs/v2.php/{SHARES}", headers, who=None, json=values).status_code
+
+    assert {shared(at.one.user, at.path("old.bin")) for _ in range(20)} == {200}
+    assert (shared(at.one.user, at.path("old.bin")), shared(at.other.user, "/a.bin")) == (429, 200)
 
 
 @law("5", "an app that does not say all, or says it wrong", Need.CONTROL)

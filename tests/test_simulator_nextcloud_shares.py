@@ -208,6 +208,24 @@ def sharees(at: At) -> None:
     assert at.other.user in {each["value"]["shareWith"] for each in told["exact"]["users"]}
 
 
+@law("3", "an account is found by its address and by its name too", Need.CONTROL)
+def sharees_by_address(at: At) -> None:
+    """In any case."""
+    user = at.server.cloud.users[at.other.user]
+    for wanted in (user.email, user.email.upper(), user.name):
+        told = data(at.ocs("GET", "apps/files_sharing/api/v1/sharees", params={"search": wanted, "itemType": "file"}))
+        assert [each["value"]["shareWith"] for each in told["exact"]["users"]] == [user.id]
+
+
+@law("3", "a share of a locked file is not deleted", Need.CONTROL)
+def locked_share(at: At) -> None:
+    """404 [code]."""
+    share = f"{SHARES}/{data(at.share())['id']}"
+    at.server.cloud.lock_file(at.one.user, at.path("old.bin"))
+    answer = at.ocs("DELETE", share)
+    assert (answer.status_code, message(answer)) == (404, "Could not delete share")
+
+
 @law("3", "a path that is not said")
 def no_path(at: At) -> None:
     """404."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from connector.simulator.nextcloud.message import SABRE, Refused, Request, forbidden, not_found
+from connector.simulator.nextcloud.message import OCA, SABRE, Refused, Request, forbidden, not_found
 from connector.simulator.nextcloud.tree import Node, Trees, check_name, split, touch
 
 USER, GROUP, LINK, MAIL = 0, 1, 3, 4
@@ -261,9 +261,9 @@ class Cloud:
             case 403:
                 raise forbidden()
             case 423:
-                raise Refused(423, "OCA\\DAV\\Connector\\Sabre\\Exception\\FileLocked", "it is locked")
+                raise locked(request.path)
             case 500:
-                raise Refused(500, "OCP\\Lock\\LockedException", "it is locked")
+                raise Refused(500, "OCP\\Lock\\LockedException", f'"{request.path}" is locked')
 
     def forget_old_uploads(self) -> None:
         """Facts, 2.4: after a day in which nothing happened."""
@@ -378,6 +378,7 @@ def _of_app(request: Request) -> tuple[str, str]:
     return name, secret
 
 
-def locked(node: Node) -> Refused:
+def locked(what: Node | str) -> Refused:
     """Facts, 2.6."""
-    return Refused(423, "OCA\\DAV\\Connector\\Sabre\\Exception\\FileLocked", f'"/{node.path}" is locked')
+    path = what if isinstance(what, str) else what.path
+    return Refused(423, f"{OCA}FileLocked", f'"/{path.strip("/")}" is locked')

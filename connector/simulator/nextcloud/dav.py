@@ -149,6 +149,8 @@ class Dav:
         if not parent.folder:
             raise not_found(path)
         there = parent.children.get(name)
+        if request.contested:  # Facts, 2.6.
+            raise locked(there or f"{path}.upload.part")
         require_conditions(request, there)
         if there and there.folder:
             raise Refused(409, f"{SABRE}Conflict", "PUT is not allowed on non-files.")

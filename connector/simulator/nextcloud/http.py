@@ -6,6 +6,8 @@ import secrets
 import socket
 import ssl
 import threading
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from http.server import ThreadingHTTPServer
 from types import TracebackType
@@ -33,6 +35,7 @@ class Nextcloud:
         self.drops: list[tuple[int, str]] = []
         #: What happens then, too: a test may kill the client.
         self.struck = _nothing
+        self._arriving: Counter[str] = Counter()
         self._server = _Server(("127.0.0.1", port), partial(_Connection, nextcloud=self))
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
@@ -60,6 +63,22 @@ class Nextcloud:
         """The node behind the address of a file, where this account may read it."""
         file_id = path.rpartition("/")[2]
         return self.cloud.may_read(user, int(file_id)) if path.startswith(_FILE) and file_id.isdecimal() else None
+
+    @contextlib.contextmanager
+    def writing(self, method: str, target: str) -> Iterator[bool]:
+        """While a body comes: whether another one is on its way to the same name. Facts, 2.6."""
+        if method != "PUT":
+            yield False
+            return
+        with self.cloud.lock:
+            contested = target in self._arriving
+            self._arriving[target] += 1
+        try:
+            yield contested
+        finally:
+            with self.cloud.lock:
+                self._arriving[target] -= 1
+                self._arriving += Counter()
 
     def answer(self, request: Request) -> Reply:
         """One request to its end."""
@@ -218,10 +237,13 @@ class _Connection(Wire):
             self._strike_down()
             return
         announced = self.headers.get("Content-Length", "")
-        body = self._received()
+        with self._nextcloud.writing(self.command, self.path) as contested:
+            body = self._received()
         torn = announced.isdecimal() and len(body) < int(announced)
         client = self.headers.get("X-Test-Client", self.client_address[0])
-        request = Request.of(self.command, self.path, self.headers.items(), body, torn=torn, client=client)
+        request = Request.of(
+            self.command, self.path, self.headers.items(), body, torn=torn, client=client, contested=contested
+        )
         reply = self._nextcloud.answer(request)
         if when == "after":
             self._strike_down()

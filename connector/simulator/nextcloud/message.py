@@ -24,16 +24,26 @@ class Request:
     #: The body ended before the length that was announced.
     torn: bool
     client: str
+    #: While its body came, another PUT to the same name had begun before.
+    contested: bool = False
 
     @classmethod
     def of(
-        cls, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes, *, torn: bool, client: str
+        cls,
+        method: str,
+        target: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        *,
+        torn: bool,
+        client: str,
+        contested: bool = False,
     ) -> "Request":
         """From what came over the wire."""
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         known = {name.lower(): value for name, value in headers}
-        return cls(method, decoded(parts.path), query, known, body, torn, client)
+        return cls(method, decoded(parts.path), query, known, body, torn, client, contested)
 
     def __contains__(self, header: str) -> bool:
         return header.lower() in self.headers

@@ -219,6 +219,8 @@ class Shares:
         # Facts, 3: what a recipient gives up is gone for the owner as well.
         if share.owner != user.id and share not in self._cloud.received(user):
             raise OcsRefused(403, "Could not delete share")
+        if share.node.locked:  # Read in the code.
+            raise OcsRefused(404, "Could not delete share")
         del self._cloud.shares[share_id]
 
     def _told(self, share: Share) -> dict[str, Any]:
