@@ -6,7 +6,7 @@ A mailbox of which the store knows nobody is left alone, and named: to whom it b
 from connector.errors import Denied, Exhausted, Rejected, Unavailable
 from connector.log import Event, log
 from connector.reactions import StoreFailed, in_store
-from connector.turn import LONGEST_BACKOFF, Turn, outage, shares, unread
+from connector.turn import LONGEST_BACKOFF, Turn, Watch, outage, shares, unread
 
 
 def require_admission(turn: Turn) -> bool:
@@ -15,6 +15,9 @@ def require_admission(turn: Turn) -> bool:
     Where the store only lets nobody in for now, files go on being copied; its links come later.
     """
     watch = turn.watch
+    if watch.home and watch.housemate:
+        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {_shared_with(watch)}", "Unread")
+        return False
     if not watch.home or in_store(watch.store.admits, watch.home, watch.source.address):
         turn.free(unread(watch.name))
         return True
@@ -28,6 +31,13 @@ def require_admission(turn: Turn) -> bool:
     else:
         turn.free(unread(watch.name))
     return True
+
+
+def _shared_with(watch: Watch) -> str:
+    return (
+        f"the files of {watch.source.address} would lie in one folder with those of {watch.housemate}, and be open to"
+        " its people: exclude one of them, or give it another name"
+    )
 
 
 def _admit(turn: Turn) -> str:

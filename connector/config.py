@@ -194,15 +194,15 @@ class TenantConfig(_Section):
 
     @model_validator(mode="after")
     def _shared_by_mailbox(self) -> Self:
-        if isinstance(self.store, NextcloudConfig) and not self.home("x"):
+        if self.store.opens_folders and not self.home("x"):
             raise ValueError(
                 "path: on Nextcloud, a folder is shared for each mailbox: put {mailbox} before all words but {tenant}"
             )
         return self
 
     def home(self, address: str) -> str:
-        """The collection in the store below which all files of one source lie."""
-        return home(self.path, {"tenant": self.tenant, "mailbox": address})
+        """The collection of all files of one source, where the store opens it to its people; "" where it does not."""
+        return home(self.path, {"tenant": self.tenant, "mailbox": address}) if self.store.opens_folders else ""
 
     @property
     def policy(self) -> Policy:

@@ -67,7 +67,7 @@ class Tenant:
         self._thread = threading.local()
         try:
             self.store()
-            self.mailboxes = self._found(each for each in config.sources if not each.asks)
+            self._settle_in(self._found(each for each in config.sources if not each.asks))
             self.hints = tuple(hints for each in config.sources for hints in each.hints())
         except LookupError as error:
             raise ConfigError(f"tenant {self.name}: {error.args[0]}") from None
@@ -78,7 +78,14 @@ class Tenant:
         Raises Unavailable, Denied: then nothing has changed.
         """
         if any(each.asks for each in self.config.sources):
-            self.mailboxes = self._found(self.config.sources, self.mailboxes)
+            self._settle_in(self._found(self.config.sources, self.mailboxes))
+
+    def _settle_in(self, mailboxes: "tuple[Mailbox, ...]") -> None:
+        self.mailboxes = mailboxes
+        #: The addresses of all of them by the collection that their names make: two names may be one to a store.
+        self._by_home: dict[str, list[str]] = {}
+        for address in (each.source.address for each in mailboxes):
+            self._by_home.setdefault(self.config.home(address).casefold(), []).append(address)
 
     def _found(self, entries: Iterable[SourceConfig], known: Iterable["Mailbox"] = ()) -> "tuple[Mailbox, ...]":
         """The mailboxes of these entries; one that several name belongs to the first."""
@@ -90,6 +97,12 @@ class Tenant:
                 mailbox = before if before and before.entry is entry else Mailbox(self, entry.source(address), entry)
                 mailboxes.setdefault(address.lower(), mailbox)
         return tuple(mailboxes.values())
+
+    def housemate(self, address: str) -> str:
+        """Another source whose name makes the same collection; "" where there is none, or it does not matter."""
+        home = self.config.home(address).casefold()
+        others = self._by_home.get(home, ()) if home else ()
+        return next((other for other in others if other.lower() != address.lower()), "")
 
     @property
     def monitor(self) -> bool:
@@ -139,6 +152,7 @@ class Mailbox:
             wording=self.tenant.config.notice,
             path=self.tenant.config.path,
             home=self.tenant.config.home(self.source.address),
+            housemate=self.tenant.housemate(self.source.address),
             marker_key=self.tenant.marker_key,
             since=_time(entry.since),
             monitor=self.tenant.monitor,

@@ -54,6 +54,8 @@ class Watch:
     marker_key: bytes
     #: The collection that holds all files of the source (`connector.names.home`); "" where nobody has to be let in.
     home: str = ""
+    #: Another source of the tenant of which the files would lie there too; "" where there is none.
+    housemate: str = ""
     #: A message is not edited in place: a copy is, and takes its place.
     replace: bool = False
     #: Messages received earlier are left alone; None: those before the first contact.

@@ -1,6 +1,7 @@
 """A link is shown only where the people of the mailbox can open it, and nobody else's folder is opened for it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,19 @@ def test_who_loses_access_sees_no_new_link_and_gets_files_back(world: World) -> 
     turns(world, 3)
     assert states(world) == [State.RESTORED]
     assert not world.lost()
+
+
+def test_two_mailboxes_whose_files_would_lie_together(world: World) -> None:
+    """Neither is redirected: each would be open to the people of the other."""
+    world.deliver(FILE)
+    with world.process() as (watch, ledger):
+        assert not tick(replace(watch, housemate="an_na@example.org"), ledger, world.clock, "one")
+        told = ledger.paused(unread(watch.name), world.now)
+    assert told
+    assert "one folder with those of an_na@example.org" in told.reason
+    assert world.store.admitted == {}
+    world.run()
+    assert states(world) == [State.DONE]
 
 
 def test_a_store_that_is_down_is_no_stranger(world: World) -> None:

@@ -50,6 +50,7 @@ class CloudPipeline(Pipeline):
     """A tenant with a mailbox, and a Nextcloud where Anna and Bert have accounts."""
 
     cloud: Nextcloud | None = None
+    mailboxes: tuple[str, ...] = (ANNA,)
     path: str = "{tenant}/{mailbox}/{year}/{id}"
 
     def configure(self, *_: object, **__: object) -> None:
@@ -58,7 +59,7 @@ class CloudPipeline(Pipeline):
             "ews": self.exchange.ews,
             "user": self.exchange.impersonator["user"],
             "folder": self.folder,
-            "mailboxes": [ANNA],
+            "mailboxes": self.mailboxes,
             "probe": PROBE,
             "cloud": self.server.url,
         }
@@ -131,6 +132,20 @@ def test_a_mailbox_of_nobody(pipeline: CloudPipeline) -> None:
     assert pipeline.see(item).contents == ()
     assert pipeline.reached(item, "bert") == {REPORT}
     assert pipeline.reached(item) == set()
+
+
+def test_names_that_are_one_to_the_store(pipeline: CloudPipeline) -> None:
+    """Two mailboxes in one folder would read each other's files: both are left alone, and named."""
+    twin = "an*na@example.org"
+    pipeline.exchange.add_mailbox(twin)
+    pipeline.exchange.add_mailbox("an_na@example.org")
+    pipeline.mailboxes = (ANNA, twin, "an_na@example.org")
+    pipeline.configure()
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    told = pipeline.run("once", code=1)
+    assert f"the files of {twin} would lie in one folder with those of an_na@example.org" in told.answer
+    assert pipeline.reached(item) == {REPORT}
+    assert pipeline.see(item).contents == ()
 
 
 def test_a_path_that_mixes_mailboxes(pipeline: CloudPipeline) -> None:

@@ -71,6 +71,7 @@ class World:
     telling: list[Hints] = field(default_factory=list)
     waive_certify: str | None = "Ada Admin"
     asks: bool = False
+    opens_folders: bool = False
     #: What `addresses` raises.
     directory: Exception | None = None
 

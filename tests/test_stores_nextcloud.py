@@ -98,12 +98,15 @@ def unfinished(world: NextcloudWorld) -> list[dict[str, bytes]]:
 
 
 def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
-    """A new folder, three files and their links: at most six requests."""
-    store.put(PATH, spool(b"first"))
+    """A new folder, three files and their links: six requests, the one that looks at the share included."""
+    link(store)
+    asked: list[str] = []
+    store._ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
     world.seen()
-    stored = [store.put(f"{HOME}/2026/R2/{number}.pdf", spool(b"%d" % number)) for number in range(3)]
+    stored = [store.put(f"{HOME}/R2/{number}.pdf", spool(b"%d" % number)) for number in range(3)]
     store.share(stored, LinkTerms())
     assert world.seen() == ["MKCOL", "PUT", "PUT", "PUT", "PROPFIND"]
+    assert asked == ["GET"]
     assert all(map(store.verify, stored))
     assert world.seen() == ["PATCH"] * 3
 
@@ -284,6 +287,19 @@ def test_a_reader_whom_the_server_does_not_know_by_this_name(
         store.admit(HOME, ANNA)
     assert not store.admits(HOME, ANNA)
     assert world.cloud.shares == {}
+
+
+def test_a_share_that_was_given_up(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Its link is not given out: the message keeps its attachment until somebody was let in again."""
+    link(store)
+    world.cloud.shares.clear()
+    stored = store.put(PATH, spool(b"report"))
+    with pytest.raises(Conflict, match="not shared any more"):
+        store.share([stored], LinkTerms())
+    assert not store.admits(HOME, ANNA)
+    store.admit(HOME, ANNA)
+    assert store.admits(HOME, ANNA)
+    assert opens(world, store.share([stored], LinkTerms())[0].url) == {"anna"}
 
 
 def test_two_accounts_with_one_address(world: NextcloudWorld, store: NextcloudStore) -> None:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from http import HTTPStatus
 from itertools import accumulate
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, model_validator
@@ -255,6 +255,8 @@ class WebdavConfig(BaseModel):
     """A collection on a WebDAV server, and the account that writes there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    #: Who may read what is the server's own business.
+    opens_folders: ClassVar[bool] = False
 
     type: Literal["webdav"]
     url: Address = Field(description="address of the collection that holds everything; it must exist")

@@ -1,6 +1,6 @@
 """What an administrator writes about a Nextcloud, and how it becomes a store."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator
@@ -19,6 +19,8 @@ class NextcloudConfig(BaseModel):
     """A Nextcloud, and the service account there that keeps all files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    #: The folder of each mailbox is opened to whom it belongs to.
+    opens_folders: ClassVar[bool] = True
 
     type: Literal["nextcloud"]
     url: Address = Field(description="address of the server, without /remote.php or /index.php")

@@ -9,7 +9,7 @@ from connector.spool import Spool
 from connector.stores.dav import Answer, Upload
 from connector.stores.nextcloud.chunks import SMALLEST, Chunks, TooLarge
 from connector.stores.nextcloud.dav import NextcloudDav
-from connector.stores.nextcloud.ocs import READ, Ocs, Share
+from connector.stores.nextcloud.ocs import READ, Ocs, Reader, Share
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.webdav import WebdavStore
 
@@ -46,8 +46,8 @@ class NextcloudStore(WebdavStore):
         self._piece = PIECE
         self._ocs = ocs
         self._readers = readers
-        #: When each mailbox's folder was last seen to be open to whom it should be.
-        self._admitted: dict[tuple[str, str], datetime] = {}
+        #: Of each folder of a mailbox that is open to whom it should be: to whom, and since when that is known.
+        self._admitted: dict[str, tuple[Reader, datetime]] = {}
 
     def put(self, path: str, content: Spool) -> Stored:
         """Create only, proved by the hash that the server made of what it received, see the port.
@@ -82,6 +82,7 @@ class NextcloudStore(WebdavStore):
         """The addresses of the files within the server: they open for whom the folder above is shared with."""
         if terms != LinkTerms():
             raise Rejected("links for others than whom a mailbox belongs to are not made on Nextcloud yet")
+        self._require_open(stored)
         ids: dict[str, str] = {}
         for folder in dict.fromkeys(each.path.rpartition("/")[0] for each in stored):
             ids |= {each.path: each.file_id for each in self._client.look(f"{folder}/", depth=1)}
@@ -110,13 +111,13 @@ class NextcloudStore(WebdavStore):
 
     def admits(self, folder: str, mailbox: str) -> bool:
         """Whether the folder is open to whom the mailbox belongs to, and to nobody else. Believed for a day."""
-        if datetime.now(UTC) - self._admitted.get((folder, mailbox), _NEVER) < SURE:
+        _, known = self._admitted.get(folder, (None, _NEVER))
+        if datetime.now(UTC) - known < SURE:
             return True
         reader = self._readers.of(mailbox)
-        shares = self._shares(folder)
-        if reader is None or [share.reader for share in shares] != [reader] or not _only_reads(shares[0]):
+        if reader is None or not self._is_open(folder, reader):
             return False
-        self._admitted[folder, mailbox] = datetime.now(UTC)
+        self._admitted[folder] = reader, datetime.now(UTC)
         return True
 
     def admit(self, folder: str, mailbox: str) -> None:
@@ -137,6 +138,18 @@ class NextcloudStore(WebdavStore):
             raise Rejected(
                 f"{self._client.host} shares folders for more than reading, or with others than it was asked"
             )
+        self._admitted[folder] = reader, datetime.now(UTC)
+
+    def _require_open(self, stored: Sequence[Stored]) -> None:
+        """Who was let in may have given up what was shared with him, and another may have been let in."""
+        for folder, (reader, _) in tuple(self._admitted.items()):
+            if any(each.path.startswith(f"{folder}/") for each in stored) and not self._is_open(folder, reader):
+                del self._admitted[folder]
+                raise Conflict(f"a folder on {self._client.host} is not shared any more with whom it belongs to alone")
+
+    def _is_open(self, folder: str, reader: Reader) -> bool:
+        shares = self._shares(folder)
+        return [share.reader for share in shares] == [reader] and _only_reads(shares[0])
 
     def _shares(self, folder: str) -> tuple[Share, ...]:
         return self._ocs.shares(self._below_root(folder))
