@@ -266,7 +266,7 @@ RULES = (
     Rule(
         "a bug is held in the end",
         test_redirect.test_a_bug_is_told_tried_again_and_held_in_the_end,
-        lambda patch: takes(patch, reactions, "MOST_ATTEMPTS", 30),
+        lambda patch: takes(patch, reactions, "MOST_ATTEMPTS", 12),
     ),
     Rule(
         "people are let in before a link is shown",

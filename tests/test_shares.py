@@ -61,6 +61,7 @@ def test_back_again(world: ShareWorld) -> None:
     assert (only(world).state, only(world).pointer, files(world)) == (State.RESTORED, "", {"report.pdf": False})
 
 
+@pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_survives_a_kill_at_every_effect_of_the_way_back(tmp_path: Path, when: str) -> None:
     """Wherever it dies, nobody misses the file, and it comes back once."""

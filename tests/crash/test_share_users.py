@@ -319,7 +319,7 @@ MACHINES = (Pointers, Copies)
 @pytest.mark.parametrize("machine", MACHINES)
 def test_people_act_on_a_share(machine: type[PeopleActOnAShare]) -> None:
     """Some thousand steps of each machine."""
-    live(seed(1)(machine), 2_000)  # type: ignore[arg-type]
+    live(seed(1)(machine), 1_000)  # type: ignore[arg-type]
 
 
 @pytest.mark.by_hand
