@@ -1,18 +1,21 @@
 """The Nextcloud store against the simulated Nextcloud: the laws of all stores, and what only Nextcloud asks for."""
 
+import os
+import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from connector.errors import Conflict, Corrupt, Denied, Exhausted, Rejected, Unavailable
 from connector.model import LinkTerms
 from connector.simulator.nextcloud import Nextcloud
+from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.nextcloud.store import NextcloudStore
-from tests.laws.stores import StoreLaws, contents, spool
+from tests.laws.stores import StoreLaws, World, contents, spool
 
 PIECE = 20_000
 PATH = "acme/anna@example.org/2026/R1/report.pdf"
@@ -80,6 +83,58 @@ class TestOlderServer(StoreLaws):
     @pytest.fixture(autouse=True)
     def _older(self, world: NextcloudWorld) -> None:
         world.cloud.settings.x_hash = world.cloud.settings.recalculate = False
+
+
+class LiveWorld:
+    """A folder of its own on the server that the variables name, see `tests.nextcloud`."""
+
+    def __init__(self, readers: Path) -> None:
+        self._readers = readers
+        self._folder = f"laws-{secrets.token_hex(6)}"
+        self._settings = {
+            "type": "nextcloud",
+            "url": os.environ["CONNECTOR_NEXTCLOUD_URL"],
+            "user": os.environ["CONNECTOR_NEXTCLOUD_USER"],
+            "password": {"env": "CONNECTOR_NEXTCLOUD_PASSWORD"},
+            "ca": os.environ.get("CONNECTOR_NEXTCLOUD_CA"),
+        }
+
+    def __enter__(self) -> Self:
+        self._root()._make_collection(f"{self._folder}/")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._root()._remove(f"{self._folder}/")
+
+    def connect(self) -> NextcloudStore:
+        """A client of its own."""
+        settings = {"folder": self._folder, "readers": self._readers}
+        return NextcloudConfig.model_validate(self._settings | settings).connect()
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Change a stored file behind the store's back."""
+        self.connect()._client.ask("upload", path, success=(201, 204), data=data)
+
+    def _root(self) -> NextcloudStore:
+        return NextcloudConfig.model_validate(self._settings).connect()
+
+
+@pytest.mark.skipif("CONNECTOR_NEXTCLOUD_URL" not in os.environ, reason="CONNECTOR_NEXTCLOUD_URL names no live server")
+class TestLive(StoreLaws):
+    """The laws, on a live server: with `-n 0`, and one share is made of the 20 that it allows in 10 minutes."""
+
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Iterator[LiveWorld]:
+        """A fresh folder; the mailbox of the laws belongs to the second account."""
+        other = os.environ.get("CONNECTOR_NEXTCLOUD_OTHER_USER", "nobody")
+        with LiveWorld(readers(tmp_path, f"{ANNA},user:{other}")) as world:
+            yield world
+
+    def test_to_admit_twice_is_to_admit_once(self, store: Store, world: World) -> None:
+        """Only where there is somebody who can be let in."""
+        if "CONNECTOR_NEXTCLOUD_OTHER_USER" not in os.environ:
+            pytest.skip("CONNECTOR_NEXTCLOUD_OTHER_USER names no second account")
+        super().test_to_admit_twice_is_to_admit_once(store, world)
 
 
 @pytest.fixture
