@@ -72,8 +72,11 @@ def write(path: Path, *names: str) -> None:
 def test_the_demo_ends_well_after_a_crash_in_the_middle(tmp_path: Path) -> None:
     """On our own mail: killed once, nothing lost, every link right, what is kept untouched; and no trace is left."""
     began = cpu_seconds()
+    subprocess.run([sys.executable, "-m", "connector.cli", "--help"], stdout=subprocess.DEVNULL, check=True)
+    one_start = cpu_seconds() - began
     said = run(tmp_path)
-    assert cpu_seconds() - began < 40
+    # It has seven of them, and some work.
+    assert cpu_seconds() - began < 35 * one_start
     said_plainly = " ".join(said.split())
     assert "18 messages with 27 attachments in 2 mailboxes" in said_plainly
     assert re.search(r"[1-9]\d* behind links that stand in their place and give the same bytes, 0 lost", said_plainly)
