@@ -1,31 +1,22 @@
 """The web server: one port for EWS, Graph with its logins, and the control page."""
 
-import contextlib
-import logging
-import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
 from typing import Any
 
 from connector.simulator.control import Control
 from connector.simulator.ews import http as ews
 from connector.simulator.faults import Dropped
 from connector.simulator.graph import http as graph
-from connector.simulator.wire import Wire
-
-_log = logging.getLogger(__name__)
+from connector.simulator.wire import Listening, Wire
 
 CONTROL_PATH = "/control"
 
 
-class Server(ThreadingHTTPServer):
-    """Listens on loopback. Its threads end with the process."""
-
-    daemon_threads = True
-    request_queue_size = 128
+class Server(Listening):
+    """One port for all of it."""
 
     def __init__(
         self,
@@ -36,32 +27,7 @@ class Server(ThreadingHTTPServer):
         graph_witness: graph.Witness | None,
         tls: ssl.SSLContext | None,
     ) -> None:
-        connection = partial(_Connection, control=control, witness=witness, graph_witness=graph_witness)
-        super().__init__(("127.0.0.1", port), connection)
-        self._connections: set[socket.socket] = set()
-        if tls is not None:
-            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, and serve it in a thread."""
-        self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget the connection."""
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        """Stop listening, and end the connections that clients keep: they shall see that nobody is there."""
-        super().server_close()
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the parent's signature
-        """Say nothing of clients that go away."""
-        _log.debug("connection from %s ended", client_address, exc_info=True)
+        super().__init__(port, partial(_Connection, control=control, witness=witness, graph_witness=graph_witness), tls)
 
 
 class _Connection(Wire):

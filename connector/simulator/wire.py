@@ -1,12 +1,17 @@
 """HTTP/1.1 on one connection: kept open, with chunked replies, and broken off where a fault says so."""
 
+import contextlib
 import json
+import logging
 import socket
-from collections.abc import Iterable, Iterator
+import ssl
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 #: Pieces of a reply are gathered up to this many bytes before they are sent.
 _GATHERED = 64 * 1024
@@ -88,3 +93,38 @@ class Wire(BaseHTTPRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
+
+
+class Listening(ThreadingHTTPServer):
+    """Listens on loopback, over TLS where that is wanted. Its threads end with the process."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, connection: Callable[..., Wire], tls: ssl.SSLContext | None) -> None:
+        """`connection` is made for each client; port 0 takes a free one."""
+        super().__init__(("127.0.0.1", port), connection)
+        self._connections: set[socket.socket] = set()
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection, and serve it in a thread."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Stop listening, and end the connections that clients keep: they shall see that nobody is there."""
+        super().server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the parent's signature
+        """Say nothing of clients that go away."""
+        _log.debug("connection from %s ended", client_address, exc_info=True)

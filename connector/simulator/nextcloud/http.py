@@ -3,13 +3,11 @@
 import contextlib
 import json
 import secrets
-import socket
 import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -20,7 +18,7 @@ from connector.simulator.nextcloud.message import SABRE, Refused, Reply, Request
 from connector.simulator.nextcloud.ocs import Ocs
 from connector.simulator.nextcloud.public import Public
 from connector.simulator.nextcloud.tree import Node
-from connector.simulator.wire import Wire
+from connector.simulator.wire import Listening, Wire
 
 _FILE = ("/f/", "/index.php/f/")
 
@@ -36,9 +34,7 @@ class Nextcloud:
         #: What happens then, too: a test may kill the client.
         self.struck = _nothing
         self._arriving: Counter[str] = Counter()
-        self._server = _Server(("127.0.0.1", port), partial(_Connection, nextcloud=self))
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server = Listening(port, partial(_Connection, nextcloud=self), tls)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self.dav = Dav(self.cloud)
         self.public = Public(self.cloud)
@@ -195,33 +191,6 @@ def _known(user: User | None) -> User:
     if user is None:
         raise Refused(401, f"{SABRE}NotAuthenticated", "No public access to this resource.")
     return user
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._connections: set[socket.socket] = set()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        """The connections that clients keep end too."""
-        super().server_close()
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are nothing to tell."""
 
 
 class _Connection(Wire):
