@@ -67,7 +67,7 @@ class Tenant:
         self._thread = threading.local()
         try:
             self.store()
-            self._settle_in(self._found(each for each in config.sources if not each.asks))
+            self._know(self._found(each for each in config.sources if not each.asks))
             self.hints = tuple(hints for each in config.sources for hints in each.hints())
         except LookupError as error:
             raise ConfigError(f"tenant {self.name}: {error.args[0]}") from None
@@ -78,9 +78,9 @@ class Tenant:
         Raises Unavailable, Denied: then nothing has changed.
         """
         if any(each.asks for each in self.config.sources):
-            self._settle_in(self._found(self.config.sources, self.mailboxes))
+            self._know(self._found(self.config.sources, self.mailboxes))
 
-    def _settle_in(self, mailboxes: "tuple[Mailbox, ...]") -> None:
+    def _know(self, mailboxes: "tuple[Mailbox, ...]") -> None:
         self.mailboxes = mailboxes
         #: The addresses of all of them by the collection that their names make: two names may be one to a store.
         self._by_home: dict[str, list[str]] = {}

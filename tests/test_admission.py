@@ -1,27 +1,25 @@
 """A link is shown only where the people of the mailbox can open it, and nobody else's folder is opened for it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from connector.decisions import recall
 from connector.errors import Exhausted, Unavailable
-from connector.log import Event, configure
+from connector.log import Event
 from connector.model import State
 from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
 from connector.turn import shares, unread
+from tests import test_proofs
 from tests.crash.test_every_effect import policy
 from tests.world import HOME, TENANT, Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa")
-Told = list[Any]
+told = test_proofs.told
 
 
 class Sparing(MemoryStore):
@@ -39,15 +37,6 @@ class Sparing(MemoryStore):
 def world(tmp_path: Path) -> World:
     """A mailbox under a policy that redirects everything at once, before a store that asks who may read."""
     return World(tmp_path / "ledger.db", policy(), store=MemoryStore(admitted={}))
-
-
-@pytest.fixture
-def told() -> Iterator[Told]:
-    """What was logged."""
-    configure("json", "info")
-    with capture_logs() as lines:
-        yield lines
-    configure("json", "error")
 
 
 def turns(world: World, number: int = 1) -> None:
@@ -86,7 +75,7 @@ def test_its_people_are_let_in_before_a_link_is_shown(world: World) -> None:
     assert not world.lost()
 
 
-def test_a_mailbox_of_nobody_is_left_alone_and_named(world: World, told: Told) -> None:
+def test_a_mailbox_of_nobody_is_left_alone_and_named(world: World, told: test_proofs.Told) -> None:
     """Nothing is planned, and told once; when it belongs to somebody, all that came meanwhile is redirected."""
     world.store.strangers.add("anna@example.org")
     world.deliver(FILE)

@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import requests
 from lxml import etree
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 from webdav3.client import Client
 
@@ -218,6 +218,12 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             raise unreachable(self.host, error) from error
 
 
+def basic(user: str, password: str) -> HTTPBasicAuth:
+    """A login by name and password."""
+    # As bytes: requests would write text as Latin-1, and servers read UTF-8 (RFC 7617 section 2.1).
+    return HTTPBasicAuth(user.encode(), password.encode())
+
+
 class Upload:
     """A spool on its way out, or a piece of it, with its true length.
 
@@ -346,13 +352,18 @@ def _entry(response: etree._Element) -> Entry:
     )
 
 
-def _multistatus(host: str, body: bytes) -> etree._Element:
+def parsed(body: bytes) -> etree._Element | None:
+    """The root of XML; None where it is none."""
     # What a server sends is not trusted: no entities, no files, no network, and no help for broken markup.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        root = etree.fromstring(body, parser)
+        return etree.fromstring(body, parser)
     except etree.XMLSyntaxError:
-        root = None
+        return None
+
+
+def _multistatus(host: str, body: bytes) -> etree._Element:
+    root = parsed(body)
     if root is None or root.tag != "{DAV:}multistatus":
         raise Rejected(f"{host} answers with 207, but not with the XML of WebDAV")
     return root

@@ -17,14 +17,14 @@ from typing import Annotated, BinaryIO, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, model_validator
-from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
+from requests.auth import AuthBase, HTTPDigestAuth
 from requests.utils import requote_uri
 
 from connector.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Link, LinkTerms, Stored
 from connector.spool import CHUNK, Spool
-from connector.stores.dav import DavClient, Entry, Upload, WrongPassword
+from connector.stores.dav import DavClient, Entry, Upload, WrongPassword, basic
 
 _CREATED = (201, 204)  # nginx answers a MOVE to a new name with 204
 _TAKEN = 412
@@ -289,5 +289,4 @@ class WebdavConfig(BaseModel):
             return None
         if self.auth == "digest":
             return HTTPDigestAuth(self.user, self.password.read())
-        # As bytes: requests would write text as Latin-1, and servers read UTF-8 (RFC 7617 section 2.1).
-        return HTTPBasicAuth(self.user.encode(), self.password.read().encode())
+        return basic(self.user, self.password.read())

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from lxml import etree
 from requests.auth import AuthBase
 
 from connector.errors import ConnectorError, Denied, Rejected, Unavailable
-from connector.stores.dav import Answer, DavClient
+from connector.stores.dav import Answer, DavClient, parsed
 
 #: A lock lasts as long as the request of somebody else.
 LOCKED = timedelta(seconds=5)
@@ -69,11 +68,7 @@ def translated(said: str, answer: Answer) -> ConnectorError | None:
 
 def _told(body: bytes) -> str:
     """The exception and the message in the body of an error; "" where there is none."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        root = etree.fromstring(body, parser)
-    except etree.XMLSyntaxError:
-        root = None
+    root = parsed(body)
     if root is None:
         return ""
     return " ".join(root.findtext(f"{_NAMESPACE}{name}", "") for name in ("exception", "message")).strip()

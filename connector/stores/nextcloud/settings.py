@@ -4,10 +4,10 @@ from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator
-from requests.auth import HTTPBasicAuth
 
 from connector.credentials import Secret
 from connector.names import safe_name
+from connector.stores.dav import basic
 from connector.stores.nextcloud.dav import NextcloudDav
 from connector.stores.nextcloud.ocs import Ocs
 from connector.stores.nextcloud.readers import Readers
@@ -67,6 +67,4 @@ class NextcloudConfig(BaseModel):
         )
 
     def _dav(self, root: str, password: str) -> NextcloudDav:
-        # As bytes: requests would write text as Latin-1, and the server reads UTF-8 (RFC 7617 section 2.1).
-        auth = HTTPBasicAuth(self.user.encode(), password.encode())
-        return NextcloudDav(root, auth=auth, ca=self.ca, timeout=self.timeout)
+        return NextcloudDav(root, auth=basic(self.user, password), ca=self.ca, timeout=self.timeout)
