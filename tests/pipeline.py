@@ -166,7 +166,7 @@ class Pipeline:
         }
         # JSON is YAML, and quotes whatever a path holds.
         quoted = {name: json.dumps(value, default=str) for name, value in values.items()}
-        (self.folder / "connector.yaml").write_text(_SETTINGS.format(folder=self.folder))
+        (self.folder / "connector.yaml").write_text(SETTINGS.format(folder=self.folder))
         (self.folder / "tenants" / "acme.yaml").write_text(_TENANT.format_map(quoted | {"at": self.folder}) + policy)
 
     def secret(self, name: str, value: str) -> None:
@@ -232,7 +232,7 @@ class Pipeline:
         return Ended(process.exitcode, answer.read_text(), told.read_text(), *command.used(self.folder))
 
 
-_SETTINGS = """\
+SETTINGS = """\
 state: {folder}
 marker_key: {{file: {folder}/marker-key}}
 log: {{format: json, level: debug}}

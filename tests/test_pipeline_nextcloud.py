@@ -14,7 +14,7 @@ import pytest
 from connector.simulator import Exchange
 from connector.simulator.nextcloud import Nextcloud
 from tests import command
-from tests.pipeline import ANNA, PROBE, Pipeline, letter
+from tests.pipeline import ANNA, PROBE, SETTINGS, Pipeline, letter
 from tests.servers import DavServer
 
 REPORT = b"%PDF-1.7 numbers" * 400
@@ -64,8 +64,7 @@ class CloudPipeline(Pipeline):
             "cloud": self.server.url,
         }
         quoted = {name: json.dumps(value, default=str).strip('"') for name, value in told.items()}
-        settings = "state: {folder}\nmarker_key: {{file: {folder}/marker-key}}\nlog: {{format: json, level: debug}}\n"
-        (self.folder / "connector.yaml").write_text(settings.format(folder=self.folder))
+        (self.folder / "connector.yaml").write_text(SETTINGS.format(folder=self.folder))
         tenant = _TENANT.format_map(quoted | {"path": self.path})
         (self.folder / "tenants" / "acme.yaml").write_text(tenant)
         if not self.server.cloud.users:

@@ -18,7 +18,7 @@ from connector.rewrite import pointer as pointers
 from connector.service import Daemon
 from connector.simulator import Exchange
 from tests import command
-from tests.pipeline import Ended, Pipeline
+from tests.pipeline import SETTINGS, Ended, Pipeline
 from tests.servers import DavServer
 from tests.teams import ANNA, Users
 
@@ -26,11 +26,6 @@ REPORT, PLAN = b"%PDF-1.7 numbers" * 4000, b"PK\x03\x04" + bytes(range(256)) * 9
 KILLS = 24
 #: More requests than any run makes here.
 _MOST = 60
-_SETTINGS = """\
-state: {folder}
-marker_key: {{file: {folder}/marker-key}}
-log: {{format: json, level: debug}}
-"""
 _TENANT = """\
 tenant: acme
 sources:
@@ -80,7 +75,7 @@ class TeamsPipeline(Pipeline):
             "user": self.store.user,
         }
         quoted = {name: json.dumps(value, default=str).strip('"') for name, value in told.items()}
-        (self.folder / "connector.yaml").write_text(_SETTINGS.format(folder=self.folder))
+        (self.folder / "connector.yaml").write_text(SETTINGS.format(folder=self.folder))
         tenant = _TENANT.format_map(quoted | {"redirect": json.dumps(self.redirect)})
         (self.folder / "tenants" / "acme.yaml").write_text(tenant)
 
