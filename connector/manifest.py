@@ -21,7 +21,7 @@ from typing import Any
 from connector.errors import Corrupt, FileGone
 from connector.ledger import FOR_EVER, Ledger, Taken
 from connector.log import Event, log
-from connector.model import Action, File, FileKind, LinkTerms, Redirect, RedirectedFile, State, Stored
+from connector.model import Action, Audience, File, FileKind, LinkTerms, Redirect, RedirectedFile, State, Stored
 from connector.spool import spooled
 from connector.stores import Store
 
@@ -29,7 +29,7 @@ _FOLDER = ".connector"
 _MANIFESTS = f"{_FOLDER}/manifests"
 _ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
-_FORMAT = 3
+_FORMAT = 4
 _NAME = re.compile(r"([0-9a-f]+)\.[0-9]{6,}\.json")
 _GENERATION = re.compile(r"([0-9]{1,12})\.([0-9a-f]+)")
 _SIGNED = re.compile(rb'\{\n "mac": "([0-9a-f]{64})",\n(.*)', re.DOTALL)
@@ -159,7 +159,8 @@ def _file(told: dict[str, Any]) -> RedirectedFile:
         path=told["path"],
         action=Action(told["action"]),
         rule=told["rule"],
-        terms=LinkTerms(terms["audience"], expires),
+        # Format 3 knew the first two alone.
+        terms=LinkTerms(**{**terms, "audience": Audience(terms["audience"]), "expires": expires}),
         stored=_stored(told["stored"]),
         gone=told["gone"],
         # Format 2 knew no such files.

@@ -204,14 +204,32 @@ class Page:
     cursor: str
 
 
+class Audience(StrEnum):
+    """Who may open a link."""
+
+    #: Whoever may log in at the store and has a right to the file there.
+    STORE = "store"
+    #: To whom the mailbox belongs.
+    OWNER = "owner"
+    #: The group to which the mailbox belongs.
+    GROUP = "group"
+    #: Everybody with a login of the house.
+    STAFF = "staff"
+    #: Whoever has the link.
+    ANYONE = "anyone"
+
+
 @dataclass(frozen=True, slots=True)
 class LinkTerms:
     """The conditions under which a link opens."""
 
-    #: Who may open it. `store`: whoever may log in at the store and has a right to the file there.
-    audience: str = "store"
-    #: None: never ends.
+    audience: Audience = Audience.STORE
+    #: How long after it was made it opens. None: it never ends.
     expires: timedelta | None = None
+    #: It asks for a password.
+    password: bool = False
+    #: How often each file may be fetched. None: as often as anyone likes.
+    downloads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +238,19 @@ class Link:
 
     url: str
     expires: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where the files behind a link came from, for those who open it and for those who look after it."""
+
+    #: The id of the redirect: asked again for the same one, the same link is given.
+    redirect: str
+    #: The address of the mailbox, or of the share.
+    mailbox: str
+    sender: str
+    #: When the server received it, in UTC; None where it did not say.
+    received: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,7 +36,7 @@ from pydantic_core import CoreSchema
 from connector.amounts import Duration, Size, duration, said
 from connector.filetype import TrueType, true_type
 from connector.guards import NESTED, TNEF, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use, is_tnef
-from connector.model import Action, Direction, File, FileKind, Item, LinkTerms, Message, SharedFile, Verdict
+from connector.model import Action, Audience, Direction, File, FileKind, Item, LinkTerms, Message, SharedFile, Verdict
 
 #: How many first bytes of a file `Facts.heads` should carry.
 HEAD = 64 * 1024
@@ -155,8 +155,26 @@ class Conditions(_Model):
 class Terms(_Model):
     """Under which conditions a link opens."""
 
-    audience: Name = Field(default=LinkTerms().audience, description="who may open it; store: whom the store lets in")
-    expires: Expiry = Field(default=None, description="a duration, or never")
+    audience: Audience = Field(
+        default=Audience.STORE,
+        description="who may open it: whom the store lets in, the mailbox's owner or group, all staff, or anyone",
+    )
+    expires: Expiry = Field(default=None, description="a duration, or never; for anyone")
+    password: bool = Field(default=False, description="it asks for a password; for anyone")
+    downloads: int | None = Field(default=None, ge=1, description="how often each file may be fetched; for anyone")
+
+    @model_validator(mode="after")
+    def _only_strangers_meet_an_end(self) -> Self:
+        if self.audience is not Audience.ANYONE and self.as_terms != LinkTerms(self.audience):
+            raise ValueError(
+                "only links for anyone end, ask for a password or count: the others open for whom the file belongs to"
+            )
+        return self
+
+    @property
+    def as_terms(self) -> LinkTerms:
+        """The same, for the flow."""
+        return LinkTerms(self.audience, self.expires, password=self.password, downloads=self.downloads)
 
 
 #: After these, files leave their message; a hold may be released.
@@ -353,7 +371,7 @@ def _fired(rule: Rule, defaults: Defaults, case: _Case) -> Verdict:
         rule=rule.name,
         because=because,
         settle=defaults.settle if rule.settle is None else rule.settle,
-        terms=LinkTerms(rule.link.audience, rule.link.expires),
+        terms=rule.link.as_terms,
         # A shared file is its own original.
         keep_original=rule.keep_original and isinstance(case.item, Message),
     )

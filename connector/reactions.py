@@ -87,7 +87,7 @@ def drop(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
     Links that were seen in the message stay open: a copy of it that is recovered shows them.
     """
     if not redirect.was_shown:
-        in_store(turn.watch.store.revoke, redirect.folder)
+        in_store(turn.watch.links.revoke, redirect.folder)
     dropped = replace(redirect, state=State.DROPPED, held_in=redirect.state, reason=reason)
     return turn.write(dropped, Event.REDIRECT_DROPPED, stood=redirect.state, reason=reason)
 

@@ -24,7 +24,7 @@ from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
 from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
-from connector.model import Action, File, Item, Notice, Redirect, RedirectedFile, State
+from connector.model import Action, File, Item, Notice, Origin, Redirect, RedirectedFile, State
 from connector.names import distinct
 from connector.policy import Facts, decide
 from connector.proofs import require_proofs
@@ -165,7 +165,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
         return drop(redirect, "no file of the message is to be redirected any more", turn)
     if _unproved(redirect):
         return back(redirect, State.PLANNED, "a file of the message changed", turn)
-    linked = replace(_linked(redirect, turn), state=State.LINKED, missed=None, reason="")
+    linked = replace(_linked(redirect, item, turn), state=State.LINKED, missed=None, reason="")
     return turn.write(linked, Event.REDIRECT_LINKED)
 
 
@@ -245,7 +245,7 @@ def _looked_at_both(redirect: Redirect, item: Item, turn: Turn) -> tuple[Redirec
         redirect = _verified(redirect, item, turn)
     if _unproved(redirect):
         return redirect, (State.PLANNED, "a file is not what was stored any more")
-    linked = _linked(redirect, turn)
+    linked = _linked(redirect, item, turn)
     if _urls(linked) != _urls(redirect):
         return linked, (State.LINKED, "the store gave the files other links")
     if turn.watch.replace and not redirect.copy and originals(item, redirect):
@@ -371,11 +371,12 @@ def _unproved(redirect: Redirect, of: RedirectedFile | None = None) -> bool:
     return any(each.stored is None for each in redirect.live if of is None or of.path in (each.path, each.inside))
 
 
-def _linked(redirect: Redirect, turn: Turn) -> Redirect:
+def _linked(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """The redirect with the links that the store gives now; sharing again gives the same ones."""
+    origin = Origin(redirect=redirect.id, mailbox=turn.watch.source.address, sender=item.sender, received=item.received)
     for terms in dict.fromkeys(each.terms for each in redirect.shown):
         alike = [each for each in redirect.shown if each.terms == terms]
-        links = in_store(turn.watch.store.share, [each.stored for each in alike if each.stored], terms)
+        links = in_store(turn.watch.links.share, [each.stored for each in alike if each.stored], terms, origin)
         for each, link in zip(alike, links, strict=True):
             redirect = with_file(redirect, each, replace(each, link=link))
     # The store has just answered. A clock that is ahead ends every settle at once: nothing is shown or removed by it.

@@ -104,7 +104,7 @@ def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         raise Conflict("the message still bears the marker that was taken out")
     if redirect.revoke:
         # Only now: until the files were seen in the message, the links may have been the only way to them.
-        in_store(turn.watch.store.revoke, redirect.folder)
+        in_store(turn.watch.links.revoke, redirect.folder)
     restored = replace(redirect, state=State.RESTORED, pointer="", replaced=None, missed=None, reason="")
     manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
     in_store(put_bytes, turn.watch.store, manifest_path(restored), manifest)

@@ -66,7 +66,7 @@ def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
         turn.write(replace(redirect, copy=None, replaced=None), Event.SHELF_CLEARED)
         return True
     store = turn.watch.store
-    store.revoke(redirect.folder)
+    turn.watch.links.revoke(redirect.folder)
     for each in redirect.files:
         store.delete(each.path)
     store.delete(redirect.folder)

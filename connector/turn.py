@@ -17,7 +17,7 @@ from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Proof, Redirec
 from connector.policy import Policy
 from connector.rewrite import Wording
 from connector.sources import Source
-from connector.stores import Store
+from connector.stores import Links, Store
 
 #: How long a tick may own its source without saying so again; half of it is longer than any time-out of an adapter.
 LEASE = timedelta(minutes=15)
@@ -49,6 +49,8 @@ class Watch:
     store: Store
     policy: Policy
     wording: Wording
+    #: What gives the links, where it is not the store itself.
+    publisher: Links | None = None
     #: The template of the collection for one redirect's files (`connector.names.folder`).
     path: str
     marker_key: bytes
@@ -75,6 +77,11 @@ class Watch:
     def name(self) -> str:
         """The ledger's key for the source."""
         return f"{self.tenant}/{self.source.key}"
+
+    @property
+    def links(self) -> Links:
+        """What gives the links."""
+        return self.publisher or self.store
 
     @property
     def store_name(self) -> str:

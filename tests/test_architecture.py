@@ -74,7 +74,7 @@ def test_pure_rooms_import_no_io_and_no_clock(path: Path) -> None:
 def test_the_flow_knows_no_adapter(path: Path) -> None:
     """It speaks to the two ports."""
     named = {name for name in imports(path) if name.startswith(ADAPTERS)}
-    assert named <= {"connector.sources.Source", "connector.stores.Store"}
+    assert named <= {"connector.sources.Source", "connector.stores.Links", "connector.stores.Store"}
     assert not libraries(path) & {"threading", "apscheduler", "sqlalchemy", "time"}
 
 
@@ -84,7 +84,9 @@ def test_only_config_and_the_commands_know_adapters() -> None:
         room(path)
         for path in modules()
         for name in imports(path)
-        if name.startswith(ADAPTERS) and name.count(".") > 1 and not name.endswith((".Hints", ".Source", ".Store"))
+        if name.startswith(ADAPTERS)
+        and name.count(".") > 1
+        and not name.endswith((".Hints", ".Links", ".Source", ".Store"))
     }
     assert knowing <= {"config", "sources", "stores", "demo"}
 
@@ -96,8 +98,10 @@ def test_an_adapter_knows_no_other() -> None:
 
 
 def test_only_the_ledger_knows_sql() -> None:
-    """All SQL is in one room."""
-    assert {room(path) for path in modules() if libraries(path) & {"sqlalchemy", "alembic", "sqlite3"}} == {"ledger"}
+    """All SQL of the daemon is in one room. The book of links is another process's database."""
+    knowing = {path for path in modules() if libraries(path) & {"sqlalchemy", "alembic", "sqlite3"}}
+    assert {room(path) for path in knowing} == {"ledger", "links", "sql"}
+    assert [path.name for path in knowing if room(path) == "links"] == ["book.py"]
 
 
 def test_only_the_service_knows_threads_and_time() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import StatementError
 
 from connector.ledger import Lease, LeaseLost, Ledger, Stale, Taken
-from connector.model import Action, File, FileKind, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
+from connector.model import Action, Audience, File, FileKind, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
 pytest_plugins = ["tests.postgres"]
 
@@ -74,7 +74,7 @@ def test_keeps_every_field(ledger: Ledger) -> None:
             version="v2",
         ),
         action=Action.COPY,
-        terms=LinkTerms("staff", timedelta(days=30, microseconds=1)),
+        terms=LinkTerms(Audience.ANYONE, timedelta(days=30, microseconds=1), password=True, downloads=3),
         stored=Stored(path="store/r1/two.pdf", size=2**40, sha256="ab" * 32, etag='"e"'),
         link=Link("https://store.example.org/2", NOW + timedelta(microseconds=7)),
         gone=True,

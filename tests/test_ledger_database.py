@@ -20,8 +20,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
-from connector.ledger import Ledger, LedgerError, NewerLedger, database
-from connector.ledger import errors as ledger_errors
+from connector import sql
+from connector.ledger import Ledger, LedgerError, NewerLedger
 from connector.ledger.database import VERSION_TABLE
 from connector.ledger.schema import metadata
 from connector.model import State
@@ -122,7 +122,7 @@ def test_a_sqlite_ledger_is_durable_and_private(on_file: Ledger, file: Path) -> 
 
 def test_a_reader_waits_for_no_writer(on_file: Ledger, file: Path) -> None:
     """While a writer is in the middle of something, people can look, and a second ledger opens."""
-    with database.writing(on_file._engine):
+    with sql.writing(on_file._engine):
         assert on_file.watched() == ()
         other = Ledger(f"sqlite:///{file}")
         assert other.id == on_file.id
@@ -208,7 +208,7 @@ def test_a_locked_ledger_is_told(on_file: Ledger, file: Path) -> None:
     event.listen(on_file._engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout = 10"))
     with sqlite3.connect(file, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match=f"kept it locked for {ledger_errors.PATIENCE} seconds"):
+        with pytest.raises(LedgerError, match=f"kept it locked for {sql.PATIENCE} seconds"):
             on_file.raise_generation()
     other.close()
     assert on_file.generation == 1
@@ -316,7 +316,7 @@ def test_a_backup_is_whole_and_private(tmp_path: Path) -> None:
 
     It is a generation behind.
     """
-    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger, database.writing(ledger._engine) as writing:
+    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger, sql.writing(ledger._engine) as writing:
         ledger.back_up(tmp_path / "before")
         writing.exec_driver_sql("UPDATE ledger SET generation = 7")
         ledger.back_up(tmp_path / "during")

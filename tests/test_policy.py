@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.filetype import TrueType
-from connector.model import Action, Direction, File, LinkTerms, Message
+from connector.model import Action, Audience, Direction, File, LinkTerms, Message
 from connector.policy import Conditions, Facts, Policy, decide
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -234,14 +234,17 @@ def test_a_rule_brings_its_own_settle_and_terms() -> None:
             "name": "rest",
             "action": "redirect",
             "settle": 0,
-            "link": {"audience": "staff", "expires": "30d"},
+            "link": {"audience": "anyone", "expires": "30d", "password": True, "downloads": 3},
         },
         defaults={"settle": "2d"},
     )
     files = (FILE, replace(FILE, id="zip", name="a.zip"))
     pdf, rest = decide(rules, replace(MESSAGE, files=files), FACTS)
     assert (pdf.settle, pdf.terms) == (timedelta(days=2), LinkTerms())
-    assert (rest.settle, rest.terms) == (timedelta(0), LinkTerms("staff", timedelta(days=30)))
+    assert (rest.settle, rest.terms) == (
+        timedelta(0),
+        LinkTerms(Audience.ANYONE, timedelta(days=30), password=True, downloads=3),
+    )
 
 
 def test_settle_is_a_day_where_nobody_says_otherwise() -> None:

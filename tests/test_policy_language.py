@@ -135,7 +135,10 @@ def test_a_condition_with_nothing_behind_it_is_refused(condition: str, value: ob
         ({"when": {"name": ""}}, "when.name.0", "at least 1 character"),
         ({"name": ""}, "name", "at least 1 character"),
         ({"name": "guard:signed"}, "name", "taken by the guards"),
-        ({"link": {"audience": ""}}, "link.audience", "at least 1 character"),
+        ({"link": {"audience": "all"}}, "link.audience", "'store', 'owner', 'group', 'staff' or 'anyone'"),
+        ({"link": {"audience": "anyone", "downloads": 0}}, "link.downloads", "greater than or equal to 1"),
+        ({"link": {"expires": "30d"}}, "link", "only links for anyone end"),
+        ({"link": {"audience": "staff", "password": True}}, "link", "only links for anyone end"),
     ],
 )
 def test_what_is_wrong_is_told_where_it_stands(rule: dict[str, Any], where: str, word: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import html as lxml_html
 from pydantic import ValidationError
 
-from connector.model import Action, Body, Link, LinkTerms
+from connector.model import Action, Audience, Body, Link, LinkTerms
 from connector.rewrite import Wording, insert, notice, remove, shows
 from connector.rewrite.languages import LANGUAGES, Code, human_size
 from tests.test_rewrite import redirect, redirected
@@ -21,7 +21,7 @@ WORDING = Wording(
 )
 FOREVER = Link("https://store.example.org/1")
 UNTIL = Link("https://store.example.org/2", datetime(2026, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=1))))
-STORE = LinkTerms(audience="store")
+STORE = LinkTerms()
 CODES: tuple[Code, ...] = get_args(Code)
 
 
@@ -90,7 +90,7 @@ def test_who_may_open_it(code: Code) -> None:
     """What is said to colleagues and outsiders is said of links that open with a login at the store only."""
     opening = LANGUAGES[code].colleague.replace("\u00a0", " ").partition("?")[0]
     assert all(opening in words for words in said(code, FOREVER))
-    assert all(opening not in words for words in said(code, FOREVER, terms=LinkTerms(audience="anyone")))
+    assert all(opening not in words for words in said(code, FOREVER, terms=LinkTerms(Audience.ANYONE)))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_is_not_configured_is_not_mentioned() -> None:
     for words in said("en", FOREVER, wording=bare):
         assert "Genuine links" not in words
         assert "Help" not in words
-    html, _ = said("en", FOREVER, wording=bare, terms=LinkTerms(audience="anyone"))
+    html, _ = said("en", FOREVER, wording=bare, terms=LinkTerms(Audience.ANYONE))
     assert html.endswith("report.pdf 1.5 MB")
 
 

@@ -11,7 +11,7 @@ from connector.model import LinkTerms
 from connector.spool import Spool
 from connector.stores import Store
 from connector.stores.memory import MemoryStore
-from tests.laws.stores import StoreLaws, contents, spool
+from tests.laws.stores import ORIGIN, StoreLaws, contents, spool
 
 
 @dataclass
@@ -42,12 +42,12 @@ def test_a_link_opens_the_file_until_it_is_revoked() -> None:
     """A revoked link opens nothing, and the next share is another link."""
     store = MemoryStore()
     stored = store.put("box/R1/a.txt", spool(b"a"))
-    (link,) = store.share([stored], LinkTerms())
+    (link,) = store.share([stored], LinkTerms(), ORIGIN)
     assert store.download(link.url) == b"a"
     store.revoke("box/R1")
     with pytest.raises(FileGone):
         store.download(link.url)
-    (again,) = store.share([stored], LinkTerms())
+    (again,) = store.share([stored], LinkTerms(), ORIGIN)
     assert again != link
     assert store.download(again.url) == b"a"
 
@@ -56,7 +56,7 @@ def test_a_link_opens_only_its_own_collection() -> None:
     """The token of one share opens no other path."""
     store = MemoryStore()
     mine, other = (store.put(path, spool(b"a")) for path in ("box/R1/a.txt", "box/R2/a.txt"))
-    (link,) = store.share([mine], LinkTerms())
+    (link,) = store.share([mine], LinkTerms(), ORIGIN)
     with pytest.raises(FileGone):
         store.download(link.url.replace(mine.path, other.path))
 
@@ -66,7 +66,7 @@ def test_a_link_ends_when_it_said() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     store = MemoryStore(clock=lambda: start)
     stored = store.put("box/R1/a.txt", spool(b"a"))
-    (link,) = store.share([stored], LinkTerms(expires=timedelta(days=7)))
+    (link,) = store.share([stored], LinkTerms(expires=timedelta(days=7)), ORIGIN)
     assert link.expires == start + timedelta(days=7)
     assert store.download(link.url) == b"a"
     store.clock = lambda: start + timedelta(days=7)
@@ -78,7 +78,7 @@ def test_a_link_opens_nothing_after_its_file_is_deleted() -> None:
     """Deleting takes the bytes away from everybody."""
     store = MemoryStore()
     stored = store.put("box/R1/a.txt", spool(b"a"))
-    (link,) = store.share([stored], LinkTerms())
+    (link,) = store.share([stored], LinkTerms(), ORIGIN)
     store.delete(stored.path)
     with pytest.raises(FileGone):
         store.download(link.url)

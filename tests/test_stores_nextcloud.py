@@ -15,7 +15,7 @@ from connector.simulator.nextcloud import Nextcloud
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.nextcloud.store import NextcloudStore
-from tests.laws.stores import StoreLaws, World, contents, spool
+from tests.laws.stores import ORIGIN, StoreLaws, World, contents, spool
 
 PIECE = 20_000
 PATH = "acme/anna@example.org/2026/R1/report.pdf"
@@ -159,7 +159,7 @@ def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
     store._ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
     world.seen()
     stored = [store.put(f"{HOME}/R2/{number}.pdf", spool(b"%d" % number)) for number in range(3)]
-    store.share(stored, LinkTerms())
+    store.share(stored, LinkTerms(), ORIGIN)
     assert world.seen() == ["MKCOL", "PUT", "PUT", "PUT", "PROPFIND"]
     assert asked == ["GET"]
     assert all(map(store.verify, stored))
@@ -271,7 +271,7 @@ def link(store: NextcloudStore, mailbox: str = ANNA) -> str:
     stored = store.put(f"acme/{mailbox}/R1/report.pdf", spool(b"report"))
     if not store.admits(f"acme/{mailbox}", mailbox):
         store.admit(f"acme/{mailbox}", mailbox)
-    return store.share([stored], LinkTerms())[0].url
+    return store.share([stored], LinkTerms(), ORIGIN)[0].url
 
 
 def readers(tmp_path: Path, *lines: str) -> Path:
@@ -350,11 +350,11 @@ def test_a_share_that_was_given_up(world: NextcloudWorld, store: NextcloudStore)
     world.cloud.shares.clear()
     stored = store.put(PATH, spool(b"report"))
     with pytest.raises(Conflict, match="not shared any more"):
-        store.share([stored], LinkTerms())
+        store.share([stored], LinkTerms(), ORIGIN)
     assert not store.admits(HOME, ANNA)
     store.admit(HOME, ANNA)
     assert store.admits(HOME, ANNA)
-    assert opens(world, store.share([stored], LinkTerms())[0].url) == {"anna"}
+    assert opens(world, store.share([stored], LinkTerms(), ORIGIN)[0].url) == {"anna"}
 
 
 def test_two_accounts_with_one_address(world: NextcloudWorld, store: NextcloudStore) -> None:
@@ -533,7 +533,7 @@ def test_links_for_others_are_not_made_yet(store: NextcloudStore) -> None:
     """Terms are honoured or refused."""
     stored = store.put(PATH, spool(b"x"))
     with pytest.raises(Rejected):
-        store.share([stored], LinkTerms(expires=timedelta(days=1)))
+        store.share([stored], LinkTerms(expires=timedelta(days=1)), ORIGIN)
 
 
 def test_a_file_that_has_gone_is_not_linked(store: NextcloudStore) -> None:
@@ -541,7 +541,7 @@ def test_a_file_that_has_gone_is_not_linked(store: NextcloudStore) -> None:
     stored = store.put(PATH, spool(b"x"))
     store.delete(PATH)
     with pytest.raises(Conflict):
-        store.share([stored], LinkTerms())
+        store.share([stored], LinkTerms(), ORIGIN)
 
 
 def test_a_folder_that_does_not_exist(world: NextcloudWorld) -> None:

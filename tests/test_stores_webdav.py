@@ -29,7 +29,7 @@ from connector.spool import spooled
 from connector.stores import Store
 from connector.stores.webdav import WebdavConfig, WebdavStore
 from tests import lying_store as lies
-from tests.laws.stores import StoreLaws, contents, spool
+from tests.laws.stores import ORIGIN, StoreLaws, contents, spool
 from tests.lying_store import Lie, LyingStore, Reply, Request, lying_store, wire
 from tests.servers import PASSWORD, DavServer, free_port
 
@@ -166,7 +166,7 @@ class TestWebdavStore(StoreLaws):
     def test_a_link_opens_for_whoever_may_log_in(self, store: Store, world: WebdavWorld) -> None:
         """The store's own address, quoted, gives the bytes."""
         name = "box/R 1/50% Übergröße #1 & more.pdf"
-        (link,) = store.share([store.put(name, spool(DATA))], LinkTerms())
+        (link,) = store.share([store.put(name, spool(DATA))], LinkTerms(), ORIGIN)
         assert link.url == world.url(name)
         assert world.request("GET", name).content == DATA
 
@@ -183,7 +183,7 @@ class TestWebdavStore(StoreLaws):
         stored = store.put("box/R 1/a.bin", spool(DATA))
         world.request("PUT", f"box/R 1/upload-{'0' * 32}.tmp", b"torn").raise_for_status()
         world.request("PUT", "box/R 1/b.bin", b"whole").raise_for_status()
-        store.share([stored], LinkTerms())
+        store.share([stored], LinkTerms(), ORIGIN)
         assert {path.rpartition("/")[2] for path in world.on_disk()} == {"a.bin", "b.bin"}
 
     def test_a_wrong_password_is_denied_once(self, world: WebdavWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -669,7 +669,7 @@ def test_links_are_for_people() -> None:
     with lying_store(lie=lies.answers(404)) as proxy:
         url = f"http://127.0.0.1:{proxy.port}/root/"
         config = WebdavConfig(type="webdav", url=url, link_url="https://files.example.org/ü")
-        (link,) = config.connect().share([Stored(path="box/a b.txt", size=1, sha256="0" * 64)], LinkTerms())
+        (link,) = config.connect().share([Stored(path="box/a b.txt", size=1, sha256="0" * 64)], LinkTerms(), ORIGIN)
     assert link.url == "https://files.example.org/%C3%BC/box/a%20b.txt"
     assert link.expires is None
 

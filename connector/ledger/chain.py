@@ -2,8 +2,8 @@ r"""The audit trail: one hash chain of events for each tenant.
 
 How to verify a chain without this program:
 
-1. Take the tenant's events by `number`: 1, 2, 3 and so on, none missing. `schema.AnyText` tells how the database holds
-   a backslash, a NUL and a lone surrogate.
+1. Take the tenant's events by `number`: 1, 2, 3 and so on, none missing. `connector.sql.AnyText` tells how the database
+   holds a backslash, a NUL and a lone surrogate.
 2. Write each as a JSON object with the members at, detail, name, number, redirect_id, source and tenant: members sorted
    by name at every depth, no space between tokens, characters as they are in UTF-8. Only the control characters, the
    quotation mark, the backslash and lone surrogates are escaped: `\b \f \n \r \t \" \\` where these exist, otherwise
@@ -24,7 +24,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal, select, update
 
-from connector.ledger.schema import AnyText, chains, events, identity, utc_text
+from connector.ledger.schema import chains, events, identity
+from connector.sql import AnyText, utc_text
 
 
 @dataclass(frozen=True, slots=True)

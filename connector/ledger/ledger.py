@@ -13,10 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
+from connector import sql
 from connector.ledger import chain, database, proofs, rows, sources
 from connector.ledger.absorb import absorbed
 from connector.ledger.chain import Event, Fact
-from connector.ledger.errors import translated
+from connector.ledger.errors import TROUBLE
 from connector.ledger.proofs import Proved
 from connector.ledger.schema import chains, events, files, identity, later, pauses, redirects
 from connector.ledger.sources import Lease, Watched
@@ -51,13 +52,13 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         """Open the ledger and bring its tables to the newest version; a new one is made. Raises NewerLedger."""
-        parts = database.parsed(url)
-        self._place = database.place(parts)
-        self._engine = database.engine(parts)
+        parts = sql.parsed(url, TROUBLE)
+        self._place = sql.place(parts)
+        self._engine = sql.engine(parts, TROUBLE)
         #: What was written last, by source. A message of hundreds of files is written once for each of them; to read
         #: all of them each time would cost a square. A revision is written once, so it stands as long as that does.
         self._last: dict[str, Redirect] = {}
-        with translated(self._place):
+        with TROUBLE.translated(self._place):
             database.migrate(self._engine, self._place)
         with self._reading() as connection:
             self.id = connection.execute(select(identity.c.id)).scalar_one()
@@ -71,17 +72,17 @@ class Ledger:
 
         Whatever fails, nothing is at `file`. Raises ValueError where something is there, and for PostgreSQL.
         """
-        with translated(self._place):
+        with TROUBLE.translated(self._place):
             database.back_up(self._engine, self._place, file)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with translated(self._place), database.reading(self._engine) as connection:
+        with TROUBLE.translated(self._place), sql.reading(self._engine) as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with translated(self._place), database.writing(self._engine) as connection:
+        with TROUBLE.translated(self._place), sql.writing(self._engine) as connection:
             yield connection
 
     # The generation: a restored backup has a lower one than the store and the markers.

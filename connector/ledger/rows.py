@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.ledger.errors import Stale, Taken
 from connector.ledger.schema import files, redirects, sources
-from connector.model import Copy, File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
+from connector.model import Audience, Copy, File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
 _OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"files", "original", "copy"}]
 _OF_COPY = [each.name for each in fields(Copy)]
@@ -118,6 +118,8 @@ def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
         "rule": each.rule,
         "terms_audience": each.terms.audience,
         "terms_expires": each.terms.expires,
+        "terms_password": each.terms.password,
+        "terms_downloads": each.terms.downloads,
         **_stored_values("stored", each.stored),
         "link_url": each.link and each.link.url,
         "link_expires": each.link and each.link.expires,
@@ -160,7 +162,12 @@ def _file(row: Mapping[Any, Any]) -> RedirectedFile:
         path=of["path"],
         action=of["action"],
         rule=of["rule"],
-        terms=LinkTerms(of["terms_audience"], of["terms_expires"]),
+        terms=LinkTerms(
+            Audience(of["terms_audience"]),
+            of["terms_expires"],
+            password=of["terms_password"],
+            downloads=of["terms_downloads"],
+        ),
         stored=_stored("stored", of),
         link=None if of["link_url"] is None else Link(of["link_url"], of["link_expires"]),
         gone=of["gone"],

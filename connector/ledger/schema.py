@@ -4,8 +4,7 @@ Times are UTC text of one width, so that they sort alike in every database and r
 `migrations/` makes these tables; a test holds the two together.
 """
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -17,7 +16,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -26,28 +24,9 @@ from sqlalchemy import (
 )
 
 from connector.model import Action, FileKind, Proof, State
+from connector.sql import AnyText, Time, tables
 
 _E = TypeVar("_E", bound=StrEnum)
-
-
-def utc_text(at: datetime) -> str:
-    """The one form of a time: `2026-01-31T12:00:00.000000Z`. Refuses a time without a zone: it could mean anything."""
-    if at.utcoffset() is None:
-        raise ValueError(f"{at!r} has no time zone")
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-class Time(TypeDecorator[datetime]):
-    """A moment in UTC, to the microsecond."""
-
-    impl = String(27)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else utc_text(value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else datetime.fromisoformat(value)
 
 
 class Duration(TypeDecorator[timedelta]):
@@ -80,42 +59,7 @@ class Word(TypeDecorator[_E]):
         return None if value is None else self.words(value)
 
 
-class AnyText(TypeDecorator[str]):
-    r"""Text from anywhere, kept to the character.
-
-    NUL, which PostgreSQL refuses, and lone surrogates, which no database takes, are written as `\u0000`, and a
-    backslash as two.
-    """
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else _UNSAFE.sub(_escaped, value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else _ESCAPE.sub(_unescaped, value)
-
-
-_UNSAFE = re.compile("[\\\\\0\ud800-\udfff]")
-_ESCAPE = re.compile(r"\\(?:\\|u([0-9a-f]{4}))")
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}"
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16)) if found[1] else "\\"
-
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-    }
-)
+metadata = tables()
 
 #: One row: who this ledger is.
 identity = Table(
@@ -210,6 +154,8 @@ files = Table(
     Column("rule", AnyText, nullable=False),
     Column("terms_audience", AnyText, nullable=False),
     Column("terms_expires", Duration),
+    Column("terms_password", Boolean, nullable=False),
+    Column("terms_downloads", Integer),
     Column("stored_path", AnyText),
     Column("stored_size", BigInteger),
     Column("stored_sha256", AnyText),

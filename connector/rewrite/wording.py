@@ -10,7 +10,7 @@ from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connector.model import Action, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
+from connector.model import Action, Audience, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
 from connector.names import NAMELESS, plain
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
@@ -149,7 +149,7 @@ def _for_owner(language: Language, files: Sequence[RedirectedFile]) -> Iterator[
 
 
 def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wording) -> Iterator[str]:
-    if all(file.terms.audience == "store" for file in files):
+    if all(file.terms.audience is Audience.STORE for file in files):
         yield language.colleague
         yield language.outsider
     if wording.host and all(_link(file).url.startswith(f"https://{wording.host}/") for file in files):

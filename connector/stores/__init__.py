@@ -14,11 +14,26 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from connector.model import Link, LinkTerms, Stored
+from connector.model import Link, LinkTerms, Origin, Stored
 from connector.spool import Spool
 
 
-class Store(Protocol):
+class Links(Protocol):
+    """What gives links to stored files: the store itself, or our own link service before it (`connector.links`)."""
+
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
+        """A link for each of these files, in their order; all lie in one collection. Shared again: the same links.
+
+        Terms are honoured or Rejected, never weakened.
+        """
+        ...
+
+    def revoke(self, folder: str) -> None:
+        """No link into this collection opens anything afterwards, as far as we had made it open."""
+        ...
+
+
+class Store(Links, Protocol):
     """One place for files, as one account sees it."""
 
     def put(self, path: str, content: Spool) -> Stored:
@@ -66,17 +81,6 @@ class Store(Protocol):
         Raises Rejected where the store knows nobody for the mailbox, or lets nobody in on these terms, and Exhausted
         where it lets nobody in for now.
         """
-        ...
-
-    def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
-        """A link for each of these files, in their order; all lie in one collection. Shared again: the same links.
-
-        Terms are honoured or Rejected, never weakened.
-        """
-        ...
-
-    def revoke(self, folder: str) -> None:
-        """No link into this collection opens anything afterwards, as far as the store had made it open."""
         ...
 
     def delete(self, path: str) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote
 
 from connector.errors import Corrupt, FileGone, Rejected
-from connector.model import Link, LinkTerms, Stored
+from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool
 
 _ADDRESS = "https://store.example.org/"
@@ -97,10 +97,10 @@ class MemoryStore:
             raise Rejected(f"nobody is known to whom the mailbox {mailbox} belongs")
         self.admitted[folder] = mailbox
 
-    def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:  # noqa: ARG002 - the port's
         """One share for the collection, found again when asked again with the same terms."""
-        if terms.audience != "store":
-            raise Rejected(f"this store has no links for the audience {terms.audience!r}")
+        if (terms.audience, terms.password, terms.downloads) != (Audience.STORE, False, None):
+            raise Rejected(f"this store has no links for the audience {terms.audience}")
         return tuple(self._link(each.path, terms) for each in stored)
 
     def revoke(self, folder: str) -> None:

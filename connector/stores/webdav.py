@@ -22,7 +22,7 @@ from requests.utils import requote_uri
 
 from connector.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
-from connector.model import Link, LinkTerms, Stored
+from connector.model import Link, LinkTerms, Origin, Stored
 from connector.spool import CHUNK, Spool
 from connector.stores.dav import DavClient, Entry, Upload, WrongPassword, basic
 
@@ -110,7 +110,7 @@ class WebdavStore:
     def admit(self, folder: str, mailbox: str) -> None:
         """Nothing to do, see `admits`."""
 
-    def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:  # noqa: ARG002 - the port's
         """The store's own addresses: they open for whoever may log in there, and for nobody else."""
         if terms != LinkTerms():
             raise Rejected("plain WebDAV has no links but its own addresses, which never end and ask for a login")

@@ -12,7 +12,7 @@ from connector import discover, reactions, redirect, sight
 from connector.errors import Corrupt
 from connector.log import Event
 from connector.marker import Marker
-from connector.model import Item, Link, LinkTerms, Message, Notice, Redirect, SharedFile, State, Stored
+from connector.model import Item, Link, LinkTerms, Message, Notice, Origin, Redirect, SharedFile, State, Stored
 from connector.sources.memory import Attached, MemorySource
 from connector.sources.memory_share import MemoryShareSource
 from connector.spool import Spool
@@ -121,9 +121,9 @@ def test_share_that_cannot_be_repeated(scene: Scene, tmp_path: Path) -> None:
     """A store that makes a new link each time it is asked is left with links that nobody revokes."""
 
     class Doubling(MemoryStore):
-        def share(self, stored: Any, terms: LinkTerms) -> tuple[Link, ...]:
+        def share(self, stored: Any, terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
             kept, self.shares = self.shares, []
-            links = super().share(stored, terms)
+            links = super().share(stored, terms, origin)
             self.shares = [*kept, *self.shares]
             return links
 

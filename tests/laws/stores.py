@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import pytest
 
 from connector.errors import Corrupt, FileGone, Rejected, Unavailable
-from connector.model import LinkTerms, Stored
+from connector.model import Audience, LinkTerms, Origin, Stored
 from connector.spool import Spool
 from connector.stores import Store
 
@@ -34,6 +34,10 @@ NASTY_NAMES = (
     "x" * 196 + ".txt",
     "ü" * 98 + ".txt",
 )
+
+
+#: What files are said to come from where it does not matter.
+ORIGIN = Origin(redirect="R1", mailbox="anna@example.org", sender="sender@example.org", received=None)
 
 
 class World(Protocol):
@@ -219,24 +223,24 @@ class StoreLaws:
     def test_share_twice_gives_the_same_links(self, store: Store, world: World) -> None:
         """Links come in the order of the files, and come again, also from another client."""
         files = [store.put(f"box/R1/{name}", spool(name.encode())) for name in ("b.txt", "a.txt", "50% ü.txt")]
-        links = store.share(files, LinkTerms())
+        links = store.share(files, LinkTerms(), ORIGIN)
         assert len({link.url for link in links}) == 3
-        assert store.share(files, LinkTerms()) == links
-        assert world.connect().share(files, LinkTerms()) == links
-        assert store.share(files[::-1], LinkTerms()) == links[::-1]
+        assert store.share(files, LinkTerms(), ORIGIN) == links
+        assert world.connect().share(files, LinkTerms(), ORIGIN) == links
+        assert store.share(files[::-1], LinkTerms(), ORIGIN) == links[::-1]
 
-    @pytest.mark.parametrize("terms", [LinkTerms("anyone"), LinkTerms("anyone", timedelta(days=7))])
+    @pytest.mark.parametrize("terms", [LinkTerms(Audience.ANYONE), LinkTerms(Audience.ANYONE, timedelta(days=7))])
     def test_terms_that_cannot_be_kept_are_refused(self, store: Store, terms: LinkTerms) -> None:
         """A link for people whom the store does not know is Rejected, not given out for fewer or more."""
         stored = store.put("box/R1/a.txt", spool(b"a"))
         with pytest.raises(Rejected):
-            store.share([stored], terms)
+            store.share([stored], terms, ORIGIN)
 
     def test_an_end_is_kept_or_refused(self, store: Store) -> None:
         """A link that is to end says when it does, or is not made."""
         stored = store.put("box/R1/a.txt", spool(b"a"))
         try:
-            (link,) = store.share([stored], LinkTerms(expires=timedelta(days=7)))
+            (link,) = store.share([stored], LinkTerms(expires=timedelta(days=7)), ORIGIN)
         except Rejected:
             return
         assert link.expires is not None
@@ -244,7 +248,7 @@ class StoreLaws:
     def test_revoke_twice_is_revoke_once(self, store: Store) -> None:
         """Revoking may be repeated, needs no link, and removes no file."""
         stored = store.put("box/R1/a.txt", spool(b"a"))
-        store.share([stored], LinkTerms())
+        store.share([stored], LinkTerms(), ORIGIN)
         store.revoke("box/R1")
         store.revoke("box/R1")
         store.revoke("nowhere")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import Conflict, Corrupt, Rejected
-from connector.model import Link, LinkTerms, Stored
+from connector.model import Link, LinkTerms, Origin, Stored
 from connector.spool import Spool
 from connector.stores.dav import Answer, Upload
 from connector.stores.nextcloud.chunks import SMALLEST, Chunks, TooLarge
@@ -78,7 +78,7 @@ class NextcloudStore(WebdavStore):
             raise Corrupt(f"{self._client.host} has other bytes in the place of a file of {stored.size} bytes")
         return True
 
-    def share(self, stored: Sequence[Stored], terms: LinkTerms) -> tuple[Link, ...]:
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:  # noqa: ARG002 - the port's
         """The addresses of the files within the server: they open for whom the folder above is shared with."""
         if terms != LinkTerms():
             raise Rejected("links for others than whom a mailbox belongs to are not made on Nextcloud yet")

@@ -1,0 +1,349 @@
+"""The book of links: what the daemon shows in messages, what the pages may open, and who came.
+
+It is the one thing that the two processes share, and no more than it takes: no subject, no text, no token that opens
+anything. The daemon publishes, ends and collects here; the pages read, count and note.
+Every method may be repeated. Raises Unavailable where the database cannot be used.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    RowMapping,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from connector import sql
+from connector.errors import Unavailable
+from connector.model import Audience
+from connector.sql import AnyText, Time, Trouble, tables
+
+TROUBLE = Trouble("links", Unavailable)
+#: Written into the book. A later one is refused.
+_FORMAT = 1
+#: Any number that nobody else takes in this database.
+_LOCK = 0x6C696E6B73
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offered:
+    """One file behind a link."""
+
+    #: Counts from 1 within its publication; a message shows it, so it never becomes another file's.
+    number: int
+    name: str
+    size: int
+    #: In the store.
+    path: str
+    sha256: str
+    #: The address at which the store itself opens it; "" where the pages hand it out.
+    target: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """The files of one message under equal terms."""
+
+    #: The redirect's id, and what tells its terms from others.
+    id: str
+    redirect: str
+    tenant: str
+    #: The collection in the store in which all its files lie.
+    folder: str
+    audience: Audience
+    mailbox: str
+    #: Whom it opens for, besides whoever has a token: words of a login, see `connector.links`.
+    readers: tuple[str, ...]
+    sender: str
+    received: datetime | None
+    files: tuple[Offered, ...]
+    #: Grows when its tokens are to be others.
+    generation: int = 1
+    expires: datetime | None = None
+    #: Since when it opens nothing any more; None while it does.
+    ended: datetime | None = None
+
+    def open(self, now: datetime) -> bool:
+        """Whether it opens anything."""
+        return self.ended is None and (self.expires is None or now < self.expires)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Token:
+    """What opens a publication to whoever has it. Only its hash is known."""
+
+    hash: str
+    publication: str
+    #: A sealed one (`connector.links.tokens.sealed`); "" where it asks for none.
+    password: str = ""
+    expires: datetime | None = None
+    #: How often each file may be fetched; None: as often as anyone likes.
+    downloads: int | None = None
+    #: Who gave it to outsiders, on the page; "" where a message shows it.
+    released_by: str = ""
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """Somebody came."""
+
+    at: datetime
+    publication: str
+    #: Which file; 0: the page.
+    number: int
+    #: The address, shortened.
+    client: str
+    #: Whose login it was, or the beginning of the hash of a token.
+    who: str
+    what: str
+    result: str
+    #: Counts up; 0 before it was noted.
+    seen: int = 0
+
+
+class Book:
+    """One database, for one house. May be used by many threads and processes at the same time."""
+
+    def __init__(self, url: str) -> None:
+        """Open it, and make it where it does not exist. `url` is for SQLAlchemy."""
+        parts = sql.parsed(url, TROUBLE)
+        self._place = sql.place(parts)
+        with TROUBLE.translated(self._place):
+            # Both processes write into it; they share a group.
+            self._engine = sql.engine(parts, TROUBLE, mode=0o660)
+            with self._writing() as connection:
+                self._make(connection)
+
+    def _make(self, connection: Connection) -> None:
+        _tables.create_all(connection)
+        found = connection.execute(select(_format.c.number)).scalar_one_or_none()
+        if found is None:
+            connection.execute(insert(_format).values(number=_FORMAT))
+        elif found != _FORMAT:
+            raise TROUBLE(f"it was written by a newer connector (format {found}): install that one", self._place)
+
+    def close(self) -> None:
+        """Close the connections of its pool."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with TROUBLE.translated(self._place), sql.reading(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with TROUBLE.translated(self._place), sql.writing(self._engine) as connection:
+            if connection.dialect.name == "postgresql":
+                # One at a time, as in SQLite: two who find nothing would both insert it.
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            yield connection
+
+    # The daemon.
+
+    def publish(self, wanted: Publication) -> Publication:
+        """Let it be opened. What stands already keeps its generation, its end, and the numbers of its files.
+
+        Returns it as it stands now, which may be ended.
+        """
+        with self._writing() as connection:
+            standing = _publication(connection, wanted.id)
+            if standing is None:
+                connection.execute(insert(_publications).values(_values(wanted)))
+                standing = wanted
+            now_so = replace(
+                wanted,
+                files=_offer(connection, wanted),
+                generation=standing.generation,
+                expires=standing.expires,
+                ended=standing.ended,
+            )
+            connection.execute(update(_publications).where(_publications.c.id == wanted.id).values(_values(now_so)))
+        return now_so
+
+    def admit(self, token: Token) -> None:
+        """Let whoever has this token in. One that is known already stays what it is."""
+        with self._writing() as connection:
+            if connection.execute(select(_tokens.c.hash).where(_tokens.c.hash == token.hash)).first() is None:
+                connection.execute(insert(_tokens).values(_of(token, _tokens)))
+
+    def end(self, tenant: str, folder: str, now: datetime) -> None:
+        """Nothing opens files of this collection any more."""
+        c = _publications.c
+        with self._writing() as connection:
+            of = (c.tenant == tenant) & (c.folder == folder) & c.ended.is_(None)
+            connection.execute(update(_publications).where(of).values(ended=now))
+
+    def extend(self, publication: str, expires: datetime | None) -> None:
+        """Let it, and the token that its message shows, end at another time."""
+        with self._writing() as connection:
+            of = _publications.c.id == publication
+            connection.execute(update(_publications).where(of).values(expires=expires, ended=None))
+            shown = (_tokens.c.publication == publication) & (_tokens.c.released_by == "")
+            connection.execute(update(_tokens).where(shown).values(expires=expires))
+
+    def renew(self, publication: str, now: datetime) -> None:
+        """All its tokens open nothing any more; those of the next generation will."""
+        with self._writing() as connection:
+            of = _publications.c.id == publication
+            generation = _publications.c.generation + 1
+            connection.execute(update(_publications).where(of).values(generation=generation, ended=None))
+            connection.execute(update(_tokens).where(_tokens.c.publication == publication).values(ended=now))
+
+    def of_tenant(self, tenant: str) -> tuple[Publication, ...]:
+        """All that was ever published for a tenant, by id."""
+        with self._reading() as connection:
+            return _read(connection, _publications.c.tenant == tenant)
+
+    def accesses(self, tenant: str, limit: int = 1000) -> tuple[Access, ...]:
+        """Who came to files of this tenant, in the order in which they did."""
+        query = (
+            select(_accesses)
+            .join(_publications, _publications.c.id == _accesses.c.publication)
+            .where(_publications.c.tenant == tenant)
+            .order_by(_accesses.c.seen)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            return tuple(Access(**row) for row in connection.execute(query).mappings())
+
+    def forget(self, accesses: Sequence[Access]) -> None:
+        """They are in the audit trail by now."""
+        numbers = [each.seen for each in accesses]
+        with self._writing() as connection:
+            connection.execute(delete(_accesses).where(_accesses.c.seen.in_(numbers)))
+
+    # The pages.
+
+    def publication(self, publication: str) -> Publication | None:
+        """What was published under this id; None where nothing was."""
+        with self._reading() as connection:
+            return _publication(connection, publication)
+
+    def token(self, token_hash: str) -> Token | None:
+        """What is known of a token; None where nothing is."""
+        query = select(_tokens).where(_tokens.c.hash == token_hash)
+        with self._reading() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else Token(**row)
+
+    def note(self, access: Access) -> None:
+        """Write down that somebody came."""
+        values = _of(access, _accesses)
+        del values["seen"]
+        with self._writing() as connection:
+            connection.execute(insert(_accesses).values(values))
+
+
+def _offer(connection: Connection, wanted: Publication) -> tuple[Offered, ...]:
+    """These files and no others. Each number is one file's for ever: a message may show it."""
+    c = _files.c
+    of = c.publication == wanted.id
+    numbers = {path: number for number, path in connection.execute(select(c.number, c.path).where(of)).tuples()}
+    for each in wanted.files:
+        numbers.setdefault(each.path, len(numbers) + 1)
+    files = tuple(replace(each, number=numbers[each.path]) for each in wanted.files)
+    connection.execute(delete(_files).where(of, c.number.in_([each.number for each in files])))
+    connection.execute(update(_files).where(of).values(offered=False))
+    for each in files:
+        connection.execute(insert(_files).values(publication=wanted.id, offered=True, **_of(each, _files)))
+    return files
+
+
+def _publication(connection: Connection, publication: str) -> Publication | None:
+    return next(iter(_read(connection, _publications.c.id == publication)), None)
+
+
+def _read(connection: Connection, *conditions: Any) -> tuple[Publication, ...]:
+    found = connection.execute(select(_publications).where(*conditions).order_by(_publications.c.id)).mappings().all()
+    of = select(_files).join(_publications).where(_files.c.offered, *conditions)
+    files: dict[str, list[Offered]] = {}
+    for row in connection.execute(of.order_by(_files.c.publication, _files.c.number)).mappings():
+        offered = Offered(**{name: row[name] for name in Offered.__slots__})
+        files.setdefault(row["publication"], []).append(offered)
+    return tuple(_as_published(row, tuple(files.get(row["id"], ()))) for row in found)
+
+
+def _as_published(row: RowMapping, files: tuple[Offered, ...]) -> Publication:
+    told = {"audience": Audience(row["audience"]), "readers": tuple(row["readers"].splitlines()), "files": files}
+    return Publication(**{**row, **told})
+
+
+def _values(of: Publication) -> dict[str, Any]:
+    return {**_of(of, _publications), "audience": of.audience.value, "readers": "\n".join(of.readers)}
+
+
+def _of(value: object, table: Table) -> dict[str, Any]:
+    """What a value has for the columns of a table."""
+    return {column.name: getattr(value, column.name) for column in table.columns if hasattr(value, column.name)}
+
+
+_tables = tables()
+_format = Table("format", _tables, Column("number", Integer, primary_key=True))
+_publications = Table(
+    "publications",
+    _tables,
+    Column("id", String(80), primary_key=True),
+    Column("redirect", String(64), nullable=False),
+    Column("tenant", AnyText, nullable=False, index=True),
+    Column("folder", AnyText, nullable=False, index=True),
+    Column("audience", String(16), nullable=False),
+    Column("mailbox", AnyText, nullable=False),
+    Column("readers", AnyText, nullable=False),
+    Column("sender", AnyText, nullable=False),
+    Column("received", Time),
+    Column("generation", Integer, nullable=False),
+    Column("expires", Time),
+    Column("ended", Time),
+)
+_files = Table(
+    "files",
+    _tables,
+    Column("publication", ForeignKey(_publications.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", AnyText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("path", AnyText, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("target", AnyText, nullable=False),
+    Column("offered", Boolean, nullable=False),
+)
+_tokens = Table(
+    "tokens",
+    _tables,
+    Column("hash", String(64), primary_key=True),
+    Column("publication", ForeignKey(_publications.c.id), nullable=False, index=True),
+    Column("password", String(256), nullable=False),
+    Column("expires", Time),
+    Column("downloads", Integer),
+    Column("released_by", AnyText, nullable=False),
+    Column("ended", Time),
+)
+_accesses = Table(
+    "accesses",
+    _tables,
+    Column("seen", Integer, primary_key=True, autoincrement=True),
+    Column("at", Time, nullable=False),
+    Column("publication", ForeignKey(_publications.c.id), nullable=False, index=True),
+    Column("number", Integer, nullable=False),
+    Column("client", String(64), nullable=False),
+    Column("who", AnyText, nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("result", String(32), nullable=False),
+)

@@ -1,0 +1,222 @@
+"""The book of links on both databases: what stands keeps standing, whoever asks how often."""
+
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from connector.errors import Unavailable
+from connector.links.book import Access, Book, Offered, Publication, Token
+from connector.links.tokens import hashed, opens, password, sealed, token
+from connector.model import Audience
+from tests.postgres import fresh_database
+
+pytest_plugins = ["tests.postgres"]
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+KEY = b"k" * 32
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with nothing in it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/links.db"
+    return fresh_database(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def book(url: str) -> Iterator[Book]:
+    """A new book."""
+    opened = Book(url)
+    yield opened
+    opened.close()
+
+
+def offered(name: str, number: int = 0) -> Offered:
+    """A file that a publication offers."""
+    return Offered(number=number, name=name, size=3, path=f"acme/R1/{name}", sha256="0" * 64)
+
+
+def published(*names: str, of: str = "R1-aaaaaaaa", folder: str = "acme/R1") -> Publication:
+    """What a daemon would publish."""
+    return Publication(
+        id=of,
+        redirect=of.partition("-")[0],
+        tenant="acme",
+        folder=folder,
+        audience=Audience.ANYONE,
+        mailbox="anna@example.org",
+        readers=("anna@example.org", "group:finance"),
+        sender="Bört <b@example.com>",
+        received=NOW,
+        files=tuple(map(offered, names)),
+        expires=NOW + timedelta(days=30),
+    )
+
+
+def test_published_again_it_is_the_same(book: Book) -> None:
+    """A crash between the book and the ledger leaves no second link, and no later end."""
+    first = book.publish(published("a.pdf", "b.pdf"))
+    again = book.publish(replace(published("a.pdf", "b.pdf"), expires=NOW + timedelta(days=90)))
+    assert again == first == book.publication(first.id)
+    assert [(each.number, each.name) for each in first.files] == [(1, "a.pdf"), (2, "b.pdf")]
+    assert book.of_tenant("acme") == (first,)
+    assert book.of_tenant("other") == ()
+    assert book.publication("R2-aaaaaaaa") is None
+
+
+def test_a_number_is_one_files_for_ever(book: Book) -> None:
+    """A message may show it: a file that is not offered any more leaves its number to no other."""
+    book.publish(published("a.pdf", "b.pdf", "c.pdf"))
+    book.publish(published("b.pdf"))
+    assert [(each.number, each.name) for each in book.publish(published("d.pdf", "b.pdf")).files] == [
+        (4, "d.pdf"),
+        (2, "b.pdf"),
+    ]
+    found = book.publication("R1-aaaaaaaa")
+    assert found
+    assert [(each.number, each.name) for each in found.files] == [(2, "b.pdf"), (4, "d.pdf")]
+    assert {each.number: each.name for each in book.publish(published("c.pdf", "a.pdf")).files} == {
+        3: "c.pdf",
+        1: "a.pdf",
+    }
+
+
+def test_whoever_publishes_at_once_publishes_one(url: str) -> None:
+    """The daemon's threads, and two daemons."""
+    books = [Book(url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        published_at_once = set(pool.map(lambda each: each.publish(published("a.pdf", "b.pdf")), books))
+    assert published_at_once == {books[0].publication("R1-aaaaaaaa")}
+    for each in books:
+        each.close()
+
+
+def test_what_is_ended_stays_ended(book: Book) -> None:
+    """Publishing again, as every fresh look does, revives nothing; only somebody who says so does."""
+    standing = book.publish(published("a.pdf"))
+    other = book.publish(published("a.pdf", of="R2-aaaaaaaa", folder="acme/R2"))
+    assert standing.open(NOW)
+    for moment in (NOW, NOW + timedelta(hours=1)):
+        book.end("acme", "acme/R1", moment)
+        book.end("other", "acme/R2", moment)
+    ended = book.publish(published("a.pdf"))
+    assert ended.ended == NOW
+    assert not ended.open(NOW)
+    assert book.publication(other.id) == other
+    book.extend(ended.id, NOW + timedelta(days=60))
+    extended = book.publication(ended.id)
+    assert extended
+    assert extended.open(NOW + timedelta(days=59))
+    assert not extended.open(NOW + timedelta(days=60))
+
+
+def test_a_token_is_known_by_its_hash_alone(book: Book, url: str) -> None:
+    """Whoever reads the book opens nothing with it."""
+    standing = book.publish(published("a.pdf"))
+    secret = token(KEY, standing.id, standing.generation)
+    admitted = Token(hash=hashed(secret), publication=standing.id, password=sealed("x"), downloads=3)
+    book.admit(admitted)
+    book.admit(replace(admitted, downloads=9, password=""))
+    assert book.token(hashed(secret)) == admitted
+    assert book.token(secret) is None
+    with create_engine(url.replace("postgresql://", "postgresql+psycopg://")).connect() as connection:
+        rows = [connection.exec_driver_sql(f"SELECT * FROM {table}").all() for table in ("publications", "tokens")]
+    assert secret not in str(rows)
+
+
+def test_renewed_its_tokens_open_nothing(book: Book) -> None:
+    """A link that leaked is dead at once, and the next generation has another."""
+    standing = book.publish(published("a.pdf"))
+    old = Token(hash=hashed(token(KEY, standing.id, 1)), publication=standing.id)
+    released = Token(hash=hashed("by hand"), publication=standing.id, released_by="anna@example.org")
+    for each in (old, released):
+        book.admit(each)
+    book.renew(standing.id, NOW)
+    renewed = book.publish(published("a.pdf"))
+    assert renewed.generation == 2
+    assert token(KEY, renewed.id, 2) != token(KEY, standing.id, 1)
+    assert {book.token(each.hash) for each in (old, released)} == {
+        replace(old, ended=NOW),
+        replace(released, ended=NOW),
+    }
+
+
+def test_an_extension_is_for_what_the_message_shows(book: Book) -> None:
+    """What its owner gave to outsiders ends when he said."""
+    standing = book.publish(published("a.pdf"))
+    shown = Token(hash="1" * 64, publication=standing.id, expires=standing.expires)
+    released = Token(hash="2" * 64, publication=standing.id, expires=NOW, released_by="anna@example.org")
+    for each in (shown, released):
+        book.admit(each)
+    book.extend(standing.id, None)
+    assert book.token(shown.hash) == replace(shown, expires=None)
+    assert book.token(released.hash) == released
+
+
+def test_accesses_are_collected_once(book: Book) -> None:
+    """In their order, each tenant's for itself; what came meanwhile stays for the next time."""
+    standing = book.publish(published("a.pdf"))
+    access = Access(
+        at=NOW, publication=standing.id, number=1, client="192.0.2.0", who="", what="download", result="whole"
+    )
+    for number in range(3):
+        book.note(replace(access, number=number))
+    first = book.accesses("acme", limit=2)
+    book.note(replace(access, number=9))
+    book.forget(first)
+    book.forget(first)
+    assert [each.number for each in first] == [0, 1]
+    assert [each.number for each in book.accesses("acme")] == [2, 9]
+    assert book.accesses("other") == ()
+
+
+def test_a_book_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    """The sentence names the file, and what to do."""
+    no_book = tmp_path / "no.db"
+    no_book.write_text("this is no database, and it is long enough to be read as one by SQLite itself" * 10)
+    with pytest.raises(Unavailable, match=f"links {no_book}: it is not a links"):
+        Book(f"sqlite:///{no_book}")
+    with pytest.raises(Unavailable, match="its folder does not exist"):
+        Book(f"sqlite:///{tmp_path}/nowhere/links.db")
+    with pytest.raises(Unavailable, match="must begin with sqlite:///"):
+        Book("mysql://x")
+
+
+def test_a_newer_book_is_left_alone(book: Book, url: str) -> None:
+    """What a newer connector wrote is not touched by an older one."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE format SET number = 2")
+    with pytest.raises(Unavailable, match="written by a newer connector"):
+        Book(url)
+    assert book.of_tenant("acme") == ()
+
+
+def test_both_processes_may_write_it_and_nobody_else(tmp_path: Path) -> None:
+    """They are two users of one group."""
+    Book(f"sqlite:///{tmp_path}/links.db").close()
+    assert stat.S_IMODE((tmp_path / "links.db").stat().st_mode) == 0o660
+
+
+def test_tokens_tell_nothing_of_each_other() -> None:
+    """Another key, publication, generation or purpose makes another secret."""
+    tokens = {token(KEY, "R1-a", 1), token(b"j" * 32, "R1-a", 1), token(KEY, "R1-b", 1), token(KEY, "R1-a", 2)}
+    tokens |= {password(KEY, "R1-a", 1), password(KEY, "R1-a", 2), token(KEY, "R1-a.1", 1)}
+    assert len(tokens) == 7
+    assert token(KEY, "R1-a", 1) == token(KEY, "R1-a", 1)
+    assert len(token(KEY, "R1-a", 1)) == 43
+    assert [len(group) for group in password(KEY, "R1-a", 1).split("-")] == [4] * 4
+
+
+def test_a_seal_opens_for_its_password_alone() -> None:
+    """Two seals of one password differ."""
+    assert opens(sealed("päss"), "päss")
+    assert not opens(sealed("päss"), "pass")
+    assert sealed("x") != sealed("x")
