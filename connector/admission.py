@@ -3,10 +3,10 @@
 A mailbox of which the store knows nobody is left alone, and named: to whom it belongs is never guessed.
 """
 
-from connector.errors import Denied, Exhausted, Rejected, Unavailable
-from connector.log import Event, log
-from connector.reactions import StoreFailed, in_store
-from connector.turn import LONGEST_BACKOFF, Turn, Watch, outage, shares, unread
+from connector.errors import Exhausted, Rejected
+from connector.log import Event
+from connector.reactions import in_store, sharing
+from connector.turn import Turn, Watch, unread
 
 
 def require_admission(turn: Turn) -> bool:
@@ -18,16 +18,14 @@ def require_admission(turn: Turn) -> bool:
     if watch.home and watch.housemate:
         turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {_shared_with(watch)}", "Unread")
         return False
-    if not watch.home or in_store(watch.store.admits, watch.home, watch.source.address):
-        turn.free(unread(watch.name))
-        return True
     try:
-        reason = _admit(turn)
+        if watch.home and not in_store(watch.store.admits, watch.home, watch.source.address):
+            sharing(turn, watch.store.admit, watch.home, watch.source.address)
     except Rejected as error:
         turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
         return False
-    if reason:
-        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is linked yet: {reason}", "Exhausted")
+    except Exhausted as error:
+        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is linked yet: {error}", "Exhausted")
     else:
         turn.free(unread(watch.name))
     return True
@@ -38,23 +36,3 @@ def _shared_with(watch: Watch) -> str:
         f"the files of {watch.source.address} would lie in one folder with those of {watch.housemate}, and be open to"
         " its people: exclude one of them, or give it another name"
     )
-
-
-def _admit(turn: Turn) -> str:
-    """Why its people cannot be let in for now; "" where they are. Raises Rejected."""
-    watch, now = turn.watch, turn.clock()
-    if standing := turn.ledger.paused(shares(watch.tenant), now):
-        return standing.reason
-    try:
-        watch.store.admit(watch.home, watch.source.address)
-    except Exhausted as error:
-        # In the ledger, for all mailboxes of the tenant: attempts count, also those that fail.
-        until = now + outage(error, LONGEST_BACKOFF)
-        log.info(Event.SHARES_EXHAUSTED, tenant=watch.tenant, until=until.isoformat(), reason=str(error))
-        turn.ledger.pause(
-            shares(watch.tenant), until=until, reason=str(error), error="Exhausted", now=now, tenant=watch.tenant
-        )
-        return str(error)
-    except (Unavailable, Denied) as error:
-        raise StoreFailed(error) from error
-    return ""

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import ParamSpec, TypeVar
 
 from connector.discover import adopt, genuine
-from connector.errors import Denied, Unavailable
+from connector.errors import Denied, Exhausted, Unavailable
 from connector.log import Event, log
 from connector.model import RETURNING, Redirect, State
-from connector.turn import Turn, backoff, outage
+from connector.turn import LONGEST_BACKOFF, Turn, backoff, outage, shares
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,11 +31,30 @@ class StoreFailed(Exception):
 
 
 def in_store(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call the store, so that its trouble is not taken for the source's."""
+    """Call the store, so that its trouble is not taken for the source's. Raises Exhausted as it comes."""
     try:
         return call(*args, **kwargs)
+    except Exhausted:
+        raise
     except (Unavailable, Denied) as error:
         raise StoreFailed(error) from error
+
+
+def sharing(turn: Turn, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the store for what may take a new share, unless it is known to allow no more for now. Raises Exhausted.
+
+    That is known in the ledger, for all sources of the tenant: attempts count, also those that fail.
+    """
+    name, now, tenant = shares(turn.watch.tenant), turn.clock(), turn.watch.tenant
+    if standing := turn.ledger.paused(name, now):
+        raise Exhausted(standing.reason, standing.until - now)
+    try:
+        return in_store(call, *args, **kwargs)
+    except Exhausted as error:
+        until = now + outage(error, LONGEST_BACKOFF)
+        log.info(Event.SHARES_EXHAUSTED, tenant=tenant, until=until.isoformat(), reason=str(error))
+        turn.ledger.pause(name, until=until, reason=str(error), error="Exhausted", now=now, tenant=tenant)
+        raise
 
 
 def missed(redirect: Redirect, turn: Turn) -> Redirect:

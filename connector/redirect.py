@@ -19,16 +19,29 @@ from dataclasses import replace
 from connector import marker
 from connector.admission import require_admission
 from connector.discover import discover
-from connector.errors import Conflict, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.errors import Conflict, Corrupt, Denied, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
 from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
-from connector.model import Action, File, Item, Notice, Origin, Redirect, RedirectedFile, State
+from connector.model import (
+    Action,
+    Audience,
+    File,
+    Item,
+    Link,
+    LinkTerms,
+    Notice,
+    Origin,
+    Redirect,
+    RedirectedFile,
+    State,
+    Stored,
+)
 from connector.names import distinct
 from connector.policy import Facts, decide
 from connector.proofs import require_proofs
-from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, wait
+from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, sharing, wait
 from connector.replace import (
     begin_again,
     begin_copy,
@@ -103,7 +116,7 @@ def advance(redirect: Redirect, turn: Turn) -> None:
             return
 
 
-def _step(redirect: Redirect, turn: Turn) -> Redirect:
+def _step(redirect: Redirect, turn: Turn) -> Redirect:  # noqa: PLR0911 - one for each reaction
     """One step, and for each way in which it fails the one reaction that `connector.errors` names."""
     try:
         return STEPS[redirect.state](redirect, turn)
@@ -113,6 +126,8 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:
         return hold(redirect, str(error), turn)
     except (Conflict, FileGone) as error:
         return defer(redirect, str(error), turn)
+    except Exhausted as error:
+        return wait(redirect, error, turn)
     except (Unavailable, Denied) as error:
         wait(redirect, error, turn)
         raise
@@ -376,12 +391,20 @@ def _linked(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     origin = Origin(redirect=redirect.id, mailbox=turn.watch.source.address, sender=item.sender, received=item.received)
     for terms in dict.fromkeys(each.terms for each in redirect.shown):
         alike = [each for each in redirect.shown if each.terms == terms]
-        links = in_store(turn.watch.links.share, [each.stored for each in alike if each.stored], terms, origin)
+        links = _shared([each.stored for each in alike if each.stored], terms, origin, turn)
         for each, link in zip(alike, links, strict=True):
             redirect = with_file(redirect, each, replace(each, link=link))
     # The store has just answered. A clock that is ahead ends every settle at once: nothing is shown or removed by it.
     compare(turn.watch.store, turn.clock())
     return redirect
+
+
+def _shared(stored: Sequence[Stored], terms: LinkTerms, origin: Origin, turn: Turn) -> tuple[Link, ...]:
+    share = turn.watch.links.share
+    # Only links for people without a login need a share for each message: the others have that of the mailbox.
+    if terms.audience is Audience.ANYONE:
+        return sharing(turn, share, stored, terms, origin)
+    return in_store(share, stored, terms, origin)
 
 
 def _urls(redirect: Redirect) -> tuple[str, ...]:

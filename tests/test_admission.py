@@ -1,5 +1,6 @@
 """A link is shown only where the people of the mailbox can open it, and nobody else's folder is opened for it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from connector.decisions import recall
 from connector.errors import Exhausted, Unavailable
 from connector.log import Event
-from connector.model import State
+from connector.model import Link, LinkTerms, Origin, State, Stored
+from connector.policy import Policy
 from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
@@ -19,6 +21,13 @@ from tests.crash.test_every_effect import policy
 from tests.world import HOME, TENANT, Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa")
+POLICY = {
+    "defaults": {"settle": 0},
+    "rules": [
+        {"name": "texts", "when": {"name": "*.txt"}, "action": "redirect"},
+        {"name": "all", "action": "redirect", "link": {"audience": "anyone"}},
+    ],
+}
 told = test_proofs.told
 
 
@@ -31,6 +40,22 @@ class Sparing(MemoryStore):
         """Not now."""
         self.asked += 1
         raise Exhausted("no more shares for now", timedelta(minutes=10))
+
+
+class Brief(MemoryStore):
+    """It has links for anyone, and makes none for now; how often it was asked is counted."""
+
+    asked = 0
+    exhausted = True
+
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
+        """Not now."""
+        if terms == LinkTerms():
+            return super().share(stored, terms, origin)
+        self.asked += 1
+        if self.exhausted:
+            raise Exhausted("no more shares for now", timedelta(minutes=10))
+        return super().share(stored, LinkTerms(), origin)
 
 
 @pytest.fixture
@@ -106,6 +131,29 @@ def test_where_nobody_else_is_let_in_for_now_files_are_copied(world: World) -> N
     world.now += timedelta(minutes=10)
     world.run()
     assert states(world) == [State.DONE]
+    assert not world.lost()
+
+
+def test_links_for_anyone_wait_while_no_more_shares_may_be_made(tmp_path: Path) -> None:
+    """Only they do: the store is not left alone, and is asked for one of them each time, not for all."""
+    policy = Policy.model_validate(POLICY)
+    store = Brief()
+    world = World(tmp_path / "ledger.db", policy, store=store)
+    world.deliver(FILE)
+    world.deliver(FILE)
+    world.deliver(Attached("b.txt", b"bbbb"))
+    turns(world, 3)
+    assert sorted(states(world)) == [State.DONE, State.STORED, State.STORED]
+    assert "no more shares" in paused(world, shares(TENANT))
+    assert not paused(world, f"{TENANT}/store")
+    assert store.asked == 1
+    world.now += timedelta(minutes=10)
+    turns(world)
+    assert store.asked == 2
+    store.exhausted = False
+    world.now += timedelta(minutes=10)
+    world.run()
+    assert states(world) == [State.DONE] * 3
     assert not world.lost()
 
 

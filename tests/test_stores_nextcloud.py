@@ -10,12 +10,14 @@ from typing import Any, Self
 import pytest
 
 from connector.errors import Conflict, Corrupt, Denied, Exhausted, Rejected, Unavailable
-from connector.model import LinkTerms
+from connector.model import Audience, LinkTerms
 from connector.simulator.nextcloud import Nextcloud
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.nextcloud.store import NextcloudStore
 from tests.laws.stores import ORIGIN, StoreLaws, World, contents, spool
+from tests.lying_store import login_page, lying_store
+from tests.test_stores_webdav import Certificate
 
 PIECE = 20_000
 PATH = "acme/anna@example.org/2026/R1/report.pdf"
@@ -304,6 +306,23 @@ def test_a_mailbox_of_a_group(world: NextcloudWorld, tmp_path: Path) -> None:
     assert opens(world, url) == {"bert"}
 
 
+@pytest.mark.parametrize("audience", [Audience.OWNER, Audience.GROUP])
+def test_links_for_owner_and_group(
+    world: NextcloudWorld, store: NextcloudStore, tmp_path: Path, audience: Audience
+) -> None:
+    """They are those of the mailbox; a single account is no group."""
+    desk = world.connect(readers=readers(tmp_path, "Info@example.org,group:Front desk"))
+    url, own = link(desk, "info@example.org"), link(store)
+    stored = desk.put("acme/info@example.org/R1/report.pdf", spool(b"report"))
+    assert desk.share([stored], LinkTerms(audience), ORIGIN)[0].url == url
+    stored = store.put(f"{HOME}/R1/report.pdf", spool(b"report"))
+    if audience is Audience.OWNER:
+        assert store.share([stored], LinkTerms(audience), ORIGIN)[0].url == own
+        return
+    with pytest.raises(Rejected, match="belongs to one account, not to a group: give the rule the audience owner"):
+        store.share([stored], LinkTerms(audience), ORIGIN)
+
+
 def test_a_change_of_role_takes_old_access_away(world: NextcloudWorld, tmp_path: Path) -> None:
     """Within a day; the address in the message stays the same."""
     path = readers(tmp_path, f"{ANNA},user:anna")
@@ -529,11 +548,25 @@ def test_a_name_that_the_server_forbids(store: NextcloudStore) -> None:
         store.put(f"{HOME}/a\\b.txt", spool(b"x"))
 
 
-def test_links_for_others_are_not_made_yet(store: NextcloudStore) -> None:
-    """Terms are honoured or refused."""
-    stored = store.put(PATH, spool(b"x"))
-    with pytest.raises(Rejected):
-        store.share([stored], LinkTerms(expires=timedelta(days=1)), ORIGIN)
+@pytest.mark.parametrize("of_shares", [False, True])
+def test_a_certificate_that_has_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, of_shares: bool) -> None:
+    """One sentence says so, and what to do; nothing is sent."""
+    certificate = Certificate.made(tmp_path / "cloud.pem", days=-1)
+    monkeypatch.setenv("CLOUD_PASSWORD", "secret")
+    with Nextcloud(tls=certificate.server()) as server:
+        told = {"type": "nextcloud", "url": server.url, "user": "connector", "password": {"env": "CLOUD_PASSWORD"}}
+        store = NextcloudConfig.model_validate(told | {"ca": certificate.file}).connect()
+        with pytest.raises(Unavailable, match="certificate has expired; renew the server's certificate"):
+            store.admit(HOME, ANNA) if of_shares else store.put(PATH, spool(b"x"))
+
+
+@pytest.mark.parametrize("of_shares", [False, True])
+def test_an_address_that_is_a_web_page(world: NextcloudWorld, *, of_shares: bool) -> None:
+    """A login page says 200 to everything, and has nothing of ours."""
+    with lying_store(lie=login_page()) as proxy:
+        store = world.connect(url=f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(Denied, match="that is a login page"):
+            store.admit(HOME, ANNA) if of_shares else store.put(PATH, spool(b"x"))
 
 
 def test_a_file_that_has_gone_is_not_linked(store: NextcloudStore) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -409,6 +409,23 @@ class Certificate:
 
     file: Path
 
+    @classmethod
+    def made(cls, file: Path, days: int = 1) -> Self:
+        """A new one, good for so many days from now."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "store.example.org")])
+        now = datetime.now(UTC)
+        builder = x509.CertificateBuilder(
+            name, name, key.public_key(), 1, now - timedelta(days=9), now + timedelta(days=days)
+        )
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))])
+        signed = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+        return cls(file)
+
     def server(self) -> ssl.SSLContext:
         """What a server shows."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -419,18 +436,7 @@ class Certificate:
 @pytest.fixture
 def certificate(tmp_path: Path) -> Certificate:
     """Made afresh."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "store.example.org")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))])
-    signed = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = tmp_path / "store.pem"
-    file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-    return Certificate(file)
+    return Certificate.made(tmp_path / "store.pem")
 
 
 def test_tls_is_checked_against_the_given_authorities(certificate: Certificate) -> None:

@@ -268,14 +268,19 @@ class _Download(RawIOBase):
 
 def unreachable(host: str, error: Exception) -> ConnectorError:
     """A failure of the network, as an error of ours."""
-    reason = _tls_reason(error)
-    if reason is not None:
-        return Unavailable(f"no trusted TLS connection to {host}: {reason}")
+    if told := distrust(host, error):
+        return told
     if isinstance(error, requests.Timeout):
         return Unavailable(f"{host} does not answer in time")
     if isinstance(error, requests.ConnectionError):
         return Unavailable(f"{host} cannot be reached, or broke the connection off")
     return Unavailable(f"the answer of {host} broke off ({type(error).__name__})")
+
+
+def distrust(host: str, error: BaseException) -> Unavailable | None:
+    """A failure of TLS; None for any other."""
+    reason = _tls_reason(error)
+    return None if reason is None else Unavailable(f"no trusted TLS connection to {host}: {reason}")
 
 
 def refusal(host: str, method: str, answer: Answer) -> ConnectorError:
@@ -324,8 +329,10 @@ def _http_date(value: str) -> datetime | None:
 
 def _tls_reason(error: BaseException | None) -> str | None:
     while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"{error.verify_message}; renew the server's certificate, or name as `ca` who vouches for it"
         if isinstance(error, ssl.SSLError):
-            return getattr(error, "verify_message", None) or error.reason or "handshake failed"
+            return error.reason or "handshake failed"
         error = error.__cause__ or error.__context__
     return None
 

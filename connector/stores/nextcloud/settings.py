@@ -1,5 +1,6 @@
 """What an administrator writes about a Nextcloud, and how it becomes a store."""
 
+import ssl
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
@@ -55,15 +56,14 @@ class NextcloudConfig(BaseModel):
         """A client for one thread; nothing is sent yet. Raises LookupError where the password is not to be had."""
         password = self.password.read()
         base = self.url.rstrip("/") + "/"
-        verify = str(self.ca) if self.ca else True
-        ocs = Ocs(base, (self.user, password), verify=verify, timeout=self.timeout)
+        verify = ssl.create_default_context(cafile=self.ca) if self.ca else True
+        ocs = Ocs(base, (self.user, password), folder=self.folder, verify=verify, timeout=self.timeout)
         return NextcloudStore(
             self._dav(f"{base}remote.php/dav/files/{quote(self.user)}/{quote(self.folder)}", password),
             self._dav(f"{base}remote.php/dav/uploads/{quote(self.user)}", password),
             ocs,
             Readers(ocs, self.readers),
-            folder=self.folder,
-            link_url=self.link_url or self.url,
+            self.link_url or self.url,
         )
 
     def _dav(self, root: str, password: str) -> NextcloudDav:

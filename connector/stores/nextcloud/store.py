@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import Conflict, Corrupt, Rejected
-from connector.model import Link, LinkTerms, Origin, Stored
+from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool
 from connector.stores.dav import Answer, Upload
 from connector.stores.nextcloud.chunks import SMALLEST, Chunks, TooLarge
 from connector.stores.nextcloud.dav import NextcloudDav
-from connector.stores.nextcloud.ocs import READ, Ocs, Reader, Share
+from connector.stores.nextcloud.ocs import GROUP, READ, Ocs, Reader, Share
+from connector.stores.nextcloud.public import PublicLinks
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.webdav import WebdavStore
 
@@ -33,19 +34,17 @@ class NextcloudStore(WebdavStore):
 
     _client: NextcloudDav
 
-    def __init__(
-        self, client: NextcloudDav, uploads: NextcloudDav, ocs: Ocs, readers: Readers, *, folder: str, link_url: str
-    ) -> None:
+    def __init__(self, client: NextcloudDav, uploads: NextcloudDav, ocs: Ocs, readers: Readers, link_url: str) -> None:
         """`uploads` is the same account's collection of unfinished uploads.
 
-        `folder` is the path of our root below the account's, `link_url` the address of the server for people.
+        `link_url` is the address of the server for people.
         """
         super().__init__(client, link_url)
-        self._folder = folder
         self._chunks = Chunks(uploads)
         self._piece = PIECE
         self._ocs = ocs
         self._readers = readers
+        self._public = PublicLinks(client, ocs, self._link_url)
         #: Of each folder of a mailbox that is open to whom it should be: to whom, and since when that is known.
         self._admitted: dict[str, tuple[Reader, datetime]] = {}
 
@@ -78,11 +77,19 @@ class NextcloudStore(WebdavStore):
             raise Corrupt(f"{self._client.host} has other bytes in the place of a file of {stored.size} bytes")
         return True
 
-    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:  # noqa: ARG002 - the port's
-        """The addresses of the files within the server: they open for whom the folder above is shared with."""
-        if terms != LinkTerms():
-            raise Rejected("links for others than whom a mailbox belongs to are not made on Nextcloud yet")
-        self._require_open(stored)
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
+        """The addresses of the files within the server: they open for whom the folder above is shared with.
+
+        For anyone, those of a public link.
+        """
+        if terms.audience is Audience.ANYONE:
+            return self._public.share(stored, terms, origin)
+        if terms != LinkTerms(terms.audience) or terms.audience is Audience.STAFF:
+            raise Rejected(
+                f"{self._client.host} opens files to whom a mailbox belongs to or to anyone, and only public links end:"
+                " give the rule another `link`, or let the links be those of connector's own link service"
+            )
+        self._require_open(stored, terms)
         ids: dict[str, str] = {}
         for folder in dict.fromkeys(each.path.rpartition("/")[0] for each in stored):
             ids |= {each.path: each.file_id for each in self._client.look(f"{folder}/", depth=1)}
@@ -90,6 +97,10 @@ class NextcloudStore(WebdavStore):
         if not all(found):
             raise Conflict(f"{self._client.host} does not list a file that was stored there")
         return tuple(Link(f"{self._link_url}/index.php/f/{file_id}") for file_id in found)
+
+    def revoke(self, folder: str) -> None:
+        """End the public links; the others open nothing but what the folder of the mailbox is shared for anyway."""
+        self._public.revoke(folder)
 
     def knows(self, mailbox: str) -> bool:
         """Whether exactly one account or group is known to whom the mailbox belongs."""
@@ -123,7 +134,7 @@ class NextcloudStore(WebdavStore):
     def admit(self, folder: str, mailbox: str) -> None:
         """Open the folder to whom the mailbox belongs to, for reading, and close it to everybody else, see the port."""
         reader = self._readers.of(mailbox)
-        for share in self._shares(folder):
+        for share in self._ocs.shares(folder):
             if share.reader != reader or not _only_reads(share):
                 self._ocs.unshare(share.id)
         if reader is None:
@@ -132,7 +143,7 @@ class NextcloudStore(WebdavStore):
                 f" {self._readers.where}"
             )
         self._make_collections(folder)
-        made = self._ocs.share(self._below_root(folder), reader)
+        made = self._ocs.share(folder, reader)
         if made.reader != reader or not _only_reads(made):
             self._ocs.unshare(made.id)
             raise Rejected(
@@ -140,23 +151,23 @@ class NextcloudStore(WebdavStore):
             )
         self._admitted[folder] = reader, datetime.now(UTC)
 
-    def _require_open(self, stored: Sequence[Stored]) -> None:
+    def _require_open(self, stored: Sequence[Stored], terms: LinkTerms) -> None:
         """Who was let in may have given up what was shared with him, and another may have been let in."""
         for folder, (reader, _) in tuple(self._admitted.items()):
-            if any(each.path.startswith(f"{folder}/") for each in stored) and not self._is_open(folder, reader):
+            if not any(each.path.startswith(f"{folder}/") for each in stored):
+                continue
+            if not self._is_open(folder, reader):
                 del self._admitted[folder]
                 raise Conflict(f"a folder on {self._client.host} is not shared any more with whom it belongs to alone")
+            if terms.audience is Audience.GROUP and reader.kind != GROUP:
+                raise Rejected(
+                    f"on {self._client.host} the mailbox belongs to one account, not to a group: give the rule the"
+                    f" audience owner, or the mailbox a group: {self._readers.where}"
+                )
 
     def _is_open(self, folder: str, reader: Reader) -> bool:
-        shares = self._shares(folder)
+        shares = self._ocs.shares(folder)
         return [share.reader for share in shares] == [reader] and _only_reads(shares[0])
-
-    def _shares(self, folder: str) -> tuple[Share, ...]:
-        return self._ocs.shares(self._below_root(folder))
-
-    def _below_root(self, path: str) -> str:
-        """A path as the API has it: below the root of the account, not of the store."""
-        return f"{self._folder}/{path}".strip("/")
 
     def _prove_put(self, path: str, content: Spool, answer: Answer, *, ours: bool) -> None:
         """What is at `path`, where the answer to an upload does not prove it: the name was taken, or no hash came."""
