@@ -19,6 +19,8 @@ from connector.check import findings, grants
 from connector.errors import ConnectorError, Unavailable
 from connector.explain import find, known, mailboxes_of, message_id
 from connector.ledger import Ledger, LedgerError, Stale
+from connector.links import settings as link_settings
+from connector.links.scrub import scrub
 from connector.log import Event
 from connector.model import Redirect, State
 from connector.service import Daemon, alone, clock, tenants
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 ledger_app = typer.Typer(help="The ledger itself.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
+links_app = typer.Typer(help="Links of our own, for stores that cannot share.", no_args_is_help=True)
+app.add_typer(links_app, name="links")
 
 
 class Exit(IntEnum):
@@ -169,6 +173,30 @@ def backup(context: typer.Context, file: Annotated[Path, typer.Argument(help="A 
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     typer.echo(f"The ledger was copied into {file}.")
+
+
+@links_app.command("serve")
+def serve_links(context: typer.Context) -> None:
+    """The pages that links open, until SIGTERM: by links.yaml alone, as a user of their own."""
+    from connector.links.server import serve  # noqa: PLC0415 - no other command needs a web server
+
+    settings = _link_settings(context)
+    serve(settings)
+
+
+@links_app.command("scrub")
+def scrub_links(context: typer.Context, *, as_json: Json = False) -> None:
+    """Read all files that links open, and tell which are not what was published: for every night."""
+    told = scrub(_link_settings(context), clock)
+    sentence = f"{told.right} files are right, {told.corrupt} are not what was published, {told.unread} were not read."
+    report.tell(asdict(told), sentence, as_json=as_json)
+    raise typer.Exit(Exit.HELD if told.corrupt else Exit.UNREACHABLE if told.unread else Exit.DONE)
+
+
+def _link_settings(context: typer.Context) -> link_settings.LinkSettings:
+    settings = link_settings.load(context.obj)
+    log.configure(settings.log.format, settings.log.level)
+    return settings
 
 
 # --- looking ------------------------------------------------------------------------------------------------------

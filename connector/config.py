@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from connector.amounts import Duration
 from connector.credentials import Secret
+from connector.links.settings import LinkSettings
 from connector.log import Format, Level
 from connector.names import check_template, home
 from connector.policy import Defaults, Policy, Rule
@@ -246,6 +247,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
     """The JSON schema of each kind of file, by the name under which it lies in `config/`."""
     return {
         "connector.schema.json": Settings.model_json_schema(),
+        "links.schema.json": LinkSettings.model_json_schema(),
         "tenant.schema.json": TenantConfig.model_json_schema(),
     }
 

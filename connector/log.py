@@ -139,6 +139,13 @@ class Event(StrEnum):
     SERVICE_STOPPED = "service.stopped"
     #: A defect of connector itself: told with its traceback; a redirect is tried again, and held in the end.
     BUG = "bug"
+    #: The pages of links are up.
+    LINKS_SERVED = "links.served"
+    #: A file, or a page of it, was not handed out: the store, or the reader, did not do its part.
+    LINK_BROKEN_OFF = "link.broken_off"
+    #: The store has other bytes than were published: they were not handed out whole.
+    LINK_CORRUPT = "link.corrupt"
+
     #: A library reported something in its own words, which stay out of our log.
     LIBRARY_SPOKE = "library.spoke"
 

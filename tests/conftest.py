@@ -4,4 +4,4 @@ from connector.log import configure
 
 configure("json", "error")
 
-pytest_plugins = ["tests.servers", "tests.graph", "tests.exchange", "tests.nextcloud"]
+pytest_plugins = ["tests.servers", "tests.graph", "tests.exchange", "tests.nextcloud", "tests.links"]

@@ -105,9 +105,9 @@ def test_only_the_ledger_knows_sql() -> None:
 
 
 def test_only_the_service_knows_threads_and_time() -> None:
-    """The simulator and the demo have servers of their own."""
+    """The simulator and the demo have servers of their own; the pages of links are a process of their own."""
     timed = {room(path) for path in modules() if libraries(path) & {"threading", "apscheduler", "time", "concurrent"}}
-    assert timed - {"simulator", "demo"} <= {"service"}
+    assert timed - {"simulator", "demo", "links"} <= {"service"}
 
 
 def test_the_simulator_shares_no_code() -> None:
@@ -116,3 +116,9 @@ def test_the_simulator_shares_no_code() -> None:
     assert all(name.startswith("connector.simulator") for name in ours)
     users = {room(path) for path in modules() if any(n.startswith("connector.simulator") for n in imports(path))}
     assert users <= {"simulator", "demo", "cli"}
+
+
+def test_the_pages_of_links_know_nothing_of_the_daemon() -> None:
+    """They face the internet: no ledger, no mailbox, no store that can be written."""
+    ours = {name.split(".")[1] for path in modules("links") for name in imports(path) if name.startswith("connector.")}
+    assert not ours & {"ledger", "sources", "config", "redirect", "service", "marker", "manifest"}

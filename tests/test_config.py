@@ -74,7 +74,7 @@ def test_the_examples_are_valid(tmp_path: Path) -> None:
     assert config.tenants[0].rules
 
 
-@pytest.mark.parametrize("example", ["connector.example.yaml", "tenants/example.yaml"])
+@pytest.mark.parametrize("example", ["connector.example.yaml", "links.example.yaml", "tenants/example.yaml"])
 def test_an_example_names_its_schema(example: str) -> None:
     """An editor that knows the language server finds the schema beside the file."""
     path = EXAMPLES / example
@@ -82,7 +82,7 @@ def test_an_example_names_its_schema(example: str) -> None:
     assert (path.parent / first.removeprefix("# yaml-language-server: $schema=")).is_file()
 
 
-@pytest.mark.parametrize("name", ["connector.schema.json", "tenant.schema.json"])
+@pytest.mark.parametrize("name", ["connector.schema.json", "links.schema.json", "tenant.schema.json"])
 def test_the_schemas_are_up_to_date(name: str) -> None:
     """An editor is told what the models accept today; `python -m tests.test_config` writes the files anew."""
     assert json.loads((EXAMPLES / name).read_text()) == schemas()[name]

@@ -220,3 +220,54 @@ def test_a_seal_opens_for_its_password_alone() -> None:
     assert opens(sealed("päss"), "päss")
     assert not opens(sealed("päss"), "pass")
     assert sealed("x") != sealed("x")
+
+
+def test_the_last_fetch_is_given_to_one_of_many(book: Book) -> None:
+    """Twenty ask for one file at the same moment, which may be fetched three times; the other file stays whole."""
+    book.publish(published("a.pdf", "b.pdf"))
+    book.admit(Token(hash=hashed("t"), publication="R1-aaaaaaaa", downloads=3))
+    with ThreadPoolExecutor(20) as pool:
+        given = list(pool.map(lambda _: book.count(hashed("t"), [1], 3), range(20)))
+    assert given.count(True) == 3
+    assert book.fetched(hashed("t")) == {1: 3}
+    assert not book.count(hashed("t"), [1, 2], 3)
+    assert book.count(hashed("t"), [2], 3)
+    assert book.fetched(hashed("t")) == {1: 3, 2: 1}
+
+
+def test_a_proof_is_of_bytes(book: Book) -> None:
+    """Published again with others, a file is not proved; nor is one that was seen to be wrong."""
+    file = book.publish(published("a.pdf")).files[0]
+    assert not book.proved("R1-aaaaaaaa", file)
+    book.prove("R1-aaaaaaaa", file, NOW)
+    book.prove("R1-aaaaaaaa", file, NOW)
+    assert book.proved("R1-aaaaaaaa", file)
+    assert not book.proved("R1-aaaaaaaa", replace(file, sha256="1" * 64))
+    book.prove("R1-aaaaaaaa", file, None)
+    assert not book.proved("R1-aaaaaaaa", file)
+
+
+def test_a_release_is_taken_back_through_its_publication_alone(book: Book) -> None:
+    """Nobody takes back what is another's, or what a message shows."""
+    book.publish(published("a.pdf"))
+    shown = Token(hash=hashed("shown"), publication="R1-aaaaaaaa")
+    given = Token(hash=hashed("given"), publication="R1-aaaaaaaa", released_by="anna", expires=NOW + timedelta(days=1))
+    book.admit(shown)
+    book.admit(given)
+    book.take_back("R2-aaaaaaaa", given.hash, NOW)
+    book.take_back("R1-aaaaaaaa", shown.hash, NOW)
+    assert book.released("R1-aaaaaaaa", NOW) == (given,)
+    assert book.released("R1-aaaaaaaa", NOW + timedelta(days=2)) == ()
+    book.take_back("R1-aaaaaaaa", given.hash, NOW)
+    assert book.released("R1-aaaaaaaa", NOW) == ()
+    assert book.token(shown.hash) == shown
+
+
+def test_what_stands_is_what_opens_something(book: Book) -> None:
+    """Neither what has ended nor what ends now."""
+    book.publish(published("a.pdf"))
+    book.publish(replace(published("b.pdf", of="R2-aaaaaaaa", folder="acme/R2"), expires=None))
+    assert [each.redirect for each in book.standing(NOW)] == ["R1", "R2"]
+    assert [each.redirect for each in book.standing(NOW + timedelta(days=30))] == ["R2"]
+    book.end("acme", "acme/R2", NOW)
+    assert [each.redirect for each in book.standing(NOW)] == ["R1"]

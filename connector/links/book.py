@@ -5,7 +5,7 @@ anything. The daemon publishes, ends and collects here; the pages read, count an
 Every method may be repeated. Raises Unavailable where the database cannot be used.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -97,6 +97,10 @@ class Token:
     #: Who gave it to outsiders, on the page; "" where a message shows it.
     released_by: str = ""
     ended: datetime | None = None
+
+    def open(self, now: datetime) -> bool:
+        """Whether it opens anything, as long as its publication does."""
+        return self.ended is None and (self.expires is None or now < self.expires)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,6 +254,67 @@ class Book:
         with self._writing() as connection:
             connection.execute(insert(_accesses).values(values))
 
+    def released(self, publication: str, now: datetime) -> tuple[Token, ...]:
+        """What owners have let outsiders open of it, as long as that opens anything; the next to end comes first."""
+        c = _tokens.c
+        of = (c.publication == publication) & (c.released_by != "") & c.ended.is_(None)
+        query = select(_tokens).where(of, c.expires > now).order_by(c.expires)
+        with self._reading() as connection:
+            return tuple(Token(**row) for row in connection.execute(query).mappings())
+
+    def take_back(self, publication: str, token_hash: str, now: datetime) -> None:
+        """What an owner has released of this publication opens nothing any more."""
+        c = _tokens.c
+        of = (c.publication == publication) & (c.hash == token_hash) & (c.released_by != "") & c.ended.is_(None)
+        with self._writing() as connection:
+            connection.execute(update(_tokens).where(of).values(ended=now))
+
+    def fetched(self, token_hash: str) -> Mapping[int, int]:
+        """How often each file was fetched with this token, by its number; those that never were are left out."""
+        query = select(_fetched.c.number, _fetched.c.times).where(_fetched.c.token == token_hash)
+        with self._reading() as connection:
+            return {row.number: row.times for row in connection.execute(query)}
+
+    def count(self, token_hash: str, numbers: Sequence[int], most: int) -> bool:
+        """Count one fetch of each of these files. False, and nothing counted, where that would be one too many."""
+        c = _fetched.c
+        of = (c.token == token_hash) & c.number.in_(numbers)
+        with self._writing() as connection:
+            # Locks the token where readers do not wait for writers: of two at the same moment, one is the last.
+            connection.execute(update(_tokens).where(_tokens.c.hash == token_hash).values(hash=token_hash))
+            known = {row.number: row.times for row in connection.execute(select(c.number, c.times).where(of))}
+            if any(times >= most for times in known.values()):
+                return False
+            connection.execute(update(_fetched).where(of).values(times=c.times + 1))
+            for number in set(numbers) - known.keys():
+                connection.execute(insert(_fetched).values(token=token_hash, number=number, times=1))
+        return True
+
+    def proved(self, publication: str, file: Offered) -> bool:
+        """Whether the store's bytes were seen to be right since they were published."""
+        query = select(_proofs.c.at).where(_proof_of(publication, file))
+        with self._reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def prove(self, publication: str, file: Offered, at: datetime | None) -> None:
+        """The store's bytes were seen to be right; None: they were seen to be wrong."""
+        with self._writing() as connection:
+            connection.execute(delete(_proofs).where(_proof_of(publication, file)))
+            if at:
+                proof = {"publication": publication, "number": file.number, "sha256": file.sha256, "at": at}
+                connection.execute(insert(_proofs).values(proof))
+
+    def standing(self, now: datetime) -> Iterator[Publication]:
+        """All publications that open something, each as it is when its turn comes."""
+        c = _publications.c
+        lasting = c.ended.is_(None) & (c.expires.is_(None) | (c.expires > now))
+        with self._reading() as connection:
+            names = connection.execute(select(c.id).where(lasting).order_by(c.id)).scalars().all()
+        for name in names:
+            found = self.publication(name)
+            if found and found.open(now):
+                yield found
+
 
 def _offer(connection: Connection, wanted: Publication) -> tuple[Offered, ...]:
     """These files and no others. Each number is one file's for ever: a message may show it."""
@@ -278,6 +343,12 @@ def _read(connection: Connection, *conditions: Any) -> tuple[Publication, ...]:
         offered = Offered(**{name: row[name] for name in Offered.__slots__})
         files.setdefault(row["publication"], []).append(offered)
     return tuple(_as_published(row, tuple(files.get(row["id"], ()))) for row in found)
+
+
+def _proof_of(publication: str, file: Offered) -> Any:
+    """Of the bytes, not of the number: published again with others, a file is not proved."""
+    c = _proofs.c
+    return (c.publication == publication) & (c.number == file.number) & (c.sha256 == file.sha256)
 
 
 def _as_published(row: RowMapping, files: tuple[Offered, ...]) -> Publication:
@@ -334,6 +405,21 @@ _tokens = Table(
     Column("downloads", Integer),
     Column("released_by", AnyText, nullable=False),
     Column("ended", Time),
+)
+_fetched = Table(
+    "fetched",
+    _tables,
+    Column("token", ForeignKey(_tokens.c.hash), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("times", Integer, nullable=False),
+)
+_proofs = Table(
+    "proofs",
+    _tables,
+    Column("publication", ForeignKey(_publications.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False),
+    Column("at", Time, nullable=False),
 )
 _accesses = Table(
     "accesses",

@@ -1,0 +1,429 @@
+"""What the pages hand out, to whom, and what they write down: over HTTP, before a real WebDAV server."""
+
+import io
+import re
+import socket
+import zipfile
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from http.client import IncompleteRead
+from pathlib import Path
+from urllib.parse import quote, unquote, urlencode
+
+import pytest
+
+from connector.links.tokens import hashed
+from connector.model import Audience
+from tests.links import ANNA, BERT, NOW, PROXY, Answer, World, opened
+from tests.servers import DavServer
+
+BYTES = bytes(range(256)) * 4000
+PARTS = {"report.pdf": BYTES, "notes.txt": b"short"}
+
+
+def proof(page: Answer) -> str:
+    """What a form of this page has to send back."""
+    found = re.search(r'name="proof" value="([^"]+)"', page.text)
+    assert found
+    return found[1]
+
+
+def test_a_page_says_what_there_is_from_whom_and_until_when(world: World) -> None:
+    """Names, sizes and kinds, the sender, the end, and whom to ask."""
+    _, token = world.publish(PARTS, expires=NOW + timedelta(days=3))
+    page = world.ask(f"/a/{token}")
+    assert page.status == 200
+    for words in ("report.pdf", "PDF", "1.0\u00a0MB", "notes.txt", "Bört Müller", "1 December 2026, 12:30 UTC", "0123"):
+        assert words in page.text
+    assert f'href="/a/{token}/1/report.pdf"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("wish", "lang"),
+    [("de-AT,en;q=0.5", "de"), ("es, nl;q=0.2, fr;q=0.7", "fr"), ("xx", "en"), ("en;q=0, nl", "nl"), ("", "en")],
+)
+def test_a_page_speaks_the_language_that_the_browser_likes_best(world: World, wish: str, lang: str) -> None:
+    """By its quality, not by its place."""
+    page = world.ask("/a/nothing", headers={"Accept-Language": wish})
+    assert f'<html lang="{lang}">' in page.text
+
+
+def test_a_file_comes_whole_and_is_proved_on_its_first_way_out(world: World) -> None:
+    """As octets to be saved, whatever they are."""
+    publication, token = world.publish(PARTS)
+    got = world.ask(f"/a/{token}/1/report.pdf")
+    assert (got.status, got.body) == (200, BYTES)
+    assert got.headers["content-type"] == "application/octet-stream"
+    assert got.headers["content-disposition"].startswith('attachment; filename="report.pdf"')
+    assert world.book.proved(publication.id, publication.files[0])
+    assert world.accesses() == [("file", 1, "opened")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [("bytes=0-9", 0, 10), ("bytes=1000-", 1000, len(BYTES)), ("bytes=-7", len(BYTES) - 7, len(BYTES))],
+)
+def test_a_part_of_a_file(world: World, asked: str, start: int, end: int) -> None:
+    """Where the download stopped, it goes on; also before anybody has fetched the whole."""
+    _, token = world.publish(PARTS)
+    got = world.ask(f"/a/{token}/1/report.pdf", headers={"Range": asked})
+    assert (got.status, got.body) == (206, BYTES[start:end])
+    assert got.headers["content-range"] == f"bytes {start}-{end - 1}/{len(BYTES)}"
+
+
+def test_a_download_goes_on_only_with_the_same_bytes(world: World) -> None:
+    """If-Range names what the beginning was of."""
+    _, token = world.publish(PARTS)
+    path = f"/a/{token}/1/report.pdf"
+    tag = world.ask(path, "HEAD").headers["etag"]
+    same = world.ask(path, headers={"Range": "bytes=5-", "If-Range": tag})
+    other = world.ask(path, headers={"Range": "bytes=5-", "If-Range": '"another"'})
+    assert (same.status, same.body) == (206, BYTES[5:])
+    assert (other.status, other.body) == (200, BYTES)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (f"bytes={len(BYTES)}-", 416),
+        ("bytes=-0", 416),
+        (f"bytes={'9' * 5000}-", 416),
+        ("bytes=5-2", 200),
+        ("bytes=-", 200),
+        ("bytes=a-b", 200),
+        ("bytes=\u0661-", 200),
+        ("lines=1-2", 200),
+        ("bytes=" + ",".join(f"{n}-{n}" for n in range(900)), 200),
+    ],
+)
+def test_ranges_that_nobody_needs(world: World, asked: str, status: int) -> None:
+    """Refused, or answered with the whole; never with more than that."""
+    _, token = world.publish(PARTS)
+    got = world.ask(f"/a/{token}/1/report.pdf", headers={"Range": asked.encode("latin-1", "replace").decode("latin-1")})
+    assert got.status == status
+    assert len(got.body) <= len(BYTES)
+
+
+def test_all_files_as_one_zip_of_a_length_that_is_known_before(world: World) -> None:
+    """Two of one name get two names."""
+    _, token = world.publish({"a.txt": b"one", "A.TXT": b"two", "empty": b""})
+    got = world.ask(f"/a/{token}/all.zip")
+    assert int(got.headers["content-length"]) == len(got.body)
+    with zipfile.ZipFile(io.BytesIO(got.body)) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "a.txt": b"one",
+            "A (2).TXT": b"two",
+            "empty": b"",
+        }
+
+
+def test_looking_is_no_download(world: World) -> None:
+    """HEAD and pages count nothing, and ask nothing of the store."""
+    publication, token = world.publish(PARTS, token={"downloads": 1})
+    world.store.folder.joinpath(publication.files[0].path).unlink()
+    for path in ("/1/report.pdf", "/all.zip", "/1", ""):
+        assert world.ask(f"/a/{token}{path}", "HEAD").status == 200
+    assert world.ask(f"/a/{token}/1").status == 200
+    assert "can be downloaded once more" in world.ask(f"/a/{token}").text
+    # Neither is what the store did not hand out.
+    assert world.ask(f"/a/{token}/1/report.pdf").status == 502
+    assert world.book.fetched(hashed(token)) == {}
+
+
+def test_a_limit_counts_each_file(world: World) -> None:
+    """Parts that go on with a download that was counted are that download; in another browser they are a new one."""
+    _, token = world.publish(PARTS, token={"downloads": 1})
+    path = f"/a/{token}/1/report.pdf"
+    first = world.ask(path)
+    assert first.status == 200
+    assert world.ask(path, headers={"Range": "bytes=9-"}).status == 403
+    world.keep(first)
+    assert world.ask(path, headers={"Range": "bytes=9-"}).status == 206
+    assert world.ask(path, headers={"Range": "bytes=0-"}).status == 403
+    assert world.ask(path).status == 403
+    assert world.ask(f"/a/{token}/all.zip").status == 403
+    assert "cannot be downloaded any more" in world.ask(f"/a/{token}").text
+    assert world.ask(f"/a/{token}/2/notes.txt").status == 200
+
+
+def test_a_file_that_is_not_what_was_published_never_comes_whole(world: World) -> None:
+    """Alone, in parts and in a ZIP; also where only its last byte differs."""
+    publication, token = world.publish(PARTS)
+    place = world.store.folder / publication.files[0].path
+    place.write_bytes(BYTES[:-1] + b"!")
+    for path in ("/1/report.pdf", "/all.zip"):
+        with pytest.raises(IncompleteRead):
+            world.ask(f"/a/{token}{path}")
+    assert world.ask(f"/a/{token}/1/report.pdf", headers={"Range": "bytes=5-9"}).status == 502
+    assert not world.book.proved(publication.id, publication.files[0])
+    assert ("file", 1, "corrupt") in world.accesses()
+    place.write_bytes(BYTES)
+    assert world.ask(f"/a/{token}/1/report.pdf").body == BYTES
+
+
+def test_a_file_of_another_size_does_not_begin(world: World) -> None:
+    """A page says that the store does not hand it out."""
+    publication, token = world.publish(PARTS)
+    (world.store.folder / publication.files[0].path).write_bytes(b"<html>")
+    assert world.ask(f"/a/{token}/1/report.pdf").status == 502
+
+
+def test_a_password_opens_for_one_browser_and_one_link(world: World) -> None:
+    """A pass of one link opens no other."""
+    _, token = world.publish(PARTS, token={"password": "Löwenzahn 7"})
+    _, other = world.publish(PARTS, token={"password": "Löwenzahn 7"})
+    asked = world.ask(f"/a/{token}/1")
+    assert "Password" in asked.text
+    assert "report.pdf" not in asked.text
+    assert BYTES[:100] not in world.ask(f"/a/{token}/1/report.pdf").body
+    wrong = world.ask(f"/a/{token}/1", "POST", body=urlencode({"password": "loewenzahn 7"}))
+    assert wrong.status == 403
+    assert not wrong.cookies
+    right = world.ask(f"/a/{token}/1", "POST", body=urlencode({"password": "Löwenzahn 7"}))
+    assert (right.status, right.headers["location"]) == (303, f"/a/{token}/1")
+    assert re.search(rf"Path=/a/{token};.*HttpOnly|HttpOnly;.*Path=/a/{token};", right.cookies[0])
+    world.keep(right)
+    assert world.ask(f"/a/{token}/1/report.pdf").body == BYTES
+    world.cookies = {f"p{hashed(other)[:16]}": value for value in world.cookies.values()}
+    assert "Password" in world.ask(f"/a/{other}").text
+
+
+def test_wrong_passwords_are_few(world: World) -> None:
+    """Afterwards the right one does not open either, and no guess is looked at."""
+    _, token = world.publish(PARTS, token={"password": "right"})
+    for guess in range(5):
+        assert world.ask(f"/a/{token}", "POST", body=urlencode({"password": f"guess {guess}"})).status == 403
+    late = world.ask(f"/a/{token}", "POST", body=urlencode({"password": "right"}))
+    assert (late.status, late.cookies) == (429, [])
+    assert world.accesses().count(("password", 0, "wrong")) == 5
+
+
+def test_what_ended_opens_nothing_and_tells_nothing(world: World) -> None:
+    """Unknown, expired, revoked, taken back, not for whoever asks: one answer, to the byte."""
+    _, expired = world.publish(PARTS, expires=NOW - timedelta(seconds=1))
+    revoked, revoked_token = world.publish(PARTS)
+    world.book.end("acme", revoked.folder, NOW)
+    _, timed = world.publish(PARTS, token={"expires": NOW})
+    _, alive = world.publish(PARTS)
+    internal, _ = world.publish(PARTS, audience=Audience.OWNER)
+    asked = [
+        world.ask(path, headers=BERT)
+        for path in (
+            *(
+                f"/a/{token}{below}"
+                for token in (expired, revoked_token, timed)
+                for below in ("", "/1", "/1/report.pdf")
+            ),
+            *("/a/unknown", "/a/unknown/all.zip", "/", "/a", "/a/", "/elsewhere", "/look/none.css", "/r/R99-aaaaaaaa"),
+            *(f"/a/{alive}/{below}" for below in ("3", "0", "x", "all.zip/x")),
+            f"/r/{internal.id}",
+        )
+    ]
+    told = {(each.status, each.body, _without_date(each)) for each in asked}
+    assert len(told) == 1
+    assert asked[0].status == 404
+    assert "0123" in asked[0].text
+
+
+def _without_date(answer: Answer) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in answer.headers.items() if name != "date"))
+
+
+def test_replay_after_the_end(world: World) -> None:
+    """A pass and a download that went on before open nothing afterwards."""
+    publication, token = world.publish(PARTS, token={"password": "right", "downloads": 5})
+    world.keep(world.ask(f"/a/{token}", "POST", body=urlencode({"password": "right"})))
+    world.keep(world.ask(f"/a/{token}/1/report.pdf"))
+    assert world.ask(f"/a/{token}/1/report.pdf", headers={"Range": "bytes=9-"}).status == 206
+    world.book.end("acme", publication.folder, NOW)
+    for path in ("", "/1", "/1/report.pdf", "/all.zip"):
+        assert world.ask(f"/a/{token}{path}", headers={"Range": "bytes=9-"}).status == 404
+
+
+def test_an_owner_reads_how_an_ended_link_comes_back(world: World) -> None:
+    """Only where it ended by its time, and only the owner."""
+    publication, token = world.publish(PARTS, expires=NOW - timedelta(days=1))
+    for path in (f"/a/{token}", f"/r/{publication.id}"):
+        told = world.ask(path, headers=ANNA)
+        assert told.status == 410
+        assert publication.id in told.text
+        assert world.ask(path, headers=BERT).status == 404
+    world.book.end("acme", publication.folder, NOW)
+    assert world.ask(f"/a/{token}", headers=ANNA).status == 404
+
+
+@pytest.mark.parametrize(
+    ("audience", "readers", "anna", "bert"),
+    [
+        (Audience.OWNER, ("anna@example.org",), 200, 404),
+        (Audience.OWNER, ("user:bert",), 404, 200),
+        (Audience.GROUP, ("group:finance",), 200, 404),
+        (Audience.STAFF, (), 200, 200),
+        (Audience.ANYONE, ("anna@example.org",), 200, 404),
+    ],
+)
+def test_people_of_the_house_open_what_is_theirs(
+    world: World, audience: Audience, readers: tuple[str, ...], anna: int, bert: int
+) -> None:
+    """By any word of their login; nobody without one."""
+    publication, _ = world.publish(PARTS, audience=audience, readers=readers)
+    path = f"/r/{publication.id}/1/report.pdf"
+    assert world.ask(path, headers=ANNA).status == anna
+    assert world.ask(path, headers=BERT).status == bert
+    unknown, known = world.ask("/r/R99-aaaaaaaa"), world.ask(path)
+    assert (unknown.status, unknown.body) == (known.status, known.body) == (403, known.body)
+    assert {each.who for each in world.noted() if each.result == "opened"} == {
+        name for name, status in (("anna", anna), ("bert", bert)) if status == 200
+    }
+
+
+def test_a_login_counts_only_from_a_proxy_that_is_believed(tmp_path: Path, apache: DavServer) -> None:
+    """Anybody can send headers."""
+    with opened(tmp_path, apache, proxy={**PROXY, "addresses": ["192.0.2.0/24"]}) as world:
+        publication, token = world.publish(PARTS, audience=Audience.STAFF)
+        assert world.ask(f"/r/{publication.id}", headers=ANNA).status == 403
+        world.ask(f"/a/{token}", headers={"X-Forwarded-For": "192.0.2.1"})
+        assert [each.client for each in world.noted()] == ["127.0.0.0"]
+
+
+def test_two_logins_are_none(world: World) -> None:
+    """A proxy that adds its header, and lets the client's through."""
+    publication, _ = world.publish(PARTS, audience=Audience.STAFF)
+    heads = "X-Remote-User: anna\r\nX-Remote-User: bert\r\n"
+    with closing(socket.create_connection(("127.0.0.1", world.port))) as sock:
+        sock.sendall(f"GET /r/{publication.id} HTTP/1.1\r\nHost: x\r\n{heads}\r\n".encode())
+        assert sock.makefile("rb").readline().split()[1] == b"403"
+
+
+def test_where_the_store_opens_a_file_itself_its_page_leads_there(world: World) -> None:
+    """With the login of the store."""
+    publication, _ = world.publish(PARTS, audience=Audience.STORE)
+    target = "https://cloud.example.org/f/77"
+    led_on = tuple(replace(each, target=target) for each in publication.files)
+    world.book.publish(replace(publication, files=led_on))
+    for path in ("", "/1", "/2"):
+        led = world.ask(f"/r/{publication.id}{path}")
+        assert (led.status, led.headers["location"]) == (303, target)
+
+
+def test_an_owner_lets_somebody_outside_open_files(world: World) -> None:
+    """The link and its password are shown once; it ends when the owner says so."""
+    publication, _ = world.publish(PARTS, audience=Audience.OWNER)
+    page = world.ask(f"/r/{publication.id}", headers=ANNA)
+    form = {"proof": proof(page), "days": "3"}
+    made = world.ask(f"/r/{publication.id}/release", "POST", headers=ANNA, body=urlencode(form))
+    assert made.status == 200
+    link, password = re.findall(r"<code>([^<]+)</code>", made.text)
+    path = link.removeprefix(world.url)
+    assert link.startswith(f"{world.url}/a/")
+    world.keep(world.ask(path, "POST", body=urlencode({"password": password})))
+    assert world.ask(f"{path}/1/report.pdf").body == BYTES
+    page = world.ask(f"/r/{publication.id}", headers=ANNA)
+    given = re.search(r'name="hash" value="([^"]+)"', page.text)
+    assert given
+    assert link.rpartition("/")[2] not in page.text
+    form = {"proof": proof(page), "hash": given[1]}
+    assert world.ask(f"/r/{publication.id}/end", "POST", headers=ANNA, body=urlencode(form)).status == 303
+    assert world.ask(f"{path}/1/report.pdf").status == 404
+    assert {("release", 0, "opened"), ("end", 0, "opened")} <= set(world.accesses())
+
+
+def test_nobody_else_releases_anything(world: World) -> None:
+    """Not another one of the staff, not another site in the owner's browser, not for longer than the house allows."""
+    publication, _ = world.publish(PARTS, audience=Audience.STAFF)
+    path = f"/r/{publication.id}"
+    right = proof(world.ask(path, headers=ANNA))
+    assert 'name="proof"' not in world.ask(path, headers=BERT).text
+
+    def release(headers: dict[str, str], said: str, days: str = "3") -> int:
+        return world.ask(f"{path}/release", "POST", headers, urlencode({"proof": said, "days": days})).status
+
+    assert release(BERT, right) == 404
+    assert release(ANNA, "forged") == 404
+    assert release(ANNA, "") == 404
+    assert release({**ANNA, "Sec-Fetch-Site": "cross-site"}, right) == 404
+    for days in ("31", "0", "-1", "x", "99999999999", "\u0663"):
+        assert release(ANNA, right, days) == 303
+    assert world.book.released(publication.id, NOW) == ()
+    assert release(ANNA, right) == 200
+
+
+def test_each_access_is_written_down_with_a_shortened_address(world: World) -> None:
+    """Of the client, as the proxy tells it; a header that nobody trusts is not read."""
+    _, token = world.publish(PARTS)
+    world.ask(f"/a/{token}", headers={"X-Forwarded-For": "203.0.113.77"})
+    world.ask(f"/a/{token}", headers={"X-Forwarded-For": "2001:db8:1:2::3"})
+    world.ask(f"/a/{token}", headers={"X-Forwarded-For": "198.51.100.9, 203.0.113.77"})
+    assert [each.client for each in world.noted()] == ["203.0.113.0", "2001:db8:1::", "203.0.113.0"]
+
+
+NASTY = (
+    *("../../etc/passwd", "..", ".", "/etc/passwd", "..\\..\\boot.ini", "C:\\x.txt", "con", "nul.txt", "a\x00b.txt"),
+    *("a\r\nSet-Cookie: x=1.txt", 'quote".txt', "semi;colon.txt", "100%.txt", "%2e%2e%2f.txt", "a&b=c?d#e.txt"),
+    *("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>.png', "{{ 7 * 7 }}.txt", "\u202egnp.exe"),
+    *("\u200bzero.txt", "ümläut.pdf", "naïve\u2019s.txt", "файл.docx", "文件.xlsx", "😀.zip", "a" * 300 + ".pdf"),
+    *(" lead and trail ", "dots...", ".hidden", "\u200b"),
+)
+
+
+def test_thirty_nasty_names(world: World) -> None:
+    """Each file comes, under a name that harms nobody; no page and no header has more in it than it should."""
+    assert len(NASTY) == 30
+    content = {name: name.encode() for name in NASTY}
+    _, token = world.publish(content)
+    page = world.ask(f"/a/{token}")
+    assert "<script" not in page.text
+    assert "<img src=x" not in page.text
+    assert "\u202e" not in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    links = re.findall(rf'href="(/a/{token}/[0-9]+/[^"]+)"', page.text)
+    assert len(links) == 30
+    for link, told in zip(links, content.values(), strict=True):
+        got = world.ask(link)
+        assert (got.status, got.body) == (200, told)
+        assert not got.cookies
+        name = unquote(got.headers["content-disposition"].partition("UTF-8''")[2])
+        assert not re.search(r'[\x00-\x1f/\\:*?"<>|]', name)
+        assert name.strip(". ") == name
+        assert name
+    with zipfile.ZipFile(io.BytesIO(world.ask(f"/a/{token}/all.zip").body)) as archive:
+        names = archive.namelist()
+    assert len({name.casefold() for name in names}) == 30
+    assert not any("/" in name or "\\" in name or name in {"", ".", ".."} for name in names)
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        *("/../../../etc/passwd", "/1/../../2", "/%2e%2e/%2e%2e/x", "/..%2f..%2fx", "/1/..%5c..%5cx", "/1%00", "//1"),
+        *("/1;x", "/01", "/99999999999", "/-1", "/1.5", "/all.zip/..", "/%61ll.zip%00", "/1%2f..%2f2"),
+    ],
+)
+def test_no_address_reaches_a_path_of_the_store(world: World, below: str) -> None:
+    """Whatever stands behind a token is a number, or nothing: the neighbour's file is in reach, and does not come."""
+    _, token = world.publish({"mine.txt": b"mine"})
+    world.publish({"neighbour.txt": b"neighbour"})
+    got = world.ask(f"/a/{token}{below}")
+    assert b"neighbour" not in got.body
+    assert b"root:" not in got.body
+    assert got.status in {200, 404}
+    assert got.status == 404 or got.body == b"mine" or b"mine.txt" in got.body
+
+
+def test_a_path_in_the_book_that_leaves_the_collection_is_not_asked_for(world: World) -> None:
+    """Whoever may write into the book reads no more of the store than what is published."""
+    publication, token = world.publish({"mine.txt": b"mine"})
+    bad = replace(publication.files[0], path="../basic/acme/R1/1.bin", number=0)
+    known = world.book.publish(replace(publication, files=(bad,))).files[0]
+    assert world.ask(f"/a/{token}/{known.number}/mine.txt").status == 502
+
+
+def test_names_of_headers_come_from_nowhere_else(world: World) -> None:
+    """A line end in an address, a token or a cookie ends in nothing."""
+    _, token = world.publish(PARTS)
+    for path in (f"/a/{token}%0d%0aX-Evil:%201", f"/a/{quote('x' + chr(13) + chr(10) + 'X-Evil: 1')}/1"):
+        got = world.ask(path)
+        assert got.status == 404
+        assert "x-evil" not in {name.lower() for name in got.headers}
