@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from connector.simulator import Exchange
 from connector.simulator.nextcloud import Nextcloud
 from tests import command
+from tests.lying_store import login_page, lying_store
 from tests.pipeline import ANNA, PROBE, SETTINGS, Pipeline, letter
 from tests.servers import DavServer
 
+ANYBODY, OK = httpx.Client(trust_env=False, verify=False), 200
 REPORT = b"%PDF-1.7 numbers" * 400
 _TENANT = """\
 tenant: acme
@@ -39,7 +42,7 @@ store:
 path: "{path}"
 notice: {{product: Example Files, organisation: Example Ltd}}
 defaults: {{settle: 0}}
-rules: [{{name: all, action: redirect}}]
+rules: [{{name: all, action: redirect, link: {link}}}]
 """
 #: The n-th run is killed at its n-th request to the store.
 KILLS = 20
@@ -52,6 +55,9 @@ class CloudPipeline(Pipeline):
     cloud: Nextcloud | None = None
     mailboxes: tuple[str, ...] = (ANNA,)
     path: str = "{tenant}/{mailbox}/{year}/{id}"
+    link: str = "{audience: store}"
+    #: Where the configuration says that the store is; "" where it is there.
+    at: str = ""
 
     def configure(self, *_: object, **__: object) -> None:
         """Write the configuration."""
@@ -61,11 +67,11 @@ class CloudPipeline(Pipeline):
             "folder": self.folder,
             "mailboxes": self.mailboxes,
             "probe": PROBE,
-            "cloud": self.server.url,
+            "cloud": self.at or self.server.url,
         }
         quoted = {name: json.dumps(value, default=str).strip('"') for name, value in told.items()}
         (self.folder / "connector.yaml").write_text(SETTINGS.format(folder=self.folder))
-        tenant = _TENANT.format_map(quoted | {"path": self.path})
+        tenant = _TENANT.format_map(quoted | {"path": self.path, "link": self.link})
         (self.folder / "tenants" / "acme.yaml").write_text(tenant)
         if not self.server.cloud.users:
             account = self.server.cloud.add_user("connector")
@@ -88,9 +94,14 @@ class CloudPipeline(Pipeline):
         """Those that a message shows."""
         return sorted(set(re.findall(rf"{self.server.url}/index.php/f/\d+", self.see(item).body)))
 
+    def public(self, item: str) -> list[str]:
+        """The links for anyone that a message shows."""
+        return sorted(set(re.findall(rf"{self.server.url}/public\.php/dav/files/[\w/.%-]+", self.see(item).body)))
+
     def reached(self, item: str, uid: str = "anna") -> set[bytes]:
         """What an account gets in the end: from the message, and from the links in it."""
         opened = {self.server.opens(uid, url) for url in self.links(item)}
+        opened |= {answer.content for url in self.public(item) if (answer := ANYBODY.get(url)).status_code == OK}
         return {*self.see(item).contents, *(each for each in opened if each is not None)}
 
 
@@ -155,24 +166,74 @@ def test_a_path_that_mixes_mailboxes(pipeline: CloudPipeline) -> None:
     assert "put {mailbox} before all words but {tenant}" in told.told
 
 
-def test_survives_kills_at_the_store(pipeline: CloudPipeline) -> None:
+def test_a_link_for_anyone(pipeline: CloudPipeline) -> None:
+    """It opens without a login, ends when it is told to, and opens nothing when the files are back."""
+    pipeline.link = "{audience: anyone, expires: 30d}"
+    pipeline.configure()
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    before = pipeline.see(item)
+    pipeline.run("once", code=0)
+    (link,) = pipeline.public(item)
+    assert pipeline.see(item).files == ()
+    assert pipeline.reached(item) == {REPORT}
+    pipeline.run("restore", "--everything", "--revoke", code=0)
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.see(item).contents == before.contents
+    assert ANYBODY.get(link).status_code != OK
+
+
+def test_whatever_is_wrong_is_said_and_the_attachment_stays(pipeline: CloudPipeline) -> None:
+    """One sentence says what to change, and where."""
+    pipeline.link = "{audience: anyone, expires: 30d}"
+    pipeline.configure()
+    settings, account = pipeline.server.cloud.settings, pipeline.server.cloud.users["connector"]
+    with lying_store(lie=login_page()) as proxy:
+        wrong = (
+            (settings, "links_enabled", False, "allow them in the administration settings of Nextcloud"),
+            (settings, "link_password_enforced", True, "do not enforce it in the administration settings"),
+            (account, "quota", 10, "quota of the account that owns the folder is used up; raise it"),
+            (settings, "maintenance", True, "it is in maintenance mode"),
+            (account, "enabled", False, "the account is disabled; enable it, or name another one"),
+            (pipeline, "at", f"http://127.0.0.1:{proxy.port}", "that is a login page"),
+        )
+        for number, (where, name, value, says) in enumerate(wrong):
+            item = pipeline.deliver(letter({"report.pdf": REPORT + b"%d" % number}))
+            good = getattr(where, name)
+            setattr(where, name, value)
+            pipeline.configure()
+            told = pipeline.run("once", code=None, hours=number)
+            assert told.code, says
+            assert says in told.answer + told.told
+            setattr(where, name, good)
+            assert pipeline.see(item).contents == (REPORT + b"%d" % number,)
+            assert pipeline.public(item) == []
+
+
+@pytest.mark.parametrize(("anyone", "kills"), [(False, range(1, KILLS)), (True, range(9, 27, 2))])
+def test_survives_kills_at_the_store(pipeline: CloudPipeline, kills: range, *, anyone: bool) -> None:
     """Killed at any request, before it took effect or after: nobody misses a file, and nothing is left half done."""
+    pipeline.link = "{audience: anyone, expires: 30d}" if anyone else pipeline.link
+    pipeline.configure()
+    pipeline.server.cloud.settings.rate_limits = False
     cloud, items, died = pipeline.server.cloud, {}, 0
-    for number in range(1, KILLS):
+    for number in kills:
         content = REPORT + b"%d" % number
         items[pipeline.deliver(letter({"report.pdf": content}))] = content
         process = command.start(pipeline.folder, "once", later=timedelta(hours=number))
         pid = process.pid
         assert pid
         pipeline.server.struck = lambda pid=pid: os.kill(pid, signal.SIGKILL)  # type: ignore[misc]
-        pipeline.server.drops.append((number, ("before", "after")[number % 2]))
+        pipeline.server.drops.append((number, ("before", "after")[number // kills.step % 2]))
         process.join()
         pipeline.server.drops.clear()
         died += process.exitcode == -signal.SIGKILL
         assert [pipeline.reached(item) for item in items] == [{each} for each in items.values()], number
-    pipeline.run("once", code=0, hours=KILLS)
+    pipeline.run("once", code=0, hours=kills.stop)
     assert [pipeline.reached(item) for item in items] == [{each} for each in items.values()]
     assert not any(pipeline.see(item).contents for item in items)
-    assert died >= KILLS - 4
-    assert [each.who for each in cloud.shares.values()] == ["anna"]
+    assert died >= len(kills) - 3
+    assert [each.who for each in cloud.shares.values() if each.who] == ["anna"]
+    public = [each.node for each in cloud.shares.values() if not each.who]
+    assert len(public) == len(set(map(id, public))) == len(items) * anyone
+    assert {tuple(each.children) for each in public} <= {("report.pdf",)}
     assert cloud.uploads == {}
