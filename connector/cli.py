@@ -24,6 +24,7 @@ from connector.links.scrub import scrub
 from connector.log import Event
 from connector.model import Redirect, State
 from connector.service import Daemon, alone, clock, tenants
+from connector.upkeep import Upkeep
 from connector.yamlfile import ConfigError
 
 _EPILOG = """
@@ -39,10 +40,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+links_app = typer.Typer(help="Links that messages show.", no_args_is_help=True)
+app.add_typer(links_app, name="links")
 ledger_app = typer.Typer(help="The ledger itself.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
-links_app = typer.Typer(help="Links of our own, for stores that cannot share.", no_args_is_help=True)
-app.add_typer(links_app, name="links")
 
 
 class Exit(IntEnum):
@@ -63,6 +64,14 @@ def _moment(said: str) -> datetime:
     return moment
 
 
+def _future(said: str) -> datetime:
+    moment = datetime.fromisoformat(said)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment <= clock():
+        raise ValueError(said)
+    return moment.astimezone(UTC)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the redirect, as `connector held` shows it.")]
 Message = Annotated[
@@ -74,6 +83,9 @@ Only = Annotated[
 ]
 Mail = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Folder with .eml files of your own.")]
 MailBoxes = Annotated[Path, typer.Option("--mail", help="Folder of mailboxes: anna@example.org/[Folder/]*.eml.")]
+Wanted = Annotated[str | None, typer.Argument(help="Message-ID, id of a redirect, or path of an .eml file.")]
+Rule = Annotated[str | None, typer.Option(help="Only messages with files that this rule moved.")]
+All = Annotated[bool, typer.Option("--everything", help="All of them.")]
 Moment = Annotated[datetime | None, typer.Option(help="Bounds when it was redirected: `date -Is`.", parser=_moment)]
 Begun = Annotated[
     datetime, typer.Argument(metavar="BEGUN", help="When the backup began, as `date -Is` told then.", parser=_moment)
@@ -289,15 +301,13 @@ def drop(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> N
 @app.command()
 def restore(
     context: typer.Context,
-    message: Annotated[
-        str | None, typer.Argument(help="Message-ID, id of a redirect, or path of an .eml file.")
-    ] = None,
+    message: Wanted = None,
     mailbox: Only = None,
     *,
-    rule: Annotated[str | None, typer.Option(help="Only messages with files that this rule moved.")] = None,
+    rule: Rule = None,
     since: Moment = None,
     until: Moment = None,
-    everything: Annotated[bool, typer.Option(help="All of it: the way out.")] = False,
+    everything: All = False,
     revoke: Annotated[
         bool, typer.Option(help="The links open nothing afterwards, where the store can do that.")
     ] = False,
@@ -314,6 +324,88 @@ def restore(
             raise ValueError("say what to restore, or --everything")
         recalled = decisions.restore(wanted, ledger, clock(), _user(), pace=pace, revoke=revoke)
     report.tell_recalled(recalled, as_json=as_json)
+
+
+@links_app.command(name="list")
+def list_links(
+    context: typer.Context, message: Wanted = None, mailbox: Only = None, *, rule: Rule = None, as_json: Json = False
+) -> None:
+    """What messages show, whom it opens for, and until when."""
+    with _links(context, message, mailbox, rule, everything=True) as (wanted, links):
+        found = [asdict(each) for each in links.shown(wanted)]
+    report.tell_rows("Links", found, as_json=as_json)
+
+
+@links_app.command()
+def revoke(
+    context: typer.Context,
+    message: Wanted = None,
+    mailbox: Only = None,
+    *,
+    rule: Rule = None,
+    everything: All = False,
+    as_json: Json = False,
+) -> None:
+    """End links: they open nothing any more. The messages still show them; see `relink` and `restore`."""
+    with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
+        done = links.revoke(wanted)
+    report.tell({"revoked": done}, f"The links of {done} messages open nothing any more.", as_json=as_json)
+
+
+@links_app.command()
+def extend(
+    context: typer.Context,
+    message: Wanted = None,
+    mailbox: Only = None,
+    *,
+    rule: Rule = None,
+    everything: All = False,
+    until: Annotated[
+        datetime | None, typer.Option(parser=_future, help="When they end: 2027-06-30. Left out: never.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let links of our own service open longer, also those that have ended. Messages go on saying the old end."""
+    with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
+        done = links.extend(wanted, until)
+    end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for ever"
+    report.tell({"extended": done, "until": until}, f"The links of {done} messages open {end}.", as_json=as_json)
+
+
+@links_app.command()
+def relink(
+    context: typer.Context,
+    message: Wanted = None,
+    mailbox: Only = None,
+    *,
+    rule: Rule = None,
+    everything: All = False,
+    as_json: Json = False,
+) -> None:
+    """End links, and show others in their messages: after one has leaked. The daemon, or `once`, shows them."""
+    with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
+        done = links.relink(wanted)
+    report.tell({"relinked": done}, f"{done} messages will show other links.", as_json=as_json)
+
+
+@links_app.command()
+def password(context: typer.Context, message: Wanted, *, as_json: Json = False) -> None:
+    """Tell the password of a link, for whoever asks the service desk. It is noted who asked."""
+    with _links(context, message, None, None, everything=False) as (wanted, links):
+        found = links.passwords(wanted)
+    rows = [{"link": link, "password": told} for link, told in found.items()]
+    report.tell_rows("Tell it on another way than the link", rows, as_json=as_json)
+
+
+@contextmanager
+def _links(
+    context: typer.Context, message: str | None, mailbox: str | None, rule: str | None, *, everything: bool
+) -> Iterator[tuple[decisions.Wanted, Upkeep]]:
+    with _everything(context) as (whole, ledger), _told():
+        wanted = decisions.Wanted(message and message_id(message), mailbox, rule)
+        if wanted == decisions.Wanted() and not everything:
+            raise ValueError("say which messages, or --everything")
+        yield wanted, Upkeep(tenants(whole), ledger, clock(), _user())
 
 
 @app.command()

@@ -16,8 +16,10 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from connector.amounts import Duration
 from connector.credentials import Secret
+from connector.links.publishing import LinksConfig
 from connector.links.settings import LinkSettings
 from connector.log import Format, Level
+from connector.model import Audience
 from connector.names import check_template, home
 from connector.policy import Defaults, Policy, Rule
 from connector.problems import checked, told
@@ -175,6 +177,9 @@ class TenantConfig(_Section):
     )
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     store: StoreConfig
+    links: LinksConfig | None = Field(
+        default=None, description="our own link service, for links that the store cannot give, and that outlive it"
+    )
     path: str = Field(
         default="{tenant}/{mailbox}/{year}/{month}/{id}",
         description="collection in the store for the files of one message",
@@ -199,6 +204,17 @@ class TenantConfig(_Section):
             raise ValueError(
                 "path: on Nextcloud, a folder is shared for each mailbox: put {mailbox} before all words but {tenant}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _links_that_open(self) -> Self:
+        able = frozenset(Audience) if self.links else self.store.audiences
+        for rule in self.rules:
+            if rule.link.audience not in able:
+                raise ValueError(
+                    f"rule {rule.name!r}: the store has no links for the audience {rule.link.audience.value!r}, only"
+                    f" for {', '.join(sorted(able))}; a link service has, see `links`"
+                )
         return self
 
     def home(self, address: str) -> str:

@@ -100,6 +100,17 @@ class Recalled:
     ready: datetime
 
 
+def meant(wanted: Wanted, ledger: Ledger) -> list[Redirect]:
+    """The redirects that are wanted. Raises ValueError where something is named and there is nothing of the kind."""
+    addresses = {each.name: each.address for each in ledger.watched()}
+    found = [each for each in ledger.redirects() if _is_wanted(each, wanted, addresses[each.source])]
+    if not found and wanted != Wanted():
+        raise ValueError(
+            "the ledger knows no redirect for which all that holds; `connector status` names its mailboxes"
+        )
+    return found
+
+
 def restore(
     wanted: Wanted, ledger: Ledger, now: datetime, by: str, *, pace: Pace = Pace(), revoke: bool = False
 ) -> Recalled:
@@ -107,15 +118,9 @@ def restore(
 
     Raises ValueError where something is named and the ledger has nothing of the kind.
     """
-    addresses = {each.name: each.address for each in ledger.watched()}
-    meant = [each for each in ledger.redirects() if _is_wanted(each, wanted, addresses[each.source])]
-    if not meant and wanted != Wanted():
-        raise ValueError(
-            "the ledger knows no redirect for which all that holds; `connector status` names its mailboxes"
-        )
     places: Counter[str] = Counter()
     recalled = Recalled(0, 0, 0, now)
-    for redirect in meant:
+    for redirect in meant(wanted, ledger):
         if _is_recallable(redirect):
             due = pace.due(places[redirect.source], now)
             with suppress(Stale):  # A daemon was faster; the next call finds it.

@@ -84,6 +84,18 @@ class Event(StrEnum):
     REDIRECT_REPLACED = "redirect.replaced"
     #: What lay on the shelf of a redirect that came to nothing was deleted.
     SHELF_CLEARED = "shelf.cleared"
+    #: Links of a message open nothing any more; the message still shows them.
+    LINK_REVOKED = "link.revoked"
+    #: Links of a message open until another time.
+    LINK_EXTENDED = "link.extended"
+    #: Links of a message open nothing any more, and it will show others.
+    LINK_RENEWED = "link.renewed"
+    #: An operator looked at the links of messages.
+    LINKS_LISTED = "links.listed"
+    #: An operator asked for the password of a link.
+    LINK_TOLD = "link.password_told"
+    #: Somebody came to a link: `what` for, and with which `result`; noted again, it has the same `seen`.
+    LINK_OPENED = "link.opened"
     #: A message bears a marker that our key did not make.
     MARKER_FORGED = "marker.forged"
 

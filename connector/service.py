@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal, ParamSpec
@@ -25,12 +25,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from connector.config import Config, ShareConfig, SourceConfig, TenantConfig
 from connector.errors import ConnectorError, Unavailable
 from connector.ledger import LeaseLost, Ledger, LedgerError
+from connector.links.book import Book
+from connector.links.publishing import Publisher
 from connector.log import Event, log
 from connector.manifest import Reconciled, claim, reconcile
 from connector.model import Proof
 from connector.redirect import tick
 from connector.sources import Hints, Source
-from connector.stores import Store
+from connector.stores import Links, Store
 from connector.sweep import sweep
 from connector.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, Watch, leave_alone, outage, store_name
 from connector.yamlfile import ConfigError
@@ -65,8 +67,11 @@ class Tenant:
         self.name = config.tenant
         self.marker_key = marker_key
         self._thread = threading.local()
+        self._opening = threading.Lock()
+        self._book: Book | None = None
         try:
             self.store()
+            self._links_key = config.links.read_key() if config.links else b""
             self._know(self._found(each for each in config.sources if not each.asks))
             self.hints = tuple(hints for each in config.sources for hints in each.hints())
         except LookupError as error:
@@ -126,6 +131,24 @@ class Tenant:
         store: Store = self._thread.store
         return store
 
+    def book(self) -> Book | None:
+        """The book of its links; None where its store gives them itself. Raises Unavailable."""
+        with self._opening:
+            if self._book is None and self.config.links:
+                self._book = Book(self.config.links.database)
+        return self._book
+
+    def links(self) -> Links:
+        """What gives its links, for this thread. Raises Unavailable."""
+        return self.publisher() or self.store()
+
+    def publisher(self) -> Publisher | None:
+        """What gives its links, for this thread; None where its store does. Raises Unavailable."""
+        book = self.book()
+        if book is None or self.config.links is None:
+            return None
+        return Publisher(self.config.links, self._links_key, book, self.name, self.store())
+
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
@@ -148,6 +171,7 @@ class Mailbox:
             tenant=self.tenant.name,
             source=self.source,
             store=self.tenant.store(),
+            publisher=self.tenant.publisher(),
             policy=self.tenant.config.policy,
             wording=self.tenant.config.notice,
             path=self.tenant.config.path,
@@ -224,6 +248,8 @@ class Daemon:
             given = [pool.submit(self._exhaust, mailbox) for mailbox in self._mailboxes()]
         for turn in given:
             turn.result()
+        for tenant in self._tenants:
+            self._collect(tenant)
 
     def run(self) -> None:
         """Give every mailbox its turn again and again, until SIGTERM or SIGINT. A second one ends it at once."""
@@ -338,6 +364,25 @@ class Daemon:
                 self._looked_up[tenant.name] = now
         return tenant.mailboxes
 
+    def _collect(self, tenant: Tenant) -> None:
+        """Take over into the audit trail who came to the tenant's links.
+
+        Noted first and forgotten then: after a crash in between, some stand there twice, with the same `seen`.
+        """
+        now, links = clock(), f"{tenant.name}/links"
+        if self._ledger.paused(links, now):
+            return
+        try:
+            if book := tenant.book():
+                seen = book.accesses(tenant.name)
+                for each in seen:
+                    told = {name: value for name, value in asdict(each).items() if name != "publication"}
+                    of = each.publication.partition("-")[0]
+                    self._ledger.note(tenant.name, Event.LINK_OPENED, now, redirect_id=of, **told)
+                book.forget(seen)
+        except ConnectorError as error:
+            leave_alone(links, error, self._ledger, now, tenant.name)
+
     # --- many turns -----------------------------------------------------------------------------------------------
 
     def _mailboxes(self) -> tuple[Mailbox, ...]:
@@ -361,6 +406,7 @@ class Daemon:
 
     def _plan(self, tenant: Tenant, turns: "Turns") -> None:
         if self._claim(tenant):
+            self._collect(tenant)
             for mailbox in self._look_up(tenant):
                 turns.ask(mailbox)
 

@@ -20,6 +20,9 @@ from typing import Any
 
 from connector.errors import FileGone
 from connector.ledger import LeaseLost, Ledger
+from connector.links.book import Book
+from connector.links.publishing import LinksConfig, Publisher
+from connector.links.tokens import hashed
 from connector.model import Body, Message
 from connector.policy import Policy
 from connector.redirect import tick
@@ -34,6 +37,8 @@ KEY = b"a key that only the tests know, 32 bytes"
 START = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
 WORDING = Wording(product="the store", organisation="Example")
 EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
+_PAGES = "https://files.example.org/"
+_LINKS = LinksConfig.model_validate({"url": _PAGES, "database": "sqlite:///unused", "key": {"env": "UNUSED"}})
 _HREF = re.compile(r'href="([^"]+)"')
 _URL = re.compile(r"https?://[^\s<>]+")
 
@@ -89,6 +94,7 @@ class Plugged:
 SHELF_VERBS = ("shelf", "stage", "shelve", "unshelve", "purge")
 SOURCE_VERBS = ("room", "fetch", "open", "original", "rewrite", "retract", "prune", "put_back", "find", *SHELF_VERBS)
 STORE_VERBS = ("put", "verify", "open", "admit", "share", "revoke", "delete", "names")
+BOOK_VERBS = ("publish", "admit", "end")
 LEDGER_VERBS = ("write", "record", "watch", "lease", "release")
 
 
@@ -104,9 +110,12 @@ class World:
     wording: Wording = WORDING
     #: `rewrite: replace`, and not `in_place`.
     replace: bool = False
+    #: Links are those of our own service.
+    publishes: bool = False
     #: By Message-ID: every file's bytes, and the body, as they were delivered.
     files: dict[str, list[bytes]] = field(default_factory=dict)
     bodies: dict[str, Body] = field(default_factory=dict)
+    _book: Book | None = field(default=None, init=False)
 
     def deliver(self, *files: Attached, **message: Any) -> str:
         """A message arrives, and is remembered."""
@@ -131,10 +140,12 @@ class World:
         """A process starts: adapters and ledger are built anew over what is there. It may be killed."""
         saboteur = saboteur or Saboteur()
         source = mutants.get("source", MemorySource)(self.mailbox)
+        store: Any = Plugged(self.store, saboteur, STORE_VERBS)
         watch = Watch(
             tenant=TENANT,
             source=Plugged(source, saboteur, SOURCE_VERBS),
-            store=Plugged(self.store, saboteur, STORE_VERBS),
+            store=store,
+            publisher=self._publisher(store, saboteur) if self.publishes else None,
             policy=self.policy,
             wording=self.wording,
             path="{tenant}/home/{year}/{id}",
@@ -145,6 +156,17 @@ class World:
         )
         with self.ledger() as ledger:
             yield watch, Plugged(ledger, saboteur, LEDGER_VERBS)  # type: ignore[misc]
+
+    def _publisher(self, store: Any, saboteur: Saboteur) -> Publisher:
+        book: Any = Plugged(self.book, saboteur, BOOK_VERBS)
+        return Publisher(_LINKS, KEY, book, TENANT, store)
+
+    @property
+    def book(self) -> Book:
+        """The book of links."""
+        if self._book is None:
+            self._book = Book(f"sqlite:///{self.ledger_file.with_name('links.db')}")
+        return self._book
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
@@ -183,10 +205,28 @@ class World:
         links = {}
         for url in map(unescape, found):
             try:
-                links[url] = self.store.download(url)
+                links[url] = self.download(url)
             except FileGone:
                 continue
         return links
+
+    def download(self, url: str) -> bytes:
+        """What a person gets who follows the link. Raises FileGone."""
+        if not url.startswith(_PAGES):
+            return self.store.download(url)
+        # As the pages do it: the book knows hashes of tokens, and which number is which file.
+        kind, name, number = url.removeprefix(_PAGES).split("/")
+        book = self.book
+        token = book.token(hashed(name)) if kind == "a" else None
+        published = book.publication(token.publication if token else name)
+        if published is None or not published.open(datetime.now(UTC)) or (kind == "a") != (token is not None):
+            raise FileGone("the link opens nothing")
+        (file,) = (each for each in published.files if each.number == int(number))
+        if file.target:
+            return self.store.download(file.target)
+        if file.path not in self.store.files:
+            raise FileGone("the link opens nothing")
+        return self.store.files[file.path]
 
     def lost(self) -> list[str]:
         """Every original of every message that is neither in it nor behind a link that it shows. Must be empty."""
@@ -200,6 +240,12 @@ class World:
                 if _hash(content) not in reachable
             ]
         return missing
+
+    def given(self) -> list[tuple[str, int]]:
+        """For whom our own links are, and how many files each of them opens."""
+        if not self.publishes:
+            return []
+        return sorted((each.audience.value, len(each.files)) for each in self.book.of_tenant(TENANT))
 
     def hidden(self) -> set[str]:
         """The messages that were delivered, and that no user sees any more. Must be empty where nobody deletes."""

@@ -320,7 +320,7 @@ def _offer(connection: Connection, wanted: Publication) -> tuple[Offered, ...]:
     """These files and no others. Each number is one file's for ever: a message may show it."""
     c = _files.c
     of = c.publication == wanted.id
-    numbers = {path: number for number, path in connection.execute(select(c.number, c.path).where(of)).tuples()}
+    numbers = {path: number for number, path in connection.execute(select(c.number, c.path).where(of))}
     for each in wanted.files:
         numbers.setdefault(each.path, len(numbers) + 1)
     files = tuple(replace(each, number=numbers[each.path]) for each in wanted.files)

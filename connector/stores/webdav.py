@@ -13,16 +13,16 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from http import HTTPStatus
 from itertools import accumulate
-from typing import Annotated, BinaryIO, ClassVar, Literal
-from urllib.parse import quote, urlsplit
+from typing import BinaryIO, ClassVar, Literal
+from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, model_validator
 from requests.auth import AuthBase, HTTPDigestAuth
-from requests.utils import requote_uri
 
+from connector.addresses import Address
 from connector.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
-from connector.model import Link, LinkTerms, Origin, Stored
+from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import CHUNK, Spool
 from connector.stores.dav import DavClient, Entry, Upload, WrongPassword, basic
 
@@ -237,26 +237,14 @@ def _names_inside(collection: str, entries: Iterable[Entry]) -> tuple[str, ...]:
     return tuple(name for name in names if name and not _TEMPORARY.fullmatch(name))
 
 
-def _address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("give a whole address, such as https://dav.example.org/attachments/")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("user and password have fields of their own, and no place in the address")
-    if parts.query or parts.fragment:
-        raise ValueError("the address of a collection has no ? and no #")
-    return requote_uri(value)
-
-
-Address = Annotated[str, AfterValidator(_address)]
-
-
 class WebdavConfig(BaseModel):
     """A collection on a WebDAV server, and the account that writes there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     #: Who may read what is the server's own business.
     opens_folders: ClassVar[bool] = False
+    #: For whom it can give links.
+    audiences: ClassVar[frozenset[Audience]] = frozenset({Audience.STORE})
 
     type: Literal["webdav"]
     url: Address = Field(description="address of the collection that holds everything; it must exist")

@@ -76,6 +76,17 @@ def replaced_after_settle(folder: Path) -> World:
     return replace(with_settle(folder), replace=True)
 
 
+def published(folder: Path) -> World:
+    """Links are those of our own service: one file is for anyone, the other leads on to the store."""
+    anyone = {"audience": "anyone", "expires": "30d"}
+    scans = policy(name="scans", when={"name": "scan.tif"}, link=anyone)
+    world = World(
+        folder / "ledger.db", scans.model_copy(update={"rules": (*scans.rules, *policy().rules)}), publishes=True
+    )
+    world.deliver(Attached("scan.tif", b"II*\x00first"), Attached("a.bin", b"a"))
+    return world
+
+
 def shared(folder: Path) -> World:
     """Files in a share give way to pointers."""
     world = ShareWorld(folder / "ledger.db", policy())
@@ -110,6 +121,7 @@ SCENES = {
     "shared": shared,
     "shared and copied": shared_and_copied,
     "packed": packed,
+    "published": published,
 }
 
 
@@ -154,6 +166,7 @@ def test_survives_a_kill_at_every_effect(scene: Callable[[Path], World], when: s
         assert world.view() == calm.view(), f"after a kill {when} effect {at}"
         assert len(world.manifest_free()) == len(calm.manifest_free()), f"an orphan after a kill {when} effect {at}"
         assert len(world.store.shares) == len(calm.store.shares), f"a second share after a kill {when} effect {at}"
+        assert world.given() == calm.given(), f"other links after a kill {when} effect {at}"
     assert killed >= 10
 
 

@@ -6,14 +6,15 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator
 
+from connector.addresses import Address
 from connector.credentials import Secret
+from connector.model import Audience
 from connector.names import safe_name
 from connector.stores.dav import basic
 from connector.stores.nextcloud.dav import NextcloudDav
 from connector.stores.nextcloud.ocs import Ocs
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.store import NextcloudStore
-from connector.stores.webdav import Address
 
 
 class NextcloudConfig(BaseModel):
@@ -22,6 +23,8 @@ class NextcloudConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     #: The folder of each mailbox is opened to whom it belongs to.
     opens_folders: ClassVar[bool] = True
+    #: For whom it can give links.
+    audiences: ClassVar[frozenset[Audience]] = frozenset(Audience) - {Audience.STAFF}
 
     type: Literal["nextcloud"]
     url: Address = Field(description="address of the server, without /remote.php or /index.php")

@@ -1,0 +1,148 @@
+"""The daemon's side of our own links: what messages show, and what the pages may open.
+
+The address in a message names the publication, or is a token; where the files are stands in the book. So the same
+address survives another store, another folder and another owner.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, Field, FilePath
+
+from connector.addresses import Address
+from connector.credentials import Secret
+from connector.errors import Rejected
+from connector.links import tokens
+from connector.links.book import Book, Offered, Publication, Token
+from connector.model import Audience, Link, LinkTerms, Origin, Stored
+from connector.readers import GROUP, ReadersList
+from connector.stores import Store
+
+#: Shorter ones can be guessed, and with the key anyone could make our links.
+SHORTEST_KEY = 32
+
+
+class LinksConfig(BaseModel):
+    """Our own link service, as far as the daemon has to know it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Address = Field(description="address of its pages, as people reach them")
+    database: str = Field(description="SQLAlchemy address of its book, the same as in links.yaml")
+    key: Secret = Field(description="makes links that cannot be guessed; make one with `openssl rand -hex 32`")
+    readers: FilePath | None = Field(
+        default=None,
+        description="CSV file with the columns mailbox,reader, as on Nextcloud: who else may open what belongs to a"
+        " mailbox, and to which group it belongs",
+    )
+
+    def read_key(self) -> bytes:
+        """The key itself. Raises LookupError where it is not to be had, or could be guessed."""
+        key = self.key.read()
+        if len(key) < SHORTEST_KEY:
+            raise LookupError(f"links.key: must have at least {SHORTEST_KEY} characters: `openssl rand -hex 32`")
+        return key.encode()
+
+
+class Publisher:
+    """Gives the links of a tenant's messages: the port `Links`, before its store. For one thread."""
+
+    def __init__(self, config: LinksConfig, key: bytes, book: Book, tenant: str, store: Store) -> None:
+        """`key` is the one that the configuration names; the book may be used by others at the same time."""
+        self._url = config.url.rstrip("/")
+        self._key = key
+        self._book = book
+        self._tenant = tenant
+        self._store = store
+        self._readers = ReadersList(config.readers) if config.readers else None
+
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
+        """Publish them, see the port. What an operator has ended is Rejected until he says otherwise."""
+        published = self._book.publish(
+            Publication(
+                id=publication_id(origin.redirect, terms),
+                redirect=origin.redirect,
+                tenant=self._tenant,
+                folder=stored[0].path.rpartition("/")[0],
+                audience=terms.audience,
+                mailbox=origin.mailbox,
+                readers=self._opened_to(terms.audience, origin.mailbox),
+                sender=origin.sender,
+                received=origin.received,
+                files=self._offered(stored, terms, origin),
+                expires=datetime.now(UTC) + terms.expires if terms.expires else None,
+            )
+        )
+        if not published.open(datetime.now(UTC)):
+            raise Rejected(
+                f"its links have ended: `connector links extend {origin.redirect}` or `relink` lets them open again"
+            )
+        if terms.audience is Audience.ANYONE:
+            self._admit(published, terms)
+        address = self.address(published)
+        return tuple(Link(f"{address}/{each.number}", published.expires) for each in published.files)
+
+    def revoke(self, folder: str) -> None:
+        """None of our links into this collection opens anything afterwards, and none of the store's."""
+        self._book.end(self._tenant, folder, datetime.now(UTC))
+        self._store.revoke(folder)
+
+    def address(self, published: Publication) -> str:
+        """The page of a publication."""
+        if published.audience is Audience.ANYONE:
+            return f"{self._url}/a/{tokens.token(self._key, published.id, published.generation)}"
+        return f"{self._url}/r/{published.id}"
+
+    def password(self, published: Publication) -> str:
+        """The password that its present token asks for, where it asks for one."""
+        return tokens.password(self._key, published.id, published.generation)
+
+    def _opened_to(self, audience: Audience, mailbox: str) -> tuple[str, ...]:
+        """The words of a login to which it opens, besides whoever has a token."""
+        listed = self._readers.of(mailbox) if self._readers else None
+        if audience is Audience.GROUP:
+            if listed is None or listed.kind != GROUP:
+                where = f"add it to {self._readers.path}" if self._readers else "name a list as links.readers"
+                raise Rejected(f"nobody said which group the mailbox {mailbox} belongs to: {where}")
+            return (str(listed),)
+        return (mailbox.lower(), *([str(listed)] if listed else ()))
+
+    def _offered(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Offered, ...]:
+        """The files; where the store itself lets people in, with the address that it gives them."""
+        targets = [""] * len(stored)
+        if terms.audience is Audience.STORE:
+            targets = [link.url for link in self._store.share(stored, terms, origin)]
+        return tuple(
+            Offered(
+                number=0,
+                name=each.path.rpartition("/")[2],
+                size=each.size,
+                path=each.path,
+                sha256=each.sha256,
+                target=target,
+            )
+            for each, target in zip(stored, targets, strict=True)
+        )
+
+    def _admit(self, published: Publication, terms: LinkTerms) -> None:
+        secret = tokens.token(self._key, published.id, published.generation)
+        if self._book.token(tokens.hashed(secret)):
+            return
+        password = self.password(published) if terms.password else ""
+        self._book.admit(
+            Token(
+                hash=tokens.hashed(secret),
+                publication=published.id,
+                password=tokens.sealed(password) if password else "",
+                expires=published.expires,
+                downloads=terms.downloads,
+            )
+        )
+
+
+def publication_id(redirect: str, terms: LinkTerms) -> str:
+    """One for the files of a redirect under equal terms: the same however often it is asked for."""
+    expires = terms.expires.total_seconds() if terms.expires else None
+    said = repr((terms.audience.value, expires, terms.password, terms.downloads))
+    return f"{redirect}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"

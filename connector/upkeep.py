@@ -1,0 +1,162 @@
+"""What operators do to links that messages show already: look at them, end them, let them last, give out others.
+
+Every look and every change is an event of the redirect. Calls may be repeated, also after half of one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.decisions import Wanted, meant
+from connector.ledger import Ledger, Stale
+from connector.links.book import Publication
+from connector.links.publishing import publication_id
+from connector.log import Event
+from connector.model import LinkTerms, Redirect, State
+from connector.service import Tenant
+
+#: No step is about to look at their links.
+_RESTING = frozenset({State.DONE, State.HELD})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a message shows for its files under equal terms."""
+
+    redirect: str
+    tenant: str
+    mailbox: str
+    audience: str
+    files: int
+    #: What is written in the message, of the first file.
+    url: str
+    expires: datetime | None
+    #: Since when it opens nothing; None while it does, as far as we know.
+    ended: datetime | None
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """One operator's call. What is named and unknown to the ledger raises ValueError."""
+
+    tenants: Sequence[Tenant]
+    ledger: Ledger
+    now: datetime
+    by: str
+
+    def shown(self, wanted: Wanted) -> Iterator[Shown]:
+        """The links of all redirects that are wanted, as the ledger and the book know them."""
+        published = {each.name: _published(each) for each in self.tenants}
+        for tenant in self.tenants:
+            self.ledger.note(tenant.name, Event.LINKS_LISTED, self.now, by=self.by)
+        addresses = {each.name: each.address for each in self.ledger.watched()}
+        for redirect, tenant in self._meant(wanted):
+            yield from _shown(redirect, tenant.name, addresses[redirect.source], published[tenant.name])
+
+    def revoke(self, wanted: Wanted) -> int:
+        """The links of these messages open nothing any more, as far as the store can do that; how many messages.
+
+        The messages go on showing them: `relink` gives others, `restore` brings the files back.
+        """
+        done = 0
+        for redirect, tenant in self._resting(wanted):
+            tenant.links().revoke(redirect.folder)
+            self._note(redirect, tenant, Event.LINK_REVOKED)
+            done += 1
+        return done
+
+    def extend(self, wanted: Wanted, until: datetime | None) -> int:
+        """Their links open until then, or for ever, also those that have ended; how many messages.
+
+        What messages say of the end stays what it was; the pages tell the new one. Raises ValueError where the links
+        are the store's own.
+        """
+        done = 0
+        for redirect, tenant in self._resting(wanted):
+            if (book := tenant.book()) is None:
+                raise ValueError(f"the links of {tenant.name} are the store's own: let them last there, or `relink`")
+            for terms in _terms(redirect):
+                book.extend(publication_id(redirect.id, terms), until)
+            self._note(redirect, tenant, Event.LINK_EXTENDED, until=until)
+            done += 1
+        return done
+
+    def relink(self, wanted: Wanted) -> int:
+        """Their links, and what their owners gave to outsiders, open nothing any more; the messages will show others.
+
+        The daemon, or `once`, shows them. How many messages.
+        """
+        done = 0
+        for redirect, tenant in self._resting(wanted):
+            # First this: where we are killed in between, the call is repeated, and nobody goes on using what leaked.
+            if (book := tenant.book()) is None:
+                tenant.store().revoke(redirect.folder)
+            else:
+                for terms in _terms(redirect):
+                    book.renew(publication_id(redirect.id, terms), self.now)
+            again = replace(redirect, state=State.STORED, held_in=None, reason="", attempts=0, due=self.now)
+            with suppress(Stale):  # Somebody else decided about it at this moment; the next call finds it.
+                self.ledger.write(again, Event.LINK_RENEWED, self.now, by=self.by)
+                done += 1
+        return done
+
+    def passwords(self, wanted: Wanted) -> Mapping[str, str]:
+        """The passwords that their links ask for, by the addresses of these; it is noted who asked.
+
+        Raises ValueError where none does.
+        """
+        found: dict[str, str] = {}
+        for redirect, tenant in self._resting(wanted):
+            publisher, published = tenant.publisher(), _published(tenant)
+            for terms in _terms(redirect):
+                one = published.get(publication_id(redirect.id, terms))
+                if terms.password and publisher and one:
+                    found[publisher.address(one)] = publisher.password(one)
+                    self._note(redirect, tenant, Event.LINK_TOLD)
+        if not found:
+            raise ValueError("none of these links asks for a password of ours")
+        return found
+
+    def _meant(self, wanted: Wanted) -> Iterator[tuple[Redirect, Tenant]]:
+        """What is wanted, as far as its tenant is configured and its message shows a link."""
+        by_name = {each.name: each for each in self.tenants}
+        sources = {each.name: each.tenant for each in self.ledger.watched()}
+        for redirect in meant(wanted, self.ledger):
+            tenant = by_name.get(sources[redirect.source])
+            if tenant and _terms(redirect) and redirect.state is not State.RESTORED:
+                yield redirect, tenant
+
+    def _resting(self, wanted: Wanted) -> Iterator[tuple[Redirect, Tenant]]:
+        """Those of them that no step is about to look at: it would find a link that is not what it gave."""
+        return ((redirect, tenant) for redirect, tenant in self._meant(wanted) if redirect.state in _RESTING)
+
+    def _note(self, redirect: Redirect, tenant: Tenant, event: Event, **detail: object) -> None:
+        self.ledger.note(
+            tenant.name, event, self.now, source=redirect.source, redirect_id=redirect.id, by=self.by, **detail
+        )
+
+
+def _terms(redirect: Redirect) -> tuple[LinkTerms, ...]:
+    return tuple(dict.fromkeys(each.terms for each in redirect.shown if each.link))
+
+
+def _shown(redirect: Redirect, tenant: str, mailbox: str, published: Mapping[str, Publication]) -> Iterator[Shown]:
+    for terms in _terms(redirect):
+        links = [each.link for each in redirect.shown if each.link and each.terms == terms]
+        one = published.get(publication_id(redirect.id, terms))
+        yield Shown(
+            redirect=redirect.id,
+            tenant=tenant,
+            mailbox=mailbox,
+            audience=terms.audience.value,
+            files=len(links),
+            url=links[0].url,
+            expires=one.expires if one else links[0].expires,
+            ended=one.ended if one else None,
+        )
+
+
+def _published(tenant: Tenant) -> Mapping[str, Publication]:
+    book = tenant.book()
+    return {each.id: each for each in book.of_tenant(tenant.name)} if book else {}
