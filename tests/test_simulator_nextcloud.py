@@ -14,9 +14,11 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from lxml import etree
 
 from tests.nextcloud import DAV, NC, OC, SHARES, At, Law, Need, Place, data, exception, hold, message, places
 
+TAGS = "/remote.php/dav/systemtags/"
 FRESH = {"If-None-Match": "*"}
 KEEP = {"Overwrite": "F"}
 SHA256 = {"X-Hash": "sha256"}
@@ -1075,6 +1077,49 @@ def app_api_refused(at: At) -> None:
     del without["EX-APP-VERSION"]
     for headers in (without, app(at.one.user, "wrong"), app("nobody")):
         assert at.dav("PROPFIND", "", headers, who=None).status_code == 401
+
+
+# --- system tags, as the code has them [I] ---------------------------------------------------------------------------
+
+
+@law("code", "tags are listed with their ids, and are made once", Need.CONTROL)
+def tags(at: At) -> None:
+    """Those that not everybody puts on files are for administrators to make."""
+    made = at.ask("POST", TAGS, json={"name": "no-ai"})
+    assert made.status_code == 201
+    tag = made.headers["Content-Location"].rpartition("/")[2]
+    assert at.ask("POST", TAGS, json={"name": "no-ai"}).status_code == 409
+    assert at.ask("POST", TAGS, json={"name": "x", "userAssignable": False}).status_code == 400
+    root = etree.fromstring(at.ask("PROPFIND", TAGS, {"Depth": "1"}).content)
+    assert [each.text for each in root.iter(f"{OC}id", f"{OC}display-name")] == [tag, "no-ai"]
+
+
+@law("code", "a tag is put on a file by their ids", Need.CONTROL)
+def tagged(at: At) -> None:
+    """Once; one that does not exist is 412."""
+    tag = at.ask("POST", TAGS, json={"name": "no-ai"}).headers["Content-Location"].rpartition("/")[2]
+    file_id = at.properties("old.bin", f"{OC}fileid")[f"{OC}fileid"]
+    url = f"/remote.php/dav/systemtags-relations/files/{file_id}"
+    assert [at.ask("PUT", f"{url}/{each}").status_code for each in (tag, tag, "4711")] == [201, 409, 412]
+    assert list(etree.fromstring(at.ask("PROPFIND", url).content).itertext(f"{OC}id")) == [tag]
+    assert [at.ask("DELETE", f"{url}/{tag}").status_code for _ in "twice"[:2]] == [204, 404]
+    assert at.ask("PUT", f"{url}0/{tag}").status_code == 404
+
+
+@law("code", "whoever only reads a file does not tag it", Need.CONTROL)
+def foreign_tags(at: At) -> None:
+    """403; whoever may write does."""
+    tag = at.server.cloud.add_tag("no-ai")
+    node = at.server.cloud.find(at.server.cloud.users[at.one.user], at.path("sub"))[0]
+    url = f"/remote.php/dav/systemtags-relations/files/{node.id}/{tag.id}"
+    for permissions, status in ((1, 403), (31, 201)):
+        shared = data(at.ocs("POST", SHARES, json={"path": at.path("sub"), "shareType": 0, "shareWith": at.other.user,
+                                                   "permissions": permissions}))  # fmt: skip
+        assert at.ask("PUT", url, who=at.other).status_code == status
+        at.ocs("DELETE", f"{SHARES}/{shared['id']}")
+    tag.assignable = False
+    node.tags.clear()
+    assert at.ask("PUT", url).status_code == 403
 
 
 @pytest.mark.parametrize("where", places())

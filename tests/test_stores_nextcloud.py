@@ -265,6 +265,75 @@ def test_a_limit_below_the_smallest_piece(world: NextcloudWorld, store: Nextclou
     assert unfinished(world) == []
 
 
+# --- tags -----------------------------------------------------------------------------------------------------------
+
+
+def tagged(world: NextcloudWorld, path: str = PATH) -> list[str]:
+    """The tags of a file."""
+    node = world.cloud.find(world.account, path)[0]
+    return sorted(each.name for each in world.cloud.tags if each.id in node.tags)
+
+
+@pytest.fixture
+def tagging(world: NextcloudWorld) -> NextcloudStore:
+    """A client that puts two of three tags on files."""
+    for name in ("no-ai", "private", "from mail"):
+        world.cloud.add_tag(name)
+    return world.connect(tags=["no-ai", "from mail"])
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("size", [5, 3 * PIECE])
+@pytest.mark.usefixtures("pieces")
+def test_files_bear_tags(world: NextcloudWorld, tagging: NextcloudStore, size: int, *, twice: bool) -> None:
+    """Two requests more for two tags, whatever a server says to one that is there already."""
+    world.cloud.settings.tags_twice = twice
+    tagging.put(f"{PATH}.1", spool(b"1"))
+    world.seen()
+    tagging.put(PATH, spool(bytes(size)))
+    tagging.put(PATH, spool(bytes(size)))
+    assert tagged(world) == ["from mail", "no-ai"]
+    assert size > 5 or world.seen() == ["PUT", "PUT", "PUT", "PUT", "PATCH", "PROPFIND", "PUT", "PUT"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_line_breaks_while_tags_are_put(world: NextcloudWorld, tagging: NextcloudStore, when: str) -> None:
+    """No file counts as stored that does not bear them."""
+    for number in range(1, 20):
+        path = f"{HOME}/{number}/report.bin"
+        world.server.drops.append((number, when))
+        try:
+            tagging.put(path, spool(b"x"))
+        except Unavailable:
+            tagging.put(path, spool(b"x"))
+        broken = not world.server.drops
+        world.server.drops.clear()
+        assert tagged(world, path) == ["from mail", "no-ai"]
+        if not broken:
+            return
+    pytest.fail("there were more requests than expected")
+
+
+def test_a_tag_that_is_not_there(world: NextcloudWorld, tagging: NextcloudStore) -> None:
+    """One sentence says where it is made; one that goes is looked for again."""
+    tagging.put(f"{PATH}.1", spool(b"1"))
+    world.cloud.tags[:] = [each for each in world.cloud.tags if each.name != "no-ai"]
+    with pytest.raises(Conflict, match="no tag no-ai any more"):
+        tagging.put(PATH, spool(b"x"))
+    with pytest.raises(Denied, match=r"has no tag no-ai: make it in the administration settings .* change `tags`"):
+        tagging.put(PATH, spool(b"x"))
+    world.cloud.add_tag("no-ai")
+    tagging.put(PATH, spool(b"x"))
+    assert tagged(world) == ["from mail", "no-ai"]
+
+
+def test_a_tag_that_is_not_for_everybody(world: NextcloudWorld) -> None:
+    """One sentence says who has to be let put it."""
+    world.cloud.add_tag("no-ai", assignable=False)
+    with pytest.raises(Denied, match="does not let the account put the tag no-ai on files: let its group do that"):
+        world.connect(tags=["no-ai"]).put(PATH, spool(b"x"))
+
+
 # --- who may read ---------------------------------------------------------------------------------------------------
 
 

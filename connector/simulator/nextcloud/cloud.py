@@ -67,6 +67,16 @@ class Share:
 
 
 @dataclass
+class Tag:
+    """A word that files bear."""
+
+    id: str
+    name: str
+    #: Whether everybody may put it on files.
+    assignable: bool = True
+
+
+@dataclass
 class Settings:
     """What an administrator may set."""
 
@@ -93,6 +103,8 @@ class Settings:
     chunk_hint: int = 104_857_600
     #: Chunks of uploads are numbered, and every request tells where to: with Redis and an object store [code].
     strict_chunks: bool = False
+    #: A tag that is on a file already can be put on it again [I].
+    tags_twice: bool = False
     #: Read-only links let anybody write and delete: seen in Team folders (facts, operations, 1.11).
     writable_links: bool = False
     #: The names that the server goes by, beside 127.0.0.1 and localhost.
@@ -129,6 +141,7 @@ class Cloud:
         self.shortens = False
         #: What was deleted, by the account that it belonged to.
         self.trash: defaultdict[str, list[Node]] = defaultdict(list)
+        self.tags: list[Tag] = []
         self._wrong: defaultdict[str, list[float]] = defaultdict(list)
         self._shared: defaultdict[str, list[float]] = defaultdict(list)
         self._stopped: float | None = None
@@ -147,6 +160,11 @@ class Cloud:
     def add_group(self, name: str, *members: str) -> None:
         """A new group."""
         self.groups[name] = set(members)
+
+    def add_tag(self, name: str, *, assignable: bool = True) -> Tag:
+        """A new system tag."""
+        self.tags.append(Tag(self.number(), name, assignable))
+        return self.tags[-1]
 
     def now(self) -> float:
         """Seconds since 1970, by the server's clock."""
@@ -345,7 +363,7 @@ class Cloud:
     # --- shares --------------------------------------------------------------------------------------------------
 
     def number(self) -> str:
-        """Of a new share."""
+        """Of a new share or tag."""
         return str(next(self._numbers))
 
     def alive(self) -> Iterator[Share]:

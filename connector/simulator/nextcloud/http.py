@@ -17,6 +17,7 @@ from connector.simulator.nextcloud.dav import Dav
 from connector.simulator.nextcloud.message import SABRE, Refused, Reply, Request
 from connector.simulator.nextcloud.ocs import Ocs
 from connector.simulator.nextcloud.public import Public
+from connector.simulator.nextcloud.tags import Tags
 from connector.simulator.nextcloud.tree import Node
 from connector.simulator.wire import Listening, Wire
 
@@ -38,6 +39,7 @@ class Nextcloud:
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self.dav = Dav(self.cloud)
         self.public = Public(self.cloud)
+        self.tags = Tags(self.cloud)
         self.ocs = Ocs(self.cloud, lambda: self.url)
 
     def __enter__(self) -> Self:
@@ -119,7 +121,7 @@ class Nextcloud:
         """Facts, 2.6: WebDAV tells of maintenance by an exception, web pages by headers."""
         if not self.cloud.settings.maintenance:
             return True
-        if self.dav.serves(request.path):
+        if self.dav.serves(request.path) or self.tags.serves(request.path):
             raise Refused(503, "OCA\\DAV\\Exception\\ServerMaintenanceMode", "System is in maintenance mode.")
         return False
 
@@ -151,6 +153,8 @@ class Nextcloud:
     def _logged_in(self, request: Request, user: User) -> Reply:
         if self.dav.serves(request.path):
             return self.dav.answer(request, user)
+        if self.tags.serves(request.path):
+            return self.tags.answer(request, user)
         if request.path.startswith(_FILE):
             node = self.linked(user, request.path)
             if node is None:

@@ -64,6 +64,12 @@ def upload(href: str, size: int | None) -> str:
     return f"<d:response><d:href>{quote(href)}</d:href>{_propstat(kind + length, '200 OK')}</d:response>"
 
 
+def told(href: str, known: dict[str, str]) -> str:
+    """Something else, with ownCloud's properties."""
+    inner = "".join(_element(f"{{{_OC}}}{name}", escape(value)) for name, value in known.items())
+    return f"<d:response><d:href>{href}</d:href>{_propstat(inner, '200 OK')}</d:response>"
+
+
 def multistatus(responses: list[str]) -> bytes:
     """Several responses in one."""
     spaces = " ".join(f'xmlns:{prefix}="{namespace}"' for namespace, prefix in _PREFIXES.items())

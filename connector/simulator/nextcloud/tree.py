@@ -38,6 +38,8 @@ class Node:
     #: Somebody else's upload or assembly is at work on it.
     locked: bool = False
     properties: dict[str, str] = field(default_factory=dict)
+    #: Ids.
+    tags: set[str] = field(default_factory=set)
 
     @property
     def size(self) -> int:

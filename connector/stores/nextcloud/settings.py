@@ -15,6 +15,7 @@ from connector.stores.nextcloud.dav import NextcloudDav
 from connector.stores.nextcloud.ocs import Ocs
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.store import NextcloudStore
+from connector.stores.nextcloud.tags import Tags
 
 
 class NextcloudConfig(BaseModel):
@@ -37,6 +38,10 @@ class NextcloudConfig(BaseModel):
         default=None,
         description="CSV file with the columns mailbox,reader and lines such as anna@example.org,user:anna or"
         " info@example.org,group:Front desk; left out: the account with the mailbox's e-mail address",
+    )
+    tags: tuple[str, ...] = Field(
+        default=(),
+        description="system tags that every file bears from the first, such as no-ai; they must exist in Nextcloud",
     )
     ca: FilePath | None = Field(
         default=None, description="PEM file with the authorities that may vouch for the server's TLS name"
@@ -67,6 +72,7 @@ class NextcloudConfig(BaseModel):
             ocs,
             Readers(ocs, self.readers),
             self.link_url or self.url,
+            tags=Tags(self._dav(f"{base}remote.php/dav", password), self.tags) if self.tags else None,
         )
 
     def _dav(self, root: str, password: str) -> NextcloudDav:

@@ -1,5 +1,6 @@
 """The store itself: files that the server proves, and folders that open to whom a mailbox belongs."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from connector.stores.nextcloud.dav import NextcloudDav
 from connector.stores.nextcloud.ocs import GROUP, READ, Ocs, Reader, Share
 from connector.stores.nextcloud.public import PublicLinks
 from connector.stores.nextcloud.readers import Readers
+from connector.stores.nextcloud.tags import Tags
 from connector.stores.webdav import WebdavStore
 
 #: What is larger goes in pieces of this size. Nextcloud tells its own clients 100 MB; Apache's limit is 1 GiB.
@@ -34,16 +36,26 @@ class NextcloudStore(WebdavStore):
 
     _client: NextcloudDav
 
-    def __init__(self, client: NextcloudDav, uploads: NextcloudDav, ocs: Ocs, readers: Readers, link_url: str) -> None:
+    def __init__(
+        self,
+        client: NextcloudDav,
+        uploads: NextcloudDav,
+        ocs: Ocs,
+        readers: Readers,
+        link_url: str,
+        *,
+        tags: Tags | None,
+    ) -> None:
         """`uploads` is the same account's collection of unfinished uploads.
 
-        `link_url` is the address of the server for people.
+        `link_url` is the address of the server for people; every file bears `tags`.
         """
         super().__init__(client, link_url)
         self._chunks = Chunks(uploads)
         self._piece = PIECE
         self._ocs = ocs
         self._readers = readers
+        self._tags = tags
         self._public = PublicLinks(client, ocs, self._link_url)
         #: Of each folder of a mailbox that is open to whom it should be: to whom, and since when that is known.
         self._admitted: dict[str, tuple[Reader, datetime]] = {}
@@ -63,6 +75,8 @@ class NextcloudStore(WebdavStore):
         ours = answer.status in _CREATED
         if not (ours and answer.headers.get("X-Hash-SHA256", "").lower() == content.sha256):
             self._prove_put(path, content, answer, ours=ours)
+        if self._tags:
+            self._tags.put_on(self._file_id(path, answer))
         return Stored(path=path, size=content.size, sha256=content.sha256)
 
     def verify(self, stored: Stored) -> bool:
@@ -168,6 +182,15 @@ class NextcloudStore(WebdavStore):
     def _is_open(self, folder: str, reader: Reader) -> bool:
         shares = self._ocs.shares(folder)
         return [share.reader for share in shares] == [reader] and _only_reads(shares[0])
+
+    def _file_id(self, path: str, answer: Answer) -> str:
+        """The number of a file, told when it was written: with zeros before it, and the id of the server behind."""
+        if told := re.match(r"0*(\d+)", answer.headers.get("OC-FileId", "")):
+            return told[1]
+        entry = self._entry(path)
+        if entry is None or not entry.file_id:
+            raise Conflict(f"{self._client.host} does not list a file that was stored there")
+        return entry.file_id
 
     def _prove_put(self, path: str, content: Spool, answer: Answer, *, ours: bool) -> None:
         """What is at `path`, where the answer to an upload does not prove it: the name was taken, or no hash came."""

@@ -1,0 +1,58 @@
+"""System tags: words that files bear before they count as stored. Other software heeds them, such as a search or an AI.
+
+They have to exist. Whoever makes them decides who may take them off; we do not.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from connector.errors import Conflict, Denied
+from connector.stores.dav import parsed
+from connector.stores.nextcloud.dav import NextcloudDav
+
+_OC = "{http://owncloud.org/ns}"
+_ASKED = b"""<?xml version="1.0" encoding="utf-8"?>
+<propfind xmlns="DAV:" xmlns:oc="http://owncloud.org/ns"><prop><oc:id/><oc:display-name/></prop></propfind>"""
+_PUT, _ON_IT, _FORBIDDEN, _GONE = (201, 204), 409, 403, 412
+
+
+class Tags:
+    """Those that every file of a store bears. For one thread."""
+
+    def __init__(self, client: NextcloudDav, names: tuple[str, ...]) -> None:
+        """The root of the client is that of the server's WebDAV."""
+        self._client = client
+        self._names = names
+        self._ids: Mapping[str, str] = {}
+
+    def put_on(self, file_id: str) -> None:
+        """Have a file bear them all. Those that it has already count as put."""
+        if not self._ids.keys() >= set(self._names):
+            self._ids = dict(self._known())
+        for name in self._names:
+            self._put(self._id(name), name, file_id)
+
+    def _put(self, tag: str, name: str, file_id: str) -> None:
+        path = f"systemtags-relations/files/{file_id}/{tag}"
+        answer = self._client.ask("upload", path, success=(*_PUT, _ON_IT, _FORBIDDEN, _GONE), data=b"")
+        if answer.status == _FORBIDDEN:
+            raise Denied(
+                f"{self._client.host} does not let the account put the tag {name} on files: let its group do that"
+            )
+        if answer.status == _GONE:
+            self._ids = {}
+            raise Conflict(f"{self._client.host} has no tag {name} any more; it is looked for again")
+
+    def _id(self, name: str) -> str:
+        if name not in self._ids:
+            raise Denied(
+                f"{self._client.host} has no tag {name}: make it in the administration settings of Nextcloud, under"
+                " Basic settings, or change `tags`"
+            )
+        return self._ids[name]
+
+    def _known(self) -> Iterator[tuple[str, str]]:
+        headers = ("Depth: 1", "Content-Type: application/xml; charset=utf-8")
+        root = parsed(self._client.ask("list", "systemtags/", success=(207,), data=_ASKED, headers=headers).body)
+        for each in () if root is None else root.iter("{DAV:}prop"):
+            if name := each.findtext(f"{_OC}display-name"):
+                yield name, each.findtext(f"{_OC}id", "")
