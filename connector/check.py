@@ -1,7 +1,5 @@
 """What would keep the daemon from its work, found out by doing it: one finding for each thing that was tried."""
 
-import hashlib
-import io
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +9,11 @@ from connector.config import MailConfig, ShareConfig
 from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import Ledger, Proved
 from connector.log import Event
-from connector.manifest import brake
+from connector.manifest import brake, put_bytes
 from connector.model import Proof
 from connector.probe import Probe, ShareProbe, try_put_back, try_put_back_file
 from connector.service import Tenant, clock
 from connector.sources import Source
-from connector.spool import Spool
 from connector.stores import Store
 from connector.turn import MAKE_ROOM
 
@@ -46,6 +43,8 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[F
         yield stored
         if stored.severity == "fine":
             yield from _remarks(tenant)
+            if tenant.config.links:
+                yield _links(tenant)
         yield from _directory(tenant)
         for entry in tenant.config.sources:
             if isinstance(entry, ShareConfig):
@@ -84,6 +83,20 @@ def _store(tenant: Tenant) -> Finding:
     return Finding(tried, "fine", "a small file was written, read back and deleted")
 
 
+def _links(tenant: Tenant) -> Finding:
+    """Whether the pages hand out what the daemon publishes: one book, one store, and the address that messages show."""
+    tried = f"{tenant.name}: links"
+    try:
+        publisher = tenant.publisher()
+        assert publisher
+        wrong = publisher.tried()
+    except ConnectorError as error:
+        return failed(tried, error)
+    if wrong:
+        return Finding(tried, "unreachable", wrong, "start `connector links serve`; compare links.yaml with `links`")
+    return Finding(tried, "fine", "a small file was published, fetched through its page, and taken back")
+
+
 def _remarks(tenant: Tenant) -> Iterator[Finding]:
     """What an administrator should know about the store, and nothing has to be done about."""
     tried = f"{tenant.name}: store"
@@ -110,11 +123,9 @@ def _people(tenant: Tenant, address: str) -> Iterator[Finding]:
 
 
 def _write_and_delete(store: Store) -> None:
-    content = b"Written by `connector check`; may be deleted.\n"
-    spool = Spool(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest())
     # In a collection of ours, so that a root that is missing is told as that.
     path = f".connector/check-{secrets.token_hex(8)}.txt"
-    stored = store.put(path, spool)
+    stored = put_bytes(store, path, b"Written by `connector check`; may be deleted.\n")
     store.verify(stored)
     store.delete(path)
 

@@ -306,7 +306,7 @@ def _generation_path(number: int, ledger_id: str) -> str:
     return f"{_GENERATIONS}/{number:08}.{ledger_id}"
 
 
-def put_bytes(store: Store, path: str, content: bytes) -> None:
+def put_bytes(store: Store, path: str, content: bytes) -> Stored:
     """Put a small file."""
     with spooled(io.BytesIO(content)) as spool:
-        store.put(path, spool)
+        return store.put(path, spool)

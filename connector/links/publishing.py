@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, FilePath
 
 from connector.addresses import Address
@@ -15,12 +16,15 @@ from connector.credentials import Secret
 from connector.errors import Rejected
 from connector.links import tokens
 from connector.links.book import Book, Offered, Publication, Token
+from connector.manifest import put_bytes
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.readers import GROUP, ReadersList
 from connector.stores import Store
 
 #: Shorter ones can be guessed, and with the key anyone could make our links.
 SHORTEST_KEY = 32
+#: In the store, for what `check` publishes.
+_TRIAL = ".connector/check"
 
 
 class LinksConfig(BaseModel):
@@ -31,6 +35,9 @@ class LinksConfig(BaseModel):
     url: Address = Field(description="address of its pages, as people reach them")
     database: str = Field(description="SQLAlchemy address of its book, the same as in links.yaml")
     key: Secret = Field(description="makes links that cannot be guessed; make one with `openssl rand -hex 32`")
+    ca: FilePath | None = Field(
+        default=None, description="PEM file with the authorities that may vouch for the pages' TLS name, for `check`"
+    )
     readers: FilePath | None = Field(
         default=None,
         description="CSV file with the columns mailbox,reader, as on Nextcloud: who else may open what belongs to a"
@@ -55,6 +62,7 @@ class Publisher:
         self._book = book
         self._tenant = tenant
         self._store = store
+        self._verify = str(config.ca) if config.ca else True
         self._readers = ReadersList(config.readers) if config.readers else None
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
@@ -87,6 +95,28 @@ class Publisher:
         """None of our links into this collection opens anything afterwards, and none of the store's."""
         self._book.end(self._tenant, folder, datetime.now(UTC))
         self._store.revoke(folder)
+
+    def tried(self) -> str:
+        """Publish a small file, and fetch it as anyone would. Why that does not work; "" where it does."""
+        content, terms = b"Published by `connector check`; may be deleted.\n", LinkTerms(Audience.ANYONE)
+        origin = Origin(redirect="check", mailbox="", sender="", received=None)
+        self._book.extend(publication_id(origin.redirect, terms), None)
+        stored = put_bytes(self._store, f"{_TRIAL}/check.txt", content)
+        try:
+            (link,) = self.share([stored], terms, origin)
+            return self._fetched(f"{link.url}/check.txt", content)
+        finally:
+            self._book.end(self._tenant, _TRIAL, datetime.now(UTC))
+            self._store.delete(stored.path)
+
+    def _fetched(self, url: str, expected: bytes) -> str:
+        try:
+            response = httpx.get(url, verify=self._verify, trust_env=False, timeout=30)
+        except httpx.HTTPError as error:
+            return f"{self._url} does not answer ({type(error).__name__})"
+        if response.content != expected:
+            return f"{self._url} does not hand out what is published (it answers with {response.status_code})"
+        return ""
 
     def address(self, published: Publication) -> str:
         """The page of a publication."""

@@ -1,0 +1,171 @@
+"""Mail whose links are our own, through the real commands and the real pages: opened, ended, renewed, and undone."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.simulator import Exchange
+from tests import links
+from tests.pipeline import ANNA, Pipeline, letter
+from tests.servers import DavServer
+
+REPORT = b"%PDF-1.7 numbers" * 400
+_POLICY = """\
+links: {{url: {url}, database: "sqlite:///{folder}/links.db", key: {{file: {folder}/links-key}}}}
+defaults: {{settle: 0}}
+rules: [{{name: all, action: redirect, link: {link}}}]
+"""
+
+
+@dataclass
+class LinkedPipeline(Pipeline):
+    """A tenant whose store cannot share, and the pages that hand out its files."""
+
+    pages: links.World | None = None
+
+    def publish(self, **terms: object) -> None:
+        """Configure links of our own on these terms."""
+        if not (self.folder / "links-key").exists():
+            self.secret("links-key", "j" * 40)
+        link = json.dumps({"audience": "anyone", **terms})
+        self.configure(_POLICY.format(url=self.site.url, folder=self.folder, link=link))
+
+    @property
+    def site(self) -> links.World:
+        """The pages."""
+        assert self.pages
+        return self.pages
+
+    def shown(self, item: str) -> list[str]:
+        """The addresses that a message shows, below that of the pages."""
+        return sorted(set(re.findall(rf"{self.site.url}(/[ar]/[A-Za-z0-9_-]+/\d+)", self.see(item).body)))
+
+    def fetched(self, link: str, name: str = "report.pdf", **asked: Any) -> links.Answer:
+        """What somebody gets who follows a link and presses the button."""
+        self.site.clock.now = datetime.now(UTC)
+        return self.site.ask(f"{link}/{name}", **asked)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, exchange: Exchange, wsgidav: DavServer) -> Iterator[LinkedPipeline]:
+    """A configuration that is right."""
+    made = LinkedPipeline(tmp_path, exchange, wsgidav)
+    store = {"url": made.url, "user": wsgidav.user, "password": {"file": str(tmp_path / "store-password")}}
+    with links.opened(tmp_path, wsgidav, tenants={"acme": {"store": store}}) as pages:
+        made.pages = pages
+        yield made
+
+
+def test_a_link_for_anyone_opens_for_anyone(pipeline: LinkedPipeline) -> None:
+    """It ends, opens again, and gives way to another; whoever came is in the audit trail; undo brings the file back."""
+    pipeline.publish(expires="30d")
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    before = pipeline.see(item)
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    assert pipeline.see(item).files == ()
+    assert "report.pdf" in pipeline.site.ask(link).text
+    assert pipeline.fetched(link).body == REPORT
+    nothing = pipeline.site.ask("/a/nothing/1")
+
+    (listed,) = pipeline.run("links", "list", "--json", code=0).json
+    assert listed["url"] == pipeline.site.url + link
+    assert pipeline.run("links", "revoke", "--everything", "--json", code=0).json == {"revoked": 1}
+    assert (pipeline.site.ask(link).status, pipeline.site.ask(link).body) == (nothing.status, nothing.body)
+    pipeline.run("links", "extend", listed["redirect"], code=0)
+    assert pipeline.fetched(link).body == REPORT
+
+    pipeline.run("links", "relink", listed["redirect"], code=0)
+    assert pipeline.site.ask(link).status == nothing.status
+    pipeline.run("once", code=0)
+    (other,) = pipeline.shown(item)
+    assert other != link
+    assert pipeline.fetched(other).body == REPORT
+    assert pipeline.site.ask(link).status == nothing.status
+
+    assert pipeline.site.noted()
+    pipeline.run("once", code=0)
+    assert pipeline.site.noted() == ()
+    pipeline.run("restore", "--everything", "--revoke", code=0)
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.see(item).contents == before.contents
+    assert pipeline.see(item).body == before.body
+    assert pipeline.site.ask(other).status == nothing.status
+
+
+def test_a_password_is_told_by_the_service_desk(pipeline: LinkedPipeline) -> None:
+    """It is neither in the message nor in a log."""
+    pipeline.publish(password=True)
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    assert pipeline.fetched(link).body != REPORT
+    (told,) = pipeline.run("links", "password", _only(pipeline), "--json", code=0).json
+    assert told["password"] not in pipeline.see(item).body
+    pipeline.hushed.append(told["password"])
+    page = pipeline.site.ask(link, "POST", body=f"password={told['password']}")
+    pipeline.site.keep(page)
+    assert pipeline.fetched(link).body == REPORT
+    pipeline.run("once", code=0)
+
+
+def test_a_link_for_the_owner_opens_for_the_owner(pipeline: LinkedPipeline) -> None:
+    """Whoever the proxy says is logged in; for others there is nothing."""
+    pipeline.publish(audience="owner")
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    assert pipeline.fetched(link, headers=links.ANNA).body == REPORT
+    assert pipeline.fetched(link, headers=links.BERT).body != REPORT
+
+
+def test_a_link_leads_on_where_the_store_lets_people_in(pipeline: LinkedPipeline) -> None:
+    """The message shows our address, and whoever follows it logs in at the store."""
+    pipeline.publish(audience="store")
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    answer = pipeline.site.ask(link)
+    assert answer.status in (302, 303, 307)
+    assert pipeline.download(answer.headers["location"]) == REPORT
+
+
+def test_a_book_that_is_out_of_reach(pipeline: LinkedPipeline) -> None:
+    """The attachment stays in its message, and the sentence names the file."""
+    pipeline.publish()
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    book = pipeline.folder / "links.db"
+    kept = book.read_bytes()
+    for each in pipeline.folder.glob("links.db*"):
+        each.unlink()
+    book.write_bytes(b"this is no database" * 100)
+    assert str(book) in pipeline.run("check", "--json", code=3).answer
+    assert str(book) in pipeline.run("once", "--json", code=3).answer
+    assert pipeline.see(item).contents == (REPORT,)
+    book.write_bytes(kept)
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.see(item).contents == ()
+
+
+def _only(pipeline: LinkedPipeline) -> str:
+    (listed,) = pipeline.run("links", "list", "--mailbox", ANNA, "--json", code=0).json
+    return str(listed["redirect"])
+
+
+def test_check_says_whether_the_pages_hand_out_what_is_published(pipeline: LinkedPipeline) -> None:
+    """From the book and the store that the daemon means; whatever it published is taken back."""
+    pipeline.publish()
+    pipeline.site.clock.now = datetime.now(UTC)
+    for _ in "twice":
+        assert "fetched through its page" in pipeline.run("check", "--json", code=0).answer
+    assert [each.ended is None for each in pipeline.site.book.of_tenant("acme")] == [False]
+    assert not list(pipeline.root.rglob("check.txt"))
+    written = (pipeline.folder / "tenants" / "acme.yaml").read_text()
+    (pipeline.folder / "tenants" / "acme.yaml").write_text(written.replace("links.db", "other.db"))
+    assert "does not hand out what is published" in pipeline.run("check", "--json", code=3).answer
