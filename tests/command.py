@@ -16,7 +16,7 @@ NOW = timedelta(0)
 
 # Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["connector.cli", "tests.command"])
+_processes.set_forkserver_preload(["connector.cli", "tests.command", "tests.warm"])
 
 
 def start(

@@ -12,6 +12,7 @@ import pytest
 
 from connector.certify import _EXPECTED, _differences, lost_changes
 from connector.simulator import Exchange
+from tests import command
 from tests.exchange import outlook
 from tests.pipeline import PROBE, Pipeline, letter
 from tests.servers import DavServer
@@ -104,9 +105,10 @@ def test_each_way_to_edit_has_a_certificate_of_its_own(pipeline: Pipeline) -> No
 def test_a_killed_trial_leaves_no_copies_either(pipeline: Pipeline, request_: int, when: str) -> None:
     """They lie where no client looks, and are found by what lies in the store."""
     replacing(pipeline)
-    process = subprocess.Popen([sys.executable, "-m", "connector.cli", "--config", pipeline.folder, "certify"])
+    process = command.start(pipeline.folder, "certify", later=command.NOW)
     pipeline.exchange.order(kill={"pid": process.pid, "request": request_, "when": when})
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     pipeline.exchange.order(reset=True)
     certify(pipeline)
     assert left(pipeline) == ([], [])
@@ -128,9 +130,10 @@ def test_what_a_killed_trial_left_is_removed_by_the_next(pipeline: Pipeline, req
     other = letter({"plan.pdf": b"bytes of a plan"})
     pipeline.exchange.deliver(PROBE, other)
     before = left(pipeline)
-    process = subprocess.Popen([sys.executable, "-m", "connector.cli", "--config", pipeline.folder, "certify"])
+    process = command.start(pipeline.folder, "certify", later=command.NOW)
     pipeline.exchange.order(kill={"pid": process.pid, "request": request_, "when": when})
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     pipeline.exchange.order(reset=True)
     certify(pipeline)
     assert left(pipeline) == before

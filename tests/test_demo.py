@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from email import message_from_binary_file
 from email.message import EmailMessage
@@ -19,12 +19,12 @@ import requests
 from connector.demo import judge, observer
 from connector.demo.judge import Before
 from connector.demo.mail import letters
-from connector.demo.once import once, proved, restored
 from connector.demo.samples import ANNA, write_samples
 from connector.demo.world import World, world
 from connector.model import Action
 from connector.simulator.graph.files.drive import Drive
 from connector.yamlfile import ConfigError
+from tests import command
 
 CONTENT = b"%PDF-1.7 quite a small one"
 
@@ -94,18 +94,6 @@ def test_the_demo_ends_well_after_a_crash_in_the_middle(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demo_takes_mail_of_ones_own(tmp_path: Path) -> None:
-    """Messages in folders of mailboxes, and messages that just lie there."""
-    write(tmp_path / "mail" / "plain.eml", "a.pdf")
-    write(tmp_path / "mail" / "zoe@example.org" / "Projects" / "Bridge" / "deep.eml", "b.pdf", "card.vcf")
-    (tmp_path / "tmp").mkdir()
-    said = " ".join(run(tmp_path / "tmp", "--mail", str(tmp_path / "mail")).split())
-    assert "2 messages with 3 attachments in 2 mailboxes" in said
-    assert "[red]plain 1 1 redirected" in said
-    assert "[red]deep 2 1 redirected; kept: extension vcf" in said
-    assert said.endswith("All is right.")
-
-
 def test_a_folder_without_mail_is_a_mistake(tmp_path: Path) -> None:
     """One sentence, exit code 2, and nothing is left behind."""
     (tmp_path / "mail").mkdir()
@@ -125,9 +113,13 @@ def test_a_visitor_without_the_extra_is_told_what_to_install(tmp_path: Path) -> 
     assert len(said.splitlines()) == 1
 
 
-def test_everything_stays_up_until_it_is_told_to_end(tmp_path: Path) -> None:
-    """With --keep the printed address of the store answers to the printed login; SIGTERM ends it, and all is tidy."""
+def test_mail_of_ones_own_stays_up_until_it_is_told_to_end(tmp_path: Path) -> None:
+    """Messages in folders of mailboxes, and messages that just lie there.
+
+    With --keep the printed address of the store answers to the printed login; SIGTERM ends it, and all is tidy.
+    """
     write(tmp_path / "mail" / "plain.eml", "a.pdf")
+    write(tmp_path / "mail" / "zoe@example.org" / "Projects" / "Bridge" / "deep.eml", "b.pdf", "card.vcf")
     (tmp_path / "tmp").mkdir()
     process = start(tmp_path / "tmp", "--keep", "--mail", str(tmp_path / "mail"))
     try:
@@ -137,6 +129,11 @@ def test_everything_stays_up_until_it_is_told_to_end(tmp_path: Path) -> None:
             lines.append(process.stdout.readline())
             assert lines[-1], "it ended early"
         said = "".join(lines)
+        said_plainly = " ".join(said.split())
+        assert "2 messages with 3 attachments in 2 mailboxes" in said_plainly
+        assert "[red]plain 1 1 redirected" in said_plainly
+        assert "[red]deep 2 1 redirected; kept: extension vcf" in said_plainly
+        assert "All is right." in said_plainly
         url, user, password = re.findall(r"Store +(\S+), user (\S+), password (\S+)", said)[0]
         assert requests.get(url, auth=(user, password), timeout=10).ok
         assert requests.get(url, timeout=10).status_code == 401
@@ -185,13 +182,22 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 def redirected(stage: World) -> Before:
     """All has gone well; what was there before."""
     before = judge.look(stage)
-    assert (proved(stage, quiet), once(stage, quiet)) == (0, 0)
+    redirect(stage)
     assert problems(before, stage) == {}
     return before
 
 
-def quiet(_asked: Mapping[str, int]) -> None:
-    """Tell nobody."""
+def redirect(stage: World) -> None:
+    """As the demo does, without a kill."""
+    for each in ("certify", "check", "once"):
+        do(stage, each)
+
+
+def do(stage: World, *arguments: str) -> None:
+    """A command that ends well."""
+    process = command.start(stage.config, *arguments, later=command.NOW)
+    process.join()
+    assert process.exitcode == 0, (stage.config / "told").read_text()
 
 
 def problems(before: Before, stage: World) -> dict[str, tuple[str, ...]]:
@@ -297,13 +303,14 @@ def test_what_was_not_put_back_is_told(stage: World) -> None:
     """As long as anything is elsewhere, and once it is there again but not what it was, or not alone."""
     before = judge.look(stage)
     assert not_undone(before, stage) == []
-    assert (proved(stage, quiet), once(stage, quiet)) == (0, 0)
+    redirect(stage)
     names = ("[red]1", "[red]3", *(path for (_, path), file in before.shared.items() if file.id in pointed(before)))
     elsewhere = {f"{name}: it is not what it was before" for name in names}
     pointers = {f"{name}.url: it was not there before" for name in names[2:]}
     assert len(pointers) == 3
     assert set(not_undone(before, stage)) == elsewhere | pointers
-    assert restored(stage, quiet) == 0
+    do(stage, "restore", "--everything")
+    do(stage, "once")
     assert not_undone(before, stage) == []
     changed = {file_id: sha256 + "0" for file_id, sha256 in before.sha256.items()}
     told = [f"[red]{number}: it is not what it was before" for number in (1, 2, 3, 4)]
