@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from authlib.integrations.base_client import OAuthError
+from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth
 from httpx2 import HTTPError
+from joserfc.errors import JoseError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +20,8 @@ from connector.links.settings import Oidc, Proxy, secret
 #: Seconds; then the issuer is asked again, which most do without a word.
 SESSION = 8 * 3600
 _REMEMBERED = 20_000
+#: What the issuer, the network, or whoever made up a way back, can do.
+_FAILURES = (HTTPError, AuthlibBaseError, JoseError, ValueError, KeyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Issuer:
         request.session.clear()
         try:
             answer: Response = await self._client.authorize_redirect(request, self._back)
-        except (HTTPError, OAuthError, ValueError, KeyError):
+        except _FAILURES:
             return None
         request.session["back_to"] = back_to
         return answer
@@ -110,7 +113,7 @@ class Issuer:
         back_to = request.session.get("back_to")
         try:
             token = await self._client.authorize_access_token(request)
-        except (HTTPError, OAuthError, ValueError, KeyError):
+        except _FAILURES:
             return None
         found = self._visitor(token.get("userinfo") or {})
         if found is None or not isinstance(back_to, str):

@@ -1,0 +1,135 @@
+"""The login for links of the house, at a real issuer on loopback that can be told to lie."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from joserfc.jwk import RSAKey
+
+from connector.model import Audience
+from tests import issuer as issuers
+from tests.issuer import CLIENT, SECRET, Issuer
+from tests.links import World, opened
+from tests.servers import DavServer
+
+ANNA = {
+    "preferred_username": "anna",
+    "email": "Anna@Example.org",
+    "email_verified": True,
+    "groups": ["staff", "finance"],
+}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    """The house's issuer."""
+    with issuers.started() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory, apache: DavServer, issuer: Issuer) -> Iterator[World]:
+    """Pages that believe no proxy, and ask the issuer."""
+    folder = tmp_path_factory.mktemp("login")
+    (folder / "secret").write_text(SECRET)
+    oidc = {"issuer": issuer.url, "client_id": CLIENT, "client_secret": {"file": str(folder / "secret")}}
+    with opened(folder, apache, oidc=oidc, proxy=None) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _honest(issuer: Issuer) -> None:
+    issuer.claims, issuer.lies = dict(ANNA), {}
+
+
+@pytest.fixture
+def browser(pages: World) -> Iterator[httpx.Client]:
+    """Follows where it is led, and keeps cookies."""
+    with httpx.Client(base_url=pages.url, follow_redirects=True, trust_env=False) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("readers", "status"), [(("anna@example.org",), 200), (("user:anna",), 200), (("group:finance",), 200), ((), 404)]
+)
+def test_a_link_of_the_house_leads_through_the_login_to_its_page(
+    pages: World, browser: httpx.Client, readers: tuple[str, ...], status: int
+) -> None:
+    """By address, user or group; a second link asks the issuer no more."""
+    publication, _ = pages.publish({"a.txt": b"mine"}, audience=Audience.OWNER, readers=readers)
+    came = browser.get(f"/r/{publication.id}/1")
+    assert came.status_code == status
+    assert came.url.path == f"/r/{publication.id}/1"
+    assert not came.url.query
+    # To the issuer, back from it, and on.
+    assert len(came.history) == 3
+    again = browser.get(f"/r/{publication.id}/1/a.txt")
+    assert (again.status_code, again.history) == (status, [])
+    assert status != 200 or again.content == b"mine"
+
+
+def test_a_login_is_asked_for_whatever_the_link(browser: httpx.Client) -> None:
+    """Whoever is nobody learns nothing of what there is."""
+    led = browser.get("/r/R999-aaaaaaaa", follow_redirects=False)
+    assert led.is_redirect
+    query = parse_qs(urlsplit(led.headers["location"]).query)
+    assert query["code_challenge_method"] == ["S256"]
+    assert query["nonce"]
+    assert led.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"nonce": "another"},
+        {"aud": "another"},
+        {"iss": "https://elsewhere.example"},
+        {"exp": 1},
+        {"key": RSAKey.generate_key(2048, {"kid": "1"})},
+        {"preferred_username": "", "email": ""},
+        {"preferred_username": "", "email": "anna@example.org", "email_verified": False},
+    ],
+    ids=["nonce", "audience", "issuer", "late", "key", "nobody", "unverified"],
+)
+def test_a_login_that_does_not_count(
+    pages: World, browser: httpx.Client, issuer: Issuer, lie: dict[str, object]
+) -> None:
+    """A token for another login, for another client, of another issuer, too old, forged, or of nobody."""
+    publication, _ = pages.publish({"a.txt": b"mine"}, audience=Audience.STAFF)
+    issuer.lies = lie
+    assert browser.get(f"/r/{publication.id}/1/a.txt").status_code == 403
+    assert browser.get(f"/r/{publication.id}", follow_redirects=False).is_redirect
+
+
+def test_nobody_is_logged_in_by_another_ones_way_back(pages: World, browser: httpx.Client) -> None:
+    """Neither in a browser that never asked, nor a second time in the one that did."""
+    publication, _ = pages.publish({"a.txt": b"mine"}, audience=Audience.STAFF)
+    asked = browser.get(f"/r/{publication.id}", follow_redirects=False)
+    came_back = httpx.get(asked.headers["location"], trust_env=False).headers["location"]
+    with httpx.Client(base_url=pages.url, trust_env=False) as other:
+        assert other.get(came_back).status_code == 403
+        assert other.get(f"/r/{publication.id}").is_redirect
+    assert browser.get(came_back).status_code in {200, 403}
+    browser.cookies.clear()
+    assert browser.get(came_back).status_code == 403
+
+
+def test_a_session_is_a_number_that_nobody_can_make_up(pages: World, browser: httpx.Client) -> None:
+    """The cookie is for this site, for no script, and holds neither name nor group; a changed one is none."""
+    publication, _ = pages.publish({"a.txt": b"mine"}, audience=Audience.STAFF)
+    browser.get(f"/r/{publication.id}")
+    value = browser.cookies["session"]
+    assert "anna" not in value
+    browser.cookies.clear()
+    browser.cookies.set("session", value[:-2] + ("AA" if value[-2:] != "AA" else "BB"))
+    assert browser.get(f"/r/{publication.id}", follow_redirects=False).is_redirect
+
+
+def test_an_issuer_that_does_not_answer_is_told(tmp_path: Path, apache: DavServer) -> None:
+    """As a page."""
+    (tmp_path / "secret").write_text(SECRET)
+    oidc = {"issuer": "http://127.0.0.1:9", "client_id": CLIENT, "client_secret": {"file": str(tmp_path / "secret")}}
+    with opened(tmp_path, apache, oidc=oidc, proxy=None) as world:
+        assert world.ask("/r/R1-aaaaaaaa").status == 403
