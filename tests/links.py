@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from ruamel.yaml import YAML
 
 from connector.links import settings as link_settings
@@ -60,6 +61,7 @@ class World:
     site: Site
     port: int
     clock: "Clock"
+    server: uvicorn.Server
     published: int = 0
     cookies: dict[str, str] = field(default_factory=dict)
 
@@ -206,7 +208,7 @@ def opened(folder: Path, store: DavServer, **more: Any) -> Iterator[World]:
         thread = threading.Thread(target=pages.run, kwargs={"sockets": [heard]}, daemon=True)
         thread.start()
         until(lambda: pages.started)
-        world = World(folder, store, settings, book, site, port, clock)
+        world = World(folder, store, settings, book, site, port, clock, pages)
         try:
             yield world
         finally:

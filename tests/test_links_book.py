@@ -236,15 +236,14 @@ def test_the_last_fetch_is_given_to_one_of_many(book: Book) -> None:
 
 
 def test_a_proof_is_of_bytes(book: Book) -> None:
-    """Published again with others, a file is not proved; nor is one that was seen to be wrong."""
-    file = book.publish(published("a.pdf")).files[0]
-    assert not book.proved("R1-aaaaaaaa", file)
-    book.prove("R1-aaaaaaaa", file, NOW)
-    book.prove("R1-aaaaaaaa", file, NOW)
-    assert book.proved("R1-aaaaaaaa", file)
-    assert not book.proved("R1-aaaaaaaa", replace(file, sha256="1" * 64))
-    book.prove("R1-aaaaaaaa", file, None)
-    assert not book.proved("R1-aaaaaaaa", file)
+    """Published again with others, a file has another hash; one that was seen to be wrong has no proof."""
+    first, second = book.publish(published("a.pdf", "b.pdf")).files
+    assert book.proved("R1-aaaaaaaa") == frozenset()
+    book.prove("R1-aaaaaaaa", [first, second], NOW)
+    book.prove("R1-aaaaaaaa", [replace(first, sha256="1" * 64)], NOW)
+    assert book.proved("R1-aaaaaaaa") == {(1, "1" * 64), (2, "0" * 64)}
+    book.disprove("R1-aaaaaaaa", [second])
+    assert book.proved("R1-aaaaaaaa") == {(1, "1" * 64)}
 
 
 def test_a_release_is_taken_back_through_its_publication_alone(book: Book) -> None:

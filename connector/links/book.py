@@ -290,19 +290,25 @@ class Book:
                 connection.execute(insert(_fetched).values(token=token_hash, number=number, times=1))
         return True
 
-    def proved(self, publication: str, file: Offered) -> bool:
-        """Whether the store's bytes were seen to be right since they were published."""
-        query = select(_proofs.c.at).where(_proof_of(publication, file))
+    def proved(self, publication: str) -> frozenset[tuple[int, str]]:
+        """The files whose bytes in the store were seen to be right: numbers, and the hashes that they had then."""
+        c = _proofs.c
+        query = select(c.number, c.sha256).where(c.publication == publication)
         with self._reading() as connection:
-            return connection.execute(query).first() is not None
+            return frozenset((row.number, row.sha256) for row in connection.execute(query))
 
-    def prove(self, publication: str, file: Offered, at: datetime | None) -> None:
-        """The store's bytes were seen to be right; None: they were seen to be wrong."""
+    def prove(self, publication: str, files: Sequence[Offered], at: datetime) -> None:
+        """The store's bytes of these were seen to be right."""
         with self._writing() as connection:
-            connection.execute(delete(_proofs).where(_proof_of(publication, file)))
-            if at:
-                proof = {"publication": publication, "number": file.number, "sha256": file.sha256, "at": at}
+            connection.execute(delete(_proofs).where(_proofs_of(publication, files)))
+            for each in files:
+                proof = {"publication": publication, "number": each.number, "sha256": each.sha256, "at": at}
                 connection.execute(insert(_proofs).values(proof))
+
+    def disprove(self, publication: str, files: Sequence[Offered]) -> None:
+        """The store's bytes of these were seen to be wrong."""
+        with self._writing() as connection:
+            connection.execute(delete(_proofs).where(_proofs_of(publication, files)))
 
     def standing(self, now: datetime) -> Iterator[Publication]:
         """All publications that open something, each as it is when its turn comes."""
@@ -345,10 +351,8 @@ def _read(connection: Connection, *conditions: Any) -> tuple[Publication, ...]:
     return tuple(_as_published(row, tuple(files.get(row["id"], ()))) for row in found)
 
 
-def _proof_of(publication: str, file: Offered) -> Any:
-    """Of the bytes, not of the number: published again with others, a file is not proved."""
-    c = _proofs.c
-    return (c.publication == publication) & (c.number == file.number) & (c.sha256 == file.sha256)
+def _proofs_of(publication: str, files: Sequence[Offered]) -> Any:
+    return (_proofs.c.publication == publication) & _proofs.c.number.in_([each.number for each in files])
 
 
 def _as_published(row: RowMapping, files: tuple[Offered, ...]) -> Publication:

@@ -77,6 +77,8 @@ class Pages:
         """Reads the logo."""
         self._look = look
         self._logo = look.logo.read_bytes() if look.logo else b""
+        #: Asked for by whoever guesses, so it costs nothing.
+        self._gone: dict[Code, Response] = {}
         self.id = hashlib.sha256(look.model_dump_json().encode() + self._logo).hexdigest()[:16]
 
     def language(self, wishes: str) -> Code:
@@ -146,7 +148,9 @@ class Pages:
 
     def gone(self, lang: Code) -> Response:
         """What nobody can tell from another: unknown, ended, or not for whoever asks."""
-        return self._said(lang, "gone", status=404)
+        if lang not in self._gone:
+            self._gone[lang] = self._said(lang, "gone", status=404)
+        return self._gone[lang]
 
     def limit(self, lang: Code) -> Response:
         """The download limit is reached."""

@@ -32,8 +32,10 @@ def scrub(settings: LinkSettings, clock: Callable[[], datetime]) -> Scrubbed:
                 if not file.target and publication.tenant in readers:
                     right = _right(readers[publication.tenant], publication, file)
                     _tell(told, right)
-                    if right is not None:
-                        book.prove(publication.id, file, clock() if right else None)
+                    if right:
+                        book.prove(publication.id, [file], clock())
+                    elif right is not None:
+                        book.disprove(publication.id, [file])
     return told
 
 

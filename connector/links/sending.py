@@ -112,19 +112,36 @@ def checked(pieces: Pieces, file: Offered, proved: Callable[[bool], None]) -> Ge
     Raises Corrupt before it, where it is not.
     """
     digest = hashlib.sha256()
+
+    def hashed() -> Generator[bytes, None, None]:
+        with closing(pieces):
+            for piece in pieces:
+                digest.update(piece)
+                yield piece
+
+    def judge() -> None:
+        right = digest.hexdigest() == file.sha256
+        proved(right)
+        if not right:
+            raise Corrupt("a file in the store is not what was published")
+
+    return before_the_end(hashed(), judge)
+
+
+def before_the_end(pieces: Pieces, judge: Callable[[], None]) -> Generator[bytes, None, None]:
+    """The same pieces; `judge` is called when only the last of them is still to come.
+
+    Afterwards would be too late: whoever has all of it is gone by then.
+    """
     held = b""
     with closing(pieces):
         for piece in pieces:
-            digest.update(piece)
             if held:
                 yield held
             held = piece
-    right = digest.hexdigest() == file.sha256
-    proved(right)
-    if not right:
-        raise Corrupt("a file in the store is not what was published")
-    if held:
-        yield held
+        judge()
+        if held:
+            yield held
 
 
 class Archive:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from collections.abc import Mapping
 from contextlib import closing
@@ -26,7 +27,7 @@ from connector.yamlfile import ConfigError
 #: Seconds that a connection may be open without asking for anything, or after its last answer.
 _IDLE = 30
 #: Connections at the same time, for each download that may be under way.
-_CONNECTIONS = 4
+_CONNECTIONS = 8
 _LONGEST_HEAD = 32 * 1024
 _ALWAYS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -155,7 +156,14 @@ def server(settings: LinkSettings, site: Site) -> uvicorn.Server:
         limit_concurrency=_CONNECTIONS * settings.limits.downloads,
         timeout_graceful_shutdown=_IDLE,
     )
-    return uvicorn.Server(config)
+    made = uvicorn.Server(config)
+    logging.getLogger("uvicorn.error").addFilter(_unforeseen)
+    return made
+
+
+def _unforeseen(record: logging.LogRecord) -> bool:
+    """Not that an answer was left incomplete: that is how a download ends that must not be taken for whole."""
+    return "without completing response" not in record.getMessage()
 
 
 def listening(settings: LinkSettings) -> socket.socket:

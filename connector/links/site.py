@@ -28,7 +28,7 @@ from connector.links.limits import Lanes, Pace, network
 from connector.links.pages import Pages, Shown
 from connector.links.people import Issuer, Visitor, behind_proxy
 from connector.links.reader import Reader
-from connector.links.sending import Archive, Download, Pieces, Ready, attachment, checked, span
+from connector.links.sending import Archive, Download, Pieces, Ready, attachment, before_the_end, checked, span
 from connector.links.settings import LinkSettings, Tenant
 from connector.links.tokens import hashed, opens, sealed
 from connector.log import Event, log
@@ -127,7 +127,7 @@ class Site:
         self._wrong = Pace(limits.passwords, _QUARTER)
         # From many addresses at once, a link gets a few times as many.
         self._wrong_of_all = Pace(10 * limits.passwords, _QUARTER)
-        self._lanes = Lanes(limits.downloads_of_a_client, limits.downloads)
+        self.lanes = Lanes(limits.downloads_of_a_client, limits.downloads)
         self._threads = CapacityLimiter(_READING)
         # Known to this process alone: whatever it signed ends with it.
         self.session_key = secrets.token_hex(32)
@@ -188,9 +188,8 @@ class Site:
             below = request.path_params.get("below", "")
             return await to_thread.run_sync(answer, Visit(request, name, below, form, address, visitor))
         except Gone:
-            gone = await to_thread.run_sync(self._house.gone, lang)
             await anyio.sleep_until(began + PAUSE)
-            return gone
+            return self._house.gone(lang)
         except Unavailable as error:
             log.warning(Event.LINK_BROKEN_OFF, reason=str(error))
             return self._house.busy(lang, 503)
@@ -348,14 +347,14 @@ class Site:
         if wanted.kind == "page":
             return self._page(opening, wanted, pages, tenant, owner=owner)
         if opening.visit.request.method == "HEAD":
-            archive = Archive(tuple(files), partial(self._member, opening))
+            archive = Archive(tuple(files), self._readers[publication.tenant].open)
             headers = _headers(files[0]) if wanted.kind == "file" else _archive_headers(archive, publication)
             return Response(headers=headers)
         lang = self._language(opening.visit.request, pages)
         prepare = partial(self._prepare, opening, tuple(files), wanted, pages, lang)
         return Download(
             prepare,
-            lanes=self._lanes,
+            lanes=self.lanes,
             client=network(opening.visit.client, 32, 64),
             full=partial(pages.busy, lang, 503),
             threads=self._threads,
@@ -415,7 +414,7 @@ class Site:
             part = _part(opening.visit.request, file, headers["ETag"])
         except ValueError:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{file.size}"})
-        proved = self._book.proved(opening.publication.id, file)
+        proved = (file.number, file.sha256) in self._book.proved(opening.publication.id)
         reader = self._readers[opening.publication.tenant]
         if part and not proved:
             # Nobody can tell from a part whether the whole is right.
@@ -438,20 +437,28 @@ class Site:
         return Ready(200, headers, pieces)
 
     def _all(self, opening: _Opening, files: tuple[Offered, ...], pages: Pages, lang: Code) -> Ready | Response:
+        publication = opening.publication
+        known = self._book.proved(publication.id)
+        right: list[Offered] = []
+
+        def read(file: Offered) -> Pieces:
+            pieces = self._readers[publication.tenant].open(file)
+            if (file.number, file.sha256) in known:
+                return pieces
+            return checked(pieces, file, lambda so: right.append(file) if so else self._corrupt(opening, file))
+
         # Nothing is counted before the store has answered.
-        first = self._member(opening, files[0])
-        archive = Archive(files, lambda file: first if file is files[0] else self._member(opening, file))
-        headers = _archive_headers(archive, opening.publication)
+        first = read(files[0])
+        archive = Archive(files, lambda file: first if file is files[0] else read(file))
+        headers = _archive_headers(archive, publication)
         if not self._counted(opening, files, None, headers):
             return pages.limit(lang)
         self._note(opening, 0, "zip", "opened")
-        return Ready(200, headers, archive.pieces())
 
-    def _member(self, opening: _Opening, file: Offered) -> Pieces:
-        pieces = self._readers[opening.publication.tenant].open(file)
-        if self._book.proved(opening.publication.id, file):
-            return pieces
-        return checked(pieces, file, lambda right: self._proved(opening, file, right=right))
+        def prove() -> None:
+            self._book.prove(publication.id, right, self._clock())
+
+        return Ready(200, headers, before_the_end(archive.pieces(), prove))
 
     def _counted(
         self, opening: _Opening, files: tuple[Offered, ...], part: tuple[int, int] | None, headers: dict[str, str]
@@ -475,9 +482,13 @@ class Site:
 
     def _proved(self, opening: _Opening, file: Offered, *, right: bool) -> None:
         if right:
-            self._book.prove(opening.publication.id, file, self._clock())
-            return
+            self._book.prove(opening.publication.id, [file], self._clock())
+        else:
+            self._corrupt(opening, file)
+
+    def _corrupt(self, opening: _Opening, file: Offered) -> None:
         log.error(Event.LINK_CORRUPT, publication=opening.publication.id, number=file.number)
+        self._book.disprove(opening.publication.id, [file])
         self._note(opening, file.number, "file", "corrupt")
 
     def _tenant(self, opening: _Opening) -> Tenant:

@@ -1,0 +1,307 @@
+"""What people try with links: to guess them, to hold the pages up, to lead them elsewhere."""
+
+import asyncio
+import http.client
+import io
+import itertools
+import random
+import socket
+import threading
+import time
+import zipfile
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from starlette.types import ASGIApp, Message, Scope
+
+from connector.links import server as link_server
+from connector.links import settings as link_settings
+from connector.links import site as link_site
+from connector.links.book import Book, Publication, Token
+from connector.links.server import application
+from connector.links.site import Site
+from connector.links.tokens import hashed
+from connector.model import Audience
+from tests.links import NOW, Clock, World, opened, settings_of, until, written
+from tests.servers import DavServer
+
+NOWHERE = DavServer("none", "http://127.0.0.1:9/", Path("/nowhere"))
+#: As many at once as leave the machine time for each.
+_AT_ONCE = 12
+
+
+@contextmanager
+def pages(folder: Path) -> Iterator[tuple[ASGIApp, dict[str, list[str]]]]:
+    """The pages without a socket, and tokens of each kind that opens nothing."""
+    settings = link_settings.load(written(folder, settings_of(folder, NOWHERE)))
+    with closing(Book(settings.book)) as book:
+        kinds: dict[str, list[str]] = {"unknown": [f"unknown-{number}" for number in range(50)]}
+        for kind in ("expired", "revoked"):
+            kinds[kind] = [f"{kind}-{number}" for number in range(50)]
+            for name in kinds[kind]:
+                expires = NOW - timedelta(days=1) if kind == "expired" else None
+                book.publish(_publication(name, expires))
+                book.admit(Token(hash=hashed(name), publication=name))
+                if kind == "revoked":
+                    book.end("acme", f"acme/{name}", NOW)
+        yield application(settings, Site(settings, book, Clock())), kinds
+
+
+def _publication(name: str, expires: object) -> Publication:
+    return Publication(
+        id=name,
+        redirect=name,
+        tenant="acme",
+        folder=f"acme/{name}",
+        audience=Audience.ANYONE,
+        mailbox="anna@example.org",
+        readers=("anna@example.org",),
+        sender="bert@example.com",
+        received=NOW,
+        files=(),
+        expires=expires,  # type: ignore[arg-type]
+    )
+
+
+async def _asked(app: ASGIApp, path: str) -> tuple[float, bytes]:
+    """How long an answer takes, and what it is."""
+    said = []
+    scope: Scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": [],
+        "client": ("192.0.2.1", 1), "server": ("x", 80), "scheme": "http", "root_path": "", "http_version": "1.1",
+    }  # fmt: skip
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        said.append(repr(sorted(message.get("headers", []))).encode() + message.get("body", b""))
+
+    began = time.perf_counter()
+    await app(scope, receive, send)
+    return time.perf_counter() - began, b"".join(said)
+
+
+async def _sampled(
+    app: ASGIApp, kinds: dict[str, list[str]], count: int, *, at_once: int = _AT_ONCE
+) -> dict[str, list[float]]:
+    """So many answers, of all kinds in turn, several at once."""
+    chance = random.Random(4)
+    wanted = iter(
+        [(kind, chance.choice(kinds[kind])) for kind, _ in zip(itertools.cycle(kinds), range(count), strict=False)]
+    )
+    took: dict[str, list[float]] = {kind: [] for kind in kinds}
+    bodies = set()
+
+    async def ask() -> None:
+        for kind, name in wanted:
+            seconds, body = await _asked(app, f"/a/{name}")
+            took[kind].append(seconds)
+            bodies.add(body)
+
+    await asyncio.gather(*(ask() for _ in range(at_once)))
+    assert len(bodies) == 1
+    return took
+
+
+def told_apart(some: Sequence[float], others: Sequence[float]) -> float:
+    """How well one sample tells its kind: 0 is by chance, 1 is always (twice the distance of Mann and Whitney's U)."""
+    ordered = sorted(others)
+    behind = sum(bisect_left(ordered, each) + bisect_right(ordered, each) for each in some) / 2
+    return abs(2 * behind / (len(some) * len(others)) - 1)
+
+
+def apart(took: dict[str, list[float]]) -> float:
+    """The same for the two kinds that are told apart best."""
+    return max(told_apart(took[one], took[other]) for one, other in itertools.combinations(took, 2))
+
+
+@pytest.mark.parametrize("count", [3000, pytest.param(10_000, marks=pytest.mark.by_hand)])
+def test_nobody_learns_by_the_clock_whether_a_link_ever_was(tmp_path: Path, count: int) -> None:
+    """So many answers, interleaved: unknown, expired and revoked take the same time."""
+    with pages(tmp_path) as (app, kinds):
+        asyncio.run(_sampled(app, kinds, 100))
+        assert apart(asyncio.run(_sampled(app, kinds, count))) < 0.15
+
+
+def test_a_site_that_answers_as_soon_as_it_knows_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same measure, on pages that do not wait: a few samples are enough."""
+    monkeypatch.setattr(link_site, "PAUSE", 0.0)
+    with pages(tmp_path) as (app, kinds):
+        assert apart(asyncio.run(_sampled(app, kinds, 600, at_once=1))) > 0.3
+
+
+def test_requests_of_a_client_and_of_a_link_are_limited(tmp_path: Path, apache: DavServer) -> None:
+    """Whoever guesses is told to wait; others are not."""
+    limits = {"requests_of_a_client": 10, "requests_of_a_link": 15}
+    with opened(tmp_path, apache, limits=limits) as world:
+        _, token = world.publish({"a.txt": b"a"})
+
+        def ask(path: str, client: str) -> int:
+            return world.ask(path, headers={"X-Forwarded-For": client}).status
+
+        assert [ask(f"/a/guess{number}", "192.0.2.1") for number in range(12)] == [404] * 10 + [429] * 2
+        assert ask("/r/R1-aaaaaaaa", "192.0.2.1") == 429
+        # An IPv6 client has a whole network to come from.
+        assert [ask("/a/x", f"2001:db8::{number:x}") for number in range(1, 12)] == [404] * 10 + [429]
+        assert [ask(f"/a/{token}", f"198.51.100.{number}") for number in range(16)] == [200] * 15 + [429]
+        assert world.ask("/robots.txt").status == 200
+
+
+def test_500_readers_that_take_nothing_hold_nobody_up(
+    tmp_path: Path, apache: DavServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are lanes begin; the others are told; pages answer meanwhile; and then they are shown out."""
+    monkeypatch.setattr(link_server, "_IDLE", 1)
+    limits = {"downloads": 100, "downloads_of_a_client": 60, "write_timeout": 2, "requests_of_a_link": 5000}
+    with opened(tmp_path, apache, limits=limits) as world, ExitStack() as stack:
+        _, token = world.publish({"big.bin": bytes(20_000_000), "small.txt": b"small"})
+        readers = []
+        for number in range(500):
+            reader = stack.enter_context(socket.create_connection(("127.0.0.1", world.port)))
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client = f"10.0.{number % 250}.1" if number < 250 else "10.1.0.1"
+            head = f"GET /a/{token}/1/big.bin HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\r\n"
+            reader.sendall(head.encode())
+            readers.append(reader)
+        statuses = [reader.recv(12)[9:12] for reader in readers]
+        assert statuses.count(b"200") == 100
+        assert statuses.count(b"503") == 400
+        assert world.ask(f"/a/{token}").status == 200
+        until(lambda: world.site.lanes.taken.total() == 0, 20)
+        assert world.ask(f"/a/{token}/2/small.txt").body == b"small"
+        until(lambda: not world.server.server_state.connections)
+
+
+def _over(reader: socket.socket) -> bool:
+    """Whether the other side ends it."""
+    reader.settimeout(20)
+    with suppress(ConnectionResetError):
+        while reader.recv(1 << 20):
+            pass
+    return True
+
+
+def test_one_client_takes_no_more_lanes_than_its_own(tmp_path: Path, apache: DavServer) -> None:
+    """The next one still gets in."""
+    with opened(tmp_path, apache, limits={"downloads_of_a_client": 3}) as world, ExitStack() as stack:
+        _, token = world.publish({"big.bin": bytes(20_000_000)})
+
+        def status(client: str) -> bytes:
+            reader = stack.enter_context(socket.create_connection(("127.0.0.1", world.port)))
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            head = f"GET /a/{token}/1/x HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\r\n"
+            reader.sendall(head.encode())
+            return reader.recv(12)[9:12]
+
+        assert [status("192.0.2.1") for _ in range(5)] == [b"200"] * 3 + [b"503"] * 2
+        assert status("192.0.2.2") == b"200"
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /a/x HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"GET /a/x HTTP/1.1\r\nHost: x\r\n\r\n"]
+)
+def test_whoever_asks_for_nothing_is_shown_out(
+    tmp_path: Path, apache: DavServer, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """Before the first request, in the middle of one, and after the last."""
+    monkeypatch.setattr(link_server, "_IDLE", 0.5)
+    with opened(tmp_path, apache) as world, closing(socket.create_connection(("127.0.0.1", world.port))) as reader:
+        reader.sendall(said)
+        assert _over(reader)
+
+
+def test_a_form_that_has_no_end_is_not_read(world: World) -> None:
+    """Nor is one without a beginning kept waiting for."""
+    _, token = world.publish({"a.txt": b"a"}, token={"password": "right"})
+    body = "password=" + "x" * 1_000_000
+    try:
+        status = world.ask(f"/a/{token}", "POST", body=body).status
+    except (BrokenPipeError, ConnectionResetError):
+        status = 404
+    assert status == 404
+    assert world.ask(f"/a/{token}").status == 200
+
+
+def test_a_zip_of_5000_files(world: World) -> None:
+    """Its length is known before it begins, and each file is in it; the page names them all."""
+    files = {f"Anlage {number:04}.txt": str(number).encode() for number in range(5000)}
+    publication, token = world.publish(files)
+    got = world.ask(f"/a/{token}/all.zip")
+    assert int(got.headers["content-length"]) == len(got.body)
+    with zipfile.ZipFile(io.BytesIO(got.body)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+    assert len(world.book.proved(publication.id)) == 5000
+    assert world.ask(f"/a/{token}").text.count("<li>") >= 5000
+
+
+SECRET = b"a secret of another host"
+#: What a store says in place of the five bytes that it should have: status, headers, body.
+LIES: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "elsewhere": (302, {"Location": "/elsewhere"}, b""),
+    "login": (200, {"Content-Type": "text/html"}, b"<html>log in</html>"),
+    "short": (200, {"Content-Length": "5"}, b"12"),
+    "long": (200, {}, b"1234567"),
+    "part": (206, {"Content-Range": "bytes 7-11/12"}, b"12345"),
+    "compressed": (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08\x00\x00"),
+    "endless": (200, {"Content-Length": "99999999999"}, b"12345"),
+}
+
+
+class _Liar(BaseHTTPRequestHandler):
+    """A store that says what its server's `lie` is."""
+
+    lie: tuple[int, dict[str, str], bytes]
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        """Lie."""
+        self.asked.append(self.path)
+        status, headers, body = self.lie if self.path != "/elsewhere" else (200, {}, SECRET)
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def liar(tmp_path: Path) -> Iterator[tuple[DavServer, type[_Liar]]]:
+    """A store that lies."""
+    handler = type("Liar", (_Liar,), {"asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        (tmp_path / "files").mkdir()
+        yield DavServer("liar", f"http://127.0.0.1:{server.server_port}/", tmp_path / "files"), handler
+        server.shutdown()
+        thread.join()
+
+
+def test_a_store_that_leads_elsewhere_or_lies_is_refused(tmp_path: Path, liar: tuple[DavServer, type[_Liar]]) -> None:
+    """Nothing of what another host has, and no login page, ever comes out of a link."""
+    store, handler = liar
+    with opened(tmp_path, store) as world:
+        _, token = world.publish({"a.txt": b"right"})
+        for handler.lie in LIES.values():
+            for headers in ({}, {"Range": "bytes=1-3"}):
+                assert _refused(world, f"/a/{token}/1/a.txt", headers)
+    assert "/elsewhere" not in handler.asked
+
+
+def _refused(world: World, path: str, headers: dict[str, str]) -> bool:
+    """Whether a page says so, or what begins never ends."""
+    try:
+        got = world.ask(path, headers=headers)
+    except http.client.IncompleteRead as cut:
+        return len(cut.partial) < len(b"right")
+    return got.status == 502 and SECRET not in got.body
