@@ -37,7 +37,7 @@ store:
   type: nextcloud
   url: {cloud}
   user: connector
-  password: {{file: {folder}/cloud-password}}
+  {login}
   readers: {folder}/readers.csv
 path: "{path}"
 notice: {{product: Example Files, organisation: Example Ltd}}
@@ -56,6 +56,8 @@ class CloudPipeline(Pipeline):
     mailboxes: tuple[str, ...] = (ANNA,)
     path: str = "{tenant}/{mailbox}/{year}/{id}"
     link: str = "{audience: store}"
+    #: The name of the secret with which an app acts as everybody; "" where a service account has a password.
+    app: str = ""
     #: Where the configuration says that the store is; "" where it is there.
     at: str = ""
 
@@ -71,7 +73,9 @@ class CloudPipeline(Pipeline):
         }
         quoted = {name: json.dumps(value, default=str).strip('"') for name, value in told.items()}
         (self.folder / "connector.yaml").write_text(SETTINGS.format(folder=self.folder))
-        tenant = _TENANT.format_map(quoted | {"path": self.path, "link": self.link})
+        secret = f"{{file: {self.folder}/{self.app or 'cloud-password'}}}"
+        login = f"appapi: {{secret: {secret}}}" if self.app else f"password: {secret}"
+        tenant = _TENANT.format_map(quoted | {"path": self.path, "link": self.link, "login": login})
         (self.folder / "tenants" / "acme.yaml").write_text(tenant)
         if not self.server.cloud.users:
             account = self.server.cloud.add_user("connector")
@@ -180,6 +184,25 @@ def test_a_link_for_anyone(pipeline: CloudPipeline) -> None:
     pipeline.run("once", code=0, hours=1)
     assert pipeline.see(item).contents == before.contents
     assert ANYBODY.get(link).status_code != OK
+
+
+def test_files_that_lie_with_their_owner(pipeline: CloudPipeline) -> None:
+    """An app acts as her: the files are hers, the link opens for her alone, and undo brings them back."""
+    pipeline.server.cloud.apps["connector"] = "secret-of-the-app"
+    pipeline.secret("app-secret", "secret-of-the-app")
+    pipeline.app = "app-secret"
+    pipeline.configure()
+    assert "acts as every account of the server" in pipeline.run("check", code=0).answer
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    before = pipeline.see(item)
+    pipeline.run("once", code=0)
+    (link,) = pipeline.links(item)
+    assert pipeline.see(item).files == ()
+    assert [pipeline.server.opens(uid, link) for uid in ("anna", "bert", "connector")] == [REPORT, None, None]
+    assert pipeline.server.cloud.shares == {}
+    pipeline.run("restore", "--everything", code=0)
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.see(item).contents == before.contents
 
 
 def test_whatever_is_wrong_is_said_and_the_attachment_stays(pipeline: CloudPipeline) -> None:

@@ -39,7 +39,9 @@ class NextcloudWorld:
     def connect(self, **changes: Any) -> NextcloudStore:
         """A client of its own."""
         told = {"type": "nextcloud", "url": self.server.url, "user": "connector", "password": {"env": "CLOUD_PASSWORD"}}
-        return NextcloudConfig.model_validate(told | changes).connect()
+        store = NextcloudConfig.model_validate(told | changes).connect()
+        assert isinstance(store, NextcloudStore)
+        return store
 
     def overwrite(self, path: str, data: bytes) -> None:
         """Change a stored file behind the store's back."""
@@ -111,14 +113,19 @@ class LiveWorld:
     def connect(self) -> NextcloudStore:
         """A client of its own."""
         settings = {"folder": self._folder, "readers": self._readers}
-        return NextcloudConfig.model_validate(self._settings | settings).connect()
+        return self._connected(settings)
 
     def overwrite(self, path: str, data: bytes) -> None:
         """Change a stored file behind the store's back."""
         self.connect()._client.ask("upload", path, success=(201, 204), data=data)
 
     def _root(self) -> NextcloudStore:
-        return NextcloudConfig.model_validate(self._settings).connect()
+        return self._connected({})
+
+    def _connected(self, settings: dict[str, Any]) -> NextcloudStore:
+        store = NextcloudConfig.model_validate(self._settings | settings).connect()
+        assert isinstance(store, NextcloudStore)
+        return store
 
 
 @pytest.mark.skipif("CONNECTOR_NEXTCLOUD_URL" not in os.environ, reason="CONNECTOR_NEXTCLOUD_URL names no live server")

@@ -27,7 +27,6 @@ _UNAVAILABLE: Mapping[str, tuple[str, timedelta | None]] = {
     "FileLocked": ("the file is locked by another request", LOCKED),
     "LockedException": ("the file is locked by another request", LOCKED),
     "ServerMaintenanceMode": ("it is in maintenance mode", MAINTENANCE),
-    "InsufficientStorage": ("the quota of the account that owns the folder is used up; raise it", None),
     "TooManyRequests": (
         "it refuses everybody at our address after wrong logins; allow that address in its brute-force settings",
         BLOCKED,
@@ -35,6 +34,10 @@ _UNAVAILABLE: Mapping[str, tuple[str, timedelta | None]] = {
 }
 #: What a status is taken for where no exception comes with it.
 _PLAIN = {423: "FileLocked", 429: "TooManyRequests", 507: "InsufficientStorage"}
+
+
+class QuotaUsedUp(Unavailable):
+    """That of the account that owns the folder: others are not full."""
 
 
 class NextcloudDav(DavClient):
@@ -60,6 +63,8 @@ def translated(said: str, answer: Answer) -> ConnectorError | None:
         return Denied(f"{said}: the account is disabled; enable it, or name another one")
     if "InvalidPath" in told:
         return Rejected(f"{said}: it does not allow the name of a file, or of a folder above it")
+    if "InsufficientStorage" in told:
+        return QuotaUsedUp(f"{said}: the quota of the account that owns the folder is used up; raise it")
     for word, (why, wait) in _UNAVAILABLE.items():
         if word in told:
             return Unavailable(f"{said}: {why}", wait)

@@ -17,6 +17,7 @@ import httpx
 from connector.errors import ConnectorError, Denied, Exhausted, Rejected, Unavailable
 from connector.stores.dav import Answer, distrust, refusal
 from connector.stores.nextcloud.dav import MAINTENANCE, translated
+from connector.stores.nextcloud.login import Login
 
 JSON = Any
 
@@ -82,7 +83,7 @@ class Ocs:
     """One account. For one thread."""
 
     def __init__(
-        self, url: str, auth: tuple[str, str], *, folder: str, verify: ssl.SSLContext | bool, timeout: float
+        self, url: str, user: str, *, login: Login, folder: str, verify: ssl.SSLContext | bool, timeout: float
     ) -> None:
         """`url` is that of the server, with a slash at its end. Nothing is sent yet.
 
@@ -91,10 +92,10 @@ class Ocs:
         self.host = urlsplit(url).netloc
         self._folder = folder
         self._public = f"{url}public.php/dav/files/"
-        self.user, password = auth
+        self.user = user
         self._client = httpx.Client(
             base_url=f"{url}ocs/v2.php/",
-            auth=httpx.BasicAuth(self.user.encode(), password.encode()),
+            auth=login,
             headers={"OCS-APIRequest": "true", "Accept": "application/json", "User-Agent": "connector"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,

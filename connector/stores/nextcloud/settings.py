@@ -1,21 +1,32 @@
 """What an administrator writes about a Nextcloud, and how it becomes a store."""
 
 import ssl
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
 from connector.addresses import Address
 from connector.credentials import Secret
 from connector.model import Audience
 from connector.names import safe_name
-from connector.stores.dav import basic
 from connector.stores.nextcloud.dav import NextcloudDav
+from connector.stores.nextcloud.login import Login, by_app, by_password
 from connector.stores.nextcloud.ocs import Ocs
+from connector.stores.nextcloud.owners import OwnersStore
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.store import NextcloudStore
 from connector.stores.nextcloud.tags import Tags
+
+
+class AppApi(BaseModel):
+    """An app that an administrator registered (`occ app_api:app:register`), which acts as each account."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(default="connector", min_length=1, description="id of the app, as it was registered")
+    version: str = Field(default="1.0.0", min_length=1, description="its version, as it was registered")
+    secret: Secret = Field(description="where its secret is found; it opens every account of the server")
 
 
 class NextcloudConfig(BaseModel):
@@ -30,7 +41,12 @@ class NextcloudConfig(BaseModel):
     type: Literal["nextcloud"]
     url: Address = Field(description="address of the server, without /remote.php or /index.php")
     user: str = Field(min_length=1, description="id of the service account, not its e-mail address")
-    password: Secret = Field(description="where an app password of the account is found")
+    password: Secret | None = Field(default=None, description="where an app password of the account is found")
+    appapi: AppApi | None = Field(
+        default=None,
+        description="instead of the password: the files of a mailbox lie with its owner; the service account keeps only"
+        " what belongs to nobody",
+    )
     folder: str = Field(
         default="", description="folder of the account that holds everything; it must exist. Left out: its root"
     )
@@ -60,20 +76,44 @@ class NextcloudConfig(BaseModel):
             raise ValueError("give names that every system can keep, with / between them and none at either end")
         return value
 
-    def connect(self) -> NextcloudStore:
-        """A client for one thread; nothing is sent yet. Raises LookupError where the password is not to be had."""
-        password = self.password.read()
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.password is None) == (self.appapi is None):
+            raise ValueError("give the password of the service account, or `appapi`, and not both")
+        if self.appapi and self.folder:
+            raise ValueError(
+                "with `appapi`, files lie where `path` says below the root of each account: leave out folder"
+            )
+        return self
+
+    def connect(self) -> NextcloudStore | OwnersStore:
+        """A client for one thread; nothing is sent yet. Raises LookupError where the secret is not to be had."""
+        own, ocs = self._space(self.user)
+        if self.appapi is None:
+            return own
+        return OwnersStore(own, lambda user: self._space(user)[0], Readers(ocs, self.readers))
+
+    def _space(self, user: str) -> tuple[NextcloudStore, Ocs]:
+        """That of an account, and its access to the API."""
+        login = self._login(user)
         base = self.url.rstrip("/") + "/"
         verify = ssl.create_default_context(cafile=self.ca) if self.ca else True
-        ocs = Ocs(base, (self.user, password), folder=self.folder, verify=verify, timeout=self.timeout)
-        return NextcloudStore(
-            self._dav(f"{base}remote.php/dav/files/{quote(self.user)}/{quote(self.folder)}", password),
-            self._dav(f"{base}remote.php/dav/uploads/{quote(self.user)}", password),
+        ocs = Ocs(base, user, login=login, folder=self.folder, verify=verify, timeout=self.timeout)
+        store = NextcloudStore(
+            self._dav(f"{base}remote.php/dav/files/{quote(user)}/{quote(self.folder)}", login),
+            self._dav(f"{base}remote.php/dav/uploads/{quote(user)}", login),
             ocs,
             Readers(ocs, self.readers),
             self.link_url or self.url,
-            tags=Tags(self._dav(f"{base}remote.php/dav", password), self.tags) if self.tags else None,
+            tags=Tags(self._dav(f"{base}remote.php/dav", login), self.tags) if self.tags else None,
         )
+        return store, ocs
 
-    def _dav(self, root: str, password: str) -> NextcloudDav:
-        return NextcloudDav(root, auth=basic(self.user, password), ca=self.ca, timeout=self.timeout)
+    def _login(self, user: str) -> Login:
+        if self.appapi:
+            return by_app(self.appapi.id, self.appapi.version, self.appapi.secret.read(), user)
+        assert self.password
+        return by_password(user, self.password.read())
+
+    def _dav(self, root: str, login: Login) -> NextcloudDav:
+        return NextcloudDav(root, auth=login, ca=self.ca, timeout=self.timeout)

@@ -1,0 +1,177 @@
+"""AppAPI: the files of a mailbox lie with its owner, in the space and the quota of that account; we act as it.
+
+Whose each folder is stands in a space of our own, before anything is put there, and does not change: files would stay
+behind with somebody else. What belongs to no mailbox, such as manifests, lies in that space too.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BytesIO
+from itertools import accumulate
+from typing import BinaryIO
+
+from connector.errors import Denied, Rejected
+from connector.model import Audience, Link, LinkTerms, Origin, Stored
+from connector.spool import Spool
+from connector.stores.nextcloud.dav import QuotaUsedUp
+from connector.stores.nextcloud.ocs import USER, Reader
+from connector.stores.nextcloud.readers import Readers
+from connector.stores.nextcloud.store import SURE, NextcloudStore
+
+_OWNERS, _OURS, _OWNER = ".connector/owners", ".connector", ".owner"
+#: How many accounts we act as at a time; each has connections of its own.
+_MOST = 50
+_POWER = (
+    "with the secret of its app, connector acts as every account of the server, administrators included: guard it as"
+    " you guard their passwords, or leave out `appapi`, and a service account keeps all files"
+)
+
+
+class OwnersStore:
+    """The files of all mailboxes, each with its owner. For one thread."""
+
+    def __init__(self, own: NextcloudStore, of: Callable[[str], NextcloudStore], readers: Readers) -> None:
+        """`own` is our space, `of` gives that of an account by its id."""
+        self._own = own
+        self._of = of
+        self._readers = readers
+        self._stores: dict[str, NextcloudStore] = {}
+        self._last = own
+        #: To whom each folder of a mailbox belongs.
+        self._owners: dict[str, str] = {}
+        #: Since when it is known that the mailbox belongs to whom its folder does.
+        self._admitted: dict[str, datetime] = {}
+
+    def put(self, path: str, content: Spool) -> Stored:
+        """Create only, see the port."""
+        with self._at(path) as store:
+            return store.put(path, content)
+
+    def verify(self, stored: Stored) -> bool:
+        """Whether it is there as it was proved, see the port."""
+        with self._at(stored.path) as store:
+            return store.verify(stored)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """Stream the bytes of a stored file. Raises FileGone."""
+        with self._at(path) as store, store.open(path) as stream:
+            yield stream
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The names directly in this collection, see the port."""
+        with self._at(folder) as store:
+            return store.names(folder)
+
+    def delete(self, path: str) -> None:
+        """Remove a file, or a collection that is empty, see the port."""
+        with self._at(path) as store:
+            store.delete(path)
+
+    def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
+        """The addresses of the files, which open for their owner; for anyone, public links that the owner has made."""
+        if terms.audience is Audience.GROUP:
+            raise Rejected("files that lie with an account open for no group: give the rule the audience owner")
+        with self._at(stored[0].path) as store:
+            return store.share(stored, terms, origin)
+
+    def revoke(self, folder: str) -> None:
+        """End the public links, see the port."""
+        with self._at(folder) as store:
+            store.revoke(folder)
+
+    def knows(self, mailbox: str) -> bool:
+        """Whether exactly one account is known to whom the mailbox belongs."""
+        return _account(self._readers.of(mailbox)) is not None
+
+    def remarks(self) -> tuple[str, ...]:
+        """What the app may do; and what there is to say about our own space."""
+        return (_POWER, *self._own.remarks())
+
+    def admits(self, folder: str, mailbox: str) -> bool:
+        """Whether the folder is with whom the mailbox belongs to. Believed for a day."""
+        known = self._admitted.get(folder)
+        if known and datetime.now(UTC) - known < SURE:
+            return True
+        owner = _account(self._readers.of(mailbox))
+        if owner is None or self._recorded(folder) != owner:
+            return False
+        self._admitted[folder] = datetime.now(UTC)
+        return True
+
+    def admit(self, folder: str, mailbox: str) -> None:
+        """Have the folder with whom the mailbox belongs to, from now on. Raises Rejected where it is with another.
+
+        Where it is stays so: the address of a file would lead to nothing.
+        """
+        self._admitted.pop(folder, None)
+        owner, now = _account(self._readers.of(mailbox)), self._recorded(folder)
+        if owner is None:
+            raise Rejected(
+                f"no account, or more than one, is known to whom the mailbox {mailbox} belongs: {self._readers.where}"
+            )
+        if now and now != owner:
+            raise Rejected(
+                f"the mailbox {mailbox} belongs to {owner}, and its files lie with {now}, who goes on seeing them: say"
+                f" that it belongs to {now} for as long as they stay there, or exclude the mailbox"
+            )
+        if not now and self._own.names(folder):
+            raise Rejected(
+                f"files of the mailbox {mailbox} lie with the service account already, and would not be found any more:"
+                " give `path` another beginning for new ones, or leave out `appapi`"
+            )
+        # Before anything is put there: another process of ours must not look for it elsewhere.
+        self._own.put(f"{_OWNERS}/{folder}/{owner}{_OWNER}", Spool(BytesIO(), 0, hashlib.sha256().hexdigest()))
+        self._owners[folder] = owner
+        self._admitted[folder] = datetime.now(UTC)
+
+    def now(self) -> datetime | None:
+        """What time the server's last answer said it was, whoever it was for."""
+        return self._last.now()
+
+    @contextmanager
+    def _at(self, path: str) -> Iterator[NextcloudStore]:
+        """Where a path lies. The trouble of one account is not that of all others: it is Rejected."""
+        folder = self._folder(path)
+        if not folder:
+            self._last = self._own
+            yield self._own
+            return
+        owner = self._owners[folder]
+        self._last = self._store(owner)
+        try:
+            yield self._last
+        except (Denied, QuotaUsedUp) as error:
+            self._admitted.pop(folder, None)
+            raise Rejected(f"the account {owner}, with whom the files of a mailbox lie: {error}") from error
+
+    def _store(self, owner: str) -> NextcloudStore:
+        if owner not in self._stores:
+            if len(self._stores) >= _MOST:
+                self._stores.clear()
+            self._stores[owner] = self._of(owner)
+        return self._stores[owner]
+
+    def _folder(self, path: str) -> str:
+        """The folder of a mailbox that a path is in; "" where it is in none."""
+        if path.startswith(f"{_OURS}/"):
+            return ""
+        above = tuple(accumulate(path.split("/"), "{}/{}".format))
+        known = next((folder for folder in above if folder in self._owners), "")
+        return known or next((folder for folder in above if self._recorded(folder)), "")
+
+    def _recorded(self, folder: str) -> str:
+        """With whom the folder of a mailbox is; "" where it is with nobody, or is no such folder."""
+        if folder not in self._owners:
+            self._last = self._own
+            for name in self._own.names(f"{_OWNERS}/{folder}"):
+                if name.endswith(_OWNER):
+                    self._owners[folder] = name.removesuffix(_OWNER)
+        return self._owners.get(folder, "")
+
+
+def _account(reader: Reader | None) -> str | None:
+    """Files lie with an account, never with a group."""
+    return reader.id if reader and reader.kind == USER else None

@@ -1,0 +1,248 @@
+"""AppAPI: files that lie with the owners of mailboxes, on the simulated Nextcloud."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from connector.errors import Corrupt, Denied, Rejected, Unavailable
+from connector.model import Audience, LinkTerms
+from connector.simulator.nextcloud import Nextcloud, User
+from connector.stores import Store
+from connector.stores.nextcloud import NextcloudConfig
+from connector.stores.nextcloud.owners import OwnersStore
+from tests.laws.stores import ORIGIN, StoreLaws, World, contents, spool
+from tests.test_stores_nextcloud import ANNA, HOME, PATH, PIECE, readers
+
+BERT = "bert@example.org"
+HIS = f"acme/{BERT}/2026/R1/report.pdf"
+
+
+class AppWorld:
+    """A server where an app is registered, a service account without a password of ours, and some people."""
+
+    def __init__(self, server: Nextcloud) -> None:
+        self.server = server
+        self.cloud = server.cloud
+        self.account = self.cloud.add_user("connector")
+        self.anna = self.cloud.add_user("anna", ANNA)
+        self.bert = self.cloud.add_user("bert", BERT)
+        self.cloud.add_group("Front desk", "anna", "bert")
+        self.cloud.apps["connector"] = "app-secret"
+
+    def connect(self, **changes: Any) -> OwnersStore:
+        """A client of its own."""
+        told = {"type": "nextcloud", "url": self.server.url, "user": "connector"}
+        store = NextcloudConfig.model_validate(told | {"appapi": {"secret": {"env": "APP_SECRET"}}} | changes).connect()
+        assert isinstance(store, OwnersStore)
+        return store
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Change a stored file behind the store's back."""
+        self.cloud.find(self.anna, path)[0].content = data
+
+    def has(self, user: User) -> set[str]:
+        """The files that an account has."""
+        return {each.path for each in self.cloud.homes[user.id].below() if not each.folder}
+
+    def opens(self, url: str) -> set[str]:
+        """The accounts that get the file."""
+        return {uid for uid in ("connector", "anna", "bert") if self.server.opens(uid, url) is not None}
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppWorld]:
+    """A fresh server."""
+    monkeypatch.setenv("APP_SECRET", "app-secret")
+    with Nextcloud() as server:
+        yield AppWorld(server)
+
+
+@pytest.fixture
+def store(world: AppWorld) -> OwnersStore:
+    """A client; the files of two mailboxes are with their owners."""
+    store = world.connect()
+    for mailbox in (ANNA, BERT):
+        assert not store.admits(f"acme/{mailbox}", mailbox)
+        store.admit(f"acme/{mailbox}", mailbox)
+    return store
+
+
+class TestOwnersStore(StoreLaws):
+    """The laws, for files that are not ours; smaller ones than these go in pieces."""
+
+    @pytest.fixture(autouse=True)
+    def _of_anna(self, world: AppWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("connector.stores.nextcloud.store.PIECE", PIECE)
+        monkeypatch.setattr("connector.stores.nextcloud.store.SMALLEST", 4)
+        world.connect().admit("box", ANNA)
+
+    def test_put_at_the_root(self, store: Store) -> None:
+        """That is ours."""
+        assert store.verify(store.put("ledger.json", spool(b"{}")))
+        assert "ledger.json" in store.names("")
+
+    def test_to_admit_twice_is_to_admit_once(self, store: Store, world: World) -> None:
+        """Before anything of the mailbox is there."""
+        for _ in range(2):
+            store.admit("acme/box", ANNA)
+            assert store.admits("acme/box", ANNA)
+        stored = store.put("acme/box/R1/a.txt", spool(b"a"))
+        assert world.connect().admits("acme/box", ANNA)
+        assert world.connect().verify(stored)
+
+    def test_names_are_those_directly_inside(self, store: Store) -> None:
+        """Of a folder that lies with its owner."""
+        for path in ("box/a.txt", "box/R1/b.txt", "box/R1/c.txt", "boxes/d.txt"):
+            store.put(path, spool(b"x"))
+        assert sorted(store.names("box")) == ["R1", "a.txt"]
+        assert sorted(store.names("box/R1")) == ["b.txt", "c.txt"]
+        assert store.names("boxes") == ("d.txt",)
+        assert store.names("nowhere") == ()
+
+
+def test_files_lie_with_their_owners(world: AppWorld, store: OwnersStore) -> None:
+    """And what belongs to nobody with us; nobody has anything of another, and there is no share."""
+    store.put(PATH, spool(b"hers"))
+    store.put(HIS, spool(b"his"))
+    store.put(".connector/manifests/1.json", spool(b"{}"))
+    assert world.has(world.anna) == {PATH}
+    assert world.has(world.bert) == {HIS}
+    ours = {f".connector/owners/{HOME}/anna.owner", f".connector/owners/acme/{BERT}/bert.owner"}
+    assert world.has(world.account) == {".connector/manifests/1.json", *ours}
+    assert world.cloud.shares == {}
+    assert {user for method, path, user in world.cloud.seen if path.endswith(PATH)} == {"anna"}
+
+
+def test_another_client_knows_whose_they_are(world: AppWorld, store: OwnersStore) -> None:
+    """It is written down before anything is put there; two requests tell it, once."""
+    stored = store.put(PATH, spool(b"hers"))
+    other = world.connect()
+    world.cloud.seen.clear()
+    assert other.verify(stored)
+    assert [method for method, _, _ in world.cloud.seen] == ["PROPFIND", "PROPFIND", "PATCH"]
+    assert contents(other, PATH) == b"hers"
+    assert other.names(HOME) == ("2026",)
+    assert other.admits(HOME, ANNA)
+    world.cloud.seen.clear()
+    assert other.verify(stored)
+    assert [method for method, _, _ in world.cloud.seen] == ["PATCH"]
+
+
+def test_links(world: AppWorld, store: OwnersStore) -> None:
+    """They open for the owner alone; for a group there are none."""
+    stored = store.put(PATH, spool(b"hers"))
+    for audience in (Audience.STORE, Audience.OWNER):
+        assert world.opens(store.share([stored], LinkTerms(audience), ORIGIN)[0].url) == {"anna"}
+    with pytest.raises(Rejected, match="give the rule the audience owner"):
+        store.share([stored], LinkTerms(Audience.GROUP), ORIGIN)
+    store.share([stored], LinkTerms(Audience.ANYONE), ORIGIN)
+    (share,) = world.cloud.shares.values()
+    assert share.owner == "anna"
+    store.revoke(f"{HOME}/2026/R1")
+    assert world.cloud.shares == {}
+
+
+def test_a_link_lasts_when_its_owner_moves_the_file(world: AppWorld, store: OwnersStore) -> None:
+    """It is hers: the address names the file, not its place."""
+    url = store.share([store.put(PATH, spool(b"hers"))], LinkTerms(), ORIGIN)[0].url
+    node = world.cloud.find(world.anna, PATH)[0]
+    world.cloud.trees.move(node, world.cloud.homes["anna"], "my report.pdf")
+    assert world.server.opens("anna", url) == b"hers"
+
+
+def test_the_line_breaks_while_it_is_written_down(world: AppWorld) -> None:
+    """However it ended, a folder has one owner."""
+    for number in range(1, 12):
+        for when in ("before", "after"):
+            folder = f"acme/{number}{when}"
+            world.server.drops.append((number, when))
+            try:
+                world.connect().admit(folder, ANNA)
+            except Unavailable:
+                world.connect().admit(folder, ANNA)
+            world.server.drops.clear()
+            assert world.connect().admits(folder, ANNA)
+            world.connect().put(f"{folder}/a.txt", spool(b"x"))
+            assert f"{folder}/a.txt" in world.has(world.anna)
+
+
+def test_a_mailbox_that_becomes_somebody_elses(world: AppWorld, tmp_path: Path) -> None:
+    """Its files do not, so it is left alone, and named; nothing is split between two people."""
+    path = readers(tmp_path, f"{ANNA},user:anna")
+    world.connect(readers=path).admit(HOME, ANNA)
+    readers(tmp_path, f"{ANNA},user:bert")
+    store = world.connect(readers=path)
+    assert not store.admits(HOME, ANNA)
+    with pytest.raises(Rejected, match=f"{ANNA} belongs to bert, and its files lie with anna, .* exclude the mailbox"):
+        store.admit(HOME, ANNA)
+
+
+@pytest.mark.parametrize("line", ["", f"{ANNA},group:Front desk", f"{ANNA},user:nobody"])
+def test_a_mailbox_of_no_account(world: AppWorld, tmp_path: Path, line: str) -> None:
+    """Files lie with an account, not with a group: it is left alone, and named."""
+    store = world.connect(readers=readers(tmp_path, line))
+    assert not store.knows(ANNA)
+    assert not store.admits(HOME, ANNA)
+    with pytest.raises(Rejected, match=rf"no account, .* {ANNA} belongs: add it to .*readers\.csv"):
+        store.admit(HOME, ANNA)
+
+
+def test_files_that_lie_with_us_already(world: AppWorld) -> None:
+    """They would not be found where their owner has hers."""
+    store = world.connect()
+    store.put(PATH, spool(b"before"))
+    with pytest.raises(Rejected, match=r"lie with the service account already, .* give `path` another beginning"):
+        store.admit(HOME, ANNA)
+    assert contents(store, PATH) == b"before"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_the_trouble_of_one_account_stops_nobody_else(world: AppWorld, store: OwnersStore, *, gone: bool) -> None:
+    """Whoever is full or gone has messages held; the store is fine."""
+    world.anna.quota = 3
+    if gone:
+        world.cloud.remove_user("anna")
+    says = "does not accept" if gone else "quota of the account that owns the folder is used up; raise it"
+    with pytest.raises(Rejected, match=f"the account anna, with whom the files of a mailbox lie: .*{says}"):
+        store.put(PATH, spool(b"hers"))
+    assert store.verify(store.put(HIS, spool(b"his")))
+    assert store.admits(HOME, ANNA) != gone
+
+
+def test_bytes_that_their_owner_changed(world: AppWorld, store: OwnersStore) -> None:
+    """Before an original goes, that is seen."""
+    stored = store.put(PATH, spool(b"hers"))
+    world.overwrite(PATH, b"edit")
+    with pytest.raises(Corrupt):
+        store.verify(stored)
+
+
+def test_a_wrong_secret(world: AppWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told as what it is, and to nobody's harm."""
+    monkeypatch.setenv("APP_SECRET", "wrong")
+    store = world.connect()
+    for act in (lambda: store.put(PATH, spool(b"x")), lambda: store.admits(HOME, ANNA)):
+        with pytest.raises(Denied, match="does not accept"):
+            act()
+
+
+def test_how_much_power_that_is(store: OwnersStore) -> None:
+    """An administrator is told."""
+    assert store.remarks()[0].startswith("with the secret of its app, connector acts as every account of the server")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"password": {"env": "CLOUD_PASSWORD"}},
+        {"appapi": None},
+        {"folder": "Attachments"},
+    ],
+)
+def test_settings_that_contradict_each_other(world: AppWorld, changes: dict[str, Any]) -> None:
+    """One way in, and one place."""
+    with pytest.raises(ValidationError, match="appapi"):
+        world.connect(**changes)
