@@ -4,7 +4,9 @@ It runs as a process of its own: no descriptor, variable or folder of ours is in
 file to write into, and it ends in time, whatever is in the bytes. The same bytes give the same files.
 """
 
+import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
@@ -71,7 +73,7 @@ class Found:
     @contextmanager
     def spooled(self) -> Iterator[Spool]:
         """Its bytes."""
-        with spooled(_Part(self._output, self._at, self.size)) as content:
+        with spooled(cast("BinaryIO", _Part(self._output, self._at, self.size))) as content:
             yield content
 
 
@@ -88,8 +90,11 @@ def unpacked(content: Spool) -> Iterator[tuple[Found, ...]]:
 def _run(content: Spool, output: BinaryIO) -> None:
     arguments = map(str, (LIMITS.seconds, LIMITS.memory, content.size + _INDEX))
     try:
-        # Opened once more: it can only be read then, and where the process stops reading is not where we go on.
-        with open(f"/proc/self/fd/{content.content.fileno()}", "rb") as packed:  # noqa: PTH123 - it has no other name
+        # A file of its own: not every spool is one, and where the process stops reading is not where we go on.
+        with tempfile.TemporaryFile() as packed:
+            content.content.seek(0)
+            shutil.copyfileobj(content.content, packed)
+            packed.seek(0)
             ended = subprocess.run(  # noqa: S603 - nothing in it is from outside
                 [*COMMAND, *arguments],
                 stdin=packed,
@@ -103,7 +108,7 @@ def _run(content: Spool, output: BinaryIO) -> None:
     except subprocess.TimeoutExpired:
         raise NotUnpacked(_NOT_READ) from None
     except OSError as error:
-        raise Unavailable(f"a process to unpack winmail.dat cannot be started: {error.strerror}") from None
+        raise Unavailable(f"winmail.dat cannot be unpacked on this machine for now: {error.strerror}") from None
     if ended.returncode == Refusal.NO_ROOM:
         raise Unavailable(f"a file cannot be kept in {tempfile.gettempdir()} on its way: no room")
     if ended.returncode:
@@ -154,14 +159,15 @@ def _message(index: _Index) -> Message:
     )
 
 
-class _Part:
+class _Part(io.BufferedIOBase):
     """So many bytes of a file from a place on, whoever else reads in it."""
 
     def __init__(self, file: int, at: int, size: int) -> None:
         self._file, self._at, self._left = file, at, size
 
-    def read(self, size: int, /) -> bytes:
-        chunk = os.pread(self._file, min(size, self._left), self._at)
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = self._left if size is None or size < 0 else min(size, self._left)
+        chunk = os.pread(self._file, wanted, self._at)
         self._at += len(chunk)
         self._left -= len(chunk)
         return chunk

@@ -3,6 +3,7 @@
 People act on the simulator's state. Every request and reply is held against Microsoft's description of Graph.
 """
 
+import io
 import json
 import time
 from datetime import timedelta
@@ -254,6 +255,32 @@ def test_a_file_that_changes_while_it_is_read(exchange: Exchange, world: Users, 
         world.edit(item.id, b"other")
         with pytest.raises(Conflict):
             stream.read()
+
+
+def test_a_file_is_read_again(exchange: Exchange, world: Users, source: GraphDrive) -> None:
+    """From its beginning, with a fresh address; its size costs no request."""
+    told = bytes(range(256)) * 4_000
+    item = source.fetch(world.upload("a.bin", told))
+    exchange.order(reset=True)
+    with source.open(item.id, item.id) as stream:
+        assert (stream.seekable(), stream.seek(0, io.SEEK_END), stream.read()) == (True, len(told), b"")
+        assert len(exchange.seen) == 1
+        assert (stream.seek(0), stream.read(10), stream.read()) == (0, told[:10], told[10:])
+        assert len(exchange.seen) == 2
+        assert (stream.seek(0), stream.read(600_000), stream.seek(0), stream.read()) == (0, told[:600_000], 0, told)
+        assert len(exchange.seen) == 6
+        with pytest.raises(io.UnsupportedOperation):
+            stream.seek(10)
+
+
+def test_a_file_that_changes_before_it_is_read_again(world: Users, source: GraphDrive) -> None:
+    """What has begun with one version does not go on with another."""
+    item = source.fetch(world.upload("a.pdf", REPORT))
+    with source.open(item.id, item.id) as stream:
+        assert stream.read() == REPORT
+        world.edit(item.id, REPORT)
+        with pytest.raises(Conflict):
+            stream.seek(0)
 
 
 # --- what may not be touched ------------------------------------------------------------------------------------------

@@ -89,6 +89,6 @@ def test_bytes_that_are_not_what_the_spool_says_are_refused() -> None:
     store = MemoryStore()
     good = spool(b"good")
     with pytest.raises(Corrupt):
-        store.put("box/R1/a.txt", Spool(BytesIO(b"evil"), good.size, good.sha256))
+        store.put("box/R1/a.txt", Spool(BytesIO(b"evil"), good.size, good.hashed))
     assert store.names("box") == ()
     assert contents(store, store.put("box/R1/a.txt", good).path) == b"good"

@@ -12,7 +12,7 @@ import pytest
 
 from connector.errors import Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Origin, Stored
-from connector.spool import Spool
+from connector.spool import Spool, spooled
 from connector.stores import Store
 
 #: Safe for every system by `connector.names`, and still hard on quoting, encodings and length limits.
@@ -54,7 +54,21 @@ class World(Protocol):
 
 def spool(data: bytes) -> Spool:
     """Bytes as they come from a source."""
-    return Spool(BytesIO(data), len(data), hashlib.sha256(data).hexdigest())
+    return Spool(BytesIO(data), len(data), hashlib.sha256(data).hexdigest)
+
+
+class BreaksOff(BytesIO):
+    """A file of which a source has more to tell than bytes, once it is asked for the last of them."""
+
+    def __init__(self, data: bytes, error: Exception) -> None:
+        super().__init__(data)
+        self._error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to there."""
+        if self.tell() == len(self.getvalue()):
+            raise self._error
+        return super().read(size)
 
 
 def composed(name: str) -> str:
@@ -122,6 +136,18 @@ class StoreLaws:
         content = spool(b"read before")
         content.content.read()
         assert contents(store, store.put("box/R1/a.txt", content).path) == b"read before"
+
+    def test_a_source_that_breaks_off(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What it tells comes out as it is; nothing is at the path, and the next attempt succeeds."""
+        monkeypatch.setattr("connector.spool.IN_MEMORY", 0)
+        data, told = bytes(range(256)) * 4_000, Unavailable("the connection to the source was cut")
+        with pytest.raises(Unavailable) as raised, spooled(BreaksOff(data, told)) as content:
+            store.put("box/R1/a.bin", content)
+        assert raised.value is told
+        assert store.names("box/R1") == ()
+        with spooled(BytesIO(data)) as content:
+            stored = store.put("box/R1/a.bin", content)
+        assert (stored.sha256, contents(store, stored.path)) == (hashlib.sha256(data).hexdigest(), data)
 
     @pytest.mark.parametrize("other", [b"other bytes", b"SAME LENGTH", b""])
     def test_other_bytes_are_corrupt_and_the_old_ones_stay(self, store: Store, other: bytes) -> None:

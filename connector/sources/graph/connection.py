@@ -40,7 +40,7 @@ BATCH = 20
 #: Of an upload session: less than 4 MB, and a multiple of 320 KiB, as drives want it.
 PART = 12 * 320 * 1024
 #: Bytes of a reply that are read at once.
-_PIECE = 256 * 1024
+_PIECE = 512 * 1024
 #: Seconds that a request waits for one of the others to end.
 _QUEUE = 120
 _CLAIMS = re.compile(r'claims="([^"]+)"')

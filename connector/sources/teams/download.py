@@ -1,9 +1,9 @@
 """The bytes of a file in a drive, as they come in: gone on with where a connection broke off, and proved at the end."""
 
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 from connector.errors import Conflict, Corrupt, Rejected, Unavailable
 from connector.sources.graph.connection import JSON, Connection, Incoming
@@ -16,8 +16,8 @@ _PARTIAL = 206
 _URL = "@microsoft.graph.downloadUrl"
 
 
-class Download(io.RawIOBase):
-    """Reads like a file, once, from its beginning.
+class Download(io.BufferedIOBase):
+    """Reads like a file, from its beginning as often as it takes.
 
     What is read is the version that the caller has seen: where the file changes meanwhile it raises Conflict. Where
     something else comes in its place, such as a page that asks to log in, it raises Rejected; where the bytes are not
@@ -31,28 +31,52 @@ class Download(io.RawIOBase):
         self._told = told
         self._size = int(told.get("size", 0))
         self._hash = ((told.get("file") or {}).get("hashes") or {}).get("quickXorHash")
+        self._begin()
+
+    def seekable(self) -> bool:
+        """It can be read again."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """To its beginning, where it is opened anew; or to its end, which tells its size and asks for nothing."""
+        if offset or whence == io.SEEK_CUR:
+            raise io.UnsupportedOperation("it is read from its beginning to its end")
+        self._chunks.close()
+        if whence == io.SEEK_END:
+            self._left = b""
+            return self._size
+        if self._at:
+            self._same_version()
+        self._begin()
+        return 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `io.BufferedIOBase.read`."""
+        left = sys.maxsize if size is None or size < 0 else size
+        pieces = []
+        while left and (piece := self._piece(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """End the connection, where there still is one."""
+        self._chunks.close()
+        super().close()
+
+    def _begin(self) -> None:
         self._summed = QuickXor()
         self._at = 0
         self._left = b""
-        self._chunks = self._whole()
+        self._chunks: Generator[bytes] = self._whole()
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
+    def _piece(self, most: int) -> bytes:
+        """What has come in, as it is; the rest is for the next time where it is more than so much."""
+        came = self._left or next(self._chunks, b"")
+        self._left = came[most:]
+        return came[:most]
 
-    def readinto(self, buffer: Any) -> int:
-        """See `io.RawIOBase.readinto`."""
-        while not self._left:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._left = chunk
-        given = self._left[: len(buffer)]
-        buffer[: len(given)] = given
-        self._left = self._left[len(given) :]
-        return len(given)
-
-    def _whole(self) -> Iterator[bytes]:
+    def _whole(self) -> Generator[bytes]:
         resumed, before = 0, -1
         while True:
             try:

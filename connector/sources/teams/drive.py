@@ -6,7 +6,6 @@ file is moved or renamed within it. Of a file that somebody works on, or that ha
 https://learn.microsoft.com/graph/api/resources/driveitem
 """
 
-import io
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -198,8 +197,8 @@ class GraphDrive(Shelfless):
         told = self._connection.ask("GET", self._at(file_id)).body
         if "malware" in told:
             raise Rejected(f"a file of {self._connection.party.whose} is barred for malware")
-        download = Download(self._connection, self._at(file_id), told)
-        yield cast("BinaryIO", io.BufferedReader(download, buffer_size=256 * 1024))
+        with Download(self._connection, self._at(file_id), told) as download:
+            yield cast("BinaryIO", download)
 
     def find(self, redirect_id: str) -> tuple[SharedFile, ...]:
         """See `Source.find`. Reads every pointer of the drive: seldom, for links that nobody finds otherwise."""
