@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from connector.errors import FileGone
 from connector.ledger import Ledger
 from connector.rewrite import pointer as pointers
@@ -62,7 +64,9 @@ class ShareWorld(World):
             pointers=self.pointers,
             quiet=self.quiet,
         )
-        with self.ledger() as ledger:
+        with self.ledger() as ledger, pytest.MonkeyPatch.context() as patched:
+            # However small they are: as large files they come from the share while the store takes them.
+            patched.setattr("connector.spool.IN_MEMORY", 0)
             yield watch, Plugged(ledger, saboteur, LEDGER_VERBS)  # type: ignore[misc]
 
     def seen(self) -> Iterator[tuple[str, str, bytes]]:

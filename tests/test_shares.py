@@ -1,17 +1,21 @@
 """Files of a share under the steps: copied with every version, or in the place of a pointer; and back again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from connector.decisions import recall
+from connector.errors import Conflict, ConnectorError, Corrupt, Denied, Unavailable
 from connector.model import Redirect, State
 from connector.rewrite import pointer as pointers
-from connector.sources.memory_share import MemoryShare
+from connector.sources.memory_share import MemoryShare, MemoryShareSource
 from tests.crash.test_every_effect import policy
+from tests.laws.stores import BreaksOff
 from tests.share_world import ShareWorld
 from tests.test_manifest import backed_up, reconciled, restored, start
 from tests.test_redirect import before, only, redirects, step
@@ -59,6 +63,35 @@ def test_back_again(world: ShareWorld) -> None:
     world.lose_cursors()
     world.run()
     assert (only(world).state, only(world).pointer, files(world)) == (State.RESTORED, "", {"report.pdf": False})
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "paused"),
+    [
+        (Unavailable("the connection was cut"), State.PLANNED, True),
+        (Denied("no right"), State.PLANNED, True),
+        (Conflict("it changed"), State.PLANNED, False),
+        (Corrupt("it has another hash"), State.HELD, False),
+    ],
+)
+def test_a_share_that_fails_while_the_store_reads(
+    world: ShareWorld, error: ConnectorError, state: State, *, paused: bool
+) -> None:
+    """It is the share's failure: the store goes on with what others have for it, and has nothing of the file."""
+    content = BreaksOff(REPORT, error)
+
+    class Failing(MemoryShareSource):
+        @contextmanager
+        def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:
+            yield content
+
+    world.upload("report.pdf", REPORT)
+    step(world, source=Failing)
+    with world.process() as (watch, ledger):
+        assert bool(ledger.paused(watch.name, world.now)) is paused
+        assert not ledger.paused(watch.store_name, world.now)
+    assert (only(world).state, only(world).reason) == (state, str(error))
+    assert not world.store.files
 
 
 @pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
