@@ -187,7 +187,7 @@ def test_a_link_for_anyone(pipeline: CloudPipeline) -> None:
 
 
 def test_files_that_lie_with_their_owner(pipeline: CloudPipeline) -> None:
-    """An app acts as her: the files are hers, the link opens for her alone, and undo brings them back."""
+    """An app acts as her: they are hers, the link opens for her alone, and undo brings back what she has moved."""
     pipeline.server.cloud.apps["connector"] = "secret-of-the-app"
     pipeline.secret("app-secret", "secret-of-the-app")
     pipeline.app = "app-secret"
@@ -200,6 +200,9 @@ def test_files_that_lie_with_their_owner(pipeline: CloudPipeline) -> None:
     assert pipeline.see(item).files == ()
     assert [pipeline.server.opens(uid, link) for uid in ("anna", "bert", "connector")] == [REPORT, None, None]
     assert pipeline.server.cloud.shares == {}
+    home = pipeline.server.cloud.homes["anna"]
+    (node,) = (each for each in home.below() if each.content == REPORT)
+    pipeline.server.cloud.trees.move(node, home, "my report.pdf")
     pipeline.run("restore", "--everything", code=0)
     pipeline.run("once", code=0, hours=1)
     assert pipeline.see(item).contents == before.contents

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from connector.errors import Corrupt, Denied, Rejected, Unavailable
+from connector.errors import Corrupt, Denied, FileGone, Rejected, Unavailable
 from connector.model import Audience, LinkTerms
 from connector.simulator.nextcloud import Nextcloud, User
 from connector.stores import Store
@@ -145,12 +145,44 @@ def test_links(world: AppWorld, store: OwnersStore) -> None:
     assert world.cloud.shares == {}
 
 
-def test_a_link_lasts_when_its_owner_moves_the_file(world: AppWorld, store: OwnersStore) -> None:
-    """It is hers: the address names the file, not its place."""
-    url = store.share([store.put(PATH, spool(b"hers"))], LinkTerms(), ORIGIN)[0].url
+def test_what_its_owner_moves_is_found(world: AppWorld, store: OwnersStore) -> None:
+    """It is hers: the link names the file, not its place, and so does what we wrote down when she was told of it."""
+    stored = store.put(PATH, spool(b"hers"))
+    url = store.share([stored], LinkTerms(), ORIGIN)[0].url
     node = world.cloud.find(world.anna, PATH)[0]
     world.cloud.trees.move(node, world.cloud.homes["anna"], "my report.pdf")
     assert world.server.opens("anna", url) == b"hers"
+    assert contents(world.connect(), PATH) == b"hers"
+    store.delete(PATH)
+    assert world.has(world.anna) == {"my report.pdf"}
+    world.cloud.remove(node)
+    with pytest.raises(FileGone):
+        contents(store, PATH)
+
+
+def test_a_file_that_was_put_again_is_the_one_that_is_found(world: AppWorld, store: OwnersStore) -> None:
+    """What its owner threw away is not; what came for it is."""
+    for content in (b"once", b"twice"):
+        stored = store.put(PATH, spool(content))
+        store.share([stored], LinkTerms(), ORIGIN)
+        node = world.cloud.find(world.anna, PATH)[0]
+        world.cloud.remove(node)
+    world.cloud.homes["anna"].children["kept.pdf"] = node
+    assert contents(store, PATH) == b"twice"
+
+
+def test_requests(world: AppWorld, store: OwnersStore) -> None:
+    """A file and its link: two requests more than where a service account keeps it, for the number of the file."""
+    other = store.put(f"{HOME}/2026/R0/a.txt", spool(b"x"))
+    store.share([other], LinkTerms(), ORIGIN)
+    world.cloud.seen.clear()
+    stored = store.put(PATH, spool(b"hers"))
+    store.share([stored], LinkTerms(), ORIGIN)
+    methods = [method for method, _, _ in world.cloud.seen if method != "MKCOL"]
+    assert methods == ["PUT", "PROPFIND", "PROPFIND", "PUT"]
+    world.cloud.seen.clear()
+    store.share([stored], LinkTerms(), ORIGIN)
+    assert [method for method, _, _ in world.cloud.seen] == ["PROPFIND", "PROPFIND"]
 
 
 def test_the_line_breaks_while_it_is_written_down(world: AppWorld) -> None:

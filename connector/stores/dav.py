@@ -16,7 +16,7 @@ from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
@@ -146,8 +146,11 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
                 raise self.refused("GET", Answer(response.status_code, response.headers, told))
             yield cast("BinaryIO", BufferedReader(_Download(response, self.host), CHUNK))
 
-    def look(self, path: str, *, depth: int) -> tuple[Entry, ...]:
-        """The resource at `path`, and with depth 1 those directly inside; nothing where it does not exist."""
+    def look(self, path: str, *, depth: int | Literal["infinity"]) -> tuple[Entry, ...]:
+        """The resource at `path`, and with depth 1 those directly inside; nothing where it does not exist.
+
+        Few servers tell with depth infinity all that is below.
+        """
         answer = self.ask(
             "list",
             path,

@@ -1,28 +1,32 @@
 """AppAPI: the files of a mailbox lie with its owner, in the space and the quota of that account; we act as it.
 
 Whose each folder is stands in a space of our own, before anything is put there, and does not change: files would stay
-behind with somebody else. What belongs to no mailbox, such as manifests, lies in that space too.
+behind with somebody else. So do the numbers of files, which find them wherever their owner takes them. What belongs to
+no mailbox, such as manifests, lies in that space too.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import accumulate
 from typing import BinaryIO
 
-from connector.errors import Denied, Rejected
+from connector.errors import Denied, FileGone, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
-from connector.spool import Spool
+from connector.spool import Spool, spooled
 from connector.stores.nextcloud.dav import QuotaUsedUp
 from connector.stores.nextcloud.ocs import USER, Reader
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.store import SURE, NextcloudStore
 
-_OWNERS, _OURS, _OWNER = ".connector/owners", ".connector", ".owner"
+_OURS, _OWNERS, _NUMBERS = ".connector", ".connector/owners", ".connector/numbers"
+_OWNER = ".owner"
 #: How many accounts we act as at a time; each has connections of its own.
 _MOST = 50
+#: How many files are known to have their number written down.
+_REMEMBERED = 10_000
 _POWER = (
     "with the secret of its app, connector acts as every account of the server, administrators included: guard it as"
     " you guard their passwords, or leave out `appapi`, and a service account keeps all files"
@@ -43,6 +47,8 @@ class OwnersStore:
         self._owners: dict[str, str] = {}
         #: Since when it is known that the mailbox belongs to whom its folder does.
         self._admitted: dict[str, datetime] = {}
+        #: What was written down about files.
+        self._numbered: set[str] = set()
 
     def put(self, path: str, content: Spool) -> Stored:
         """Create only, see the port."""
@@ -56,8 +62,12 @@ class OwnersStore:
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
-        """Stream the bytes of a stored file. Raises FileGone."""
-        with self._at(path) as store, store.open(path) as stream:
+        """Stream the bytes of a stored file, also where its owner has renamed or moved it. Raises FileGone."""
+        with self._at(path) as store, ExitStack() as opened:
+            try:
+                stream = opened.enter_context(store.open(path))
+            except FileGone:
+                stream = opened.enter_context(store.open(self._moved(path, store)))
             yield stream
 
     def names(self, folder: str) -> tuple[str, ...]:
@@ -75,7 +85,10 @@ class OwnersStore:
         if terms.audience is Audience.GROUP:
             raise Rejected("files that lie with an account open for no group: give the rule the audience owner")
         with self._at(stored[0].path) as store:
-            return store.share(stored, terms, origin)
+            links = store.share(stored, terms, origin)
+            if store is not self._own:
+                self._number(stored, store)
+            return links
 
     def revoke(self, folder: str) -> None:
         """End the public links, see the port."""
@@ -123,13 +136,35 @@ class OwnersStore:
                 " give `path` another beginning for new ones, or leave out `appapi`"
             )
         # Before anything is put there: another process of ours must not look for it elsewhere.
-        self._own.put(f"{_OWNERS}/{folder}/{owner}{_OWNER}", Spool(BytesIO(), 0, hashlib.sha256().hexdigest()))
+        self._write(f"{_OWNERS}/{folder}/{owner}{_OWNER}")
         self._owners[folder] = owner
         self._admitted[folder] = datetime.now(UTC)
 
     def now(self) -> datetime | None:
         """What time the server's last answer said it was, whoever it was for."""
         return self._last.now()
+
+    def _number(self, stored: Sequence[Stored], store: NextcloudStore) -> None:
+        """Write down what finds files again wherever their owner takes them, from when she knows of them."""
+        for each, file_id in zip(stored, store.ids(stored), strict=True):
+            numbered = f"{_numbers(each.path)}/{file_id}"
+            if numbered not in self._numbered:
+                self._write(numbered)
+                self._numbered.add(numbered)
+        if len(self._numbered) > _REMEMBERED:
+            self._numbered.clear()
+
+    def _moved(self, path: str, store: NextcloudStore) -> str:
+        """Where a file is by now that is not in its place. Raises FileGone."""
+        for file_id in self._own.names(_numbers(path)):
+            if place := store.place(file_id):
+                return place
+        raise FileGone("the file is not with its owner any more")
+
+    def _write(self, path: str) -> None:
+        """A name that says it all."""
+        with spooled(BytesIO()) as nothing:
+            self._own.put(path, nothing)
 
     @contextmanager
     def _at(self, path: str) -> Iterator[NextcloudStore]:
@@ -170,6 +205,12 @@ class OwnersStore:
                 if name.endswith(_OWNER):
                     self._owners[folder] = name.removesuffix(_OWNER)
         return self._owners.get(folder, "")
+
+
+def _numbers(path: str) -> str:
+    """The folder in our space that has the number of a file; another one, too, where it was put again."""
+    digest = hashlib.sha256(path.encode()).hexdigest()[:32]
+    return f"{_NUMBERS}/{digest[:2]}/{digest}"
 
 
 def _account(reader: Reader | None) -> str | None:

@@ -104,13 +104,25 @@ class NextcloudStore(WebdavStore):
                 " give the rule another `link`, or let the links be those of connector's own link service"
             )
         self._require_open(stored, terms)
+        return tuple(Link(f"{self._link_url}/index.php/f/{file_id}") for file_id in self.ids(stored))
+
+    def ids(self, stored: Sequence[Stored]) -> tuple[str, ...]:
+        """The numbers of files, which stay when they are renamed or moved. Raises Conflict where one is missing."""
         ids: dict[str, str] = {}
         for folder in dict.fromkeys(each.path.rpartition("/")[0] for each in stored):
             ids |= {each.path: each.file_id for each in self._client.look(f"{folder}/", depth=1)}
-        found = [ids.get(self._client.location(each.path), "") for each in stored]
+        found = tuple(ids.get(self._client.location(each.path), "") for each in stored)
         if not all(found):
             raise Conflict(f"{self._client.host} does not list a file that was stored there")
-        return tuple(Link(f"{self._link_url}/index.php/f/{file_id}") for file_id in found)
+        return found
+
+    def place(self, file_id: str) -> str | None:
+        """Where the account has a file by now, whose number this is; None where it has it no more. Looks everywhere."""
+        root = self._client.location("")
+        for each in self._client.look("", depth="infinity"):
+            if each.file_id == file_id and not each.collection:
+                return each.path.removeprefix(f"{root}/")
+        return None
 
     def revoke(self, folder: str) -> None:
         """End the public links; the others open nothing but what the folder of the mailbox is shared for anyway."""
