@@ -1,5 +1,6 @@
 """What all tests share: the servers that they start, and where test data from outside the project is found."""
 
+import tests.compiled  # noqa: F401 - for what it does
 from connector.log import configure
 
 configure("json", "error")
