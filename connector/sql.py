@@ -107,23 +107,18 @@ def _postgresql(url: URL, trouble: Trouble) -> Engine:
 
 def _create_private(path: Path, trouble: Trouble, mode: int) -> None:
     # Before SQLite makes it: it holds personal data, and SQLite would leave the mode to the umask.
+    # One that exists is never opened here: to close it would take away the locks that this process has on it
+    # (fcntl(2)), and others would delete the write-ahead log under its hands.
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY, mode)
-        os.fchmod(descriptor, mode)
     except FileExistsError:
-        descriptor = _opened(path, trouble)
+        return
     except FileNotFoundError as error:
         raise trouble(f"its folder does not exist; create {path.parent} first", path) from error
     except OSError as error:
         raise trouble(f"it cannot be opened: {error.strerror}", path) from error
+    os.fchmod(descriptor, mode)
     os.close(descriptor)
-
-
-def _opened(path: Path, trouble: Trouble) -> int:
-    try:
-        return os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise trouble(f"it cannot be opened: {error.strerror}", path) from error
 
 
 def _durable(connection: Any, _record: object) -> None:

@@ -1,6 +1,8 @@
 """The book of links on both databases: what stands keeps standing, whoever asks how often."""
 
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -203,6 +205,23 @@ def test_both_processes_may_write_it_and_nobody_else(tmp_path: Path) -> None:
     """They are two users of one group."""
     Book(f"sqlite:///{tmp_path}/links.db").close()
     assert stat.S_IMODE((tmp_path / "links.db").stat().st_mode) == 0o660
+
+
+def test_opened_twice_by_one_process_it_stays_whole(tmp_path: Path) -> None:
+    """Another process that comes and goes does not take the log away that both of them write into."""
+    url = f"sqlite:///{tmp_path}/links.db"
+    here, again = Book(url), Book(url)
+    again.publish(published("a.pdf"))
+    there = f"from connector.links.book import Book\nbook = Book({url!r})"
+    there += "\nprint(len(book.of_tenant('acme')))\nbook.close()"
+    told = []
+    for number in range(2):
+        ended = subprocess.run([sys.executable, "-c", there], capture_output=True, text=True, check=True)
+        told.append(ended.stdout)
+        again.publish(published("b.pdf", of=f"R{number + 2}-aaaaaaaa"))
+    assert told == ["1\n", "2\n"]
+    for each in (here, again):
+        each.close()
 
 
 def test_tokens_tell_nothing_of_each_other() -> None:

@@ -15,6 +15,7 @@ from connector.demo.world import Place, Store, World
 
 _CHUNK = 1024 * 1024
 _URL = re.compile(r"https?://[^\s\"'<>]+")
+_BUTTON = re.compile(r'href="([^"]+)" download')
 _SECONDS = 30
 _HREF = "{DAV:}href"
 
@@ -47,14 +48,29 @@ def links(notice: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(unescape(url) for url in _URL.findall(notice)))
 
 
+def for_anyone(world: World) -> Iterator[str]:
+    """The links in messages that open without a login."""
+    return (url for seen in look(world).values() for url in links(seen.body) if url.startswith(f"{world.pages}/a/"))
+
+
 def download(url: str, store: Store) -> str:
-    """The SHA-256 of what a link gives to somebody who logs in. Raises requests' errors."""
+    """The SHA-256 of what a link gives to whoever follows it, and logs in at the store. Raises requests' errors."""
     digest = hashlib.sha256()
-    with requests.get(url, auth=(store.user, store.password), stream=True, timeout=_SECONDS) as response:
+    where = url if url.startswith(store.url) else _followed(url)
+    login = (store.user, store.password) if where.startswith(store.url) else None
+    with requests.get(where, auth=login, stream=True, timeout=_SECONDS) as response:
         response.raise_for_status()
         for chunk in response.iter_content(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _followed(url: str) -> str:
+    """Where the page of a file leads: on to the store, or by its button to the bytes."""
+    page = requests.get(url, allow_redirects=False, timeout=_SECONDS)
+    page.raise_for_status()
+    button = _BUTTON.search(page.text)
+    return urljoin(url, page.headers.get("Location") or (unescape(button[1]) if button else url))
 
 
 def stored(name: str, store: Store) -> Iterator[str]:

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from connector.demo import observer
 from connector.demo.judge import Before, Outcome, Undone, Whereabouts
 from connector.demo.once import Tell
 from connector.demo.world import CHANNEL, CHATTER, PROBE, TEAM, Place, World
@@ -39,6 +40,7 @@ class Screen:
                 "Exchange": f"simulated, {world.exchange.ews}",
                 "Microsoft 365": f"simulated, {world.exchange.graph}",
                 "Store": f"WsgiDAV, {world.store.url}",
+                "Links": f"pages of our own, {world.pages}",
                 "Mail": f"{_count(len(world.letters), 'message')} with {_count(files, 'attachment')} in {mailboxes}",
                 "Teams": f"{_count(len(before.shared), 'file')} in a channel and a chat",
                 "Configuration": str(world.config),
@@ -105,7 +107,7 @@ class Screen:
         links, pointers = sum(each.redirected for each in messages), sum(each.redirected for each in files)
         rewritten = sum(each.redirected > 0 for each in messages)
         self._console.print()
-        self._say(f"{_count(links, 'link')} opened with the login of the store: SHA-256 as in the .eml files.")
+        self._say(f"{_count(links, 'link')} opened, as anyone or with a login: SHA-256 as in the .eml files.")
         self._say(f"{_count(rewritten, 'message')} show them: outside of the notice, not a character has changed.")
         self._say(f"{_count(len(messages) - rewritten, 'message')} were to be left alone, and are untouched.")
         copies = _count(sum(each.copied for each in files), "copy", "copies")
@@ -147,6 +149,7 @@ class Screen:
             for login in world.exchange.accounts
             if login["mailbox"] in here
         }
+        link = next(observer.for_anyone(world), "")
         store, app = world.store, world.exchange.client
         self._facts(
             {
@@ -155,6 +158,7 @@ class Screen:
                 "App": f"tenant {world.exchange.tenant}, id {app['id']}, secret {app['secret']}",
                 "Token": world.exchange.token,
                 **logins,
+                **({"A link for anyone": link} if link else {}),
                 "Store": f"{store.url}, user {store.user}, password {store.password}",
                 "Configuration": f"{world.config}: try `connector --config {world.config} status`",
                 "Ledger": str(world.folder / "state" / "ledger.db"),

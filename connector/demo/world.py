@@ -4,7 +4,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from cheroot.wsgi import Server
 from wsgidav.wsgidav_app import WsgiDAVApp
 
 from connector.demo.mail import Letter
+from connector.demo.pages import pages
 from connector.demo.samples import ANNA, BERND, chat_files, team_files
 from connector.simulator import Exchange
 
@@ -57,6 +58,10 @@ store:
   url: {store}
   user: {store_user}
   password: {{file: {store_password}}}
+links:
+  url: {pages}
+  database: {book}
+  key: {{file: {links_key}}}
 notice:
   languages: [en, de]
   product: Demo Files
@@ -69,6 +74,12 @@ rules:
   - name: calling-cards
     when: {{extension: vcf}}
     action: keep
+  # Whoever has the link opens it on our own page.
+  - name: for-anyone
+    when: {{extension: pdf}}
+    action: redirect
+    link: {{audience: anyone, expires: 90d}}
+  # Our page leads on to the store, which asks for a login.
   - name: everything-else
     action: redirect
 """
@@ -108,6 +119,8 @@ class World:
     folder: Path
     exchange: Exchange
     store: Store
+    #: The address of the pages that links open.
+    pages: str
     #: The letters, by the ids that EWS gave them when they were delivered.
     letters: Mapping[str, Letter]
 
@@ -133,11 +146,11 @@ def world(folder: Path, letters: Sequence[Letter]) -> Iterator[World]:
 
     Raises ConfigError where a letter cannot be read.
     """
-    with Exchange() as exchange, _store(folder / "store") as store:
+    with Exchange() as exchange, _store(folder / "store") as store, _pages(folder, store) as linked:
         for address in (*_addresses(letters), PROBE, PROBE_ONLINE):
             exchange.add_mailbox(address)
         items = {exchange.deliver(each.mailbox, each.read(), each.folder): each for each in letters}
-        built = World(folder, exchange, store, items)
+        built = World(folder, exchange, store, linked, items)
         _settle(built)
         _share(exchange)
         _configure(built)
@@ -183,6 +196,19 @@ def _store(folder: Path) -> Iterator[Store]:
         server.stop()
 
 
+def _pages(folder: Path, store: Store) -> AbstractContextManager[str]:
+    (folder / "state").mkdir()
+    return pages(_book(folder), store=store.url, user=store.user, password=_store_password(folder, store))
+
+
+def _book(folder: Path) -> str:
+    return f"sqlite:///{folder / 'state' / 'links.db'}"
+
+
+def _store_password(folder: Path, store: Store) -> Path:
+    return _secret(folder, "store-password", store.password)
+
+
 def _application(folder: Path, store: Store) -> WsgiDAVApp:
     return WsgiDAVApp(
         {
@@ -198,13 +224,15 @@ def _configure(world: World) -> None:
     """Write the configuration as an administrator would: secrets are in files of their own."""
     account = world.exchange.impersonator
     (world.config / "tenants").mkdir(parents=True)
-    (world.folder / "state").mkdir()
     values = {
         "state": world.folder / "state",
-        "marker_key": _secret(world, "marker-key", secrets.token_hex(32)),
+        "marker_key": _secret(world.folder, "marker-key", secrets.token_hex(32)),
+        "pages": world.pages,
+        "book": _book(world.folder),
+        "links_key": _secret(world.folder, "links-key", secrets.token_hex(32)),
         "exchange": world.exchange.ews,
         "user": account["user"],
-        "exchange_password": _secret(world, "exchange-password", account["password"]),
+        "exchange_password": _secret(world.folder, "exchange-password", account["password"]),
         "on_premises": world.mailboxes[Place.ON_PREMISES],
         "probe": PROBE,
         "app": _app(world),
@@ -215,7 +243,7 @@ def _configure(world: World) -> None:
         "chatter": CHATTER,
         "store": world.store.url,
         "store_user": world.store.user,
-        "store_password": _secret(world, "store-password", world.store.password),
+        "store_password": _store_password(world.folder, world.store),
     }
     # A folder for temporary files may have any name, and JSON is YAML.
     quoted = {name: json.dumps(value, default=str) for name, value in values.items()}
@@ -228,12 +256,12 @@ def _configure(world: World) -> None:
 def _app(world: World) -> dict[str, object]:
     """The app that is registered in Entra."""
     client, host = world.exchange.client, world.exchange.graph.removesuffix("/v1.0")
-    secret = {"file": str(_secret(world, "app-secret", client["secret"]))}
+    secret = {"file": str(_secret(world.folder, "app-secret", client["secret"]))}
     return {"graph": host, "login": host, "directory": world.exchange.tenant, "client": client["id"], "secret": secret}
 
 
-def _secret(world: World, name: str, secret: str) -> Path:
-    path = world.folder / "secrets" / name
+def _secret(folder: Path, name: str, secret: str) -> Path:
+    path = folder / "secrets" / name
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_text(secret)
     return path
