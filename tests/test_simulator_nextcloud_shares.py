@@ -393,6 +393,17 @@ def public_folder(at: At) -> None:
     assert at.holds("sub/a.bin") == b"a"
 
 
+@law("code", "without sharing between servers, only pages do more than GET with a public link", Need.CONTROL)
+def without_federation(at: At) -> None:
+    """Read in the code (apps/dav/appinfo/v2/publicremote.php)."""
+    at.put("sub/a.bin", b"a")
+    at.server.cloud.settings.federation = False
+    url = f"/public.php/dav/files/{data(at.share('sub'))['token']}/a.bin"
+    assert at.ask("GET", url, who=None).content == b"a"
+    assert at.ask("DELETE", url, who=None).status_code == 401
+    assert at.ask("DELETE", url, {"X-Requested-With": "XMLHttpRequest"}, who=None).status_code == 403
+
+
 @law("operations 1.11", "read-only links that let anybody write", Need.CONTROL)
 def writable_links(at: At) -> None:
     """Seen in Team folders: so it has to be tried."""

@@ -9,6 +9,7 @@ import pytest
 
 from connector.errors import Conflict, Exhausted, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
+from connector.simulator.nextcloud import public
 from connector.simulator.nextcloud.message import Refused, Reply, forbidden
 from connector.simulator.nextcloud.public import Public
 from connector.simulator.nextcloud.shares import Shares
@@ -73,7 +74,7 @@ def test_links_below_a_folder_of_the_account(world: NextcloudWorld) -> None:
 
 
 def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
-    """A new folder and three files take four; their links six, and as many again to prove that nobody writes."""
+    """A new folder and three files take four; their links four, and five prove that all read, and nobody writes."""
     put(store, f"{HOME}/2026/0000")
     asked: list[str] = []
     store._ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
@@ -81,7 +82,7 @@ def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
     stored = put(store, FOLDER, "a.txt", "b.txt", "c.txt")
     store.share(stored, ANYONE, ORIGIN)
     assert world.seen() == ["MKCOL", "PUT", "PUT", "PUT", "PROPFIND", "PUT", "DELETE"]
-    assert asked == ["GET", "GET", "POST", "PUT", "DELETE"]
+    assert asked == ["GET", "GET", "POST", "PUT", "GET", "DELETE"]
     asked.clear()
     store.share(stored, ANYONE, ORIGIN)
     assert (world.seen(), asked) == (["PROPFIND"], ["GET"])
@@ -186,13 +187,14 @@ def test_a_file_that_has_gone_is_not_linked(world: NextcloudWorld, store: Nextcl
     assert world.cloud.shares == {}
 
 
+@pytest.mark.parametrize("federation", [True, False])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_a_link_through_which_anybody_writes(
-    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch, method: str
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch, method: str, *, federation: bool
 ) -> None:
     """Read-only is what it says; it is tried, on nothing of ours, and the share ends."""
     stored = put(store)
-    world.cloud.settings.writable_links = True
+    world.cloud.settings.writable_links, world.cloud.settings.federation = True, federation
     if method == "DELETE":
         monkeypatch.setattr(Public, "_put", _refuses)
     with pytest.raises(Rejected, match=r"lets anybody write .* outside of Team folders"):
@@ -206,14 +208,25 @@ def _refuses(*_: object) -> Reply:
     raise forbidden()
 
 
-def test_a_server_that_does_not_say_who_may_write(
+def test_a_link_that_opens_for_nobody(
     world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something before the server keeps people from it: the message keeps its attachment."""
+    monkeypatch.setattr(Public, "_file", _refuses)
+    with pytest.raises(Rejected, match=r"answers with 403 to whoever opens one: .* pass on /public\.php"):
+        store.share(put(store), ANYONE, ORIGIN)
+    assert world.cloud.shares == {}
+
+
+@pytest.mark.parametrize(("part", "method"), [("_put", "PUT"), ("content", "GET")])
+def test_a_server_that_does_not_say_who_may_write(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch, part: str, method: str
 ) -> None:
     """Nothing is given out before it has."""
     stored = put(store)
     with monkeypatch.context() as patch:
-        patch.setattr(Public, "_put", _is_busy)
-        with pytest.raises(Unavailable, match="answers anyone's PUT through a public link with 503"):
+        patch.setattr(public if part == "content" else Public, part, _is_busy)
+        with pytest.raises(Unavailable, match=f"answers anyone's {method} through a public link with 503"):
             store.share(stored, ANYONE, ORIGIN)
     assert opened(store.share(stored, ANYONE, ORIGIN)[0]) == b"a.txt"
     assert len(world.cloud.shares) == 1

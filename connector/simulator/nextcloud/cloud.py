@@ -103,6 +103,8 @@ class Settings:
     chunk_hint: int = 104_857_600
     #: Chunks of uploads are numbered, and every request tells where to: with Redis and an object store [code].
     strict_chunks: bool = False
+    #: Public links are open to other servers; without that, nothing but GET is, unless a page asks [code].
+    federation: bool = True
     #: A tag that is on a file already can be put on it again [I].
     tags_twice: bool = False
     #: Read-only links let anybody write and delete: seen in Team folders (facts, operations, 1.11).

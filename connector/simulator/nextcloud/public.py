@@ -35,6 +35,8 @@ class Public:
             if node is None:
                 raise not_found("")
             return content(request, node)
+        if request.method != "GET" and not self._cloud.settings.federation and not _asked_by_a_page(request):
+            raise Refused(401, f"{SABRE}NotAuthenticated", "")
         if request.path.startswith(_FILES):
             token, _, path = request.path.removeprefix(_FILES).partition("/")
             share = self._share(token)
@@ -89,6 +91,10 @@ class Public:
             raise forbidden()
         _, new = self._cloud.write(parent, may, name, request.body)
         return Reply(201 if new else 204)
+
+
+def _asked_by_a_page(request: Request) -> bool:
+    return "XMLHttpRequest" in request.header("X-Requested-With").split(",")
 
 
 def _below(node: Node, names: list[str]) -> Node:

@@ -31,6 +31,7 @@ _NO_MORE = (
     "an account may make 20 shares in 10 minutes; the others follow by themselves, and sooner where our address is"
     " allowed in its brute-force settings, rate limit included"
 )
+_AS_A_PAGE = {"X-Requested-With": "XMLHttpRequest"}
 _OF_THE_LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
 #: How many characters of what a server says are told on.
 _LONGEST = 200
@@ -164,7 +165,9 @@ class Ocs:
 
     def tried(self, method: str, token: str, name: str) -> int:
         """What anyone is told who tries this with a file behind a public link: the status."""
-        return self._send(method, f"{self._public}{token}/{quote(name)}", auth=None, content=b"").status_code
+        url = f"{self._public}{token}/{quote(name)}"
+        # Where links are not open to other servers, whoever says nothing of this kind hears 401, whatever he may do.
+        return self._send(method, url, auth=None, content=b"", headers=_AS_A_PAGE).status_code
 
     def _path(self, path: str) -> str:
         """A path as the API has it: below the root of the account."""

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from http import HTTPStatus
 from urllib.parse import quote
 
 from connector.errors import Conflict, ConnectorError, Rejected, Unavailable
@@ -18,7 +19,7 @@ from connector.stores.nextcloud.ocs import LINK, READ, RESHARE, Ocs, Share
 _ONE_DAY = timedelta(days=1)
 #: A server adds the right to share on, which means nothing to whoever has no account.
 _READING = (READ, READ | RESHARE)
-_REFUSED = (401, 403, 405)
+_REFUSED = 403
 _GOOD = range(200, 300)
 _MADE = (201, 204)
 _ABSENT = 404
@@ -33,8 +34,8 @@ class PublicLinks:
         self._client = client
         self._ocs = ocs
         self._link_url = link_url
-        #: Shares through which nobody can write.
-        self._tried: set[str] = set()
+        #: Shares through which everybody reads, and nobody writes.
+        self._proved: set[str] = set()
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
         """Links to files that are all there is in one folder, see the port."""
@@ -47,7 +48,7 @@ class PublicLinks:
             share = self._ocs.link(folder, label, _note(origin), ends)
         try:
             share = self._honoured(share, ends)
-            self._require_unwritable(share, folder)
+            self._require_proved(share, folder)
         except Rejected:
             self._ocs.unshare(share.id)
             raise
@@ -128,22 +129,33 @@ class PublicLinks:
             raise Rejected(f"{self._client.host} makes public links on other terms than it was asked for")
         return share
 
-    def _require_unwritable(self, share: Share, folder: str) -> None:
+    def _require_proved(self, share: Share, folder: str) -> None:
         """Try it: links that said to be for reading have let anybody write and delete. Nothing of ours is at stake."""
-        if share.id in self._tried:
+        if share.id in self._proved:
             return
         probe = _probe(share.label)
         path = f"{folder}/{probe}"
         try:
             self._require_refused("PUT", share, probe)
             self._client.ask("upload", path, success=_MADE, data=b"")
+            self._require_opened(share, probe)
             self._require_refused("DELETE", share, probe)
         except ConnectorError:
             with suppress(ConnectorError):  # The first error is the one to tell.
                 self._remove(path)
             raise
         self._remove(path)
-        self._tried.add(share.id)
+        self._proved.add(share.id)
+
+    def _require_opened(self, share: Share, name: str) -> None:
+        status = self._ocs.tried("GET", share.token, name)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Unavailable(f"{self._client.host} answers anyone's GET through a public link with {status}")
+        if status not in _GOOD:
+            raise Rejected(
+                f"{self._client.host} makes public links, and answers with {status} to whoever opens one: let what"
+                " stands before it pass on /public.php"
+            )
 
     def _require_refused(self, method: str, share: Share, name: str) -> None:
         status = self._ocs.tried(method, share.token, name)
@@ -152,7 +164,7 @@ class PublicLinks:
                 f"{self._client.host} lets anybody write through a public link that is for reading: update it, or keep"
                 f" the files outside of Team folders (`folder`)"
             )
-        if status not in _REFUSED:
+        if status != _REFUSED:
             raise Unavailable(f"{self._client.host} answers anyone's {method} through a public link with {status}")
 
     def _remove(self, path: str) -> None:
