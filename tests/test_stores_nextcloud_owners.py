@@ -237,7 +237,11 @@ def test_the_trouble_of_one_account_stops_nobody_else(world: AppWorld, store: Ow
     world.anna.quota = 3
     if gone:
         world.cloud.remove_user("anna")
-    says = "does not accept" if gone else "quota of the account that owns the folder is used up; raise it"
+    says = (
+        "that the app acts as anna: there is no such account"
+        if gone
+        else "quota of the account that owns the folder is used up; raise it"
+    )
     with pytest.raises(Rejected, match=f"the account anna, with whom the files of a mailbox lie: .*{says}"):
         store.put(PATH, spool(b"hers"))
     assert store.verify(store.put(HIS, spool(b"his")))
@@ -257,7 +261,7 @@ def test_a_wrong_secret(world: AppWorld, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("APP_SECRET", "wrong")
     store = world.connect()
     for act in (lambda: store.put(PATH, spool(b"x")), lambda: store.admits(HOME, ANNA)):
-        with pytest.raises(Denied, match="does not accept"):
+        with pytest.raises(Denied, match=r"that the app acts as connector: .* `appapi` has a wrong id or secret"):
             act()
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 
-from requests.auth import AuthBase
-
 from connector.errors import ConnectorError, Denied, Rejected, Unavailable
-from connector.stores.dav import Answer, DavClient, parsed
+from connector.stores.dav import Answer, DavClient, WrongPassword, parsed
+from connector.stores.nextcloud.login import Login
 
 #: A lock lasts as long as the request of somebody else.
 LOCKED = timedelta(seconds=5)
@@ -45,20 +45,24 @@ class NextcloudDav(DavClient):
 
     properties = _PROPERTIES
 
-    def __init__(self, url: str, *, auth: AuthBase, ca: Path | None, timeout: float) -> None:
+    def __init__(self, url: str, *, login: Login, ca: Path | None, timeout: float) -> None:
         """See `DavClient`."""
-        super().__init__(url, auth=auth, ca=ca, timeout=timeout)
+        super().__init__(url, auth=login, ca=ca, timeout=timeout)
+        self._login = login
         self.requests["hash"] = "PATCH"
 
     def refused(self, method: str, answer: Answer) -> ConnectorError:
         """Told by the name of the exception, where there is one."""
-        return translated(f"{self.host} answers {method}", answer) or super().refused(method, answer)
+        told = translated(f"{self.host} answers {method}", answer, self._login)
+        return told or super().refused(method, answer)
 
 
-def translated(said: str, answer: Answer) -> ConnectorError | None:
+def translated(said: str, answer: Answer, login: Login) -> ConnectorError | None:
     """A refusal that is Nextcloud's own; None for one that any server may give."""
     told = _told(answer.body) or _PLAIN.get(answer.status, "")
     said = f"{said} with {answer.status}"
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return WrongPassword(f"{said}: {login.refused}")
     if "DisabledUser" in told:
         return Denied(f"{said}: the account is disabled; enable it, or name another one")
     if "InvalidPath" in told:

@@ -94,6 +94,7 @@ class Ocs:
         self._folder = folder
         self._public = f"{url}public.php/dav/files/"
         self.user = user
+        self._login = login
         self._client = httpx.Client(
             base_url=f"{url}ocs/v2.php/",
             auth=login,
@@ -214,7 +215,7 @@ class Ocs:
         answer = Answer(status, response.headers, b"")
         if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OF_THE_LOGIN:
             return Rejected(f"{said} with {status}: {_message(response) or 'it will not take that'}")
-        return translated(said, answer) or refusal(self.host, f"{method} of its API", answer)
+        return translated(said, answer, self._login) or refusal(self.host, f"{method} of its API", answer)
 
 
 def _share(told: JSON) -> Share:

@@ -116,4 +116,4 @@ class NextcloudConfig(BaseModel):
         return by_password(user, self.password.read())
 
     def _dav(self, root: str, login: Login) -> NextcloudDav:
-        return NextcloudDav(root, auth=login, ca=self.ca, timeout=self.timeout)
+        return NextcloudDav(root, login=login, ca=self.ca, timeout=self.timeout)
