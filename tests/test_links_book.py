@@ -252,6 +252,7 @@ def test_the_last_fetch_is_given_to_one_of_many(book: Book) -> None:
     assert not book.count(hashed("t"), [1, 2], 3)
     assert book.count(hashed("t"), [2], 3)
     assert book.fetched(hashed("t")) == {1: 3, 2: 1}
+    assert not book.count(hashed("t"), [4], 0)
 
 
 def test_a_proof_is_of_bytes(book: Book) -> None:

@@ -283,7 +283,7 @@ class Book:
             # Locks the token where readers do not wait for writers: of two at the same moment, one is the last.
             connection.execute(update(_tokens).where(_tokens.c.hash == token_hash).values(hash=token_hash))
             known = {row.number: row.times for row in connection.execute(select(c.number, c.times).where(of))}
-            if any(times >= most for times in known.values()):
+            if any(known.get(number, 0) >= most for number in numbers):
                 return False
             connection.execute(update(_fetched).where(of).values(times=c.times + 1))
             for number in set(numbers) - known.keys():
