@@ -19,8 +19,8 @@ def require_admission(turn: Turn) -> bool:
         turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {_shared_with(watch)}", "Unread")
         return False
     try:
-        if watch.home and not in_store(watch.store.admits, watch.home, watch.source.address):
-            sharing(turn, watch.store.admit, watch.home, watch.source.address)
+        if watch.home and not in_store(watch.store.admits, watch.home, turn.owner):
+            sharing(turn, watch.store.admit, watch.home, turn.owner)
     except Rejected as error:
         turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
         return False

@@ -409,6 +409,21 @@ def _links(
 
 
 @app.command()
+def leaver(
+    context: typer.Context,
+    mailbox: Annotated[str, typer.Argument(help="The mailbox of whoever leaves.")],
+    *,
+    successor: Annotated[str, typer.Option(help="The mailbox of whoever takes over.")],
+    as_json: Json = False,
+) -> None:
+    """Let the files and links of a mailbox belong to another's people; no address changes."""
+    with _everything(context) as (whole, ledger), _told():
+        went = Upkeep(tenants(whole), ledger, clock(), _user()).succeed(mailbox, successor)
+    sentence = f"What belonged to {', '.join(went)} belongs to {successor}, at the same addresses."
+    report.tell({"mailboxes": went, "successor": successor}, sentence, as_json=as_json)
+
+
+@app.command()
 def backup_mark(context: typer.Context, begun: Begun, *, as_json: Json = False) -> None:
     """Say that a backup of the store has ended well: what was copied before it began need not settle any longer."""
     with _ledger(context) as ledger:

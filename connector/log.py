@@ -90,6 +90,8 @@ class Event(StrEnum):
     LINK_EXTENDED = "link.extended"
     #: Links of a message open nothing any more, and it will show others.
     LINK_RENEWED = "link.renewed"
+    #: Whoever a mailbox belonged to has left, and its files belong to another.
+    MAILBOX_LEFT = "mailbox.left"
     #: An operator looked at the links of messages.
     LINKS_LISTED = "links.listed"
     #: An operator asked for the password of a link.

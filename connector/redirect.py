@@ -388,7 +388,7 @@ def _unproved(redirect: Redirect, of: RedirectedFile | None = None) -> bool:
 
 def _linked(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """The redirect with the links that the store gives now; sharing again gives the same ones."""
-    origin = Origin(redirect=redirect.id, mailbox=turn.watch.source.address, sender=item.sender, received=item.received)
+    origin = Origin(redirect=redirect.id, mailbox=turn.owner, sender=item.sender, received=item.received)
     for terms in dict.fromkeys(each.terms for each in redirect.shown):
         alike = [each for each in redirect.shown if each.terms == terms]
         links = _shared([each.stored for each in alike if each.stored], terms, origin, turn)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from connector.errors import ConnectorError, Denied, Unavailable
@@ -110,6 +111,11 @@ class Turn:
     def write(self, redirect: Redirect, event: Event, **detail: Any) -> Redirect:
         """Journal what is so now, and what happened."""
         return self.ledger.write(redirect, event, self.clock(), lease=self.lease, **detail)
+
+    @cached_property
+    def owner(self) -> str:
+        """The address of the mailbox to whose people the files belong: another one's where they have left."""
+        return self.ledger.owner(self.watch.tenant, self.watch.source.address)
 
     def keep_lease(self) -> None:
         """Before an effect: more time must be left than the effect may take. Raises LeaseLost."""

@@ -118,6 +118,30 @@ class Upkeep:
             raise ValueError("none of these links asks for a password of ours")
         return found
 
+    def succeed(self, leaver: str, successor: str) -> tuple[str, ...]:
+        """Files and links of a mailbox belong to another's people from now on; the addresses stay what they are.
+
+        Returns the mailboxes whose files do. Written down first, so that no tick lets the old ones in again: where we
+        are killed in between, the call is repeated. Raises ValueError where one of the two is not known.
+        """
+        addresses = {each.address.lower(): each.address for each in self.ledger.watched()}
+        homes = {each.tenant for each in self.ledger.watched() if each.address.lower() == leaver.lower()}
+        tenants = [each for each in self.tenants if each.name in homes]
+        if not tenants:
+            raise ValueError(f"the ledger knows no mailbox {leaver}; `connector status` names them")
+        went: list[str] = []
+        for tenant in tenants:
+            if not tenant.store().knows(successor):
+                raise ValueError(f"the store knows nobody, or more than one, to whom {successor} belongs (`readers`)")
+            for mailbox in self.ledger.succeed(tenant.name, leaver, successor, self.now, by=self.by):
+                address = addresses.get(mailbox, mailbox)
+                if home := tenant.config.home(address):
+                    tenant.store().admit(home, successor)
+                if publisher := tenant.publisher():
+                    publisher.inherit(address, successor)
+                went.append(address)
+        return tuple(went)
+
     def _meant(self, wanted: Wanted) -> Iterator[tuple[Redirect, Tenant]]:
         """What is wanted, as far as its tenant is configured and its message shows a link."""
         by_name = {each.name: each for each in self.tenants}

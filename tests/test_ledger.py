@@ -385,3 +385,18 @@ def test_a_redirect_is_restored_once(ledger: Ledger) -> None:
     assert [(each.name, each.detail) for each in ledger.events()] == [("redirect.reconciled", {"files": 1})]
     with pytest.raises(Taken):
         ledger.restore_redirect(replace(told, id="r2"), "redirect.reconciled", NOW)
+
+
+def test_what_belonged_to_one_belongs_to_another(ledger: Ledger) -> None:
+    """Also what that one had taken over; each tenant for itself, and however often it is said."""
+    assert ledger.owner("acme", "Anna@example.org") == "Anna@example.org"
+    for _ in "twice":
+        assert ledger.succeed("acme", "Anna@example.org", "bert@example.org", NOW, by="ada") == ("anna@example.org",)
+    assert ledger.owner("acme", "anna@example.org") == "bert@example.org"
+    assert ledger.owner("other", "anna@example.org") == "anna@example.org"
+    went = ledger.succeed("acme", "bert@example.org", "carla@example.org", NOW, by="ada")
+    assert sorted(went) == ["anna@example.org", "bert@example.org"]
+    assert ledger.owner("acme", "anna@example.org") == "carla@example.org"
+    assert ledger.succeed("acme", "carla@example.org", "bert@example.org", NOW, by="ada")
+    assert ledger.owner("acme", "bert@example.org") == "bert@example.org"
+    assert ledger.broken_link("acme") is None

@@ -1,7 +1,7 @@
 """The daemon's side of our own links: one publication for what is shared, and the same links whenever it is asked."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -178,3 +178,17 @@ def test_whom_a_link_opens_for(house: House) -> None:
     origin = Origin(redirect="R2", mailbox="Info@example.org", sender="x@example.org", received=None)
     house.publisher(readers=listed).share(house.stored("c.pdf"), LinkTerms(Audience.GROUP), origin)
     assert [each.readers for each in house.book.of_tenant("acme") if each.redirect == "R2"] == [("group:Front desk",)]
+
+
+def test_a_successor_reads_at_the_same_addresses(house: House) -> None:
+    """And whoever left does not; what anyone opens, and what belongs to a group, stays as it is."""
+    listed = house.folder / "readers.csv"
+    listed.write_text("mailbox,reader\nanna@example.org,group:desk\nbert@example.org,user:bert\n")
+    links = [house.share(LinkTerms(each), f"{each}.pdf", readers=listed) for each in Audience]
+    house.publisher(readers=listed).inherit("Anna@Example.org", "bert@example.org")
+    readers = {each.audience: each.readers for each in house.book.of_tenant("acme")}
+    assert readers.pop(Audience.GROUP) == ("group:desk",)
+    assert set(readers.values()) == {("bert@example.org", "user:bert")}
+    origin = replace(ORIGIN, mailbox="bert@example.org")
+    again = house.publisher(readers=listed).share(house.stored("owner.pdf"), LinkTerms(Audience.OWNER), origin)
+    assert again in links

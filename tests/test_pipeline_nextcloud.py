@@ -263,3 +263,25 @@ def test_survives_kills_at_the_store(pipeline: CloudPipeline, kills: range, *, a
     assert len(public) == len(set(map(id, public))) == len(items) * anyone
     assert {tuple(each.children) for each in public} <= {("report.pdf",)}
     assert cloud.uploads == {}
+
+
+def test_whoever_leaves_has_a_successor(pipeline: CloudPipeline) -> None:
+    """The files open for the successor, at the same addresses, and for nobody who left; new ones too."""
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    links = pipeline.links(item)
+    pipeline.exchange.add_mailbox("bert@example.org")
+    assert "knows nobody" in pipeline.run("leaver", ANNA, "--successor", "bert@example.org", code=2).told
+    assert pipeline.reached(item) == {REPORT}
+    pipeline.readers(f"{ANNA},user:anna", "bert@example.org,user:bert")
+    for _ in "twice":
+        pipeline.run("leaver", ANNA, "--successor", "bert@example.org", code=0)
+    assert pipeline.links(item) == links
+    assert (pipeline.reached(item), pipeline.reached(item, "bert")) == (set(), {REPORT})
+    later = pipeline.deliver(letter({"report.pdf": REPORT + b"2"}))
+    pipeline.run("once", code=0, hours=48)
+    assert (pipeline.reached(later), pipeline.reached(later, "bert")) == (set(), {REPORT + b"2"})
+    assert (
+        "the ledger knows no mailbox x@example.org"
+        in pipeline.run("leaver", "x@example.org", "--successor", ANNA, code=2).told
+    )

@@ -19,7 +19,7 @@ from connector.ledger.absorb import absorbed
 from connector.ledger.chain import Event, Fact
 from connector.ledger.errors import TROUBLE
 from connector.ledger.proofs import Proved
-from connector.ledger.schema import chains, events, files, identity, later, pauses, redirects
+from connector.ledger.schema import chains, events, files, identity, later, pauses, redirects, successors
 from connector.ledger.sources import Lease, Watched
 from connector.model import ACTIVE, Proof, Redirect, State
 
@@ -303,6 +303,30 @@ class Ledger:
         with self._writing() as connection:
             connection.execute(delete(pauses).where(pauses.c.name == name))
 
+    # People who leave.
+
+    def owner(self, tenant: str, mailbox: str) -> str:
+        """The mailbox of whoever has taken over what belongs to this one; itself where nobody has."""
+        with self._reading() as connection:
+            return connection.execute(_SUCCESSOR, {"of": tenant, "left": mailbox.lower()}).scalar() or mailbox
+
+    def succeed(self, tenant: str, mailbox: str, successor: str, now: datetime, *, by: str) -> tuple[str, ...]:
+        """Let what belongs to one mailbox belong to another from now on, with what that one had taken over.
+
+        Returns the mailboxes, in lower case, whose files go to the successor. Repeated: the same.
+        """
+        c, left = successors.c, mailbox.lower()
+        with self._writing() as connection:
+            # One at a time, or two calls would both insert it.
+            connection.execute(select(identity.c.id).with_for_update())
+            of = c.tenant == tenant
+            connection.execute(update(successors).where(of, c.successor == mailbox).values(successor=successor))
+            connection.execute(delete(successors).where(of, c.mailbox.in_([left, successor.lower()])))
+            connection.execute(insert(successors).values(tenant=tenant, mailbox=left, successor=successor))
+            told = {"mailbox": mailbox, "successor": successor, "by": by}
+            chain.append(connection, tenant, now, [Fact("mailbox.left", detail=told)])
+            return tuple(connection.execute(select(c.mailbox).where(of, c.successor == successor)).scalars())
+
     # Proofs about servers.
 
     def prove(self, proved: Proved, event: str) -> None:
@@ -400,6 +424,9 @@ def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
 # Statements of every step, made once: see `connector.ledger.rows`.
 _LATER = (later.c.source == bindparam("of")) & (later.c.at <= bindparam("now"))
 _LOOK_AGAIN = select(later.c.item_id).where(_LATER).order_by(later.c.at)
+_SUCCESSOR = select(successors.c.successor).where(
+    successors.c.tenant == bindparam("of"), successors.c.mailbox == bindparam("left")
+)
 _GENERATION = select(identity.c.generation)
 #: One that ends much later was written by a clock that was wrong: nobody should have to wait for that time.
 _PAUSES = (

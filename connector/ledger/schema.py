@@ -168,6 +168,16 @@ files = Table(
     UniqueConstraint("source", "item_id", "file_id", "version"),
 )
 
+#: To whom belongs what once belonged to a mailbox whose owner left.
+successors = Table(
+    "successors",
+    metadata,
+    Column("tenant", AnyText, primary_key=True),
+    #: In lower case.
+    Column("mailbox", AnyText, primary_key=True),
+    Column("successor", AnyText, nullable=False),
+)
+
 #: Items that a policy wants to see again at a time.
 later = Table(
     "later",

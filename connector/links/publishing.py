@@ -6,6 +6,7 @@ address survives another store, another folder and another owner.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -95,6 +96,14 @@ class Publisher:
         """None of our links into this collection opens anything afterwards, and none of the store's."""
         self._book.end(self._tenant, folder, datetime.now(UTC))
         self._store.revoke(folder)
+
+    def inherit(self, mailbox: str, successor: str) -> None:
+        """What was opened to whom one mailbox belongs opens to whom another does, at the same addresses."""
+        for each in self._book.of_tenant(self._tenant):
+            if each.mailbox.lower() == mailbox.lower():
+                # A group keeps its files, whoever leaves it.
+                readers = each.readers if each.audience is Audience.GROUP else self._opened_to(each.audience, successor)
+                self._book.publish(replace(each, mailbox=successor, readers=readers))
 
     def tried(self) -> str:
         """Publish a small file, and fetch it as anyone would. Why that does not work; "" where it does."""
