@@ -80,33 +80,7 @@ class World:
     ) -> tuple[Publication, str]:
         """Publish files of these names and bytes; returns the publication, and a token that opens it."""
         self.published += 1
-        folder = f"{self.root}/R{self.published}"
-        (self.store.folder / folder).mkdir(parents=True)
-        offered = []
-        for number, (name, content) in enumerate(files.items(), 1):
-            path = f"{folder}/{number}.bin"
-            (self.store.folder / path).write_bytes(content)
-            digest = hashlib.sha256(content).hexdigest()
-            offered.append(Offered(number=number, name=name, size=len(content), path=path, sha256=digest))
-        facts: dict[str, Any] = {
-            "id": f"R{self.published}-{'a' * 8}",
-            "redirect": f"R{self.published}",
-            "tenant": "acme",
-            "folder": folder,
-            "audience": Audience.ANYONE,
-            "mailbox": "anna@example.org",
-            "readers": ("anna@example.org",),
-            "sender": "Bört Müller <bert@example.com>",
-            "received": NOW - timedelta(days=1),
-            "files": tuple(offered),
-        }
-        publication = self.book.publish(Publication(**{**facts, **terms}))
-        name = f"token-{self.published}-{'x' * 30}"
-        given = dict(token or {})
-        if "password" in given:
-            given["password"] = sealed(given["password"])
-        self.book.admit(Token(hash=hashed(name), publication=publication.id, **given))
-        return publication, name
+        return publish(self.book, self.store, f"{self.root}/R{self.published}", files, token=token, **terms)
 
     def ask(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, body: str | None = None
@@ -137,6 +111,45 @@ class World:
     def noted(self) -> tuple[Access, ...]:
         """All that was written down."""
         return self.book.accesses("acme")
+
+
+def publish(
+    book: Book,
+    store: DavServer,
+    folder: str,
+    files: Mapping[str, bytes],
+    *,
+    token: Mapping[str, Any] | None = None,
+    **terms: Any,
+) -> tuple[Publication, str]:
+    """Put files into a folder of a store, and publish them; returns the publication, and a token that opens it."""
+    (store.folder / folder).mkdir(parents=True)
+    offered = []
+    for number, (name, content) in enumerate(files.items(), 1):
+        path = f"{folder}/{number}.bin"
+        (store.folder / path).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        offered.append(Offered(number=number, name=name, size=len(content), path=path, sha256=digest))
+    redirect = folder.rpartition("/")[2]
+    facts: dict[str, Any] = {
+        "id": f"{redirect}-{'a' * 8}",
+        "redirect": redirect,
+        "tenant": "acme",
+        "folder": folder,
+        "audience": Audience.ANYONE,
+        "mailbox": "anna@example.org",
+        "readers": ("anna@example.org",),
+        "sender": "Bört Müller <bert@example.com>",
+        "received": NOW - timedelta(days=1),
+        "files": tuple(offered),
+    }
+    publication = book.publish(Publication(**{**facts, **terms}))
+    name = f"token-{redirect}-{'x' * 30}"
+    given = dict(token or {})
+    if "password" in given:
+        given["password"] = sealed(given["password"])
+    book.admit(Token(hash=hashed(name), publication=publication.id, **given))
+    return publication, name
 
 
 @dataclass

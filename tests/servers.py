@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def start_nginx(folder: Path) -> DavServer:
     (work / "nginx.conf").write_text(_nginx_conf(work, folder, port))
     command = [program, "-p", str(work), "-c", str(work / "nginx.conf"), "-e", str(work / "error.log")]
     return _started(DavServer("nginx", f"http://127.0.0.1:{port}/", folder), command, work)
+
+
+@contextmanager
+def start_nginx_proxy(store: DavServer) -> Iterator[tuple[int, int]]:
+    """Nginx as a reverse proxy that logs in at a store; its process and its port."""
+    work, port = _work(), free_port()
+    _hand_over(work)
+    (work / "nginx.conf").write_text(_proxy_conf(work, store, port))
+    command = [_program("nginx"), "-p", str(work), "-c", str(work / "nginx.conf"), "-e", str(work / "error.log")]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _await(process, DavServer("nginx", f"http://127.0.0.1:{port}/", store.folder), work)
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def start_rclone(folder: Path) -> DavServer:
@@ -285,10 +303,39 @@ Alias /digest {folder}
 """
 
 
-def _nginx_conf(work: Path, folder: Path, port: int) -> str:
-    temporary = "\n".join(
+def _proxy_conf(work: Path, store: DavServer, port: int) -> str:
+    login = base64.b64encode(f"{store.user}:{store.password}".encode()).decode()
+    return f"""
+{_account("user www-data;")}
+daemon off;
+worker_processes 1;
+pid {work}/pid;
+error_log {work}/error.log;
+events {{}}
+http {{
+    access_log off;
+{_temporary(work)}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass {store.url};
+            proxy_set_header Authorization "Basic {login}";
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_max_temp_file_size 0;
+        }}
+    }}
+}}
+"""
+
+
+def _temporary(work: Path) -> str:
+    return "\n".join(
         f"    {name}_temp_path {work}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+
+
+def _nginx_conf(work: Path, folder: Path, port: int) -> str:
     return f"""
 load_module {_NGINX_DAV_EXT};
 {_account("user www-data;")}
@@ -299,7 +346,7 @@ error_log {work}/error.log;
 events {{}}
 http {{
     access_log off;
-{temporary}
+{_temporary(work)}
     keepalive_requests 100000;
     server {{
         listen 127.0.0.1:{port};

@@ -14,7 +14,7 @@ from connector.links.book import Offered
 from connector.links.settings import StoreAccess, secret
 
 #: What one reader costs in memory is a few of these.
-PIECE = 256 * 1024
+PIECE = 128 * 1024
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _PARALLEL = 64
 
@@ -37,7 +37,8 @@ class Reader:
             maxsize=_PARALLEL,
             headers=headers,
             timeout=urllib3.Timeout(connect=min(10, access.timeout), read=access.timeout),
-            retries=False,
+            # A server may end a connection that it kept, at the moment in which it is used again.
+            retries=urllib3.Retry(connect=0, read=1, redirect=False, status=0, other=0),
             ca_certs=str(access.ca) if access.ca else None,
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import signal
 import socket
 from collections.abc import Mapping
 from contextlib import closing
@@ -136,6 +137,9 @@ def serve(settings: LinkSettings) -> None:
     """Serve the pages until SIGTERM. Raises ConfigError where it cannot listen there, and what the book raises."""
     with closing(Book(settings.book)) as book, closing(listening(settings)) as socket_:
         pages = server(settings, Site(settings, book, lambda: datetime.now(UTC)))
+        for each in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn raises it once more when it has ended well.
+            signal.signal(each, lambda *_: None)
         log.info(Event.LINKS_SERVED, port=socket_.getsockname()[1])
         pages.run(sockets=[socket_])
 

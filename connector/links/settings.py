@@ -159,7 +159,7 @@ class Limits(_Section):
     passwords: int = Field(default=5, ge=1, description="wrong ones in a quarter of an hour, per link and client")
     downloads_of_a_client: int = Field(default=40, ge=1, description="at the same time")
     downloads: int = Field(default=250, ge=1, description="at the same time, in all")
-    write_timeout: int = Field(default=30, ge=1, description="seconds that a reader may take for 256 kB")
+    write_timeout: int = Field(default=30, ge=1, description="seconds that a reader may take for 128 kB")
 
 
 class LogSettings(_Section):
