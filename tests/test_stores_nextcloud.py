@@ -130,7 +130,7 @@ class LiveWorld:
 
 @pytest.mark.skipif("CONNECTOR_NEXTCLOUD_URL" not in os.environ, reason="CONNECTOR_NEXTCLOUD_URL names no live server")
 class TestLive(StoreLaws):
-    """The laws, on a live server: with `-n 0`, and one share is made of the 20 that it allows in 10 minutes."""
+    """The laws, on a live server: with `-n 0`, and three shares are made of the 20 that it allows in 10 minutes."""
 
     @pytest.fixture
     def world(self, tmp_path: Path) -> Iterator[LiveWorld]:

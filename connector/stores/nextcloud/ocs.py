@@ -84,7 +84,7 @@ class Ocs:
     """One account. For one thread."""
 
     def __init__(
-        self, url: str, user: str, *, login: Login, folder: str, verify: ssl.SSLContext | bool, timeout: float
+        self, url: str, user: str, *, login: Login, folder: str, trust: ssl.SSLContext, timeout: float
     ) -> None:
         """`url` is that of the server, with a slash at its end. Nothing is sent yet.
 
@@ -101,7 +101,7 @@ class Ocs:
             headers={"OCS-APIRequest": "true", "Accept": "application/json", "User-Agent": "connector"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
-            verify=verify,
+            verify=trust,
             timeout=timeout,
         )
 

@@ -78,7 +78,9 @@ class PublicLinks:
 
     def _found(self, folder: str, label: str) -> Share | None:
         """The share that was made before. Should there be more of them, the others end."""
-        found = sorted((each for each in self._links_of(folder) if each.label == label), key=lambda each: each.id)
+        found = sorted(
+            (each for each in self._links_of(folder) if each.label == label), key=lambda each: (len(each.id), each.id)
+        )
         for each in found[1:]:
             self._ocs.unshare(each.id)
         return found[0] if found else None

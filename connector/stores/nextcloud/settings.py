@@ -1,9 +1,12 @@
 """What an administrator writes about a Nextcloud, and how it becomes a store."""
 
 import ssl
+from functools import cache
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 from urllib.parse import quote
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
 from connector.addresses import Address
@@ -97,8 +100,7 @@ class NextcloudConfig(BaseModel):
         """That of an account, and its access to the API."""
         login = self._login(user)
         base = self.url.rstrip("/") + "/"
-        verify = ssl.create_default_context(cafile=self.ca) if self.ca else True
-        ocs = Ocs(base, user, login=login, folder=self.folder, verify=verify, timeout=self.timeout)
+        ocs = Ocs(base, user, login=login, folder=self.folder, trust=_trust(self.ca), timeout=self.timeout)
         store = NextcloudStore(
             self._dav(f"{base}remote.php/dav/files/{quote(user)}/{quote(self.folder)}", login),
             self._dav(f"{base}remote.php/dav/uploads/{quote(user)}", login),
@@ -117,3 +119,9 @@ class NextcloudConfig(BaseModel):
 
     def _dav(self, root: str, login: Login) -> NextcloudDav:
         return NextcloudDav(root, login=login, ca=self.ca, timeout=self.timeout)
+
+
+@cache
+def _trust(ca: Path | None) -> ssl.SSLContext:
+    """Who may vouch for a server. To read all the authorities takes longer than many requests, so it is done once."""
+    return ssl.create_default_context(cafile=ca) if ca else httpx.create_ssl_context()
