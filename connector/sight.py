@@ -78,8 +78,11 @@ def unaccounted(item: Item, other: Item, redirect: Redirect) -> bool:
 
 def originals(item: Item, redirect: Redirect) -> tuple[str, ...]:
     """The ids of the originals that are still in the item. Another file under an old id is not one of them."""
-    wanted = [each.file for each in redirect.leaving]
-    return tuple(file.id for file in item.files if any(_untouched(file, each) for each in wanted))
+    # By their ids: hundreds are looked for among hundreds, once for each that goes.
+    wanted: dict[str, list[File]] = {}
+    for each in redirect.leaving:
+        wanted.setdefault(each.file.id, []).append(each.file)
+    return tuple(file.id for file in item.files if any(_untouched(file, each) for each in wanted.get(file.id, ())))
 
 
 def untouched(item: Item, each: RedirectedFile) -> bool:

@@ -1,5 +1,6 @@
 """What the two kinds of body have in common. `markup` and `text` are the two forms, as modules."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -21,6 +22,6 @@ class Form(Protocol):
         """
         ...
 
-    def links(self, body: str) -> frozenset[str]:
-        """Every URL that a reader can see and follow; may hold other words beside them."""
+    def links(self, body: str) -> Iterator[str]:
+        """Every URL that a reader can see and follow, from the top; there may be other words among them."""
         ...

@@ -1,7 +1,6 @@
 """HTML bodies: a `Form`."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from html import unescape
 
 from connector.rewrite.tokens import SPACE, Kind, Token, tokens
@@ -47,6 +46,9 @@ def place(body: str) -> int:
 
 def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
     """From the first `<div>` that names this redirect to the end tag of that div."""
+    if redirect_id not in body:
+        # Sooner told than by cutting megabytes into tokens.
+        return None
     start = None
     for token in _seen(body):
         if token.name != _ELEMENT:
@@ -58,11 +60,10 @@ def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
     return None
 
 
-@lru_cache(maxsize=1)
-def links(body: str) -> frozenset[str]:
-    """The targets of all `<a href>`, entities decoded. A message is read three times until its originals may go."""
+def links(body: str) -> Iterator[str]:
+    """The targets of all `<a href>`, entities decoded."""
     anchors = (token for token in _seen(body) if token.kind is Kind.START and token.name == "a")
-    return frozenset(unescape(anchor.attributes.get("href", "")).strip(SPACE) for anchor in anchors)
+    return (unescape(anchor.attributes.get("href", "")).strip(SPACE) for anchor in anchors)
 
 
 def _seen(body: str) -> Iterator[Token]:

@@ -1,6 +1,7 @@
 """Plain text bodies: a `Form`."""
 
 import re
+from collections.abc import Iterator
 
 
 def wrapped(redirect_id: str, content: str) -> str:
@@ -23,9 +24,9 @@ def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
     return None if last is None else (first.start(), last.end())
 
 
-def links(body: str) -> frozenset[str]:
+def links(body: str) -> Iterator[str]:
     """All words, as nobody can tell what a client makes a link of; without the brackets of RFC 3986, appendix C."""
-    return frozenset(word.removeprefix("<").removesuffix(">") for word in body.split())
+    return (word.removeprefix("<").removesuffix(">") for word in body.split())
 
 
 def _first(redirect_id: str) -> str:

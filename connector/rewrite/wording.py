@@ -160,8 +160,8 @@ def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wo
 
 def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[str, Any]) -> str:
     fragment = kind.form.wrapped(redirect_id, _filled(kind, source, words))
-    shown = kind.form.links(fragment).issuperset(row.url for row in words["files"])
-    if not shown or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
+    unshown = {row.url for row in words["files"]}.difference(kind.form.links(fragment))
+    if unshown or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
         raise ValueError(
             f"the template {kind.template} does not show every link, holds a <div>, or does not end what it begins"
         )
