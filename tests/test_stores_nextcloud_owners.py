@@ -110,8 +110,8 @@ def test_files_lie_with_their_owners(world: AppWorld, store: OwnersStore) -> Non
     store.put(".connector/manifests/1.json", spool(b"{}"))
     assert world.has(world.anna) == {PATH}
     assert world.has(world.bert) == {HIS}
-    ours = {f".connector/owners/{HOME}/anna.owner", f".connector/owners/acme/{BERT}/bert.owner"}
-    assert world.has(world.account) == {".connector/manifests/1.json", *ours}
+    ours = sorted(path.rpartition("/")[2] for path in world.has(world.account))
+    assert ours == ["1.json", "anna", "bert"]
     assert world.cloud.shares == {}
     assert {user for method, path, user in world.cloud.seen if path.endswith(PATH)} == {"anna"}
 
@@ -129,6 +129,18 @@ def test_another_client_knows_whose_they_are(world: AppWorld, store: OwnersStore
     world.cloud.seen.clear()
     assert other.verify(stored)
     assert [method for method, _, _ in world.cloud.seen] == ["PATCH"]
+
+
+@pytest.mark.parametrize("name", ["anna", "bert", "x@bert.owner", "owners"])
+def test_whatever_a_mailbox_is_called(world: AppWorld, name: str) -> None:
+    """Whose it is stands where no name of another leads."""
+    world.connect().admit(f"acme/{name}", ANNA)
+    store = world.connect()
+    store.put(f"acme/{name}/a.txt", spool(b"hers"))
+    store.put("acme/a.txt", spool(b"ours"))
+    store.put("acme/other/a.txt", spool(b"ours"))
+    assert world.has(world.anna) == {f"acme/{name}/a.txt"}
+    assert not world.has(world.bert)
 
 
 def test_links(world: AppWorld, store: OwnersStore) -> None:

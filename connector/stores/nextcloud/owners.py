@@ -22,7 +22,6 @@ from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.store import SURE, NextcloudStore
 
 _OURS, _OWNERS, _NUMBERS = ".connector", ".connector/owners", ".connector/numbers"
-_OWNER = ".owner"
 #: How many accounts we act as at a time; each has connections of its own.
 _MOST = 50
 #: How many files are known to have their number written down.
@@ -136,7 +135,7 @@ class OwnersStore:
                 " give `path` another beginning for new ones, or leave out `appapi`"
             )
         # Before anything is put there: another process of ours must not look for it elsewhere.
-        self._write(f"{_OWNERS}/{folder}/{owner}{_OWNER}")
+        self._write(f"{_OWNERS}/{_digest(folder)}/{owner}")
         self._owners[folder] = owner
         self._admitted[folder] = datetime.now(UTC)
 
@@ -201,16 +200,20 @@ class OwnersStore:
         """With whom the folder of a mailbox is; "" where it is with nobody, or is no such folder."""
         if folder not in self._owners:
             self._last = self._own
-            for name in self._own.names(f"{_OWNERS}/{folder}"):
-                if name.endswith(_OWNER):
-                    self._owners[folder] = name.removesuffix(_OWNER)
+            for owner in self._own.names(f"{_OWNERS}/{_digest(folder)}"):
+                self._owners[folder] = owner
         return self._owners.get(folder, "")
 
 
 def _numbers(path: str) -> str:
     """The folder in our space that has the number of a file; another one, too, where it was put again."""
-    digest = hashlib.sha256(path.encode()).hexdigest()[:32]
+    digest = _digest(path)
     return f"{_NUMBERS}/{digest[:2]}/{digest}"
+
+
+def _digest(path: str) -> str:
+    """A name that no other path has, and that is no part of one."""
+    return hashlib.sha256(path.encode()).hexdigest()[:32]
 
 
 def _account(reader: Reader | None) -> str | None:
