@@ -1,17 +1,20 @@
 """The Nextcloud store against the simulated Nextcloud: the laws of all stores, and what only Nextcloud asks for."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
+from io import SEEK_SET, BytesIO
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
 from connector.errors import Conflict, Corrupt, Denied, Exhausted, Rejected, Unavailable
-from connector.model import Audience, LinkTerms
+from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud
+from connector.spool import spooled
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.nextcloud.store import NextcloudStore
@@ -231,6 +234,34 @@ def test_an_upload_goes_on_with_the_chunks_that_are_there(world: NextcloudWorld,
     assert world.seen().count("PUT") == -(-len(data) // PIECE) - there + 1
     assert contents(store, f"{HOME}/2026/R1/large.bin") == data
     assert unfinished(world) == []
+
+
+@pytest.mark.usefixtures("pieces")
+def test_a_large_file_comes_from_its_source_once(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In pieces, and also where an upload is gone on with, of which the server has some already, or all."""
+    monkeypatch.setattr("connector.spool.IN_MEMORY", 0)
+    data, begun = bytes(range(251)) * 800, []
+
+    class Stream(BytesIO):
+        def seek(self, place: int, whence: int = SEEK_SET) -> int:
+            begun.append(whence == SEEK_SET)
+            return super().seek(place, whence)
+
+    def put() -> Stored:
+        begun.clear()
+        with spooled(Stream(data)) as content:
+            return store.put(PATH, content)
+
+    for drop in (6, 7, -(-len(data) // PIECE)):
+        world.server.drops.append((drop, "after"))
+        with pytest.raises(Unavailable):
+            put()
+    assert len(unfinished(world)) == 1
+    assert put().sha256 == hashlib.sha256(data).hexdigest()
+    assert sum(begun) == 1
+    assert contents(store, PATH) == data
 
 
 @pytest.mark.usefixtures("pieces")

@@ -84,7 +84,11 @@ class Source(Protocol):
         ...
 
     def open(self, item_id: str, file_id: str) -> AbstractContextManager[BinaryIO]:
-        """Stream the exact bytes of one file, never whole in memory. Raises Gone, FileGone, Rejected."""
+        """Stream the exact bytes of one file, never whole in memory. Raises Gone, FileGone, Rejected.
+
+        One that is `seekable` tells its true size, and is read again from its beginning; it raises Conflict where the
+        file is another one by then.
+        """
         ...
 
     def original(self, item_id: str) -> AbstractContextManager[BinaryIO]:

@@ -40,7 +40,8 @@ class Store(Links, Protocol):
         """Create only, proved by what the store gives back; parents are made as needed.
 
         The same bytes at the same path: success. Other bytes there: Corrupt, and the old ones stay.
-        Whatever fails, nothing torn is ever left at `path`. Reads `content` from its beginning, also when repeated.
+        Whatever fails, nothing torn is ever left at `path`. Reads `content` from its beginning, also when repeated;
+        bytes may come straight from a source, and what that raises meanwhile goes through as it is.
         Raises Corrupt where what is read back differs.
         """
         ...

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from io import BufferedReader, RawIOBase
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -144,7 +144,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
                 with self._translated():
                     told = response.raw.read(_LONGEST_REASON, decode_content=True)
                 raise self.refused("GET", Answer(response.status_code, response.headers, told))
-            yield cast("BinaryIO", BufferedReader(_Download(response, self.host), CHUNK))
+            yield cast("BinaryIO", _Download(response, self.host))
 
     def look(self, path: str, *, depth: int | Literal["infinity"]) -> tuple[Entry, ...]:
         """The resource at `path`, and with depth 1 those directly inside; nothing where it does not exist.
@@ -250,8 +250,8 @@ class Upload:
             yield chunk
 
 
-class _Download(RawIOBase):
-    """The body of an answer as a raw stream. urllib3 raises where it ends before its Content-Length."""
+class _Download(BufferedIOBase):
+    """The body of an answer. urllib3 raises where it ends before its Content-Length."""
 
     def __init__(self, response: requests.Response, host: str) -> None:
         self._response = response
@@ -260,13 +260,12 @@ class _Download(RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the stub's name for it is private
+    def read(self, size: int | None = -1, /) -> bytes:
+        most = None if size is None or size < 0 else size
         try:
-            data = self._response.raw.read(len(buffer), decode_content=True)
+            return bytes(self._response.raw.read(most, decode_content=True))
         except HTTPError as error:
             raise unreachable(self._host, error) from error
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def unreachable(host: str, error: Exception) -> ConnectorError:

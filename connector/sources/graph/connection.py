@@ -26,7 +26,7 @@ from connector import __version__
 from connector.errors import Unavailable
 from connector.sources.graph.failures import Answered, Garbled, Party, Strayed, translate
 from connector.sources.graph.login import TIMEOUT, AppLogin, Tokens
-from connector.spool import Spool
+from connector.spool import CHUNK, Spool
 
 JSON = dict[str, Any]
 
@@ -39,8 +39,6 @@ IMMUTABLE = 'IdType="ImmutableId"'
 BATCH = 20
 #: Of an upload session: less than 4 MB, and a multiple of 320 KiB, as drives want it.
 PART = 12 * 320 * 1024
-#: Bytes of a reply that are read at once.
-_PIECE = 512 * 1024
 #: Seconds that a request waits for one of the others to end.
 _QUEUE = 120
 _CLAIMS = re.compile(r'claims="([^"]+)"')
@@ -272,7 +270,7 @@ class Connection:
             pool_timeout=_QUEUE,
         )
         try:
-            yield Incoming(response.status, response.headers, response.stream(_PIECE))
+            yield Incoming(response.status, response.headers, response.stream(CHUNK))
         finally:
             response.close()
 
@@ -324,7 +322,7 @@ def _claims(response: httpx.Response) -> str | None:
 
 
 def _incoming(response: httpx.Response) -> Incoming:
-    return Incoming(response.status_code, response.headers, response.iter_bytes(_PIECE))
+    return Incoming(response.status_code, response.headers, response.iter_bytes(CHUNK))
 
 
 def _refuse(incoming: Incoming) -> None:
