@@ -72,7 +72,7 @@ def missed(redirect: Redirect, turn: Turn) -> Redirect:
         redirect,
         missed=turn.passes if redirect.missed is None else redirect.missed,
         due=turn.clock() + MISSED_PAUSE,
-        reason="the message was not found; it is looked for in all folders",
+        reason="the item was not found; it is looked for in all folders",
     )
     return turn.write(waiting, Event.REDIRECT_DEFERRED)
 
@@ -80,10 +80,10 @@ def missed(redirect: Redirect, turn: Turn) -> Redirect:
 def _lost(redirect: Redirect, turn: Turn) -> Redirect:
     """A full pass over all folders has not found the item either."""
     if redirect.state not in RETURNING:
-        return drop(redirect, "the message is gone", turn)
+        return drop(redirect, "the item is gone", turn)
     # A human asked for it, and is told. What a message had that comes back in spite of all goes on by itself.
     reason = (
-        "the message is not in its mailbox any more, so nothing can go back into it; its files stay in the store, in"
+        "the item is not there any more, so nothing can go back into it; its files stay in the store, in"
         f" the folder that is named after the redirect {redirect.id}"
     )
     return _held(replace(redirect, reason=reason), turn)

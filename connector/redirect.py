@@ -155,7 +155,7 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
             turn.keep_lease()
             redirect = _copy_file(redirect, each, turn)
     if not redirect.live:
-        return drop(redirect, "every file was taken out of the message, or stays in it as it is", turn)
+        return drop(redirect, "every file was taken out of the item, or stays in it as it is", turn)
     now = turn.clock()
     redirect = replace(redirect, proved=now, due=now + redirect.settle, missed=None, reason="")
     manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
@@ -177,9 +177,9 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
         if each.path not in live and each.stored and not redirect.was_shown:
             in_store(turn.watch.store.delete, each.stored.path)
     if not redirect.shown:
-        return drop(redirect, "no file of the message is to be redirected any more", turn)
+        return drop(redirect, "no file of the item is to be redirected any more", turn)
     if _unproved(redirect):
-        return back(redirect, State.PLANNED, "a file of the message changed", turn)
+        return back(redirect, State.PLANNED, "a file of the item changed", turn)
     linked = replace(_linked(redirect, item, turn), state=State.LINKED, missed=None, reason="")
     return turn.write(linked, Event.REDIRECT_LINKED)
 
@@ -189,9 +189,9 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     item = edited(redirect, turn)
     redirect = _looked_at(redirect, item)
     if not redirect.shown:
-        return drop(redirect, "every file was taken out of the message", turn)
+        return drop(redirect, "every file was taken out of the item", turn)
     if _unproved(redirect):
-        return begin_again(redirect, State.PLANNED, "a file of the message changed", turn)
+        return begin_again(redirect, State.PLANNED, "a file of the item changed", turn)
     notice = _notice(redirect, item, turn)
     finished = _attempted(redirect, item) and shows(item.body, notice.urls)
     if turn.watch.replace and not redirect.copy and not (finished and not originals(item, redirect)):
@@ -201,7 +201,7 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
         turn.watch.source.rewrite(item, notice)
         item = edited(redirect, turn)
         if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
-            raise Conflict("the message does not show yet what was written into it")
+            raise Conflict("the item does not show yet what was written into it")
     was_shown = redirect.was_shown or not redirect.copy
     written = replace(redirect, state=State.REWRITTEN, was_shown=was_shown, pointer=item.pointer)
     return turn.write(replace(written, missed=None, reason=""), Event.REDIRECT_REWRITTEN)
@@ -220,9 +220,9 @@ def prune(redirect: Redirect, turn: Turn) -> Redirect:
     if originals(item, redirect):
         # Never again at once: where reads are stale and ids are positions, it would hit other files.
         waiting = replace(redirect, attempts=max(redirect.attempts, 1))
-        return defer(waiting, "the message still lists the originals that were removed", turn)
+        return defer(waiting, "the item still lists the originals that were removed", turn)
     if not _shown_by(item, redirect):
-        return begin_again(redirect, State.LINKED, "the message does not show the links any more", turn)
+        return begin_again(redirect, State.LINKED, "the item does not show the links any more", turn)
     return _end(redirect, item, turn)
 
 
@@ -254,7 +254,7 @@ Refused = tuple[State, str] | None
 def _looked_at_both(redirect: Redirect, item: Item, turn: Turn) -> tuple[Redirect, Refused]:
     """What a fresh look at the item and at the store says. Raises Corrupt where the store has other bytes."""
     if not _shown_by(item, redirect):
-        return redirect, (State.LINKED, "the message does not show the links any more")
+        return redirect, (State.LINKED, "the item does not show the links any more")
     redirect = _looked_at(redirect, item)
     if not _unproved(redirect):
         redirect = _verified(redirect, item, turn)
@@ -288,7 +288,7 @@ def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect
             return (_put_packed if is_tnef(each.file) else _put)(redirect, each, content, turn)
     except FileGone:
         if _attempted(redirect, turn.watch.source.fetch(redirect.item_id)):
-            raise Corrupt("the message shows links, but a file is neither in it nor known to be in the store") from None
+            raise Corrupt("the item shows links, but a file is neither in it nor known to be in the store") from None
         return turn.write(with_file(redirect, each, replace(each, gone=True)), Event.FILE_GONE, rule=each.rule)
 
 
@@ -440,7 +440,7 @@ def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
                 turn.watch.source.retract(item, redirect.id)
             raise
         if not present and (each.inside or each.path) not in there:
-            raise Corrupt("a file is neither in the store nor in the message any more")
+            raise Corrupt("a file is neither in the store nor in the item any more")
         if not present:
             redirect = with_file(redirect, each, replace(each, stored=None))
     return redirect

@@ -55,7 +55,7 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
         if found is None:
             # Never again at once: where reads are stale, the file would come back twice.
             waiting = replace(redirect, attempts=max(redirect.attempts, 1))
-            return defer(waiting, "the message does not list yet what was put back into it", turn)
+            return defer(waiting, "the item does not list yet what was put back into it", turn)
         redirect = with_file(redirect, each, replace(each, file=found))
     if refused:
         back = len(redirect.leaving) - len(refused) if not redirect.copy else 0
@@ -74,12 +74,12 @@ def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
     """RETURNED -> RESTORED: only where a fresh look shows every file in the message."""
     item = edited(redirect, turn)
     if not _are_all_in(item, redirect):
-        return begin_again(redirect, State.RECALLED, "a file that was put back is not in the message any more", turn)
+        return begin_again(redirect, State.RECALLED, "a file that was put back is not in the item any more", turn)
     # The marker stays in a copy until the end: it is what the copy is found by, should the power go while it is moved.
     turn.watch.source.retract(item, redirect.id, keep_marker=redirect.copy is not None)
     item = edited(redirect, turn)
     if item.body and remove(item.body, redirect.id) != item.body:
-        raise Conflict("the message still shows the notice that was taken out")
+        raise Conflict("the item still shows the notice that was taken out")
     if redirect.copy:
         return end_copy(redirect, item, turn)
     if turn.watch.replace:
@@ -101,7 +101,7 @@ def swapped(redirect: Redirect, turn: Turn) -> Redirect:
 
 def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     if _bears_mark(item, redirect):
-        raise Conflict("the message still bears the marker that was taken out")
+        raise Conflict("the item still bears the marker that was taken out")
     if redirect.revoke:
         # Only now: until the files were seen in the message, the links may have been the only way to them.
         in_store(turn.watch.links.revoke, redirect.folder)
@@ -148,11 +148,11 @@ def _proved(stored: Stored, turn: Turn) -> Iterator[Spool]:
             stream = opened.enter_context(turn.watch.store.open(stored.path))
             content = opened.enter_context(spooled(stream))
         except FileGone:
-            raise Corrupt("the store does not have a file any more that is to go back into its message") from None
+            raise Corrupt("the store does not have a file any more that is to go back into its item") from None
         except (Unavailable, Denied) as error:
             raise StoreFailed(error) from error
         if (content.size, content.sha256) != (stored.size, stored.sha256):
-            raise Corrupt("the store has other bytes than those that were taken out of the message")
+            raise Corrupt("the store has other bytes than those that were taken out of the item")
         yield content
 
 

@@ -1,4 +1,4 @@
-"""quickXorHash of the simulator, by vectors of rclone's tests, which were made with SharePoint's own."""
+"""quickXorHash of the simulator, by vectors of rclone's tests. Those do not say by what they were made."""
 
 import base64
 

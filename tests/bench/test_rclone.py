@@ -26,10 +26,9 @@ _ROUNDS = range(2)
 _TIMES = int(os.environ.get("CONNECTOR_BENCH", "1"))
 
 
-#: Wanted is 1 for both. What keeps big files from it: the temporary file, and a quickXorHash in Python; rclone has
-#: neither, and reads the drive twice instead.
+#: Wanted is 1 for both, and most runs have it; what else the machine does moves it up and down.
 @pytest.mark.parametrize(
-    ("what", "files", "size", "least"), [("25 MB", 4 * _TIMES, 25_000_000, 0.55), ("20 kB", 150 * _TIMES, 20_000, 0.9)]
+    ("what", "files", "size", "least"), [("25 MB", 4 * _TIMES, 25_000_000, 0.85), ("20 kB", 150 * _TIMES, 20_000, 0.9)]
 )
 def test_against_rclone(what: str, files: int, size: int, least: float) -> None:
     """How many bytes, or files, for each second of the processor."""
