@@ -4,21 +4,19 @@ import os
 import secrets
 import sqlite3
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import cast
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, String, column, inspect, select, table
 
-from connector.ledger.errors import LedgerError, NewerLedger
+from connector.ledger.errors import LedgerError
 from connector.sql import reading, writing
 
 #: Not Alembic's own name: another program's tables in the same file are thereby told from ours.
 VERSION_TABLE = "ledger_version"
+_VERSION = select(column("version_num", String)).select_from(table(VERSION_TABLE))
+#: The revision that the last migration makes: `versions/m0001_first.py` makes 0001.
+_NEWEST = max(path.name for path in (Path(__file__).parent / "migrations" / "versions").glob("m*.py"))[1:5]
 
 
 def back_up(engine: Engine, place: str, file: Path) -> None:
@@ -67,37 +65,17 @@ def _flush(path: Path) -> None:
 
 def migrate(engine: Engine, place: str) -> None:
     """Bring the schema to the newest version: all of it or none. Raises NewerLedger, LedgerError."""
-    script = _migrations()
     with reading(engine) as connection:
         # A ledger that is up to date is opened without waiting for a writer.
-        if _version(connection) == script.get_current_head():
+        if _version(connection) == _NEWEST:
             return
+    # Only here: to load Alembic and all migrations takes a fifth of the start of a command.
+    from connector.ledger.upgrade import upgrade  # noqa: PLC0415
+
     with writing(engine) as connection:
-        _refuse_foreign(connection, script, place)
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "connector.ledger:migrations")
-    return config
-
-
-@cache
-def _migrations() -> ScriptDirectory:
-    # To load their files takes longer than all else that a ledger needs which is up to date.
-    return ScriptDirectory.from_config(_config())
+        upgrade(connection, _version(connection), place)
 
 
 def _version(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-
-
-def _refuse_foreign(connection: Connection, script: ScriptDirectory, place: str) -> None:
-    version = _version(connection)
-    if version is None and inspect(connection).get_table_names():
-        raise LedgerError(f"ledger {place}: it is not a ledger, another program's tables are in it; name another one")
-    if version not in {None, *(each.revision for each in script.walk_revisions())}:
-        raise NewerLedger(f"ledger {place}: a newer version of connector wrote it; install that version")
+    known = inspect(connection).has_table(VERSION_TABLE)
+    return connection.execute(_VERSION).scalar_one_or_none() if known else None

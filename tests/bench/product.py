@@ -31,8 +31,8 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def watch(world: World, mailbox: str, settle: str = "2s") -> Watch:
-    """Everything of a mailbox goes into the store, where it settles for two seconds instead of a day."""
+def watch(world: World, mailbox: str, settle: str = "1s") -> Watch:
+    """Everything of a mailbox goes into the store, where it settles for a second instead of a day."""
     os.environ |= {"EWS_PASSWORD": world.ews["password"], "DAV_PASSWORD": world.dav["password"]}
     ews = {"type": "ews", "url": world.ews["url"], "user": world.ews["user"], "password": {"env": "EWS_PASSWORD"}}
     (source,) = EwsMailboxes.model_validate({**ews, "auth": "basic", "mailboxes": [mailbox]}).sources()
