@@ -1,9 +1,11 @@
 """What the pages hand out, to whom, and what they write down: over HTTP, before a real WebDAV server."""
 
 import io
+import itertools
 import re
 import socket
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -13,9 +15,11 @@ from urllib.parse import quote, unquote, urlencode
 
 import pytest
 
+from connector.links.book import Offered
+from connector.links.sending import Archive
 from connector.links.tokens import hashed
 from connector.model import Audience
-from tests.links import ANNA, BERT, NOW, PROXY, Answer, World, opened
+from tests.links import ANNA, BERT, NOW, PROXY, Answer, World, opened, settings_of
 from tests.servers import DavServer
 
 BYTES = bytes(range(256)) * 4000
@@ -427,3 +431,78 @@ def test_names_of_headers_come_from_nowhere_else(world: World) -> None:
         got = world.ask(path)
         assert got.status == 404
         assert "x-evil" not in {name.lower() for name in got.headers}
+
+
+def test_every_answer_keeps_browsers_careful(world: World) -> None:
+    """Pages, bytes, refusals and redirects: nothing runs, nothing is guessed, kept, framed, indexed or told on."""
+    _, token = world.publish(PARTS, token={"password": "right"})
+    publication, open_token = world.publish(PARTS)
+    style = re.search(r'href="(/look/[^"]+)"', world.ask("/a/unknown").text)
+    assert style
+    paths = [f"/a/{token}", f"/a/{open_token}", f"/a/{open_token}/1/x", f"/a/{open_token}/all.zip", "/a/unknown"]
+    for path in (*paths, f"/r/{publication.id}", "/robots.txt", style[1], "/"):
+        for method in ("GET", "HEAD", "POST", "PUT"):
+            said = world.ask(path, method).headers
+            policy = said["content-security-policy"]
+            assert policy.startswith("default-src 'none'")
+            assert "unsafe" not in policy
+            assert said["x-content-type-options"] == "nosniff"
+            assert said["referrer-policy"] == "no-referrer"
+            assert said["x-frame-options"] == "DENY"
+            assert said["x-robots-tag"].startswith("noindex")
+            assert said["cache-control"] == "no-store" or path == style[1]
+            assert "server" not in said
+
+
+def test_a_password_on_a_release_is_the_owners_choice_where_the_house_lets_it_be(
+    tmp_path: Path, apache: DavServer
+) -> None:
+    """Ticked or not."""
+    values = settings_of(tmp_path, apache)
+    values["tenants"]["acme"]["releases"] = {"longest": "5d", "locked": "as they like"}
+    with opened(tmp_path, apache, tenants=values["tenants"]) as world:
+        publication, _ = world.publish(PARTS, audience=Audience.OWNER)
+        path = f"/r/{publication.id}"
+        for chosen, count in (({}, 1), ({"with": "password"}, 2)):
+            form = {"proof": proof(world.ask(path, headers=ANNA)), "days": "5", **chosen}
+            made = world.ask(f"{path}/release", "POST", headers=ANNA, body=urlencode(form))
+            assert len(re.findall(r"<code>([^<]+)</code>", made.text)) == count
+        link = re.findall(r"<code>([^<]+)</code>", made.text)[0].removeprefix(world.url)
+        world.clock.now = NOW + timedelta(days=5)
+        assert world.ask(link).status == 404
+
+
+def test_where_the_house_lets_nobody_release_nobody_is_asked(tmp_path: Path, apache: DavServer) -> None:
+    """No form, and none is taken."""
+    values = settings_of(tmp_path, apache)
+    del values["tenants"]["acme"]["releases"]
+    with opened(tmp_path, apache, tenants=values["tenants"]) as world:
+        publication, _ = world.publish(PARTS, audience=Audience.OWNER)
+        path = f"/r/{publication.id}"
+        assert 'name="proof"' not in world.ask(path, headers=ANNA).text
+        form = urlencode({"proof": "x", "days": "5"})
+        assert world.ask(f"{path}/release", "POST", headers=ANNA, body=form).status == 404
+
+
+@pytest.mark.by_hand
+def test_a_zip_with_a_file_above_4_gb_is_as_long_as_it_says() -> None:
+    """Zip64, where it is needed: in its header, its descriptor and the directory."""
+    piece, count = bytes(1 << 20), 4500
+    files = (Offered(number=1, name="big", size=count << 20, path="x", sha256=""), *_small(3))
+
+    def read(file: Offered) -> Iterator[bytes]:
+        yield from itertools.repeat(piece, count) if file.number == 1 else [b"abc"]
+
+    archive = Archive(files, read)  # type: ignore[arg-type]  # a generator
+    last = b""
+    came = 0
+    for each in archive.pieces():
+        came += len(each)
+        last = (last + each)[-1000:]
+    assert came == archive.size
+    assert b"PK\x06\x06" in last
+
+
+def _small(count: int) -> Iterator[Offered]:
+    for number in range(2, 2 + count):
+        yield Offered(number=number, name=f"{number}.txt", size=3, path="x", sha256="")

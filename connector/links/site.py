@@ -35,8 +35,8 @@ from connector.log import Event, log
 from connector.model import Audience
 from connector.rewrite.languages import Code
 
-#: Every answer that there is nothing comes this many seconds after its question: why there is nothing takes no time of
-#: its own.
+#: Every answer that there is nothing, or that a login is wanted, comes this many seconds after its question: what there
+#: is takes no time of its own.
 PAUSE = 0.04
 _BELOW = re.compile(r"/?|/([1-9][0-9]{0,5})(/.*)?|/all\.zip")
 _LARGEST_FORM = 8 * 1024
@@ -46,8 +46,8 @@ _QUARTER = 15 * _MINUTE
 #: How long a browser need not be asked again for a password, and may go on with a download that was counted.
 _UNLOCKED = 3600
 _RESUMED = 24 * 3600
-#: Threads that read stores at the same time. Slow readers hold none.
-_READING = 64
+#: Threads that read one store at the same time: one that hangs holds up nobody else's. Slow readers hold none.
+_READING = 24
 #: Each password takes 16 MB while it is looked at.
 _LOOKED_AT = threading.BoundedSemaphore(4)
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -56,6 +56,10 @@ _RELEASED_DAYS = 7
 
 class Gone(Exception):
     """There is nothing here for whoever asks; why stays unsaid."""
+
+
+class LoginWanted(Exception):
+    """Nobody is logged in; whether there is something here stays unsaid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,6 @@ class _Opening:
     token: Token | None
 
 
-class _LoginWanted(Response):
-    """Goes on to the login."""
-
-
 class Site:
     """All that the pages know and hold while they run."""
 
@@ -128,7 +128,7 @@ class Site:
         # From many addresses at once, a link gets a few times as many.
         self._wrong_of_all = Pace(10 * limits.passwords, _QUARTER)
         self.lanes = Lanes(limits.downloads_of_a_client, limits.downloads)
-        self._threads = CapacityLimiter(_READING)
+        self._threads = {name: CapacityLimiter(_READING) for name in settings.tenants}
         # Known to this process alone: whatever it signed ends with it.
         self.session_key = secrets.token_hex(32)
         self._key = secrets.token_bytes(32)
@@ -142,10 +142,7 @@ class Site:
 
     async def by_id(self, request: Request) -> Response:
         """`/r/PUBLICATION...`."""
-        answer = await self._answered(request, self._by_id)
-        if isinstance(answer, _LoginWanted):
-            return await self._login(request)
-        return answer
+        return await self._answered(request, self._by_id)
 
     async def back(self, request: Request) -> Response:
         """`/login/back`: from the issuer."""
@@ -190,6 +187,9 @@ class Site:
         except Gone:
             await anyio.sleep_until(began + PAUSE)
             return self._house.gone(lang)
+        except LoginWanted:
+            await anyio.sleep_until(began + PAUSE)
+            return await self._login(request)
         except Unavailable as error:
             log.warning(Event.LINK_BROKEN_OFF, reason=str(error))
             return self._house.busy(lang, 503)
@@ -270,8 +270,7 @@ class Site:
         if publication and open_ and (target := _target(publication, wanted)):
             return RedirectResponse(target, 303)
         if visit.visitor is None:
-            # The same answer whether there is such a publication or not.
-            return _LoginWanted()
+            raise LoginWanted
         if publication is None:
             raise Gone
         opening = _Opening(visit, publication, None)
@@ -357,7 +356,7 @@ class Site:
             lanes=self.lanes,
             client=network(opening.visit.client, 32, 64),
             full=partial(pages.busy, lang, 503),
-            threads=self._threads,
+            threads=self._threads[publication.tenant],
             patience=self._settings.limits.write_timeout,
         )
 
