@@ -121,7 +121,7 @@ def apart(took: dict[str, list[float]]) -> float:
     return max(told_apart(took[one], took[other]) for one, other in itertools.combinations(took, 2))
 
 
-@pytest.mark.parametrize("count", [3000, pytest.param(10_000, marks=pytest.mark.by_hand)])
+@pytest.mark.parametrize("count", [1500, pytest.param(10_000, marks=pytest.mark.by_hand)])
 def test_nobody_learns_by_the_clock_whether_a_link_ever_was(tmp_path: Path, count: int) -> None:
     """So many answers, interleaved: unknown, expired and revoked take the same time."""
     with pages(tmp_path) as (app, kinds):
