@@ -16,6 +16,7 @@ from zipstream import ZipStream
 from connector.errors import ConnectorError, Corrupt
 from connector.links.book import Offered
 from connector.links.limits import Full, Lanes
+from connector.links.reader import PIECE
 from connector.log import Event, log
 from connector.names import distinct, plain, safe_name
 
@@ -159,8 +160,18 @@ class Archive:
         return len(self._zip)
 
     def pieces(self) -> Generator[bytes, None, None]:
-        """Its bytes."""
-        yield from (each for each in self._zip if each)
+        """Its bytes, small files and what stands between them gathered: each piece costs a turn of a thread."""
+        gathered = bytearray()
+        for each in self._zip:
+            if not gathered and len(each) >= PIECE:
+                yield each
+                continue
+            gathered += each
+            if len(gathered) >= PIECE:
+                yield bytes(gathered)
+                gathered.clear()
+        if gathered:
+            yield bytes(gathered)
 
 
 def _late(read: Callable[[Offered], Pieces], file: Offered) -> Iterator[bytes]:
