@@ -10,6 +10,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs
 import anyio
 from anyio import CapacityLimiter, to_thread
 from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -56,6 +58,11 @@ _RELEASED_DAYS = 7
 
 class Gone(Exception):
     """There is nothing here for whoever asks; why stays unsaid."""
+
+    def __init__(self, refused: Access | None = None) -> None:
+        """`refused` is to be written down, where there was something."""
+        super().__init__()
+        self.refused = refused
 
 
 class LoginWanted(Exception):
@@ -184,9 +191,12 @@ class Site:
             visitor = self._visitor(request)
             below = request.path_params.get("below", "")
             return await to_thread.run_sync(answer, Visit(request, name, below, form, address, visitor))
-        except Gone:
+        except Gone as gone:
             await anyio.sleep_until(began + PAUSE)
-            return self._house.gone(lang)
+            nothing = copy(self._house.gone(lang))
+            # After the answer: to write it down takes time, and only where there was something.
+            nothing.background = BackgroundTask(self._written, gone.refused) if gone.refused else None
+            return nothing
         except LoginWanted:
             await anyio.sleep_until(began + PAUSE)
             return await self._login(request)
@@ -509,25 +519,31 @@ class Site:
         return pages.ended(self._language(opening.visit.request, pages), publication, publication.expires)
 
     def _refuse(self, opening: _Opening) -> NoReturn:
-        self._note(opening, 0, "page", "refused")
-        raise Gone
+        raise Gone(self._access(opening, 0, "page", "refused"))
 
     def _note(self, opening: _Opening, number: int, what: str, result: str) -> None:
+        self._book.note(self._access(opening, number, what, result))
+
+    def _written(self, refused: Access) -> None:
+        try:
+            self._book.note(refused)
+        except Unavailable as error:
+            log.warning(Event.LINK_BROKEN_OFF, reason=str(error))
+
+    def _access(self, opening: _Opening, number: int, what: str, result: str) -> Access:
         visit = opening.visit
         who = opening.token.hash[:16] if opening.token else ""
         if visit.visitor and opening.token is None:
             who = visit.visitor.name
         client = network(visit.client, 24, 48)
-        self._book.note(
-            Access(
-                at=self._clock(),
-                publication=opening.publication.id,
-                number=number,
-                client=client,
-                who=who,
-                what=what,
-                result=result,
-            )
+        return Access(
+            at=self._clock(),
+            publication=opening.publication.id,
+            number=number,
+            client=client,
+            who=who,
+            what=what,
+            result=result,
         )
 
     def _keep(self, answer: Response, visit: Visit, name: str, value: str, seconds: int) -> None:
