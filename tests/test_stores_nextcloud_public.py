@@ -10,9 +10,11 @@ import pytest
 from connector.errors import Conflict, Exhausted, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.simulator.nextcloud import public
-from connector.simulator.nextcloud.message import Refused, Reply, forbidden
+from connector.simulator.nextcloud.cloud import Share
+from connector.simulator.nextcloud.message import Refused, Reply, Request, forbidden
 from connector.simulator.nextcloud.public import Public
 from connector.simulator.nextcloud.shares import Shares
+from connector.stores.nextcloud.ocs import USER, Reader
 from connector.stores.nextcloud.store import NextcloudStore
 from tests import test_stores_nextcloud
 from tests.laws.stores import spool
@@ -74,15 +76,26 @@ def test_links_below_a_folder_of_the_account(world: NextcloudWorld) -> None:
 
 
 def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
-    """A new folder and three files take four; their links four, and five prove that all read, and nobody writes."""
+    """A new folder and three files take four; their links four, and five prove that all read, and nobody writes.
+
+    Who that is says nobody.
+    """
     put(store, f"{HOME}/2026/0000")
     asked: list[str] = []
-    store._ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
+    secret: set[str] = set()
+
+    def noted(request: httpx.Request) -> None:
+        asked.append(request.method)
+        if "Authorization" in request.headers:
+            secret.add(request.url.path.split("/")[1])
+
+    store._ocs._client.event_hooks["request"].append(noted)
     world.seen()
     stored = put(store, FOLDER, "a.txt", "b.txt", "c.txt")
     store.share(stored, ANYONE, ORIGIN)
     assert world.seen() == ["MKCOL", "PUT", "PUT", "PUT", "PROPFIND", "PUT", "DELETE"]
     assert asked == ["GET", "GET", "POST", "PUT", "GET", "DELETE"]
+    assert secret == {"ocs"}
     asked.clear()
     store.share(stored, ANYONE, ORIGIN)
     assert (world.seen(), asked) == (["PROPFIND"], ["GET"])
@@ -112,13 +125,14 @@ def test_other_terms_have_another_share(world: NextcloudWorld, store: NextcloudS
 
 
 def test_revoked(world: NextcloudWorld, store: NextcloudStore) -> None:
-    """Nothing opens any more, and the share of the mailbox stays."""
+    """Nothing opens any more, and what is shared with people stays."""
     link = store.share(put(store), ANYONE, ORIGIN)[0]
     store.admit(HOME, ANNA)
+    store._ocs.share(FOLDER, Reader(USER, "bert"))
     for _ in "twice":
         store.revoke(FOLDER)
     assert opened(link) is None
-    assert [each.who for each in world.cloud.shares.values()] == ["anna"]
+    assert [each.who for each in world.cloud.shares.values()] == ["anna", "bert"]
 
 
 # --- what may not be ------------------------------------------------------------------------------------------------
@@ -206,6 +220,25 @@ def test_a_link_through_which_anybody_writes(
 
 def _refuses(*_: object) -> Reply:
     raise forbidden()
+
+
+def test_what_was_left_over_does_not_hide_that_anybody_writes(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link through which only new files may be written, and a file of ours that was there to try it."""
+    stored = put(store)
+    store.share(stored, ANYONE, ORIGIN)
+    (share,) = world.cloud.shares.values()
+    store.put(f"{FOLDER}/{share.label}.probe", spool(b""))
+    monkeypatch.setattr(Public, "_put", _takes_new_ones)
+    with pytest.raises(Rejected, match="lets anybody write"):
+        world.connect().share(stored, ANYONE, ORIGIN)
+
+
+def _takes_new_ones(public: Public, request: Request, share: Share, names: list[str], may: int) -> Reply:
+    if names[-1] in share.node.children:
+        raise forbidden()
+    return Reply(201)
 
 
 def test_a_link_that_opens_for_nobody(
