@@ -33,7 +33,7 @@ from tests.servers import DavServer
 
 NOWHERE = DavServer("none", "http://127.0.0.1:9/", Path("/nowhere"))
 #: As many at once as leave the machine time for each.
-_AT_ONCE = 12
+_AT_ONCE = 6
 
 
 @contextmanager
@@ -130,7 +130,8 @@ def test_nobody_learns_by_the_clock_whether_a_link_ever_was(tmp_path: Path, coun
     """So many answers, interleaved: unknown, expired and revoked take the same time."""
     with pages(tmp_path) as (app, kinds):
         asyncio.run(_sampled(app, kinds, 100))
-        assert apart(asyncio.run(_sampled(app, kinds, count))) < 0.15
+        # What a busy machine tells once by chance, a site that tells it tells every time.
+        assert any(apart(asyncio.run(_sampled(app, kinds, count))) < 0.15 for _ in range(3))
 
 
 def test_a_site_that_answers_as_soon_as_it_knows_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,7 @@ def test_a_site_that_answers_as_soon_as_it_knows_is_caught(tmp_path: Path, monke
     monkeypatch.setattr(link_site, "PAUSE", 0.0)
     monkeypatch.setattr(link_site.Site, "_refuse", refuse)
     with pages(tmp_path) as (app, kinds):
-        assert apart(asyncio.run(_sampled(app, kinds, 600, at_once=1))) > 0.3
+        assert all(apart(asyncio.run(_sampled(app, kinds, 600, at_once=1))) > 0.3 for _ in range(3))
 
 
 def test_requests_of_a_client_and_of_a_link_are_limited(tmp_path: Path, apache: DavServer) -> None:

@@ -484,6 +484,33 @@ def test_where_the_house_lets_nobody_release_nobody_is_asked(tmp_path: Path, apa
         assert world.ask(f"{path}/release", "POST", headers=ANNA, body=form).status == 404
 
 
+def test_a_tenant_has_a_look_of_its_own_and_the_house_answers_for_what_is_nobodys(
+    tmp_path: Path, apache: DavServer
+) -> None:
+    """Name, colour, logo, languages and contact; a picture runs nothing, and is kept by browsers."""
+    values = settings_of(tmp_path, apache)
+    look = {"name": "Agency", "colour": "#006b3c", "contact": {"nl": "Bel 0800."}, "languages": ["nl", "de"]}
+    values["tenants"]["acme"]["look"] = look
+    with opened(tmp_path, apache, tenants=values["tenants"]) as world:
+        _, token = world.publish(PARTS)
+        ours, nobodys = world.ask(f"/a/{token}"), world.ask("/a/unknown")
+        assert '<html lang="nl">' in ours.text
+        assert "Agency" in ours.text
+        assert "Bel 0800." in ours.text
+        assert "Ministry of Examples" not in ours.text
+        assert "Ministry of Examples" in nobodys.text
+        assert "Agency" not in nobodys.text
+        style, other = (re.findall(r"/look/[0-9a-f]+\.css", each.text)[0] for each in (ours, nobodys))
+        assert "--house: #006b3c" in world.ask(style).text
+        assert "--house: #1d4f91" in world.ask(other).text
+        assert ".logo" not in ours.text
+        logo = world.ask(other.replace(".css", ".logo"))
+        assert (logo.status, logo.headers["content-type"]) == (200, "image/svg+xml")
+        assert logo.headers["content-security-policy"].endswith("sandbox")
+        assert "immutable" in logo.headers["cache-control"]
+        assert world.ask(style.replace(".css", ".logo")).status == 404
+
+
 @pytest.mark.by_hand
 def test_a_zip_with_a_file_above_4_gb_is_as_long_as_it_says() -> None:
     """Zip64, where it is needed: in its header, its descriptor and the directory."""

@@ -104,7 +104,7 @@ class StoreAccess(_Section):
     """How the bytes of a tenant are read: with a login that can do nothing else."""
 
     url: Address = Field(description="WebDAV address of the same collection as in the tenant's `store`")
-    user: str | None = None
+    user: str | None = Field(default=None, description="of a login by HTTP Basic; left out: without a login")
     password: Secret | None = None
     ca: FilePath | None = Field(default=None, description="certificates to trust; left out: those of the system")
     timeout: int = Field(default=60, ge=1, le=600, description="seconds for each answer")
