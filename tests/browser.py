@@ -84,7 +84,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def scripted_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A Chromium in which axe runs."""
     made = Browser(tmp_path_factory.mktemp("downloads"), scripts=True)
     yield made

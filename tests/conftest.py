@@ -5,4 +5,4 @@ from connector.log import configure
 
 configure("json", "error")
 
-pytest_plugins = ["tests.servers", "tests.graph", "tests.exchange", "tests.nextcloud", "tests.links"]
+pytest_plugins = ["tests.servers", "tests.graph", "tests.exchange", "tests.nextcloud", "tests.links", "tests.browser"]

@@ -144,7 +144,7 @@ def test_a_site_that_answers_as_soon_as_it_knows_is_caught(tmp_path: Path, monke
     monkeypatch.setattr(link_site, "PAUSE", 0.0)
     monkeypatch.setattr(link_site.Site, "_refuse", refuse)
     with pages(tmp_path) as (app, kinds):
-        assert all(apart(asyncio.run(_sampled(app, kinds, 600, at_once=1))) > 0.3 for _ in range(3))
+        assert all(apart(asyncio.run(_sampled(app, kinds, 600, at_once=1))) > 0.15 for _ in range(3))
 
 
 def test_requests_of_a_client_and_of_a_link_are_limited(tmp_path: Path, apache: DavServer) -> None:
