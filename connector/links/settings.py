@@ -4,11 +4,11 @@ import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
+from connector.addresses import Address as AnyAddress
 from connector.amounts import Duration
 from connector.credentials import Secret
 from connector.links.colours import READABLE, WHITE, contrast
@@ -26,15 +26,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://files.example.org")
-    if parts.username is not None:
-        raise ValueError("must hold no user name and no password")
-    return value.rstrip("/")
-
-
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
@@ -42,7 +33,8 @@ def _network(value: str) -> str:
         raise ValueError("must be an IP address or a network, as in 10.0.0.0/8") from None
 
 
-Address = Annotated[str, AfterValidator(_address)]
+#: Without a slash at its end: every path of ours begins with one.
+Address = Annotated[AnyAddress, AfterValidator(lambda value: value.rstrip("/"))]
 Network = Annotated[str, AfterValidator(_network)]
 #: A sentence in each language; the first one stands in for those that are missing.
 Sentence = Annotated[dict[Code, str], Field(min_length=1)]
