@@ -96,6 +96,8 @@ class Event(StrEnum):
     LINKS_LISTED = "links.listed"
     #: An operator asked for the password of a link.
     LINK_TOLD = "link.password_told"
+    #: The owner of a message was told, by a message of its own, what its links ask for.
+    LETTER_LEFT = "letter.left"
     #: Somebody came to a link: `what` for, and with which `result`; noted again, it has the same `seen`.
     LINK_OPENED = "link.opened"
     #: A message bears a marker that our key did not make.

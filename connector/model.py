@@ -398,5 +398,18 @@ class Notice:
     urls: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    """A message of ours to the owner of a mailbox."""
+
+    #: Goes into our named property: by what it names, the letter is found again.
+    marker: str
+    internet_message_id: str
+    #: What stands in the place of a sender's name.
+    sender: str
+    subject: str
+    text: str
+
+
 #: Words of a store path template, and what each stands for.
 PathWord = Literal["tenant", "mailbox", "year", "month", "date", "sender", "subject", "id"]

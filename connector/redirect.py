@@ -22,6 +22,7 @@ from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
+from connector.letters import tell_passwords
 from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.model import (
@@ -213,6 +214,7 @@ def prune(redirect: Redirect, turn: Turn) -> Redirect:
     redirect, refused = _looked_at_both(redirect, item, turn)
     if refused:
         return begin_again(redirect, *refused, turn)
+    tell_passwords(redirect, item, turn)
     if doomed := originals(item, redirect):
         turn.keep_lease()
         turn.watch.source.prune(item, doomed)

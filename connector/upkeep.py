@@ -112,7 +112,7 @@ class Upkeep:
             for terms in _terms(redirect):
                 one = published.get(publication_id(redirect.id, terms))
                 if terms.password and publisher and one:
-                    found[publisher.address(one)] = publisher.password(one)
+                    found[publisher.address(one)] = publisher.password_of(one)
                     self._note(redirect, tenant, Event.LINK_TOLD)
         if not found:
             raise ValueError("none of these links asks for a password of ours")

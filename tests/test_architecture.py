@@ -22,6 +22,7 @@ FLOW = (
     "turn",
     "manifest",
     "sweep",
+    "letters",
     "proofs",
     "probe",
 )

@@ -99,8 +99,8 @@ def test_a_link_for_anyone_opens_for_anyone(pipeline: LinkedPipeline) -> None:
     assert pipeline.site.ask(other).status == nothing.status
 
 
-def test_a_password_is_told_by_the_service_desk(pipeline: LinkedPipeline) -> None:
-    """It is neither in the message nor in a log."""
+def test_a_password_comes_by_a_message_of_its_own(pipeline: LinkedPipeline) -> None:
+    """Once, unread, in the Inbox. It is neither in the message nor in a log; the service desk can tell it too."""
     pipeline.publish(password=True)
     item = pipeline.deliver(letter({"report.pdf": REPORT}))
     pipeline.run("once", code=0)
@@ -109,6 +109,9 @@ def test_a_password_is_told_by_the_service_desk(pipeline: LinkedPipeline) -> Non
     (told,) = pipeline.run("links", "password", _only(pipeline), "--json", code=0).json
     assert told["password"] not in pipeline.see(item).body
     pipeline.hushed.append(told["password"])
+    pipeline.run("once", code=0)
+    (letter_of_ours,) = [each for each in _inbox(pipeline) if told["password"] in each]
+    assert pipeline.site.url not in letter_of_ours
     page = pipeline.site.ask(link, "POST", body=f"password={told['password']}")
     pipeline.site.keep(page)
     assert pipeline.fetched(link).body == REPORT
@@ -151,6 +154,11 @@ def test_a_book_that_is_out_of_reach(pipeline: LinkedPipeline) -> None:
     book.write_bytes(kept)
     pipeline.run("once", code=0, hours=1)
     assert pipeline.see(item).contents == ()
+
+
+def _inbox(pipeline: LinkedPipeline) -> list[str]:
+    """The texts of all messages in the Inbox."""
+    return [pipeline.see(item).body for item in pipeline.owner().find("inbox")]
 
 
 def _only(pipeline: LinkedPipeline) -> str:

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,12 @@ from tests.laws.sources import REPORT, SourceLaws, notice, reported
 class Mailbox(MemoryMailbox):
     """The user of a mailbox in memory, as the laws know one."""
 
-    def deliver(  # type: ignore[override]  # the laws know fewer words
-        self, *files: Attached, html: str = "<p>Hello</p>", text: str = "", folder: str = "Inbox", read: bool = False
+    def deliver(
+        self, *files: Attached, html: str = "<p>Hello</p>", text: str = "", read: bool = False, **message: Any
     ) -> str:
         """A message arrives."""
         body = Body(text, html=False) if text else Body(html, html=True)
-        return super().deliver(*files, body=body, folder=folder, read=read, categories=("Blue",))
+        return super().deliver(*files, read=read, categories=("Blue",), **{"body": body, **message})
 
     def rest(self, item_id: str) -> object:
         """All but the body, the marker and the version."""

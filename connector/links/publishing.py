@@ -133,8 +133,13 @@ class Publisher:
             return f"{self._url}/a/{tokens.token(self._key, published.id, published.generation)}"
         return f"{self._url}/r/{published.id}"
 
-    def password(self, published: Publication) -> str:
-        """The password that its present token asks for, where it asks for one."""
+    def password(self, terms: LinkTerms, origin: Origin) -> str:
+        """The password that the present token asks for, see the port."""
+        published = self._book.publication(publication_id(origin.redirect, terms)) if terms.password else None
+        return self.password_of(published) if published else ""
+
+    def password_of(self, published: Publication) -> str:
+        """The same, of what asks for one."""
         return tokens.password(self._key, published.id, published.generation)
 
     def _opened_to(self, audience: Audience, mailbox: str) -> tuple[str, ...]:
@@ -168,7 +173,7 @@ class Publisher:
         secret = tokens.token(self._key, published.id, published.generation)
         if self._book.token(tokens.hashed(secret)):
             return
-        password = self.password(published) if terms.password else ""
+        password = self.password_of(published) if terms.password else ""
         self._book.admit(
             Token(
                 hash=tokens.hashed(secret),

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from connector.model import Body, Notice
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
-from connector.rewrite.wording import Wording, notice
+from connector.rewrite.wording import Wording, notice, password_letter
 
-__all__ = ["Wording", "insert", "notice", "remove", "shows"]
+__all__ = ["Wording", "insert", "notice", "password_letter", "remove", "shows"]
 
 
 def insert(body: Body | None, notice: Notice) -> Body:

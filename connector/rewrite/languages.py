@@ -28,6 +28,10 @@ class Language:
     #: Ends in the address: a full stop behind it would become part of the link.
     genuine: str
     help: str
+    #: Of the letter that tells an owner the passwords of links.
+    letter_subject: str
+    letter_asks: str
+    letter_tell: str
     #: Of numbers.
     comma: str
     #: Bytes, and thousand times as many, and so on.
@@ -53,6 +57,9 @@ LANGUAGES: dict[Code, Language] = {
         ),
         genuine="Echte Links beginnen immer mit https://{host}/",
         help="Hilfe: {desk}",
+        letter_subject="Passwort für Dateien aus einer Nachricht",
+        letter_asks="Die Links in Ihrer Nachricht „{subject}“ fragen nach diesem Passwort:",
+        letter_tell="Geben Sie es auf einem anderen Weg weiter als die Links, am Telefon etwa.",
         comma=",",
         units=("Byte", "kB", "MB", "GB", "TB"),
     ),
@@ -73,6 +80,9 @@ LANGUAGES: dict[Code, Language] = {
         ),
         genuine="Genuine links always start with https://{host}/",
         help="Help: {desk}",
+        letter_subject="Password for files of a message",
+        letter_asks='The links in your message "{subject}" ask for this password:',
+        letter_tell="Tell it by another way than the links, on the phone for instance.",
         comma=".",
         units=("bytes", "kB", "MB", "GB", "TB"),
     ),
@@ -94,6 +104,9 @@ LANGUAGES: dict[Code, Language] = {
         ),
         genuine="Les vrais liens commencent toujours par https://{host}/",
         help="Aide\u00a0: {desk}",
+        letter_subject="Mot de passe pour les fichiers d'un message",
+        letter_asks="Les liens de votre message «\u00a0{subject}\u00a0» demandent ce mot de passe\u00a0:",
+        letter_tell="Transmettez-le par un autre moyen que les liens, par téléphone par exemple.",
         comma=",",
         units=("octets", "ko", "Mo", "Go", "To"),
     ),
@@ -115,6 +128,9 @@ LANGUAGES: dict[Code, Language] = {
         ),
         genuine="Echte links beginnen altijd met https://{host}/",
         help="Hulp: {desk}",
+        letter_subject="Wachtwoord voor bestanden uit een bericht",
+        letter_asks='De links in uw bericht "{subject}" vragen om dit wachtwoord:',
+        letter_tell="Geef het langs een andere weg door dan de links, bijvoorbeeld per telefoon.",
         comma=",",
         units=("bytes", "kB", "MB", "GB", "TB"),
     ),

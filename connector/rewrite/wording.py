@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
@@ -59,6 +59,25 @@ def notice(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
     html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording)
     urls = tuple(_link(file).url for file in redirect.shown)
     return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=urls)
+
+
+def password_letter(subject: str, passwords: Collection[str], wording: Wording) -> tuple[str, str]:
+    """Subject and text of the letter that tells an owner what the links in the message of this subject ask for."""
+    languages = [LANGUAGES[code] for code in wording.languages]
+    facts = {"subject": plain(subject), **wording.model_dump(include=_HOUSE)}
+    shown = "\n".join(f"    {each}" for each in passwords)
+    parts = [
+        "\n\n".join(
+            (
+                each.letter_asks.format_map(facts),
+                shown,
+                each.letter_tell,
+                *([each.help.format_map(facts)] if wording.desk else []),
+            )
+        )
+        for each in languages
+    ]
+    return languages[0].letter_subject, "\n\n\n".join(parts) + "\n"
 
 
 def _in_order(files: Sequence[RedirectedFile]) -> Sequence[RedirectedFile]:

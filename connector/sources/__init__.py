@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
-from connector.model import File, Item, Notice, Page, Room
+from connector.model import File, Item, Letter, Notice, Page, Room
 from connector.spool import Spool
 
 
@@ -139,6 +139,13 @@ class Source(Protocol):
 
     def find(self, redirect_id: str) -> tuple[Item, ...]:
         """All items, in every folder of the source, whose marker names this redirect. Copies too; without bodies."""
+        ...
+
+    def tell(self, letter: Letter) -> None:
+        """Put a message of ours into the Inbox, unread, as if it had come in. It is sent to nobody.
+
+        Repeated, it would be there twice: the caller looks with `find` first. A share has no Inbox: nothing.
+        """
         ...
 
     # The second way to edit (`connector.replace`): a copy is edited where nobody sees it, and then takes the place of

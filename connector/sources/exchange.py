@@ -7,9 +7,12 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
-from connector.model import Direction
+from connector.model import Direction, Letter
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,6 +29,17 @@ WELL_KNOWN = (ROOT, SENT, *OUT_OF_SCOPE)
 SHELVES = "Connector"
 #: Classes below IPF.Note whose folders hold something else: RSS feeds and social networks.
 _NO_MAIL = ("IPF.Note.OutlookHomepage", "IPF.Note.SocialConnector")
+
+
+def mime(letter: Letter, address: str) -> bytes:
+    """A letter as RFC 5322 has it: from the mailbox to itself."""
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"] = Address(letter.sender, addr_spec=address)
+    message["To"] = address
+    message["Subject"] = letter.subject
+    message["Message-ID"] = letter.internet_message_id
+    message.set_content(letter.text, cte="base64")
+    return message.as_bytes()
 
 
 def mailbox_guid(folder_id: str) -> str:

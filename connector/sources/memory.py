@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, FileGone, Gone, Rejected, Unavailable
-from connector.model import Body, Direction, File, FileKind, Item, Message, Notice, Page, Room
+from connector.model import Body, Direction, File, FileKind, Item, Letter, Message, Notice, Page, Room
 from connector.spool import Spool
 
 #: Their items are not in the change feed, as with every mail source.
@@ -284,6 +284,16 @@ class MemorySource:
         """See `Source.find`."""
         items = [entry.message for entry in self._reached().entries() if not entry.shelf]
         return tuple(_without_body(item) for item in items if markers.names(item.marker) == redirect_id)
+
+    def tell(self, letter: Letter) -> None:
+        """See `Source.tell`."""
+        self._reached().deliver(
+            marker=letter.marker,
+            internet_message_id=letter.internet_message_id,
+            subject=letter.subject,
+            sender=self.address,
+            body=Body(letter.text, html=False),
+        )
 
     def shelf(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.shelf`."""

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from connector.errors import Rejected
-from connector.model import Item, Room
+from connector.model import Item, Letter, Room
 
 
 class Shelfless:
@@ -14,6 +14,9 @@ class Shelfless:
     def original(self, item_id: str) -> AbstractContextManager[BinaryIO]:  # noqa: ARG002 - the port's signature
         """See `Source.original`. The file is its own original."""
         raise Rejected("a shared file is kept whole in any case: nothing else of it could be kept")
+
+    def tell(self, letter: Letter) -> None:
+        """See `Source.tell`. Nobody reads letters there."""
 
     def room(self) -> Room | None:
         """See `Source.room`. What is recycled lies in the room of the share itself."""

@@ -28,6 +28,10 @@ class Links(Protocol):
         """
         ...
 
+    def password(self, terms: LinkTerms, origin: Origin) -> str:
+        """What links that were shared on these terms ask for; "" where they ask for nothing."""
+        ...
+
     def revoke(self, folder: str) -> None:
         """No link into this collection opens anything afterwards, as far as we had made it open."""
         ...

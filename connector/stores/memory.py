@@ -103,6 +103,10 @@ class MemoryStore:
             raise Rejected(f"this store has no links for the audience {terms.audience}")
         return tuple(self._link(each.path, terms) for each in stored)
 
+    def password(self, terms: LinkTerms, origin: Origin) -> str:  # noqa: ARG002 - the port's
+        """None of its links asks for one."""
+        return ""
+
     def revoke(self, folder: str) -> None:
         """Forget every share of the collection."""
         self.shares = [each for each in self.shares if each.folder != folder]

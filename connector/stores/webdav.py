@@ -118,6 +118,10 @@ class WebdavStore:
             self._clear(folder)
         return tuple(Link(f"{self._link_url}/{quote(each.path)}") for each in stored)
 
+    def password(self, terms: LinkTerms, origin: Origin) -> str:  # noqa: ARG002 - the port's
+        """None of its links asks for one."""
+        return ""
+
     def revoke(self, folder: str) -> None:
         """Nothing to do: an address opens nothing that the server would not open without it."""
 

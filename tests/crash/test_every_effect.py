@@ -78,7 +78,7 @@ def replaced_after_settle(folder: Path) -> World:
 
 def published(folder: Path) -> World:
     """Links are those of our own service: one file is for anyone, the other leads on to the store."""
-    anyone = {"audience": "anyone", "expires": "30d"}
+    anyone = {"audience": "anyone", "expires": "30d", "password": True}
     scans = policy(name="scans", when={"name": "scan.tif"}, link=anyone)
     world = World(
         folder / "ledger.db", scans.model_copy(update={"rules": (*scans.rules, *policy().rules)}), publishes=True

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from connector.errors import Conflict, FileGone, Gone, Unavailable
-from connector.model import File, Item, Notice, Page
+from connector.model import File, Item, Letter, Message, Notice, Page
 from connector.rewrite import markup, text
 from connector.sources import Source
 from connector.sources.memory import Attached
@@ -438,6 +438,27 @@ class SourceLaws:
         assert {item.id for item in found} == {moved, copied}
         assert {(item.marker, len(item.files), item.body) for item in found} == {(notice("RX7Q2").marker, 1, None)}
         assert source.find("RNONE") == ()
+
+    def test_a_letter_is_found_by_its_marker(self, source: Source) -> None:
+        """It lies in the Inbox, with nothing attached, as it was written; and the feed tells of it as of any other."""
+        letter = Letter(
+            marker="1.R1-secret.3.00",
+            internet_message_id="<R1-secret@connector.invalid>",
+            sender="Example \u201cFiles\u201d, the store",
+            subject="Passwort f\u00fcr \u4f60\u597d",
+            text="Gr\u00fc\u00dfe\n\n    abcd-efgh\n",
+        )
+        source.tell(letter)
+        (found,) = source.find("R1-secret")
+        assert isinstance(found, Message)
+        told = source.fetch(found.id)
+        assert isinstance(told, Message)
+        assert (told.folder, told.subject, told.files, told.draft) == ("Inbox", letter.subject, (), False)
+        assert (told.marker, told.internet_message_id) == (letter.marker, letter.internet_message_id)
+        assert told.body
+        assert not told.body.html
+        assert told.body.content.replace("\r\n", "\n").rstrip() == letter.text.rstrip()
+        assert found.id in {item.id for page in source.changes(None) for item in page.items}
 
     # --- the shelf ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 from connector import marker as markers
 from connector import rewrite as bodies
 from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
-from connector.model import Body, File, FileKind, Item, Message, Notice, Page, Room
+from connector.model import Body, File, FileKind, Item, Letter, Message, Notice, Page, Room
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
 from connector.sources.ews.content import decoded
@@ -20,7 +20,7 @@ from connector.sources.ews.folders import Folder, tree
 from connector.sources.ews.reading import message
 from connector.sources.ews.shelves import Shelves
 from connector.sources.ews.words import NS, Element, flag, identifier, number, text
-from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid
+from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid, mime
 from connector.spool import Spool
 
 #: Changes asked for at once.
@@ -148,6 +148,11 @@ class EwsMailbox:
         ids = [item_id for batch in _batches(folders, FOLDERS) for item_id in self._marked(batch, redirect_id)]
         items = (self._still_there(item) for item in self._read(ids).values())
         return tuple(item for item in items if markers.names(item.marker) == redirect_id)
+
+    def tell(self, letter: Letter) -> None:
+        """See `Source.tell`. One request."""
+        parts = (words.extended_property(words.FLAGS, "0"), words.extended_property(words.MARKER, letter.marker))
+        self._connection.ask(words.create_item(mime(letter, self.address), self._owner, *parts))
 
     def shelf(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.shelf`. One request to find it; two more if something lies on it."""

@@ -1,6 +1,5 @@
 """A mailbox for trials on Exchange, as a `Probe`: what no watched mailbox is ever asked for."""
 
-import base64
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -8,11 +7,9 @@ from connector.errors import Gone, Rejected
 from connector.probe import Letter
 from connector.sources.ews.mailbox import EwsMailbox
 from connector.sources.ews.properties import PROPERTIES, Property, get_properties, told
-from connector.sources.ews.words import NS, Element, M, T, identifier
+from connector.sources.ews.words import FLAGS, NS, Element, M, T, create_item, extended_property, identifier
 from connector.sources.mapi import uncompressed_rtf
 
-#: PidTagMessageFlags: with it an item is made as one that came in, and not as a draft [MS-OXCMSG 2.2.1.6].
-_FLAGS = {"PropertyTag": "0x0e07", "PropertyType": "Integer"}
 _READ = 1
 _RTF = {"PropertyTag": "0x1009", "PropertyType": "Binary"}
 
@@ -59,28 +56,18 @@ class EwsProbe(EwsMailbox):
         with suppress(Gone):
             self._connection.ask(M.DeleteItem(M.ItemIds(T.ItemId(Id=item_id)), DeleteType="HardDelete"))
 
-    @property
-    def _owner(self) -> str | None:
-        """Whom a well-known folder has to name, where nobody is impersonated."""
-        return None if self._connection.party.impersonation else self.address
-
 
 def _create_item(letter: Letter, owner: str | None) -> Element:
-    """CreateItem: a message from MIME, in the Inbox. Its elements stand in the order of the schema."""
-    parts = [T.MimeContent(base64.b64encode(letter.mime).decode())]
+    """A message in the Inbox. Its elements stand in the order of the schema."""
+    parts = []
     if letter.categories:
         parts.append(T.Categories(*(T.String(each) for each in letter.categories)))
-    parts.append(T.ExtendedProperty(T.ExtendedFieldURI(_FLAGS), T.Value(str(_READ if letter.read else 0))))
+    parts.append(extended_property(FLAGS, str(_READ if letter.read else 0)))
     if letter.rtf:
-        parts.append(T.ExtendedProperty(T.ExtendedFieldURI(_RTF), T.Value(uncompressed_rtf(letter.rtf))))
+        parts.append(extended_property(_RTF, uncompressed_rtf(letter.rtf)))
     if letter.flagged:
         parts.append(T.Flag(T.FlagStatus("Flagged")))
-    mailbox = [] if owner is None else [T.Mailbox(T.EmailAddress(owner))]
-    return M.CreateItem(
-        M.SavedItemFolderId(T.DistinguishedFolderId(*mailbox, Id="inbox")),
-        M.Items(T.Message(*parts)),
-        MessageDisposition="SaveOnly",
-    )
+    return create_item(letter.mime, owner, *parts)
 
 
 def _find_items(folders: Sequence[str], prefix: str) -> Element:

@@ -3,6 +3,7 @@
 https://learn.microsoft.com/exchange/client-developer/web-service-reference/ews-operations-in-exchange
 """
 
+import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -23,6 +24,8 @@ NS = {"s": "http://schemas.xmlsoap.org/soap/envelope/", "m": MESSAGES, "t": TYPE
 M = ElementMaker(namespace=MESSAGES, nsmap={"m": MESSAGES, "t": TYPES})
 T = ElementMaker(namespace=TYPES, nsmap={"m": MESSAGES, "t": TYPES})
 
+#: PidTagMessageFlags: with it an item is made as one that came in, and not as a draft [MS-OXCMSG 2.2.1.6].
+FLAGS = {"PropertyTag": "0x0e07", "PropertyType": "Integer"}
 #: Our named property.
 MARKER = {"PropertySetId": MARKER_SET, "PropertyName": MARKER_NAME, "PropertyType": "String"}
 #: PidTagLastVerbExecuted: what draws the arrow of a message that was answered or forwarded [MS-OXOMSG 2.2.1.6].
@@ -291,6 +294,20 @@ def get_streaming_events(subscriptions: Iterable[str], minutes: int) -> Element:
 def _shape(fields: Iterable[str], extended: Iterable[Mapping[str, str]], *best: Element) -> Element:
     properties = T.AdditionalProperties(*_fields(fields), *map(T.ExtendedFieldURI, extended))
     return M.ItemShape(T.BaseShape("IdOnly"), *best, properties)
+
+
+def create_item(mime: bytes, owner: str | None, *parts: Element) -> Element:
+    """CreateItem: a message from MIME, in the Inbox, sent to nobody. `parts` stand in the order of the schema."""
+    return M.CreateItem(
+        M.SavedItemFolderId(_distinguished("inbox", owner)),
+        M.Items(T.Message(T.MimeContent(base64.b64encode(mime).decode()), *parts)),
+        MessageDisposition="SaveOnly",
+    )
+
+
+def extended_property(field: Mapping[str, str], value: str) -> Element:
+    """An extended property, for a message that is made."""
+    return T.ExtendedProperty(T.ExtendedFieldURI(dict(field)), T.Value(value))
 
 
 def _distinguished(name: str, mailbox: str | None) -> Element:

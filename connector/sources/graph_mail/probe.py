@@ -13,8 +13,6 @@ from connector.sources.graph_mail.mailbox import GraphMailbox
 from connector.sources.graph_mail.shelves import delete
 from connector.sources.graph_mail.words import JSON
 
-#: PidTagMessageFlags: with it an item is made as one that came in, and not as a draft [MS-OXCMSG 2.2.1.6].
-_FLAGS = "Integer 0x0E07"
 _READ = 1
 _RTF = "Binary 0x1009"
 #: PSETID_Common [MS-OXPROPS 1.3.2].
@@ -62,7 +60,7 @@ def _message(letter: Letter) -> JSON:
     assert isinstance(mime, EmailMessage)
     body = mime.get_body(("html", "plain"))
     assert body is not None
-    extended = [{"id": _FLAGS, "value": str(_READ if letter.read else 0)}]
+    extended = [{"id": words.FLAGS, "value": str(_READ if letter.read else 0)}]
     if letter.rtf:
         extended.append({"id": _RTF, "value": mapi.uncompressed_rtf(letter.rtf)})
     (sender,) = mime["From"].addresses

@@ -5,7 +5,7 @@ https://learn.microsoft.com/graph/api/resources/message, .../extended-properties
 
 from typing import Any
 
-from connector.model import Body
+from connector.model import Body, Letter
 from connector.sources.exchange import MARKER_NAME, MARKER_SET
 
 JSON = dict[str, Any]
@@ -14,6 +14,8 @@ JSON = dict[str, Any]
 UNSAFE_HTML = "outlook.allow-unsafe-html"
 
 #: Extended properties, as Graph is asked for them. It may answer in another spelling: see `same`.
+#: PidTagMessageFlags: with it an item is made as one that came in, and not as a draft [MS-OXCMSG 2.2.1.6].
+FLAGS = "Integer 0x0E07"
 MARKER = f"String {{{MARKER_SET}}} Name {MARKER_NAME}"
 MESSAGE_CLASS = "String 0x001A"
 SENSITIVITY = "Integer 0x0036"
@@ -61,6 +63,20 @@ def named(name: str) -> str:
 def folder() -> str:
     """The query of a folder."""
     return f"?$select=id,displayName,parentFolderId&$expand={extended(FOLDER_CLASS)}"
+
+
+def letter(of: Letter, address: str) -> JSON:
+    """A message of ours, as one that came in: from the mailbox to itself."""
+    extended = ((FLAGS, "0"), (MARKER, of.marker))
+    return {
+        "subject": of.subject,
+        "internetMessageId": of.internet_message_id,
+        "from": {"emailAddress": {"name": of.sender, "address": address}},
+        "toRecipients": [{"emailAddress": {"name": address, "address": address}}],
+        "body": {"contentType": "text", "content": of.text},
+        "isRead": False,
+        "singleValueExtendedProperties": [{"id": name, "value": value} for name, value in extended],
+    }
 
 
 def change(body: Body | None, marker: str) -> JSON:

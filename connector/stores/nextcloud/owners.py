@@ -89,6 +89,10 @@ class OwnersStore:
                 self._number(stored, store)
             return links
 
+    def password(self, terms: LinkTerms, origin: Origin) -> str:
+        """None of its links asks for one."""
+        return self._own.password(terms, origin)
+
     def revoke(self, folder: str) -> None:
         """End the public links, see the port."""
         with self._at(folder) as store:
