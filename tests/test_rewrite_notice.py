@@ -12,7 +12,7 @@ from lxml import html as lxml_html
 from pydantic import ValidationError
 
 from connector.model import Action, Audience, Body, Link, LinkTerms
-from connector.rewrite import Wording, insert, notice, remove, shows
+from connector.rewrite import Wording, insert, notice, password_letter, remove, shows
 from connector.rewrite.languages import LANGUAGES, Code, human_size
 from tests.test_rewrite import redirect, redirected
 
@@ -56,7 +56,8 @@ def test_each_line_is_in_the_words_of_its_language(code: Code) -> None:
     ours = LANGUAGES[code]
     for other in set(CODES) - {code}:
         theirs = LANGUAGES[other]
-        sentences = ("kept_one", "kept_many", "stays_one", "stays_many", "colleague", "outsider", "genuine", "help")
+        of_notices = ("kept_one", "kept_many", "stays_one", "stays_many", "colleague", "outsider", "genuine", "help")
+        sentences = (*of_notices, "letter_subject", "letter_asks", "letter_tell")
         assert all(getattr(ours, name) != getattr(theirs, name) for name in sentences)
 
 
@@ -297,3 +298,16 @@ def test_dates_are_told_in_utc() -> None:
     """The time zone of a link's end is not left to guessing."""
     made = notice(redirect(redirected(link=Link(FOREVER.url, datetime(2026, 3, 1, tzinfo=UTC)))), WORDING, marker="m")
     assert "2026-03-01 00:00 UTC" in made.text
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_letter_with_the_passwords(code: Code) -> None:
+    """In each language it names the message, shows every password on a line of its own, and says whom to ask."""
+    wording = WORDING.model_copy(update={"languages": (code,), "desk": "desk@example.org"})
+    subject, text = password_letter("Of\u202efers {x}", ["abcd-efgh", "ijkm-nopq"], wording)
+    assert subject
+    assert "{x}" in text
+    assert "\u202e" not in text
+    assert {"    abcd-efgh", "    ijkm-nopq"} <= set(text.splitlines())
+    assert "desk@example.org" in text
+    assert "desk@" not in password_letter("x", ["y"], wording.model_copy(update={"desk": ""}))[1]
