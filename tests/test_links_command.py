@@ -70,7 +70,7 @@ def test_what_keeps_the_pages_from_serving_is_one_sentence_each(folder: Path) ->
     assert "tenants.acme.store.password: secret file" in (folder / "told").read_text()
     (folder / link_settings.FILE).write_text("url: x\n")
     assert ended(folder, "links", "scrub")[0] == 2
-    assert "links.yaml:1:6 url: must be an address such as" in (folder / "told").read_text()
+    assert "links.yaml:1:6 url: give a whole address, such as" in (folder / "told").read_text()
 
 
 def test_scrub_tells_what_is_not_what_was_published(folder: Path, book: Book, apache: DavServer) -> None:
