@@ -2,9 +2,8 @@
 
 import hashlib
 
-from connector import marker
 from connector.log import Event
-from connector.model import Item, Letter, Message, Origin, Redirect
+from connector.model import Item, Letter, Message, Redirect
 from connector.reactions import in_store
 from connector.rewrite import password_letter
 from connector.turn import Turn
@@ -19,7 +18,7 @@ def tell_passwords(redirect: Redirect, item: Item, turn: Turn) -> None:
     """
     if not isinstance(item, Message):
         return
-    origin = Origin(redirect=redirect.id, mailbox=turn.owner, sender=item.sender, received=item.received)
+    origin = turn.origin(redirect, item)
     terms = dict.fromkeys(each.terms for each in redirect.shown if each.terms.password)
     if passwords := [in_store(turn.watch.links.password, each, origin) for each in terms]:
         _tell(redirect, item, passwords, turn)
@@ -32,16 +31,14 @@ def _tell(redirect: Redirect, item: Message, passwords: list[str], turn: Turn) -
     if watch.source.find(name):
         return
     message_id = f"<{name}@{_DOMAIN}>"
-    signed = marker.sign(
-        watch.marker_key,
-        redirect_id=name,
-        generation=turn.ledger.generation,
-        tenant=watch.tenant,
-        internet_message_id=message_id,
-    )
     subject, text = password_letter(item.subject, passwords, watch.wording)
     turn.keep_lease()
-    watch.source.tell(
-        Letter(marker=signed, internet_message_id=message_id, sender=watch.wording.product, subject=subject, text=text)
+    letter = Letter(
+        marker=turn.marker(name, message_id),
+        internet_message_id=message_id,
+        sender=watch.wording.product,
+        subject=subject,
+        text=text,
     )
+    watch.source.tell(letter)
     turn.ledger.note(watch.tenant, Event.LETTER_LEFT, turn.clock(), source=watch.name, redirect_id=redirect.id)

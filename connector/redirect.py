@@ -390,7 +390,7 @@ def _unproved(redirect: Redirect, of: RedirectedFile | None = None) -> bool:
 
 def _linked(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """The redirect with the links that the store gives now; sharing again gives the same ones."""
-    origin = Origin(redirect=redirect.id, mailbox=turn.owner, sender=item.sender, received=item.received)
+    origin = turn.origin(redirect, item)
     for terms in dict.fromkeys(each.terms for each in redirect.shown):
         alike = [each for each in redirect.shown if each.terms == terms]
         links = _shared([each.stored for each in alike if each.stored], terms, origin, turn)
@@ -418,15 +418,8 @@ def _shown_by(item: Item, redirect: Redirect) -> bool:
 
 
 def _notice(redirect: Redirect, item: Item, turn: Turn) -> Notice:
-    watch = turn.watch
-    signed = marker.sign(
-        watch.marker_key,
-        redirect_id=redirect.id,
-        generation=turn.ledger.generation,
-        tenant=watch.tenant,
-        internet_message_id=item.internet_message_id,
-    )
-    return notice(redirect, watch.wording, marker=signed)
+    marked = turn.marker(redirect.id, item.internet_message_id)
+    return notice(redirect, turn.watch.wording, marker=marked)
 
 
 def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:

@@ -14,7 +14,8 @@ from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import FOR_EVER, Lease, Ledger
 from connector.log import Event, log
 from connector.manifest import brake
-from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Proof, Redirect, State
+from connector.marker import sign
+from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
 from connector.policy import Policy
 from connector.rewrite import Wording
 from connector.sources import Source
@@ -116,6 +117,20 @@ class Turn:
     def owner(self) -> str:
         """The address of the mailbox to whose people the files belong: another one's where they have left."""
         return self.ledger.owner(self.watch.tenant, self.watch.source.address)
+
+    def origin(self, redirect: Redirect, item: Item) -> Origin:
+        """Where the files of a redirect come from, for whatever gives their links."""
+        return Origin(redirect=redirect.id, mailbox=self.owner, sender=item.sender, received=item.received)
+
+    def marker(self, name: str, internet_message_id: str) -> str:
+        """Our mark in this message, by whose name it is found again."""
+        return sign(
+            self.watch.marker_key,
+            redirect_id=name,
+            generation=self.ledger.generation,
+            tenant=self.watch.tenant,
+            internet_message_id=internet_message_id,
+        )
 
     def keep_lease(self) -> None:
         """Before an effect: more time must be left than the effect may take. Raises LeaseLost."""

@@ -108,9 +108,9 @@ class Upkeep:
         """
         found: dict[str, str] = {}
         for redirect, tenant in self._resting(wanted):
-            publisher, published = tenant.publisher(), _published(tenant)
+            book, publisher = tenant.book(), tenant.publisher()
             for terms in _terms(redirect):
-                one = published.get(publication_id(redirect.id, terms))
+                one = book.publication(publication_id(redirect.id, terms)) if book else None
                 if terms.password and publisher and one:
                     found[publisher.address(one)] = publisher.password_of(one)
                     self._note(redirect, tenant, Event.LINK_TOLD)
