@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from connector import discover, marker, policy, reactions, redirect, sight, sweep, turn
+from connector import discover, marker, reactions, redirect, sight, sweep, turn
 from connector.ledger import ledger as ledgers
 from connector.ledger import sources
 from connector.marker import Marker
 from connector.model import ACTIVE, State
+from connector.policy import verdicts
 from connector.sources.memory import MemorySource
 from tests import test_admission, test_clocks, test_manifest, test_redirect, test_restore, test_shares, test_sweep
 from tests.world import EVERYTHING
@@ -136,8 +137,8 @@ def _everything_is_unshown(patch: Patch) -> None:
 
 
 def _everybody_opted_in(patch: Patch) -> None:
-    real = policy._judged
-    takes(patch, policy, "_judged", lambda rules, case: real(rules, replace(case, copied=False)))
+    real = verdicts._judged
+    takes(patch, verdicts, "_judged", lambda rules, case: real(rules, replace(case, copied=False)))
 
 
 def _does_nothing(where: Any, name: str, gives: Any = None) -> Callable[[Patch], None]:
@@ -278,11 +279,11 @@ RULES = (
         test_admission.test_where_nobody_else_is_let_in_for_now_files_are_copied,
         _does_nothing(turn.Turn, "allowed", gives=ACTIVE),
     ),
-    Rule("a shared file in use waits", test_shares.test_a_file_in_use_waits, _does_nothing(policy, "guard_of_use")),
+    Rule("a shared file in use waits", test_shares.test_a_file_in_use_waits, _does_nothing(verdicts, "guard_of_use")),
     Rule(
         "a shared file that just changed waits",
         test_shares.test_a_file_that_just_changed_waits,
-        _does_nothing(policy, "guard_of_use"),
+        _does_nothing(verdicts, "guard_of_use"),
     ),
     Rule("shared files are copied unless a tenant opts in", test_shares.test_copies_only, _everybody_opted_in),
     Rule(
