@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from connector import names
-from connector.errors import Denied, FileGone, Gone, Rejected, Unavailable
+from connector.ask import ask, facts
+from connector.errors import Denied, Gone, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
 from connector.marker import Marker, valid
@@ -24,7 +25,6 @@ from connector.model import (
     State,
     Verdict,
 )
-from connector.policy import HEAD, Facts, decide
 from connector.sight import followed
 from connector.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 
@@ -57,17 +57,17 @@ def _look_again(turn: Turn) -> None:
 
 
 def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, looked: tuple[str, ...] = ()) -> None:
-    planned: list[Redirect] = []
+    new: list[Redirect] = []
     later: dict[str, datetime] = {}
     for item in items:
         redirect, again = _plan(item, turn)
         if redirect:
-            planned.append(redirect)
+            new.append(redirect)
         if again:
             later[item.id] = again
     turn.ledger.record(
         turn.lease,
-        planned,
+        new,
         later,
         cursor=turn.cursor,
         complete=complete,
@@ -83,16 +83,7 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
         ours = genuine(item, turn)
         if ours:
             _recognise(item, ours, turn)
-        returnable = turn.watch.source.returnable
-        facts = Facts(
-            now=turn.clock(),
-            since=turn.since,
-            ours=ours is not None,
-            returnable=returnable,
-            quiet=turn.watch.quiet,
-            pointers=turn.watch.pointers,
-        )
-        told = verdicts(item, turn.watch, facts)
+        answer = ask(item, turn.watch, facts(turn.watch, now=turn.clock(), since=turn.since, ours=ours is not None))
     except Gone:
         return None, None
     except Unavailable as error:
@@ -104,14 +95,13 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
         log.exception(Event.BUG, source=turn.watch.name)
         return None, turn.clock() + LONGEST_BACKOFF
     if turn.watch.monitor:
-        _tell(told, turn)
+        _tell(answer.verdicts, turn)
         return None, None
-    wanted = tuple(verdict for verdict in told if verdict.action is not Action.KEEP)
-    if wanted and isinstance(item, SharedFile) and turn.ledger.comes_back(turn.watch.name, item.subject):
+    if answer.wanted and isinstance(item, SharedFile) and turn.ledger.comes_back(turn.watch.name, item.subject):
         # Undo put it there, and a power cut kept it from saying so: it is known for ours a moment later.
         return None, turn.clock() + UNAVAILABLE_PAUSE
-    again = min((verdict.look_again for verdict in told if verdict.look_again), default=None)
-    return (_planned(item, wanted, turn) if wanted else None), again
+    redirect = planned(item, answer.wanted, turn.watch, turn.clock()) if answer.wanted else None
+    return redirect, answer.look_again
 
 
 def _tell(told: tuple[Verdict, ...], turn: Turn) -> None:
@@ -130,36 +120,15 @@ def _tell(told: tuple[Verdict, ...], turn: Turn) -> None:
     )
 
 
-def verdicts(item: Item, watch: Watch, facts: Facts) -> tuple[Verdict, ...]:
-    """What the policy says about each file; the first bytes are fetched where it asks for them.
-
-    Raises Gone, beside what any source may raise.
-    """
-    told = decide(watch.policy, item, facts)
-    unread = [verdict.file.id for verdict in told if verdict.needs_content]
-    if not unread:
-        return told
-    heads = {file_id: _head(item, file_id, watch) for file_id in unread}
-    return decide(watch.policy, item, replace(facts, heads=heads))
-
-
-def _head(item: Item, file_id: str, watch: Watch) -> bytes:
-    try:
-        with watch.source.open(item.id, file_id) as stream:
-            return stream.read(HEAD)
-    except (FileGone, Rejected):
-        return b""
-
-
-def _planned(item: Item, wanted: tuple[Verdict, ...], turn: Turn) -> Redirect:
-    """Everything that the effects will bear is decided here: the random id, and each file's path."""
+def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime) -> Redirect:
+    """The plan for an item. All that the effects will bear is decided here: the random id, and each file's path."""
     redirect_id = _new_id()
-    folder = names.folder(turn.watch.path, _words(item, redirect_id, turn.watch))
+    folder = names.folder(watch.path, _words(item, redirect_id, watch))
     paths = names.distinct(_stored_name(verdict.file) for verdict in wanted)
     held = [verdict for verdict in wanted if verdict.action is Action.HOLD]
     return Redirect(
         id=redirect_id,
-        source=turn.watch.name,
+        source=watch.name,
         item_id=item.id,
         internet_message_id=item.internet_message_id,
         folder=folder,
@@ -176,8 +145,8 @@ def _planned(item: Item, wanted: tuple[Verdict, ...], turn: Turn) -> Redirect:
         ),
         settle=max(verdict.settle for verdict in wanted),
         keep_original=any(verdict.keep_original for verdict in wanted),
-        created=turn.clock(),
-        due=turn.clock(),
+        created=now,
+        due=now,
         state=State.HELD if held else State.PLANNED,
         held_in=State.PLANNED if held else None,
         reason=f"rule {held[0].rule}: {held[0].because}" if held else "",

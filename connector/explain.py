@@ -6,10 +6,9 @@ from datetime import datetime
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from connector.discover import verdicts
+from connector.ask import ask, facts, is_ours
 from connector.errors import Gone, Rejected
 from connector.ledger import Ledger
-from connector.marker import valid
 from connector.model import Item, Redirect, Verdict
 from connector.policy import Facts
 from connector.turn import Watch
@@ -62,7 +61,7 @@ def find(
     for watch in watches:
         ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
         for message in _found(internet_message_id, ids, watch):
-            yield Found(watch, message, verdicts(message, watch, _facts(message, watch, ledger, now)))
+            yield Found(watch, message, ask(message, watch, _facts(message, watch, ledger, now)).verdicts)
 
 
 def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterator[Item]:
@@ -79,14 +78,6 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
 
 
 def _facts(message: Item, watch: Watch, ledger: Ledger, now: datetime) -> Facts:
-    ours = valid(message.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=message.internet_message_id)
     known = next((each for each in ledger.watched() if each.name == watch.name), None)
     since = known.begins(monitor=watch.monitor) if known else watch.since or now
-    return Facts(
-        now=now,
-        since=since,
-        ours=ours is not None,
-        returnable=watch.source.returnable,
-        quiet=watch.quiet,
-        pointers=watch.pointers,
-    )
+    return facts(watch, now=now, since=since, ours=is_ours(message, watch))

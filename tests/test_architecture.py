@@ -15,6 +15,7 @@ FLOW = (
     "redirect",
     "timekeeping",
     "reactions",
+    "ask",
     "discover",
     "decisions",
     "restore",

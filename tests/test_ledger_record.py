@@ -57,6 +57,15 @@ def test_a_page_is_known_the_second_time(ledger: Ledger) -> None:
     assert told(ledger) == ["redirect.planned"]
 
 
+def test_what_would_be_recorded_is_told_without_a_word_written(ledger: Ledger) -> None:
+    """The plan itself as long as it is new; None for what `record` would absorb."""
+    lease = taken(ledger)
+    assert ledger.would_record(a_redirect()) == a_redirect()
+    assert (told(ledger), ledger.redirects()) == ([], ())
+    recorded(ledger, lease, a_redirect())
+    assert ledger.would_record(a_redirect(id="again")) is None
+
+
 def test_an_item_of_another_source_is_another_item(ledger: Ledger) -> None:
     """Ids and Message-IDs count within one source: the same message in two mailboxes is redirected in both."""
     anna, bert = taken(ledger), taken(ledger, "acme/bert")

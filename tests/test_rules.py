@@ -47,13 +47,13 @@ class Rule:
 
 
 def _no_id_in_paths(patch: Patch) -> None:
-    real = discover._planned
+    real = discover.planned
 
     def planned(*args: Any) -> Any:
         made = real(*args)
         return replace(made, files=tuple(replace(each, path=f"files/{each.file.name}") for each in made.files))
 
-    takes(patch, discover, "_planned", planned)
+    takes(patch, discover, "planned", planned)
 
 
 def _a_copy_is_a_move(patch: Patch) -> None:

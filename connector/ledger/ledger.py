@@ -173,6 +173,11 @@ class Ledger:
             chain.append(connection, tenant, now, [fact for _, fact in new])
         return tuple(redirect for redirect, _ in new)
 
+    def would_record(self, planned: Redirect) -> Redirect | None:
+        """What `record` would write for this plan, or None where nothing is new. Writes nothing."""
+        with self._reading() as connection:
+            return absorbed(planned, rows.concerning(connection, planned))
+
     def look_again(self, source: str, now: datetime) -> tuple[str, ...]:
         """The items whose time to be looked at again has come, the longest waiting first."""
         with self._reading() as connection:

@@ -1,0 +1,74 @@
+"""Asking the policy about an item: the facts that it goes by, and the content that it wants to look into.
+
+What discovers, what plans and what explains all ask here, so that none of them can say what the others do not.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.errors import FileGone, Rejected
+from connector.marker import valid
+from connector.model import Action, Item, Verdict
+from connector.policy import HEAD, Facts, decide
+from connector.turn import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the policy says about each file of an item."""
+
+    verdicts: tuple[Verdict, ...]
+    #: With all the content that it looked into: another policy that is asked with them reads nothing twice.
+    facts: Facts
+    #: What it said before it had seen that content, of the files that it wanted to look into.
+    looked_into: tuple[Verdict, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[Verdict, ...]:
+        """What is to become of those files that do not just stay as they are."""
+        return tuple(each for each in self.verdicts if each.action is not Action.KEEP)
+
+    @property
+    def look_again(self) -> datetime | None:
+        """When another answer is to be had first; None where this one stands."""
+        return min((each.look_again for each in self.verdicts if each.look_again), default=None)
+
+
+def facts(watch: Watch, *, now: datetime, since: datetime | None, ours: bool) -> Facts:
+    """What the policy has to know beside an item of this source."""
+    return Facts(
+        now=now,
+        since=since,
+        ours=ours,
+        returnable=watch.source.returnable,
+        quiet=watch.quiet,
+        pointers=watch.pointers,
+    )
+
+
+def is_ours(item: Item, watch: Watch) -> bool:
+    """Whether the item bears a marker that our key made for it."""
+    found = valid(item.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=item.internet_message_id)
+    return found is not None
+
+
+def ask(item: Item, watch: Watch, facts: Facts) -> Answer:
+    """What the policy says about each file; content that it asks for, and that is not known yet, is fetched.
+
+    Raises Gone, beside what any source may raise.
+    """
+    told = decide(watch.policy, item, facts)
+    unread = tuple(verdict for verdict in told if verdict.needs_content)
+    if not unread:
+        return Answer(told, facts)
+    heads = {verdict.file.id: _head(item, verdict.file.id, watch) for verdict in unread}
+    facts = replace(facts, heads={**(facts.heads or {}), **heads})
+    return Answer(decide(watch.policy, item, facts), facts, unread)
+
+
+def _head(item: Item, file_id: str, watch: Watch) -> bytes:
+    try:
+        with watch.source.open(item.id, file_id) as stream:
+            return stream.read(HEAD)
+    except (FileGone, Rejected):
+        return b""
