@@ -19,6 +19,8 @@ from lxml import etree
 from tests.nextcloud import DAV, NC, OC, SHARES, At, Law, Need, Place, data, exception, hold, message, places
 
 TAGS = "/remote.php/dav/systemtags/"
+TRASH, VERSIONS = "/remote.php/dav/trashbin/", "/remote.php/dav/versions/"
+LOCATION = "trashbin-original-location"
 FRESH = {"If-None-Match": "*"}
 KEEP = {"Overwrite": "F"}
 SHA256 = {"X-Hash": "sha256"}
@@ -913,11 +915,110 @@ def nobody(at: At) -> None:
     assert api.json()["ocs"]["meta"]["status"] == "failure"
 
 
-@law("2.2", "what is deleted goes to the trash", Need.CONTROL)
+# --- the trash and versions, as the documentation and the code have them [I] ------------------------------------------
+
+
+def trashed(at: At, name: str) -> str | None:
+    """The path of what was deleted there, in the trash."""
+    body = f'<d:propfind xmlns:d="DAV:"><d:prop><x:{LOCATION} xmlns:x="{NC[1:-1]}"/></d:prop></d:propfind>'.encode()
+    answer = at.ask("PROPFIND", f"{TRASH}{at.one.user}/trash", {"Depth": "1"}, content=body)
+    assert answer.status_code == 207
+    for each in etree.fromstring(answer.content).iter(f"{DAV}response"):
+        if each.findtext(f".//{NC}{LOCATION}") == f"{at.folder}/{name}":
+            return each.findtext(f"{DAV}href")
+    return None
+
+
+@law("2.2, documentation", "what is deleted goes to the trash")
 def trash(at: At) -> None:
-    """The bytes are still there; no fact tells how clients come at them."""
+    """With where it was, its number and its bytes, until it is deleted there too."""
+    file_id = at.properties("old.bin", f"{OC}fileid")
+    assert trashed(at, "old.bin") is None
     at.dav("DELETE", "old.bin")
-    assert [each.content for each in at.server.cloud.trash[at.one.user]] == [b"old"]
+    path = trashed(at, "old.bin")
+    assert path
+    assert at.properties("", f"{OC}fileid", url=path) == file_id
+    assert at.properties("", f"{NC}trashbin-filename", url=path) == {f"{NC}trashbin-filename": "old.bin"}
+    assert at.ask("GET", path).content == b"old"
+    assert [at.ask("DELETE", path).status_code for _ in "twice"[:2]] == [204, 404]
+    assert trashed(at, "old.bin") is None
+
+
+@law("documentation", "a folder is in the trash with what is in it")
+def trashed_folder(at: At) -> None:
+    """Which goes piece by piece, or with it."""
+    for name in ("sub/a.bin", "sub/b.bin"):
+        at.put(name, b"x")
+    at.dav("DELETE", "sub")
+    path = str(trashed(at, "sub")).rstrip("/")
+    location = f"{NC}{LOCATION}"
+    assert at.properties("", location, url=f"{path}/a.bin") == {location: f"{at.folder}/sub/a.bin"}
+    assert [at.ask("DELETE", f"{path}/a.bin").status_code for _ in "twice"[:2]] == [204, 404]
+    assert [unquote(each).rpartition("/")[2] for each in at.listed(path)][1:] == ["b.bin"]
+    assert at.ask("DELETE", path).status_code == 204
+    assert at.ask("GET", f"{path}/b.bin").status_code == 404
+
+
+@law("documentation", "what is in the trash comes back")
+def restored(at: At) -> None:
+    """To where it was."""
+    at.dav("DELETE", "old.bin")
+    where = {"Destination": f"{at.place.url}{TRASH}{at.one.user}/restore/old.bin"}
+    assert at.ask("MOVE", str(trashed(at, "old.bin")), where).status_code == 201
+    assert at.holds("old.bin") == b"old"
+    assert trashed(at, "old.bin") is None
+
+
+@law("code", "a trash that may not be emptied, and one that is not there", Need.CONTROL)
+def no_trash(at: At) -> None:
+    """403, and 404."""
+    settings = at.server.cloud.settings
+    settings.trash_may_be_emptied = False
+    at.dav("DELETE", "old.bin")
+    assert at.ask("DELETE", str(trashed(at, "old.bin"))).status_code == 403
+    settings.trash = False
+    assert at.ask("PROPFIND", f"{TRASH}{at.one.user}/trash").status_code == 404
+
+
+@law("code", "somebody else's trash and versions", Need.OTHER)
+def foreign_trash(at: At) -> None:
+    """403, as for everything that cannot be done there."""
+    assert at.ask("PROPFIND", f"{TRASH}{at.other.user}/trash").status_code == 403
+    assert at.ask("PROPFIND", f"{VERSIONS}{at.other.user}/versions/1").status_code == 403
+    for path in (f"{TRASH}{at.one.user}/other", f"{VERSIONS}{at.one.user}/versions/0"):
+        assert at.ask("PROPFIND", path).status_code == 404
+
+
+def versions(at: At, name: str) -> str:
+    """Where those of a file are."""
+    return f"{VERSIONS}{at.one.user}/versions/{at.properties(name, f'{OC}fileid')[f'{OC}fileid']}"
+
+
+@law("documentation", "an overwritten file has versions")
+def versioned(at: At) -> None:
+    """By when they were written; one that is moved to the place for that is what the file has in it again."""
+    at.put("new.bin", b"first", {"X-OC-MTime": "1500000000"})
+    at.put("new.bin", b"second")
+    where = versions(at, "new.bin")
+    sizes = {unquote(each).rstrip("/").rpartition("/")[2]: size for each, size in at.listed(where).items()}
+    assert sizes["1500000000"] == 5
+    assert at.ask("GET", f"{where}/1500000000").content == b"first"
+    assert at.ask("GET", f"{where}/4711").status_code == 404
+    to = {"Destination": f"{at.place.url}{VERSIONS}{at.one.user}/restore/new.bin"}
+    assert at.ask("MOVE", f"{where}/1500000000", to).status_code in (201, 204)
+    assert at.holds("new.bin") == b"first"
+
+
+@law("code", "a version is deleted, and goes with its file")
+def version_deleted(at: At) -> None:
+    """From the trash too."""
+    for moment in ("1500000000", "1600000000", "1700000000"):
+        at.put("new.bin", moment.encode(), {"X-OC-MTime": moment})
+    where = versions(at, "new.bin")
+    assert [at.ask("DELETE", f"{where}/1500000000").status_code for _ in "twice"[:2]] == [204, 404]
+    assert at.ask("GET", f"{where}/1600000000").content == b"1600000000"
+    at.dav("DELETE", "new.bin")
+    assert at.ask("PROPFIND", where).status_code == 404
 
 
 @law("2.6", "a wrong password", Need.WRONG_LOGIN)

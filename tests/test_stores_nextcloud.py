@@ -303,6 +303,100 @@ def test_a_limit_below_the_smallest_piece(world: NextcloudWorld, store: Nextclou
     assert unfinished(world) == []
 
 
+# --- what is erased -------------------------------------------------------------------------------------------------
+
+
+def in_trash(world: NextcloudWorld) -> list[str]:
+    """Where it was, of all that is there."""
+    return sorted(
+        each.location + below.path.removeprefix(each.node.path)
+        for each in world.cloud.trash["connector"]
+        for below in each.node.below()
+    )
+
+
+@pytest.mark.parametrize("folder", ["", "Attachments/connector"])
+def test_what_is_erased_is_not_in_the_trash(world: NextcloudWorld, folder: str) -> None:
+    """Nor are its versions; what others deleted stays there."""
+    world.cloud.stop_clock()
+    root = world.cloud.homes["connector"]
+    for name in folder.split("/") if folder else ():
+        root = world.cloud.trees.add(root, name, folder=True, now=0)
+    store = world.connect(folder=folder)
+    for name in ("report.pdf", "report.pdf.2"):
+        store.put(f"{HOME}/R1/{name}", spool(b"original"))
+    node = world.cloud.find(world.account, f"{folder}/{HOME}/R1/report.pdf")[0]
+    world.cloud.ahead += 10
+    node.wrote(b"edited", world.cloud.now())
+    assert node.versions
+    store.delete(f"{HOME}/R1/report.pdf.2")
+    store.erase(f"{HOME}/R1/report.pdf")
+    assert in_trash(world) == [f"{folder}/{HOME}/R1/report.pdf.2".strip("/")]
+    store.erase(f"{HOME}/R1/report.pdf.2")
+    assert in_trash(world) == []
+
+
+def test_what_was_deleted_before_is_erased_too(world: NextcloudWorld) -> None:
+    """However often, by whomever, and with the folder above it; the neighbours that went with it stay in the trash."""
+    for number in range(3):
+        store = world.connect()
+        store.put(PATH, spool(b"x"))
+        store.put(f"{PATH}.2", spool(b"x"))
+        world.cloud.ahead += 10
+        world.cloud.throw_away(world.cloud.find(world.account, PATH.rpartition("/")[0] if number else PATH)[0])
+    store.erase(PATH)
+    assert PATH not in in_trash(world)
+    assert in_trash(world).count(f"{PATH}.2") == 2
+    store.erase(f"{PATH}.2")
+    store.erase(PATH.rpartition("/")[0])
+    assert in_trash(world) == []
+
+
+def test_a_folder_in_the_trash_with_something_in_it(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """It is not erased with what is not known to be ours."""
+    store.put(PATH, spool(b"x"))
+    folder = PATH.rpartition("/")[0]
+    world.cloud.throw_away(world.cloud.find(world.account, folder)[0])
+    store.erase(folder)
+    assert in_trash(world) == [folder, PATH]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_line_breaks_while_something_is_erased(world: NextcloudWorld, when: str) -> None:
+    """A repeated call finishes it, also where the file is gone and its rest in the trash is not."""
+    for number in range(1, 20):
+        store, path = world.connect(), f"{HOME}/{number}/report.pdf"
+        store.put(path, spool(b"x"))
+        world.server.drops.append((number, when))
+        try:
+            store.erase(path)
+        except Unavailable:
+            world.connect().erase(path)
+        broken = not world.server.drops
+        world.server.drops.clear()
+        assert store.names(f"{HOME}/{number}") == ()
+        assert in_trash(world) == []
+        if not broken:
+            return
+    pytest.fail("there were more requests than expected")
+
+
+def test_a_server_without_a_trash(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """What is deleted is gone."""
+    world.cloud.settings.trash = False
+    store.put(PATH, spool(b"x"))
+    store.erase(PATH)
+    assert store.names(PATH.rpartition("/")[0]) == ()
+
+
+def test_a_trash_that_may_not_be_emptied(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """One sentence says who has to allow it."""
+    world.cloud.settings.trash_may_be_emptied = False
+    store.put(PATH, spool(b"x"))
+    with pytest.raises(Rejected, match=r"let people empty theirs \(files\.trash\.delete"):
+        store.erase(PATH)
+
+
 # --- tags -----------------------------------------------------------------------------------------------------------
 
 

@@ -172,6 +172,18 @@ def test_what_its_owner_moves_is_found(world: AppWorld, store: OwnersStore) -> N
         contents(store, PATH)
 
 
+def test_what_is_erased_is_not_in_its_owners_trash(world: AppWorld, store: OwnersStore) -> None:
+    """What she took elsewhere is hers, there and in the trash."""
+    store.put(PATH, spool(b"once"))
+    store.delete(PATH)
+    store.put(PATH, spool(b"twice"))
+    world.cloud.trees.move(world.cloud.find(world.anna, PATH)[0], world.cloud.homes["anna"], "my report.pdf")
+    store.put(PATH, spool(b"again"))
+    store.erase(PATH)
+    assert world.has(world.anna) == {"my report.pdf"}
+    assert world.cloud.trash["anna"] == []
+
+
 def test_a_file_that_was_put_again_is_the_one_that_is_found(world: AppWorld, store: OwnersStore) -> None:
     """What its owner threw away is not; what came for it is."""
     for content in (b"once", b"twice"):

@@ -92,6 +92,14 @@ class Store(Links, Protocol):
         """Remove a file, or a collection that is empty. Absent counts as removed."""
         ...
 
+    def erase(self, path: str) -> None:
+        """Like `delete`, and nothing of it is left in a trash or as a version. Absent counts as erased.
+
+        Repeated, it finishes what one that was killed began, and what an earlier `delete` left in the trash.
+        Raises Rejected where the store does not let go of what is in its trash.
+        """
+        ...
+
     def now(self) -> datetime | None:
         """What time the store's last answer said it was; None where it has not said. Costs no request."""
         ...

@@ -127,6 +127,10 @@ class MemoryStore:
             raise Rejected("a collection that is not empty is not removed")
         self.files.pop(path, None)
 
+    def erase(self, path: str) -> None:
+        """Like `delete`: there is no trash."""
+        self.delete(path)
+
     def now(self) -> datetime | None:
         """What `clock` says."""
         return self.clock()

@@ -137,6 +137,10 @@ class WebdavStore:
             self._made.clear()
             self._remove(f"{path}/" if any(each.collection for each in entries) else path)
 
+    def erase(self, path: str) -> None:
+        """Like `delete`: WebDAV knows of no trash and no versions (RFC 4918), and what a server keeps is its own."""
+        self.delete(path)
+
     def now(self) -> datetime | None:
         """What time the server's last answer said it was."""
         return self._client.now()

@@ -225,12 +225,30 @@ class StoreLaws:
         assert store.names("box/R1") == ("b.txt",)
         assert store.verify(kept)
 
+    def test_to_erase_twice_is_to_erase_once(self, store: Store, world: World) -> None:
+        """Absent counts as erased, the neighbour stays, and what is put there again is whole."""
+        store.put("box/R1/a.txt", spool(b"a"))
+        kept = store.put("box/R1/b.txt", spool(b"b"))
+        store.erase("box/R1/a.txt")
+        world.connect().erase("box/R1/a.txt")
+        store.erase("never/was/here")
+        assert store.names("box/R1") == ("b.txt",)
+        assert store.verify(kept)
+        assert store.verify(store.put("box/R1/a.txt", spool(b"a")))
+        store.delete("box/R1/a.txt")
+        store.erase("box/R1/a.txt")
+        store.erase("box/R1/b.txt")
+        store.erase("box/R1")
+        assert store.names("box") == ()
+
     def test_only_an_empty_collection_is_deleted(self, store: Store) -> None:
         """A collection with something in it is Rejected whole; once empty it goes, and can be made again."""
         stored = store.put("box/R1/a.txt", spool(b"a"))
         for collection in ("box", "box/R1"):
             with pytest.raises(Rejected):
                 store.delete(collection)
+            with pytest.raises(Rejected):
+                store.erase(collection)
         assert store.verify(stored)
         store.delete("box/R1/a.txt")
         store.delete("box/R1")

@@ -67,6 +67,21 @@ class Share:
 
 
 @dataclass
+class Trashed:
+    """What was deleted, with all that was in it."""
+
+    node: Node
+    #: Where it was, below the root of its owner.
+    location: str
+    when: int
+
+    @property
+    def name(self) -> str:
+        """Which no other one in the trash has, but what goes by the same name within a second [I]."""
+        return f"{self.node.name}.d{self.when}"
+
+
+@dataclass
 class Tag:
     """A word that files bear."""
 
@@ -109,6 +124,9 @@ class Settings:
     tags_twice: bool = False
     #: Read-only links let anybody write and delete: seen in Team folders (facts, operations, 1.11).
     writable_links: bool = False
+    #: What is deleted goes into the trash; the app may be off, or keep people from emptying theirs [code].
+    trash: bool = True
+    trash_may_be_emptied: bool = True
     #: The names that the server goes by, beside 127.0.0.1 and localhost.
     trusted_domains: set[str] = field(default_factory=set)
 
@@ -142,7 +160,7 @@ class Cloud:
         #: Likewise, half of it is lost.
         self.shortens = False
         #: What was deleted, by the account that it belonged to.
-        self.trash: defaultdict[str, list[Node]] = defaultdict(list)
+        self.trash: defaultdict[str, list[Trashed]] = defaultdict(list)
         self.tags: list[Tag] = []
         self._wrong: defaultdict[str, list[float]] = defaultdict(list)
         self._shared: defaultdict[str, list[float]] = defaultdict(list)
@@ -361,6 +379,13 @@ class Cloud:
         touch(node.parent)
         inside = set(map(id, node.below()))
         self.shares = {key: each for key, each in self.shares.items() if id(each.node) not in inside}
+
+    def throw_away(self, node: Node) -> None:
+        """It goes into the trash of whom it belongs to, with its versions."""
+        location, when = node.path, int(self.now())
+        self.remove(node)
+        if self.settings.trash:
+            self.trash[node.owner].append(Trashed(node, location, when))
 
     # --- shares --------------------------------------------------------------------------------------------------
 

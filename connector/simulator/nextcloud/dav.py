@@ -202,8 +202,7 @@ class Dav:
             raise forbidden()
         if node.locked:
             raise locked(node)
-        self._cloud.remove(node)
-        self._cloud.trash[node.owner].append(node)
+        self._cloud.throw_away(node)
         return Reply(204)
 
     def _move(self, request: Request, user: User, path: str) -> Reply:

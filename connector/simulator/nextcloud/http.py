@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 from connector.simulator.nextcloud.cloud import Cloud, User
@@ -18,10 +18,24 @@ from connector.simulator.nextcloud.message import SABRE, Refused, Reply, Request
 from connector.simulator.nextcloud.ocs import Ocs
 from connector.simulator.nextcloud.public import Public
 from connector.simulator.nextcloud.tags import Tags
+from connector.simulator.nextcloud.trash import Trash
 from connector.simulator.nextcloud.tree import Node
+from connector.simulator.nextcloud.versions import Versions
 from connector.simulator.wire import Listening, Wire
 
 _FILE = ("/f/", "/index.php/f/")
+
+
+class Part(Protocol):
+    """A part of the server's WebDAV."""
+
+    def serves(self, path: str) -> bool:
+        """Whether a path is one of its own."""
+        ...
+
+    def answer(self, request: Request, user: User) -> Reply:
+        """Raises Refused."""
+        ...
 
 
 class Nextcloud:
@@ -39,7 +53,8 @@ class Nextcloud:
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self.dav = Dav(self.cloud)
         self.public = Public(self.cloud)
-        self.tags = Tags(self.cloud)
+        #: What speaks WebDAV to whoever has logged in.
+        self.parts: tuple[Part, ...] = (self.dav, Tags(self.cloud), Trash(self.cloud), Versions(self.cloud))
         self.ocs = Ocs(self.cloud, lambda: self.url)
 
     def __enter__(self) -> Self:
@@ -121,7 +136,7 @@ class Nextcloud:
         """Facts, 2.6: WebDAV tells of maintenance by an exception, web pages by headers."""
         if not self.cloud.settings.maintenance:
             return True
-        if self.dav.serves(request.path) or self.tags.serves(request.path):
+        if any(part.serves(request.path) for part in self.parts):
             raise Refused(503, "OCA\\DAV\\Exception\\ServerMaintenanceMode", "System is in maintenance mode.")
         return False
 
@@ -151,10 +166,8 @@ class Nextcloud:
         return None
 
     def _logged_in(self, request: Request, user: User) -> Reply:
-        if self.dav.serves(request.path):
-            return self.dav.answer(request, user)
-        if self.tags.serves(request.path):
-            return self.tags.answer(request, user)
+        if part := next((part for part in self.parts if part.serves(request.path)), None):
+            return part.answer(request, user)
         if request.path.startswith(_FILE):
             node = self.linked(user, request.path)
             if node is None:

@@ -2,7 +2,8 @@
 
 import mimetypes
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import quote
@@ -29,6 +30,8 @@ class Entry:
     node: Node
     may: int
     shared: bool
+    #: Properties that only some have, by their names.
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def found(cloud: Cloud, request: Request, entries: list[Entry]) -> bytes:
@@ -119,7 +122,7 @@ def _known(cloud: Cloud, entry: Entry) -> dict[str, str]:
         f"{{{_NC}}}upload_time": str(int(node.uploaded)),
         f"{{{_OCS}}}share-permissions": str(entry.may),
     }
-    told |= {name: escape(value) for name, value in node.properties.items()}
+    told |= {name: escape(value) for name, value in (*node.properties.items(), *entry.more.items())}
     if node.checksum:
         told[f"{{{_OC}}}checksums"] = f"<oc:checksum>{escape(node.checksum)}</oc:checksum>"
     if not node.folder:

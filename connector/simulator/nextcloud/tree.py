@@ -40,6 +40,8 @@ class Node:
     properties: dict[str, str] = field(default_factory=dict)
     #: Ids.
     tags: set[str] = field(default_factory=set)
+    #: What it had in it before, by when that was written: the last of a second takes the place of others [code].
+    versions: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -62,6 +64,8 @@ class Node:
     def wrote(self, content: bytes, now: float) -> None:
         """It has other bytes now."""
         self.unseen = self.unseen + len(content) - len(self.content) if int(now) == int(self.written) else 0
+        if self.content:
+            self.versions[int(self.changed)] = self.content
         self.content, self.checksum = content, ""
         self.changed = self.written = now
         touch(self.parent)
@@ -95,6 +99,10 @@ class Trees:
         assert node.parent
         del node.parent.children[node.name]
         touch(node.parent)
+        self.adopt(node, parent, name)
+
+    def adopt(self, node: Node, parent: Node, name: str) -> None:
+        """What is nowhere is here from now on."""
         node.name, node.parent = name, parent
         parent.children[name] = node
         touch(parent)

@@ -79,6 +79,11 @@ class OwnersStore:
         with self._at(path) as store:
             store.delete(path)
 
+    def erase(self, path: str) -> None:
+        """Like `delete`, and out of its owner's trash, see the port. What she took elsewhere is hers, and stays."""
+        with self._at(path) as store:
+            store.erase(path)
+
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
         """The addresses of the files, which open for their owner; for anyone, public links that the owner has made."""
         if terms.audience is Audience.GROUP:

@@ -20,6 +20,7 @@ from connector.stores.nextcloud.owners import OwnersStore
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.store import NextcloudStore
 from connector.stores.nextcloud.tags import Tags
+from connector.stores.nextcloud.trash import Trash
 
 
 class AppApi(BaseModel):
@@ -107,6 +108,7 @@ class NextcloudConfig(BaseModel):
             ocs,
             Readers(ocs, self.readers),
             self.link_url or self.url,
+            trash=Trash(self._dav(f"{base}remote.php/dav/trashbin/{quote(user)}/trash", login), self.folder),
             tags=Tags(self._dav(f"{base}remote.php/dav", login), self.tags) if self.tags else None,
         )
         return store, ocs

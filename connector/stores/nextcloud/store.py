@@ -14,6 +14,7 @@ from connector.stores.nextcloud.ocs import GROUP, READ, Ocs, Reader, Share
 from connector.stores.nextcloud.public import PublicLinks
 from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.tags import Tags
+from connector.stores.nextcloud.trash import Trash
 from connector.stores.webdav import WebdavStore
 
 #: What is larger goes in pieces of this size. Nextcloud tells its own clients 100 MB; Apache's limit is 1 GiB.
@@ -44,6 +45,7 @@ class NextcloudStore(WebdavStore):
         readers: Readers,
         link_url: str,
         *,
+        trash: Trash,
         tags: Tags | None,
     ) -> None:
         """`uploads` is the same account's collection of unfinished uploads.
@@ -55,6 +57,7 @@ class NextcloudStore(WebdavStore):
         self._piece = PIECE
         self._ocs = ocs
         self._readers = readers
+        self._trash = trash
         self._tags = tags
         self._public = PublicLinks(client, ocs, self._link_url)
         #: Of each folder of a mailbox that is open to whom it should be: to whom, and since when that is known.
@@ -127,6 +130,11 @@ class NextcloudStore(WebdavStore):
     def revoke(self, folder: str) -> None:
         """End the public links; the others open nothing but what the folder of the mailbox is shared for anyway."""
         self._public.revoke(folder)
+
+    def erase(self, path: str) -> None:
+        """Like `delete`, and out of the trash, where its versions went with it, see the port."""
+        self.delete(path)
+        self._trash.purge(path)
 
     def knows(self, mailbox: str) -> bool:
         """Whether exactly one account or group is known to whom the mailbox belongs."""
