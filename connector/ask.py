@@ -8,7 +8,7 @@ from datetime import datetime
 
 from connector.errors import FileGone, Rejected
 from connector.marker import valid
-from connector.model import Action, Item, Verdict
+from connector.model import Action, Content, Item, Need, Verdict
 from connector.policy import HEAD, Facts, decide
 from connector.turn import Watch
 
@@ -40,6 +40,8 @@ def facts(watch: Watch, *, now: datetime, since: datetime | None, ours: bool) ->
         now=now,
         since=since,
         ours=ours,
+        mailbox=watch.source.address,
+        groups=watch.groups,
         returnable=watch.source.returnable,
         quiet=watch.quiet,
         pointers=watch.pointers,
@@ -58,11 +60,17 @@ def ask(item: Item, watch: Watch, facts: Facts) -> Answer:
     Raises Gone, beside what any source may raise.
     """
     told = decide(watch.policy, item, facts)
-    unread = tuple(verdict for verdict in told if verdict.needs_content)
+    unread = tuple(verdict for verdict in told if verdict.needs)
     if not unread:
         return Answer(told, facts)
-    heads = {verdict.file.id: _head(item, verdict.file.id, watch) for verdict in unread}
-    facts = replace(facts, heads={**(facts.heads or {}), **heads})
+    contents = {
+        verdict.file.id: Content(head=_head(item, verdict.file.id, watch))
+        for verdict in unread
+        if verdict.needs - {Need.BODY}
+    }
+    facts = replace(facts, contents={**facts.contents, **contents})
+    if any(Need.BODY in verdict.needs for verdict in unread):
+        facts = replace(facts, body=watch.source.fetch(item.id).body)
     return Answer(decide(watch.policy, item, facts), facts, unread)
 
 

@@ -110,6 +110,30 @@ class File:
     version: str = ""
 
 
+class Need(StrEnum):
+    """What has to be fetched before a policy can tell."""
+
+    #: The first 64 KiB of the file.
+    HEAD = "head"
+    #: The whole file, looked into.
+    WHOLE = "whole"
+    #: A virus scanner's word on the file.
+    SCAN = "scan"
+    #: The body of the message.
+    BODY = "body"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """What was found in a file. None: nobody looked, or nobody could tell."""
+
+    head: bytes
+    #: It opens with a password only, or holds something that does.
+    encrypted: bool | None = None
+    macros: bool | None = None
+    infected: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """The text of a message, as the server hands it out: Unicode, line ends kept."""
@@ -140,7 +164,17 @@ class Message:
     #: normal, personal, private or confidential.
     sensitivity: str = "normal"
     draft: bool = False
-    #: Transport headers by lower-case name. Only what guards read has to be in here.
+    #: Its owner has read it; None where the server does not say.
+    read: bool | None = None
+    categories: tuple[str, ...] = ()
+    #: The id of its sensitivity label; "" where it has none.
+    label: str = ""
+    #: The id of the retention tag that it bears (PolicyTag); "" where it bears none.
+    retention_tag: str = ""
+    #: In bytes, with all its files; 0 where the server does not say.
+    size: int = 0
+    #: Transport headers by lower-case name. Only what guards read, and what the policy in force asks for, has to be in
+    #: here.
     headers: Mapping[str, str] = field(default_factory=dict)
     #: What stands in our named property; "" where it is absent. Not to be trusted before `marker.valid`.
     marker: str = ""
@@ -278,8 +312,8 @@ class Verdict:
     keep_original: bool = False
     #: Ask again then: what stands now may be another verdict later (age, for instance).
     look_again: datetime | None = None
-    #: The first bytes of the file decide; the caller reads them and asks again.
-    needs_content: bool = False
+    #: What decides and is not known yet. Until then the file is kept; the caller fetches all of it, and asks again.
+    needs: frozenset[Need] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,11 @@ original goes. Any prefix of that sequence is safe, so any crash is. Recovery is
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from connector import marker
 from connector.admission import require_admission
+from connector.ask import facts
 from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
@@ -40,7 +42,7 @@ from connector.model import (
     Stored,
 )
 from connector.names import distinct
-from connector.policy import Facts, decide
+from connector.policy import decide
 from connector.proofs import require_proofs
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, sharing, wait
 from connector.replace import (
@@ -362,16 +364,10 @@ def _looked_at(redirect: Redirect, item: Item) -> Redirect:
 
 def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """Ask the policy once more before anything shows: the item may be a private one by now, or the policy another."""
-    facts = Facts(
-        now=turn.clock(),
-        since=turn.since,
-        ours=False,
-        returnable=turn.watch.source.returnable,
-        sizes={each.file.id: each.stored.size for each in redirect.live if each.stored},
-        pointers=turn.watch.pointers,
-    )
-    verdicts = decide(turn.watch.policy, item, facts)
-    wanted = {verdict.file.id: verdict.action for verdict in verdicts if not verdict.needs_content}
+    known = facts(turn.watch, now=turn.clock(), since=turn.since, ours=False)
+    sizes = {each.file.id: each.stored.size for each in redirect.live if each.stored}
+    verdicts = decide(turn.watch.policy, item, replace(known, sizes=sizes, quiet=timedelta(0)))
+    wanted = {verdict.file.id: verdict.action for verdict in verdicts if not verdict.needs}
     for each in redirect.live:
         match wanted.get(each.file.id):
             case Action.KEEP:

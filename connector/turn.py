@@ -68,6 +68,8 @@ class Watch:
     quiet: timedelta = timedelta(0)
     #: Shared files may give way to pointers. False: they are only copied, whatever a rule says.
     pointers: bool = True
+    #: The groups that the mailbox is in, folded.
+    groups: frozenset[str] = frozenset()
     #: Only tell what the policy says: nothing is planned, and nothing is written into mailbox or store.
     monitor: bool = False
     #: What has to be proved about the source's server before anything is shown or removed.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.filetype import TrueType
-from connector.model import Action, Audience, Direction, File, LinkTerms, Message
+from connector.model import Action, Audience, Content, Direction, File, LinkTerms, Message, Need
 from connector.policy import Conditions, Facts, Policy, decide
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -256,11 +256,11 @@ def test_a_true_type_asks_for_content_and_then_decides() -> None:
     """Without the first bytes the file is kept and the verdict asks for them; with them it is final."""
     rules = redirects_when(true_type="executable")
     (verdict,) = decide(rules, MESSAGE, FACTS)
-    assert (verdict.action, verdict.rule, verdict.needs_content) == (Action.KEEP, "it", True)
+    assert (verdict.action, verdict.rule, verdict.needs) == (Action.KEEP, "it", frozenset({Need.HEAD}))
     for head, expected in ((PROGRAM, Action.REDIRECT), (PDF, Action.KEEP)):
-        (verdict,) = decide(rules, MESSAGE, replace(FACTS, heads={"f1": head}))
-        assert (verdict.action, verdict.needs_content) == (expected, False)
-    assert decide(rules, MESSAGE, replace(FACTS, heads={"other": PDF}))[0].needs_content
+        (verdict,) = decide(rules, MESSAGE, replace(FACTS, contents={"f1": Content(head=head)}))
+        assert (verdict.action, verdict.needs) == (expected, frozenset())
+    assert decide(rules, MESSAGE, replace(FACTS, contents={"other": Content(head=PDF)}))[0].needs
 
 
 #: Rules of which one asks for the true type of a PDF; whether the answer can be given without its content.
@@ -279,13 +279,15 @@ WITHOUT_CONTENT: tuple[tuple[str, dict[str, Any], bool], ...] = (
 def test_content_is_asked_for_only_where_it_decides(rule: dict[str, Any], *, known: bool) -> None:
     """Nothing is fetched for a rule that cannot match anyway."""
     rules = policy({"name": "it", "action": "redirect", **rule})
-    assert decide(rules, MESSAGE, FACTS)[0].needs_content is not known
+    assert bool(decide(rules, MESSAGE, FACTS)[0].needs) is not known
 
 
 def test_an_exception_by_content_is_honoured() -> None:
     """A rule that spares programs spares one that is called a PDF."""
     rules = policy({"name": "it", "unless": {"true_type": TrueType.EXECUTABLE}, "action": "redirect"})
-    kept, redirected = (decide(rules, MESSAGE, replace(FACTS, heads={"f1": head}))[0] for head in (PROGRAM, PDF))
+    kept, redirected = (
+        decide(rules, MESSAGE, replace(FACTS, contents={"f1": Content(head=head)}))[0] for head in (PROGRAM, PDF)
+    )
     assert (kept.action, redirected.action) == (Action.KEEP, Action.REDIRECT)
 
 
@@ -295,7 +297,7 @@ def test_a_rule_above_that_matches_spares_the_content() -> None:
         {"name": "pdf", "when": {"extension": "pdf"}, "action": "keep"},
         {"name": "bad", "when": {"true_type": "executable"}, "action": "hold"},
     )
-    assert not decide(rules, MESSAGE, FACTS)[0].needs_content
+    assert not decide(rules, MESSAGE, FACTS)[0].needs
 
 
 RECEIVED = NOW - timedelta(days=10)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.model import Action, Body, File, FileKind
+from connector.model import Action, Body, Content, File, FileKind, Need
 from connector.policy import decide
 from tests.test_policy import FACTS, FILE, MESSAGE, NOW, policy
 
@@ -163,8 +163,8 @@ def test_an_attached_message_goes_only_where_its_beginning_lets_it(head: bytes, 
     """It is read first; what is sealed, or is no message, stays whatever the rule says."""
     message = replace(MESSAGE, files=(NESTED, FILE))
     unread, _ = decide(MESSAGES_TOO, message, FACTS)
-    assert (unread.needs_content, unread.action) == (True, Action.KEEP)
-    nested, ordinary = decide(MESSAGES_TOO, message, replace(FACTS, heads={NESTED.id: head}))
+    assert (unread.needs, unread.action) == (frozenset({Need.HEAD}), Action.KEEP)
+    nested, ordinary = decide(MESSAGES_TOO, message, replace(FACTS, contents={NESTED.id: Content(head=head)}))
     assert nested.rule == ("messages" if expected is None else f"guard:{expected}")
     assert nested.action is (Action.REDIRECT if expected is None else Action.KEEP)
     assert (ordinary.action, ordinary.rule) == (Action.KEEP, "")
@@ -200,4 +200,4 @@ def test_what_a_guard_keeps_is_never_fetched_or_looked_at_again() -> None:
         {"name": "old", "when": {"older_than": "30d"}, "action": "redirect"},
     )
     (verdict,) = decide(rules, replace(MESSAGE, draft=True), FACTS)
-    assert (verdict.needs_content, verdict.look_again) == (False, None)
+    assert (verdict.needs, verdict.look_again) == (frozenset(), None)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.filetype import TrueType
-from connector.model import Action, Direction, File, FileKind, Message
+from connector.model import Action, Content, Direction, File, FileKind, Message
 from connector.policy import Facts, Policy, decide
 
 TEXT = st.text(max_size=12)
@@ -69,7 +69,7 @@ FACTS = st.builds(
     now=st.datetimes(timezones=st.just(UTC)),
     since=st.none() | st.datetimes(timezones=st.just(UTC)),
     ours=st.booleans(),
-    heads=st.none() | st.dictionaries(TEXT, st.binary(max_size=40)),
+    contents=st.dictionaries(TEXT, st.builds(Content, head=st.binary(max_size=40))),
 )
 
 
@@ -121,8 +121,8 @@ def test_guards_always_win(policy: Policy, other: Policy, message: Message, fact
 @given(POLICIES, MESSAGES, FACTS)
 def test_content_given_is_content_decided(policy: Policy, message: Message, facts: Facts) -> None:
     """Asked again with the first bytes, no verdict asks for them a second time."""
-    heads = {file.id: b"%PDF-1.7" for file in message.files}
-    assert not any(each.needs_content for each in decide(policy, message, replace(facts, heads=heads)))
+    contents = {file.id: Content(head=b"%PDF-1.7") for file in message.files}
+    assert not any(each.needs for each in decide(policy, message, replace(facts, contents=contents)))
 
 
 @given(POLICIES, MESSAGES, FACTS)

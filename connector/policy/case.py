@@ -7,9 +7,9 @@ from functools import cached_property
 
 from connector.filetype import TrueType, true_type
 from connector.guards import is_tnef
-from connector.model import File, FileKind, Item
+from connector.model import Body, Content, File, FileKind, Item
 
-#: How many first bytes of a file `Facts.heads` should carry.
+#: How many first bytes of a file `Content.head` should carry.
 HEAD = 64 * 1024
 
 
@@ -24,8 +24,14 @@ class Facts:
     ours: bool
     #: The largest file, in bytes, that can be put back into the message later; None: any.
     returnable: int | None = None
-    #: The first bytes (`HEAD` of them) by file id, once fetched, for every file whose verdict needs content.
-    heads: Mapping[str, bytes] | None = None
+    #: The address of the mailbox, or of the share.
+    mailbox: str = ""
+    #: The groups that it is in, folded.
+    groups: frozenset[str] = frozenset()
+    #: What was found in files, by their ids, once all of it was fetched that their verdicts need.
+    contents: Mapping[str, Content] = field(default_factory=dict)
+    #: The body of the message, once it was fetched because a verdict needs it.
+    body: Body | None = None
     #: The true sizes by file id, once known: what a source announces is not the byte count.
     sizes: Mapping[str, int] = field(default_factory=dict)
     #: How long a shared file must not have changed before it is touched.
@@ -41,7 +47,7 @@ class Case:
     item: Item
     file: File
     now: datetime
-    head: bytes | None
+    content: Content | None
     #: It can be put back into the message later.
     returns: bool
     #: It stays where it is, whatever a rule says.
@@ -60,7 +66,7 @@ class Case:
     @cached_property
     def true_type(self) -> TrueType | None:
         """What its content says that it is; None while nobody read it."""
-        return None if self.head is None else true_type(self.head, self.file.name)
+        return None if self.content is None else true_type(self.content.head, self.file.name)
 
     @cached_property
     def received(self) -> datetime | None:

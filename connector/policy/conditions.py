@@ -68,7 +68,7 @@ class Conditions(Model):
 def answers(conditions: Conditions, case: Case) -> Iterator[bool | None]:
     """For each condition whether it holds; None where the content is needed to tell."""
     for name, values in conditions.asked:
-        if case.head is None and (name == "true_type" or (name == "kind" and case.nested)):
+        if case.content is None and (name == "true_type" or (name == "kind" and case.nested)):
             yield None
         else:
             yield any(_HOLDS[name](value, case) for value in values)

@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from connector.guards import NESTED, TNEF, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use, is_tnef
-from connector.model import Action, File, Item, Message, SharedFile, Verdict
+from connector.model import Action, File, Item, Message, Need, SharedFile, Verdict
 from connector.policy.case import Case, Facts
 from connector.policy.conditions import Kind, answers, reasons
 from connector.policy.rules import LEAVING, Defaults, Policy, Rule
+
+_HEAD = frozenset({Need.HEAD})
 
 
 def decide(policy: Policy, item: Item, facts: Facts) -> tuple[Verdict, ...]:
     """One verdict for each file of the item, in their order. Never raises, whatever an item says.
 
-    A verdict that needs content keeps the file; asked again with `facts.heads` it is final.
+    A verdict that needs content keeps the file; asked again with what it needs in `facts` it is final.
     A verdict with `look_again` becomes another one at that time. Redirected is for ever, so there it is None.
     """
     if kept := guard_of_item(item, ours=facts.ours, since=facts.since):
@@ -35,11 +37,11 @@ def _verdict(policy: Policy, item: Item, file: File, facts: Facts) -> Verdict:
         item,
         file,
         facts.now,
-        head=(facts.heads or {}).get(file.id),
+        content=facts.contents.get(file.id),
         returns=facts.returnable is None or facts.sizes.get(file.id, file.size) <= facts.returnable,
         copied=isinstance(item, SharedFile) and not facts.pointers,
     )
-    if case.nested and case.head is not None and (kept := guard_of_nested(case.head)):
+    if case.nested and case.content and (kept := guard_of_nested(case.content.head)):
         return _kept(file, kept)
     verdict = _judged(policy, case)
     return replace(verdict, look_again=_look_again(policy, case, verdict))
@@ -57,7 +59,7 @@ def _judged(policy: Policy, case: Case) -> Verdict:
         matches = _all(chain(answers(rule.when, case), map(_not, answers(rule.unless, case))))
         if matches is None:
             because = "only the first bytes of the file tell what it is"
-            return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, needs_content=True)
+            return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, needs=_HEAD)
         if matches:
             return _fired(rule, policy.defaults, case)
     if case.nested:
@@ -91,7 +93,7 @@ def _fired(rule: Rule, defaults: Defaults, case: Case) -> Verdict:
 
 def _look_again(policy: Policy, case: Case, verdict: Verdict) -> datetime | None:
     """When, as the message ages, this verdict first becomes another one."""
-    if verdict.action is Action.REDIRECT or verdict.needs_content or case.received is None:
+    if verdict.action is Action.REDIRECT or verdict.needs or case.received is None:
         return None
     for moment in _birthdays(policy.ages, case.received):
         if moment > case.now:
