@@ -127,7 +127,7 @@ class Tenant:
     def store(self) -> Store:
         """This thread's client of the store."""
         if not hasattr(self._thread, "store"):
-            self._thread.store = self.config.store.connect()
+            self._thread.store = self.config.store.connect(self.marker_key)
         store: Store = self._thread.store
         return store
 

@@ -13,7 +13,7 @@ from connector.ledger import Ledger, Stale
 from connector.links.book import Publication
 from connector.links.publishing import publication_id
 from connector.log import Event
-from connector.model import LinkTerms, Redirect, State
+from connector.model import Link, LinkTerms, Origin, Redirect, State
 from connector.service import Tenant
 
 #: No step is about to look at their links.
@@ -108,11 +108,11 @@ class Upkeep:
         """
         found: dict[str, str] = {}
         for redirect, tenant in self._resting(wanted):
-            book, publisher = tenant.book(), tenant.publisher()
+            # Nothing else of where it is from makes a password.
+            origin = Origin(redirect=redirect.id, mailbox="", sender="", received=None)
             for terms in _terms(redirect):
-                one = book.publication(publication_id(redirect.id, terms)) if book else None
-                if terms.password and publisher and one:
-                    found[publisher.address(one)] = publisher.password_of(one)
+                if told := tenant.links().password(terms, origin):
+                    found[_address(redirect, terms, tenant)] = told
                     self._note(redirect, tenant, Event.LINK_TOLD)
         if not found:
             raise ValueError("none of these links asks for a password of ours")
@@ -165,9 +165,20 @@ def _terms(redirect: Redirect) -> tuple[LinkTerms, ...]:
     return tuple(dict.fromkeys(each.terms for each in redirect.shown if each.link))
 
 
+def _links(redirect: Redirect, terms: LinkTerms) -> list[Link]:
+    return [each.link for each in redirect.shown if each.link and each.terms == terms]
+
+
+def _address(redirect: Redirect, terms: LinkTerms, tenant: Tenant) -> str:
+    """Of all files under these terms: a page of ours, or what the store gave for the first of them."""
+    book, publisher = tenant.book(), tenant.publisher()
+    one = book.publication(publication_id(redirect.id, terms)) if book else None
+    return publisher.address(one) if publisher and one else _links(redirect, terms)[0].url
+
+
 def _shown(redirect: Redirect, tenant: str, mailbox: str, published: Mapping[str, Publication]) -> Iterator[Shown]:
     for terms in _terms(redirect):
-        links = [each.link for each in redirect.shown if each.link and each.terms == terms]
+        links = _links(redirect, terms)
         one = published.get(publication_id(redirect.id, terms))
         yield Shown(
             redirect=redirect.id,

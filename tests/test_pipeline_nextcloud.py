@@ -186,6 +186,31 @@ def test_a_link_for_anyone(pipeline: CloudPipeline) -> None:
     assert ANYBODY.get(link).status_code != OK
 
 
+def test_a_link_with_a_password(pipeline: CloudPipeline) -> None:
+    """Its owner gets it by a message of its own, before the original leaves; the service desk can tell it too."""
+    pipeline.link = "{audience: anyone, expires: 30d, password: true}"
+    pipeline.configure()
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    assert pipeline.see(item).files == ()
+    (told,) = pipeline.run("links", "password", _only(pipeline), "--json", code=0).json
+    password, token = told["password"], told["link"].rpartition("/")[2]
+    pipeline.hushed.append(password)
+    assert told["link"] in pipeline.see(item).body
+    assert password not in pipeline.see(item).body
+    letters = [text for each in pipeline.owner().find("inbox") if password in (text := pipeline.see(each).body)]
+    assert len(letters) == 1
+    url = f"{pipeline.server.url}/public.php/dav/files/{token}/report.pdf"
+    answers = [ANYBODY.get(url, auth=auth) for auth in (None, httpx.BasicAuth("anonymous", password))]
+    assert ([each.status_code for each in answers], answers[1].content) == ([401, 200], REPORT)
+    pipeline.run("once", code=0)
+
+
+def _only(pipeline: CloudPipeline) -> str:
+    (listed,) = pipeline.run("links", "list", "--mailbox", ANNA, "--json", code=0).json
+    return str(listed["redirect"])
+
+
 def test_files_that_lie_with_their_owner(pipeline: CloudPipeline) -> None:
     """An app acts as her: they are hers, the link opens for her alone, and undo brings back what she has moved."""
     pipeline.server.cloud.apps["connector"] = "secret-of-the-app"
@@ -216,7 +241,7 @@ def test_whatever_is_wrong_is_said_and_the_attachment_stays(pipeline: CloudPipel
     with lying_store(lie=login_page()) as proxy:
         wrong = (
             (settings, "links_enabled", False, "allow them in the administration settings of Nextcloud"),
-            (settings, "link_password_enforced", True, "do not enforce it in the administration settings"),
+            (settings, "link_password_enforced", True, "give the rule's `link` a `password`, or do not enforce"),
             (account, "quota", 10, "quota of the account that owns the folder is used up; raise it"),
             (settings, "maintenance", True, "it is in maintenance mode"),
             (account, "enabled", False, "the account is disabled; enable it, or name another one"),

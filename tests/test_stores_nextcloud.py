@@ -24,6 +24,7 @@ from tests.test_stores_webdav import Certificate
 
 PIECE = 20_000
 PATH = "acme/anna@example.org/2026/R1/report.pdf"
+KEY = b"k" * 32
 HOME, ANNA = "acme/anna@example.org", "anna@example.org"
 
 
@@ -42,7 +43,7 @@ class NextcloudWorld:
     def connect(self, **changes: Any) -> NextcloudStore:
         """A client of its own."""
         told = {"type": "nextcloud", "url": self.server.url, "user": "connector", "password": {"env": "CLOUD_PASSWORD"}}
-        store = NextcloudConfig.model_validate(told | changes).connect()
+        store = NextcloudConfig.model_validate(told | changes).connect(KEY)
         assert isinstance(store, NextcloudStore)
         return store
 
@@ -126,7 +127,7 @@ class LiveWorld:
         return self._connected({})
 
     def _connected(self, settings: dict[str, Any]) -> NextcloudStore:
-        store = NextcloudConfig.model_validate(self._settings | settings).connect()
+        store = NextcloudConfig.model_validate(self._settings | settings).connect(KEY)
         assert isinstance(store, NextcloudStore)
         return store
 
@@ -756,7 +757,7 @@ def test_a_certificate_that_has_ended(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("CLOUD_PASSWORD", "secret")
     with Nextcloud(tls=certificate.server()) as server:
         told = {"type": "nextcloud", "url": server.url, "user": "connector", "password": {"env": "CLOUD_PASSWORD"}}
-        store = NextcloudConfig.model_validate(told | {"ca": certificate.file}).connect()
+        store = NextcloudConfig.model_validate(told | {"ca": certificate.file}).connect(KEY)
         with pytest.raises(Unavailable, match="certificate has expired; renew the server's certificate"):
             store.admit(HOME, ANNA) if of_shares else store.put(PATH, spool(b"x"))
 

@@ -14,7 +14,7 @@ from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.nextcloud.owners import OwnersStore
 from tests.laws.stores import ORIGIN, StoreLaws, World, contents, spool
-from tests.test_stores_nextcloud import ANNA, HOME, PATH, PIECE, readers
+from tests.test_stores_nextcloud import ANNA, HOME, KEY, PATH, PIECE, readers
 
 BERT = "bert@example.org"
 HIS = f"acme/{BERT}/2026/R1/report.pdf"
@@ -35,7 +35,9 @@ class AppWorld:
     def connect(self, **changes: Any) -> OwnersStore:
         """A client of its own."""
         told = {"type": "nextcloud", "url": self.server.url, "user": "connector"}
-        store = NextcloudConfig.model_validate(told | {"appapi": {"secret": {"env": "APP_SECRET"}}} | changes).connect()
+        store = NextcloudConfig.model_validate(told | {"appapi": {"secret": {"env": "APP_SECRET"}}} | changes).connect(
+            KEY
+        )
         assert isinstance(store, OwnersStore)
         return store
 

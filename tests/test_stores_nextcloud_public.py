@@ -1,6 +1,7 @@
 """Public links on the simulated Nextcloud: for anyone, and for no more than was asked."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ ORIGIN = Origin(redirect="4f2a", mailbox=ANNA, sender="bert@example.net", receiv
 FOLDER = f"{HOME}/2026/4f2a"
 ANYBODY = httpx.Client(trust_env=False, verify=False)
 ANYONE, A_WEEK = LinkTerms(Audience.ANYONE), LinkTerms(Audience.ANYONE, timedelta(days=7))
+PASSWORD = LinkTerms(Audience.ANYONE, timedelta(days=7), password=True)
 
 
 def put(store: NextcloudStore, folder: str = FOLDER, *names: str) -> list[Stored]:
@@ -37,6 +39,14 @@ def put(store: NextcloudStore, folder: str = FOLDER, *names: str) -> list[Stored
 def opened(link: Link) -> bytes | None:
     """What anybody gets; None where nothing opens."""
     answer = ANYBODY.get(link.url)
+    return answer.content if answer.status_code == 200 else None
+
+
+def opened_with(world: NextcloudWorld, link: Link, password: str, name: str = "a.txt") -> bytes | None:
+    """What anybody gets who says this password on the page of the link."""
+    token = link.url.rpartition("/")[2]
+    url = f"{world.server.url}/public.php/dav/files/{token}/{name}"
+    answer = ANYBODY.get(url, auth=httpx.BasicAuth("anonymous", password) if password else None)
     return answer.content if answer.status_code == 200 else None
 
 
@@ -116,6 +126,77 @@ def test_a_link_ends_in_time(world: NextcloudWorld, store: NextcloudStore) -> No
     assert opened(link) is None
 
 
+def test_a_link_with_a_password(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """It leads to the page that asks for it: the same whoever of ours is asked, and another for another message."""
+    stored = put(store)
+    links = store.share(stored, PASSWORD, ORIGIN)
+    told = store.password(PASSWORD, ORIGIN)
+    (share,) = world.cloud.shares.values()
+    assert {link.url for link in links} == {f"{world.server.url}/index.php/s/{share.token}"}
+    assert opened_with(world, links[0], told) == b"a.txt"
+    assert opened_with(world, links[0], "") is None
+    other = world.connect()
+    assert (other.share(stored, PASSWORD, ORIGIN), other.password(PASSWORD, ORIGIN)) == (links, told)
+    assert store.password(ANYONE, ORIGIN) == ""
+    assert store.password(PASSWORD, replace(ORIGIN, redirect="4f2b")) != told
+    assert all(any(map(kind, told)) for kind in (str.isupper, str.islower, str.isdigit))
+    assert lies_as(world) == ["50% ü.txt", "a.txt"]
+
+
+def test_requests_with_a_password(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """One asks what the server says to it, two whether it opens with it alone; a later look takes three."""
+    stored = put(store)
+    asked: list[str] = []
+    store._ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
+    store.share(stored, PASSWORD, ORIGIN)
+    assert asked == ["GET", "GET", "POST", "POST", "HEAD", "HEAD", "PUT", "GET", "DELETE"]
+    asked.clear()
+    store.share(stored, PASSWORD, ORIGIN)
+    assert asked == ["GET", "HEAD", "HEAD"]
+
+
+def test_passwords_that_the_server_wants(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """A rule that asks for one gives it, as long as it may be and longer."""
+    world.cloud.settings.link_password_enforced, world.cloud.settings.password_length = True, 22
+    (link, _) = store.share(put(store), PASSWORD, ORIGIN)
+    assert opened_with(world, link, store.password(PASSWORD, ORIGIN)) == b"a.txt"
+
+
+@pytest.mark.parametrize("changed", ["", "of somebody else"])
+def test_a_password_that_somebody_changed(world: NextcloudWorld, store: NextcloudStore, changed: str) -> None:
+    """Or took away: it is ours again, at the same address."""
+    stored = put(store)
+    links = store.share(stored, PASSWORD, ORIGIN)
+    (share,) = world.cloud.shares.values()
+    share.password = changed
+    assert store.share(stored, PASSWORD, ORIGIN) == links
+    assert share.password == store.password(PASSWORD, ORIGIN)
+
+
+def test_a_server_that_asks_for_no_password(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it says of the share: it is tried, and the share ends."""
+    stored = put(store)
+    monkeypatch.setattr(Public, "_require_password", lambda *_: None)
+    with pytest.raises(Rejected, match="on other terms than it was asked for"):
+        store.share(stored, PASSWORD, ORIGIN)
+    assert world.cloud.shares == {}
+
+
+def test_a_server_that_does_not_say_whether_it_opens(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link is not given out before it has."""
+    stored = put(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Public, "_file", _is_busy)
+        with pytest.raises(Unavailable, match=r"answers with \[401, 503\] to whoever opens a public link"):
+            store.share(stored, PASSWORD, ORIGIN)
+    assert store.share(stored, PASSWORD, ORIGIN)
+    assert len(world.cloud.shares) == 1
+
+
 def test_other_terms_have_another_share(world: NextcloudWorld, store: NextcloudStore) -> None:
     """As the label says."""
     stored = put(store)
@@ -143,11 +224,15 @@ def test_revoked(world: NextcloudWorld, store: NextcloudStore) -> None:
     [
         (ANYONE, {"links_enabled": False}, r"allows no public links: allow them in the administration settings"),
         (ANYONE, {"api_enabled": False}, r"allows no public links"),
-        (ANYONE, {"link_password_enforced": True}, r"wants a password on each public link: do not enforce it in the"),
+        (ANYONE, {"link_password_enforced": True}, r"wants a password on each public link: give the rule's `link` a"),
+        (
+            PASSWORD,
+            {"password_length": 23},
+            r"password of 22 letters, .*: Password needs .* 23 .* under Security, or let",
+        ),
         (ANYONE, {"link_expiry_days": 7, "link_expiry_enforced": True}, r"live for 7 days: give the rule no longer"),
         (A_WEEK, {"link_expiry_days": 6, "link_expiry_enforced": True}, r"live for 6 days: .*, or raise that limit in"),
         (LinkTerms(Audience.ANYONE, timedelta(hours=47)), {}, r"end at midnight: give `expires` two days or more"),
-        (LinkTerms(Audience.ANYONE, password=True), {}, r"have no password: leave `password` out of the rule, or let"),
         (LinkTerms(Audience.ANYONE, downloads=3), {}, r"do not count: leave `downloads` out of the rule, or let"),
         (LinkTerms(Audience.STAFF), {}, r"to whom a mailbox belongs to or to anyone, .* connector's own link service"),
         (LinkTerms(Audience.OWNER, timedelta(days=3)), {}, r"only public links end"),
@@ -283,28 +368,45 @@ def _passes_over(name: str, value: Any) -> Callable[..., Any]:
     return by_link
 
 
-@pytest.mark.parametrize(("name", "value"), [("expires", None), ("permissions", 31), ("expires", days(90))])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("expires", None), ("permissions", 31), ("expires", days(90)), ("password", ""), ("password", "of nobody")],
+)
 def test_what_create_passes_over_is_set_afterwards(
     world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
     """What the share is in the end is what was asked for."""
     monkeypatch.setattr(Shares, "_by_link", _passes_over(name, value))
-    assert store.share(put(store), A_WEEK, ORIGIN)[0].expires
+    assert store.share(put(store), PASSWORD, ORIGIN)[0].expires
     (share,) = world.cloud.shares.values()
+    assert share.password == store.password(PASSWORD, ORIGIN)
     assert share.expires
     assert share.expires <= days(7)
     assert share.permissions in (1, 17)
 
 
-@pytest.mark.parametrize(("name", "value"), [("expires", None), ("permissions", 31), ("password", "of nobody")])
+@pytest.mark.parametrize(
+    ("terms", "made"),
+    [
+        (A_WEEK, ("expires", None)),
+        (A_WEEK, ("permissions", 31)),
+        (A_WEEK, ("password", "of nobody")),
+        (PASSWORD, ("password", "of nobody")),
+        (PASSWORD, ("password", "")),
+    ],
+)
 def test_what_update_passes_over_too_is_refused(
-    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+    world: NextcloudWorld,
+    store: NextcloudStore,
+    monkeypatch: pytest.MonkeyPatch,
+    terms: LinkTerms,
+    made: tuple[str, Any],
 ) -> None:
     """A link is not weaker than was asked for: the share ends at once."""
-    monkeypatch.setattr(Shares, "_by_link", _passes_over(name, value))
+    monkeypatch.setattr(Shares, "_by_link", _passes_over(*made))
     monkeypatch.setattr(Shares, "_update", lambda shares, user, share, values: share)
     with pytest.raises(Rejected, match="on other terms than it was asked for"):
-        store.share(put(store), A_WEEK, ORIGIN)
+        store.share(put(store), terms, ORIGIN)
     assert world.cloud.shares == {}
 
 
@@ -324,8 +426,9 @@ def test_what_somebody_changed_is_set_again(
     assert opened(again) == b"a.txt"
 
 
+@pytest.mark.parametrize("terms", [A_WEEK, PASSWORD], ids=["open", "password"])
 @pytest.mark.parametrize("when", ["before", "after", "half"])
-def test_the_line_breaks_at_every_request(world: NextcloudWorld, when: str) -> None:
+def test_the_line_breaks_at_every_request(world: NextcloudWorld, when: str, terms: LinkTerms) -> None:
     """Of whatever request the outcome is not known: there is one share in the end, one address, and nothing else."""
     world.cloud.settings.rate_limits = False
     for number in range(1, 30):
@@ -335,13 +438,14 @@ def test_the_line_breaks_at_every_request(world: NextcloudWorld, when: str) -> N
         stored = put(store, folder, "a.txt")
         world.server.drops.append((number, when))
         try:
-            links = store.share(stored, A_WEEK, origin)
+            links = store.share(stored, terms, origin)
         except Unavailable:
-            links = store.share(stored, A_WEEK, origin)
+            links = store.share(stored, terms, origin)
         broken = not world.server.drops
         world.server.drops.clear()
-        assert world.connect().share(stored, A_WEEK, origin) == links
-        assert opened(links[0]) == b"a.txt"
+        assert world.connect().share(stored, terms, origin) == links
+        told = store.password(terms, origin)
+        assert (opened_with(world, links[0], told) if told else opened(links[0])) == b"a.txt"
         assert len([each for each in world.cloud.shares.values() if each.node.path == folder]) == 1, number
         assert store.names(folder) == ("a.txt",)
         if not broken:
@@ -354,7 +458,7 @@ def test_of_two_shares_with_one_label_one_stays(world: NextcloudWorld, store: Ne
     stored = put(store)
     links = store.share(stored, ANYONE, ORIGIN)
     (first,) = world.cloud.shares.values()
-    store._ocs.link(FOLDER, first.label, "", None)
+    store._ocs.link(FOLDER, first.label, "", None, "")
     assert len(world.cloud.shares) == 2
     assert store.share(stored, ANYONE, ORIGIN) == links
     assert list(world.cloud.shares.values()) == [first]

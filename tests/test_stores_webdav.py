@@ -62,7 +62,7 @@ class WebdavWorld:
             "password": {"env": "DAV_PASSWORD"},
             "timeout": 20,
         }
-        return WebdavConfig.model_validate(values | changes).connect()
+        return WebdavConfig.model_validate(values | changes).connect(b"")
 
     def overwrite(self, path: str, data: bytes) -> None:
         """Change a stored file."""
@@ -374,13 +374,13 @@ def test_every_refusal_ends_in_its_reaction(
 
 
 def _connect(proxy: LyingStore, scheme: str = "http", **values: Any) -> WebdavStore:
-    return WebdavConfig.model_validate({"type": "webdav", "url": proxy.url("/dav/", scheme), **values}).connect()
+    return WebdavConfig.model_validate({"type": "webdav", "url": proxy.url("/dav/", scheme), **values}).connect(b"")
 
 
 def test_an_unreachable_host_is_unavailable() -> None:
     """Nobody listens: the sentence names the host."""
     port = free_port()
-    store = WebdavConfig.model_validate({"type": "webdav", "url": f"http://127.0.0.1:{port}/"}).connect()
+    store = WebdavConfig.model_validate({"type": "webdav", "url": f"http://127.0.0.1:{port}/"}).connect(b"")
     with pytest.raises(Unavailable, match=f"127.0.0.1:{port}"):
         store.names("")
 
@@ -450,7 +450,7 @@ def test_tls_is_checked_against_the_given_authorities(certificate: Certificate) 
 def test_tls_to_a_server_without_is_told(plain_world: WebdavWorld) -> None:
     """An https address of an http server ends in a sentence."""
     url = plain_world.url().replace("http:", "https:")
-    store = WebdavConfig.model_validate({"type": "webdav", "url": url}).connect()
+    store = WebdavConfig.model_validate({"type": "webdav", "url": url}).connect(b"")
     with pytest.raises(Unavailable, match=f"TLS connection to 127.0.0.1:{plain_world.server.port}"):
         store.names("")
 
@@ -675,7 +675,7 @@ def test_links_are_for_people() -> None:
     with lying_store(lie=lies.answers(404)) as proxy:
         url = f"http://127.0.0.1:{proxy.port}/root/"
         config = WebdavConfig(type="webdav", url=url, link_url="https://files.example.org/ü")
-        (link,) = config.connect().share([Stored(path="box/a b.txt", size=1, sha256="0" * 64)], LinkTerms(), ORIGIN)
+        (link,) = config.connect(b"").share([Stored(path="box/a b.txt", size=1, sha256="0" * 64)], LinkTerms(), ORIGIN)
     assert link.url == "https://files.example.org/%C3%BC/box/a%20b.txt"
     assert link.expires is None
 

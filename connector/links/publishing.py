@@ -136,10 +136,10 @@ class Publisher:
     def password(self, terms: LinkTerms, origin: Origin) -> str:
         """The password that the present token asks for, see the port."""
         published = self._book.publication(publication_id(origin.redirect, terms)) if terms.password else None
-        return self.password_of(published) if published else ""
+        return self._password_of(published) if published else ""
 
-    def password_of(self, published: Publication) -> str:
-        """The same, of what asks for one."""
+    def _password_of(self, published: Publication) -> str:
+        """The password of what asks for one."""
         return tokens.password(self._key, published.id, published.generation)
 
     def _opened_to(self, audience: Audience, mailbox: str) -> tuple[str, ...]:
@@ -173,7 +173,7 @@ class Publisher:
         secret = tokens.token(self._key, published.id, published.generation)
         if self._book.token(tokens.hashed(secret)):
             return
-        password = self.password_of(published) if terms.password else ""
+        password = self._password_of(published) if terms.password else ""
         self._book.admit(
             Token(
                 hash=tokens.hashed(secret),

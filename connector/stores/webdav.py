@@ -275,7 +275,7 @@ class WebdavConfig(BaseModel):
             raise ValueError("user and password go together: give both, or neither")
         return self
 
-    def connect(self) -> WebdavStore:
+    def connect(self, key: bytes) -> WebdavStore:  # noqa: ARG002 - every store's
         """A client for one thread; nothing is sent yet. Raises LookupError where the password is not to be had."""
         client = DavClient(self.url, auth=self._credentials(), ca=self.ca, timeout=self.timeout)
         return WebdavStore(client, self.link_url or self.url)

@@ -88,7 +88,7 @@ def store(world: dict[str, Any]) -> WebdavStore:
     """Apache."""
     os.environ["DAV_PASSWORD"] = world["dav"]["password"]
     dav = {"type": "webdav", "url": world["dav"]["url"], "user": world["dav"]["user"]}
-    return WebdavConfig.model_validate({**dav, "password": {"env": "DAV_PASSWORD"}}).connect()
+    return WebdavConfig.model_validate({**dav, "password": {"env": "DAV_PASSWORD"}}).connect(b"")
 
 
 def _requests(world: dict[str, Any]) -> int:

@@ -40,7 +40,7 @@ def watch(world: World, mailbox: str, settle: str = "1s") -> Watch:
     return Watch(
         tenant="acme",
         source=source,
-        store=WebdavConfig.model_validate(dav).connect(),
+        store=WebdavConfig.model_validate(dav).connect(b""),
         policy=Policy.model_validate({"defaults": {"settle": settle}, "rules": [_RULE]}),
         wording=Wording(product="Example Files", organisation="Example Ltd"),
         path="{tenant}/{mailbox}/{year}/{month}/{id}",

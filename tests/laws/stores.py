@@ -273,7 +273,14 @@ class StoreLaws:
         assert world.connect().share(files, LinkTerms(), ORIGIN) == links
         assert store.share(files[::-1], LinkTerms(), ORIGIN) == links[::-1]
 
-    @pytest.mark.parametrize("terms", [LinkTerms(Audience.ANYONE), LinkTerms(Audience.ANYONE, timedelta(days=7))])
+    @pytest.mark.parametrize(
+        "terms",
+        [
+            LinkTerms(Audience.ANYONE),
+            LinkTerms(Audience.ANYONE, timedelta(days=7)),
+            LinkTerms(Audience.ANYONE, password=True),
+        ],
+    )
     def test_terms_are_kept_or_refused(self, store: Store, world: World, terms: LinkTerms) -> None:
         """A link for people whom the store does not know is Rejected, or the same one again, with its end."""
         stored = store.put("box/R1/a.txt", spool(b"a"))
@@ -282,7 +289,9 @@ class StoreLaws:
         except Rejected:
             return
         assert (link.expires is None) == (terms.expires is None)
+        assert bool(store.password(terms, ORIGIN)) == terms.password
         assert world.connect().share([stored], terms, ORIGIN) == (link,)
+        assert world.connect().password(terms, ORIGIN) == store.password(terms, ORIGIN)
 
     def test_an_end_is_kept_or_refused(self, store: Store) -> None:
         """A link that is to end says when it does, or is not made."""

@@ -24,6 +24,9 @@ JSON = Any
 USER, GROUP, LINK = 0, 1, 3
 READ, RESHARE = 1, 16
 _SHARES = "apps/files_sharing/api/v1/shares"
+_VALIDATION = "apps/password_policy/api/v1/validate"
+#: By which name whoever has a link and its password logs in.
+_ANYONE = "anonymous"
 _SHAREES = "apps/files_sharing/api/v1/sharees"
 #: In which the 20 shares count.
 WINDOW = timedelta(minutes=10)
@@ -118,18 +121,23 @@ class Ocs:
         wanted = {"path": self._path(path), "shareType": reader.kind, "shareWith": reader.id, "permissions": READ}
         return _share(self._ask("POST", _SHARES, {**wanted, "sendMail": "false"}))
 
-    def link(self, path: str, label: str, note: str, ends: date | None) -> Share:
-        """Let anyone read below a folder who has the address. Made again: another address.
+    def link(self, path: str, label: str, note: str, ends: date | None, password: str) -> Share:
+        """Let anyone read below a folder who has the address, and the password if there is one.
 
-        Raises Exhausted as `share` does.
+        Made again: another address. Raises Exhausted as `share` does.
         """
         wanted = {"path": self._path(path), "shareType": LINK, "permissions": READ, "label": label, "note": note}
-        return _share(self._ask("POST", _SHARES, {**wanted, "expireDate": _day(ends)}))
+        return _share(self._ask("POST", _SHARES, {**wanted, "expireDate": _day(ends), "password": password}))
 
-    def change(self, share_id: str, ends: date | None) -> Share:
-        """Have a public link let read and nothing else, without a password, and end on this day."""
-        wanted = {"permissions": READ, "password": "", "expireDate": _day(ends)}
+    def change(self, share_id: str, ends: date | None, password: str) -> Share:
+        """Have a public link let read and nothing else, ask for this password or none, and end on this day."""
+        wanted = {"permissions": READ, "password": password, "expireDate": _day(ends)}
         return _share(self._ask("PUT", f"{_SHARES}/{share_id}", wanted))
+
+    def why_not(self, password: str) -> str:
+        """What the server's rules for passwords say against one; "" where nothing, or where it has no rules."""
+        told = self._ask("POST", _VALIDATION, {"password": password}, absent={"passed": True})
+        return "" if told.get("passed") else _on_one_line(told.get("reason") or "it breaks its rules for passwords")
 
     def unshare(self, share_id: str) -> None:
         """End a share. Absent counts as ended."""
@@ -164,11 +172,12 @@ class Ocs:
             days=int(expiry["days"]) if expiry.get("enforced") else None,
         )
 
-    def tried(self, method: str, token: str, name: str) -> int:
-        """What anyone is told who tries this with a file behind a public link: the status."""
+    def tried(self, method: str, token: str, name: str, password: str) -> int:
+        """What anyone is told who tries this with a file behind a public link: the status. Without a password: ""."""
         url = f"{self._public}{token}/{quote(name)}"
+        auth = httpx.BasicAuth(_ANYONE, password) if password else None
         # Where links are not open to other servers, whoever says nothing of this kind hears 401, whatever he may do.
-        return self._send(method, url, auth=None, content=b"", headers=_AS_A_PAGE).status_code
+        return self._send(method, url, auth=auth, content=b"", headers=_AS_A_PAGE).status_code
 
     def _path(self, path: str) -> str:
         """A path as the API has it: below the root of the account."""
@@ -244,4 +253,8 @@ def _message(response: httpx.Response) -> str:
         told = response.json()["ocs"]["meta"]["message"]
     except (ValueError, KeyError, TypeError):
         return ""
-    return " ".join(str(told or "").split())[:_LONGEST]
+    return _on_one_line(told or "")
+
+
+def _on_one_line(told: object) -> str:
+    return " ".join(str(told).split())[:_LONGEST]

@@ -95,7 +95,7 @@ class OwnersStore:
             return links
 
     def password(self, terms: LinkTerms, origin: Origin) -> str:
-        """None of its links asks for one."""
+        """That of a public link, whoever has made it, see the port."""
         return self._own.password(terms, origin)
 
     def revoke(self, folder: str) -> None:

@@ -1,7 +1,8 @@
 """Public links: one share of the folder of a message, which opens for whoever has its address.
 
 The same share is found again by its label, whatever became of the request that made it. It is held against what was
-asked for, and anyone's attempt to write through it is made: what does more than it should is ended at once.
+asked for, and anyone's attempt to write through it is made, and to open it without the password: what does more than it
+should is ended at once.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from connector.errors import Conflict, ConnectorError, Rejected, Unavailable
+from connector.links import tokens
 from connector.model import Link, LinkTerms, Origin, Stored
 from connector.stores.nextcloud.dav import NextcloudDav
 from connector.stores.nextcloud.ocs import LINK, READ, RESHARE, Ocs, Share
@@ -20,6 +22,8 @@ _ONE_DAY = timedelta(days=1)
 #: A server adds the right to share on, which means nothing to whoever has no account.
 _READING = (READ, READ | RESHARE)
 _REFUSED = 403
+#: What is answered to whoever says no password, or a wrong one.
+_CLOSED = (401,)
 _GOOD = range(200, 300)
 _MADE = (201, 204)
 _ABSENT = 404
@@ -29,11 +33,12 @@ _INSTEAD = "or let the links be those of connector's own link service"
 class PublicLinks:
     """The public links into the folders of one account. For one thread."""
 
-    def __init__(self, client: NextcloudDav, ocs: Ocs, link_url: str) -> None:
-        """`link_url` is the address of the server for people, without a slash at its end."""
+    def __init__(self, client: NextcloudDav, ocs: Ocs, link_url: str, key: bytes) -> None:
+        """`link_url` is the address of the server for people, without a slash at its end; `key` makes passwords."""
         self._client = client
         self._ocs = ocs
         self._link_url = link_url
+        self._key = key
         #: Shares through which everybody reads, and nobody writes.
         self._proved: set[str] = set()
 
@@ -41,18 +46,26 @@ class PublicLinks:
         """Links to files that are all there is in one folder, see the port."""
         folder, label = stored[0].path.rpartition("/")[0], _label(terms, origin)
         self._require_alone(stored, folder, label)
-        ends = self._end(terms)
+        ends, password = self._end(terms), self.password(terms, origin)
         share = self._found(folder, label)
         if share is None:
-            self._require_allowed(terms)
-            share = self._ocs.link(folder, label, _note(origin), ends)
+            self._require_allowed(terms, password)
+            share = self._ocs.link(folder, label, _note(origin), ends, password)
         try:
-            share = self._honoured(share, ends)
-            self._require_proved(share, folder)
+            share = self._honoured(share, stored[0], ends, password)
+            self._require_proved(share, folder, password)
         except Rejected:
             self._ocs.unshare(share.id)
             raise
-        return tuple(self._link(share, each) for each in stored)
+        return tuple(self._link(share, each, password) for each in stored)
+
+    def password(self, terms: LinkTerms, origin: Origin) -> str:
+        """What links on these terms ask for, see the port: the same however often it is asked for, and kept nowhere.
+
+        What the key makes is as hard to guess as that of our own pages; what stands before it is what rules for
+        passwords ask for.
+        """
+        return f"K7-{tokens.password(self._key, _label(terms, origin), 0)}" if terms.password else ""
 
     def revoke(self, folder: str) -> None:
         """End all public links of a folder."""
@@ -90,10 +103,6 @@ class PublicLinks:
 
     def _end(self, terms: LinkTerms) -> date | None:
         """The last day at the beginning of which a link may end: wherever on earth it is that the day begins."""
-        if terms.password:
-            raise Rejected(
-                f"public links on {self._client.host} have no password: leave `password` out of the rule, {_INSTEAD}"
-            )
         if terms.downloads is not None:
             raise Rejected(
                 f"public links on {self._client.host} do not count: leave `downloads` out of the rule, {_INSTEAD}"
@@ -109,39 +118,55 @@ class PublicLinks:
     def _now(self) -> datetime:
         return self._client.now() or datetime.now(UTC)
 
-    def _require_allowed(self, terms: LinkTerms) -> None:
+    def _require_allowed(self, terms: LinkTerms, password: str) -> None:
         """What the server would refuse, or change without a word, is told beforehand."""
         policy, host = self._ocs.link_policy(), self._client.host
         where = "in the administration settings of Nextcloud, under Sharing"
         if not policy.allowed:
             raise Rejected(f"{host} allows no public links: allow them {where}, or give the rule another audience")
-        if policy.password:
-            raise Rejected(f"{host} wants a password on each public link: do not enforce it {where}, {_INSTEAD}")
+        if policy.password and not password:
+            raise Rejected(
+                f"{host} wants a password on each public link: give the rule's `link` a `password`, or do not enforce"
+                f" it {where}"
+            )
+        if password and (why := self._ocs.why_not(password)):
+            raise Rejected(
+                f"{host} does not take a password of {len(password)} letters, digits and dashes: {why} Change that in"
+                f" its administration settings, under Security, {_INSTEAD}"
+            )
         if policy.days is not None and (terms.expires is None or terms.expires > timedelta(days=policy.days)):
             raise Rejected(
                 f"{host} lets public links live for {policy.days} days: give the rule no longer `expires`, or raise"
                 f" that limit {where}"
             )
 
-    def _honoured(self, share: Share, ends: date | None) -> Share:
+    def _honoured(self, share: Share, one: Stored, ends: date | None, password: str) -> Share:
         """The share, once it is what was asked for: create passes over some of it, and somebody may have changed it."""
-        if not _keeps(share, ends):
-            share = self._ocs.change(share.id, ends)
-        if not _keeps(share, ends):
-            raise Rejected(f"{self._client.host} makes public links on other terms than it was asked for")
+        if not (_keeps(share, ends, password) and self._asks_for(password, share, one)):
+            share = self._ocs.change(share.id, ends, password)
+            if not (_keeps(share, ends, password) and self._asks_for(password, share, one)):
+                raise Rejected(f"{self._client.host} makes public links on other terms than it was asked for")
         return share
 
-    def _require_proved(self, share: Share, folder: str) -> None:
+    def _asks_for(self, password: str, share: Share, one: Stored) -> bool:
+        """Whether a file opens with the password, and not without: which one a share has, the server does not say."""
+        name = one.path.rpartition("/")[2]
+        answers = [self._ocs.tried("HEAD", share.token, name, each) for each in ("", password)] if password else []
+        if any(each not in (*_GOOD, *_CLOSED) for each in answers):
+            raise Unavailable(f"{self._client.host} answers with {answers} to whoever opens a public link")
+        return not answers or (answers[0] in _CLOSED and answers[1] in _GOOD)
+
+    def _require_proved(self, share: Share, folder: str, password: str) -> None:
         """Try it: links that said to be for reading have let anybody write and delete. Nothing of ours is at stake."""
         if share.id in self._proved:
             return
         probe = _probe(share.label)
         path = f"{folder}/{probe}"
         try:
-            self._require_refused("PUT", share, probe)
+            self._require_refused("PUT", share, probe, password)
             self._client.ask("upload", path, success=_MADE, data=b"")
-            self._require_opened(share, probe)
-            self._require_refused("DELETE", share, probe)
+            self._require_opened(share, probe, password)
+            self._require_refused("DELETE", share, probe, password)
         except ConnectorError:
             with suppress(ConnectorError):  # The first error is the one to tell.
                 self._remove(path)
@@ -149,8 +174,8 @@ class PublicLinks:
         self._remove(path)
         self._proved.add(share.id)
 
-    def _require_opened(self, share: Share, name: str) -> None:
-        status = self._ocs.tried("GET", share.token, name)
+    def _require_opened(self, share: Share, name: str, password: str) -> None:
+        status = self._ocs.tried("GET", share.token, name, password)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise Unavailable(f"{self._client.host} answers anyone's GET through a public link with {status}")
         if status not in _GOOD:
@@ -159,8 +184,8 @@ class PublicLinks:
                 " stands before it pass on /public.php"
             )
 
-    def _require_refused(self, method: str, share: Share, name: str) -> None:
-        status = self._ocs.tried(method, share.token, name)
+    def _require_refused(self, method: str, share: Share, name: str, password: str) -> None:
+        status = self._ocs.tried(method, share.token, name, password)
         if status in _GOOD:
             raise Rejected(
                 f"{self._client.host} lets anybody write through a public link that is for reading: update it, or keep"
@@ -172,16 +197,19 @@ class PublicLinks:
     def _remove(self, path: str) -> None:
         self._client.ask("clean", path, success=(*_GOOD, _ABSENT))
 
-    def _link(self, share: Share, stored: Stored) -> Link:
-        name = quote(stored.path.rpartition("/")[2])
+    def _link(self, share: Share, stored: Stored, password: str) -> Link:
+        """The file itself; where it asks for a password, the page that does: a browser would ask for a name too."""
         ends = datetime.combine(share.ends, time(), UTC) if share.ends else None
+        if password:
+            return Link(f"{self._link_url}/index.php/s/{share.token}", ends)
+        name = quote(stored.path.rpartition("/")[2])
         return Link(f"{self._link_url}/public.php/dav/files/{share.token}/{name}", ends)
 
 
-def _keeps(share: Share, ends: date | None) -> bool:
+def _keeps(share: Share, ends: date | None, password: str) -> bool:
     """Whether a share opens for reading, to anyone, and at most until then; an earlier end is that of its making."""
     in_time = share.ends is None if ends is None else share.ends is not None and share.ends <= ends
-    return in_time and share.permissions in _READING and not share.password
+    return in_time and share.permissions in _READING and share.password == bool(password)
 
 
 def _label(terms: LinkTerms, origin: Origin) -> str:

@@ -90,14 +90,17 @@ class NextcloudConfig(BaseModel):
             )
         return self
 
-    def connect(self) -> NextcloudStore | OwnersStore:
-        """A client for one thread; nothing is sent yet. Raises LookupError where the secret is not to be had."""
-        own, ocs = self._space(self.user)
+    def connect(self, key: bytes) -> NextcloudStore | OwnersStore:
+        """A client for one thread; nothing is sent yet. Raises LookupError where the secret is not to be had.
+
+        `key` is the daemon's: passwords of links are made of it.
+        """
+        own, ocs = self._space(self.user, key)
         if self.appapi is None:
             return own
-        return OwnersStore(own, lambda user: self._space(user)[0], Readers(ocs, self.readers))
+        return OwnersStore(own, lambda user: self._space(user, key)[0], Readers(ocs, self.readers))
 
-    def _space(self, user: str) -> tuple[NextcloudStore, Ocs]:
+    def _space(self, user: str, key: bytes) -> tuple[NextcloudStore, Ocs]:
         """That of an account, and its access to the API."""
         login = self._login(user)
         base = self.url.rstrip("/") + "/"
@@ -110,6 +113,7 @@ class NextcloudConfig(BaseModel):
             self.link_url or self.url,
             trash=Trash(self._dav(f"{base}remote.php/dav/trashbin/{quote(user)}/trash", login), self.folder),
             tags=Tags(self._dav(f"{base}remote.php/dav", login), self.tags) if self.tags else None,
+            key=key,
         )
         return store, ocs
 

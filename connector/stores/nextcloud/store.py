@@ -47,10 +47,11 @@ class NextcloudStore(WebdavStore):
         *,
         trash: Trash,
         tags: Tags | None,
+        key: bytes,
     ) -> None:
         """`uploads` is the same account's collection of unfinished uploads.
 
-        `link_url` is the address of the server for people; every file bears `tags`.
+        `link_url` is the address of the server for people; every file bears `tags`; `key` makes passwords of links.
         """
         super().__init__(client, link_url)
         self._chunks = Chunks(uploads)
@@ -59,7 +60,7 @@ class NextcloudStore(WebdavStore):
         self._readers = readers
         self._trash = trash
         self._tags = tags
-        self._public = PublicLinks(client, ocs, self._link_url)
+        self._public = PublicLinks(client, ocs, self._link_url, key)
         #: Of each folder of a mailbox that is open to whom it should be: to whom, and since when that is known.
         self._admitted: dict[str, tuple[Reader, datetime]] = {}
 
@@ -126,6 +127,10 @@ class NextcloudStore(WebdavStore):
             if each.file_id == file_id and not each.collection:
                 return each.path.removeprefix(f"{root}/")
         return None
+
+    def password(self, terms: LinkTerms, origin: Origin) -> str:
+        """That of a public link, see the port."""
+        return self._public.password(terms, origin)
 
     def revoke(self, folder: str) -> None:
         """End the public links; the others open nothing but what the folder of the mailbox is shared for anyway."""
