@@ -12,12 +12,13 @@ What it writes: the length of the index in 8 bytes, the index as JSON, and the b
 import json
 import logging
 import os
-import resource
 import sys
 from collections.abc import Iterator
 from enum import IntEnum
 from errno import ENOSPC
 from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+from connector.confined import confine
 
 #: No winmail.dat that people send has more attributes, and the time that the parser takes grows with their square.
 MOST_ATTRIBUTES = 10_000
@@ -27,8 +28,6 @@ _SIGNATURE = b"\x78\x9f\x3e\x22"
 _HEADER = 6
 #: Level, id and type of an attribute stand before its length; with that and the checksum they frame its value.
 _LENGTH, _VALUE, _FRAME = 5, 9, 11
-#: To find a codec, Python opens files; three are open from the start.
-_MOST_OPEN = 16
 
 
 class Refusal(IntEnum):
@@ -66,21 +65,6 @@ def main() -> None:
     except OSError as error:
         # At once: Python would try to write the rest, fail, and end with a code of its own.
         os._exit(Refusal.NO_ROOM if error.errno == ENOSPC else Refusal.TOO_MUCH)
-
-
-def confine(seconds: int, memory: int, output: int) -> None:
-    """Give up for good what a parser does not need."""
-    limits = {
-        resource.RLIMIT_CPU: seconds,
-        resource.RLIMIT_AS: memory,
-        resource.RLIMIT_FSIZE: output,
-        resource.RLIMIT_NOFILE: _MOST_OPEN,
-        resource.RLIMIT_NPROC: 0,
-        resource.RLIMIT_CORE: 0,
-    }
-    for limit, most in limits.items():
-        # Not `setrlimit`: our unit for systemd allows no call of that name.
-        resource.prlimit(0, limit, (most, most))
 
 
 def _understood(content: bytes) -> tuple[str, list[_Packed]]:

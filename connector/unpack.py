@@ -1,13 +1,10 @@
 """What is packed in winmail.dat, as files: `connector.tnef` takes them out, and nothing that it says is believed.
 
-It runs as a process of its own: no descriptor, variable or folder of ours is in its reach but the bytes and an empty
-file to write into, and it ends in time, whatever is in the bytes. The same bytes give the same files.
+It runs as a process of its own (`connector.confined`). The same bytes give the same files.
 """
 
 import io
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,28 +15,16 @@ from typing import BinaryIO, cast
 
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
+from connector.confined import Limits, run
 from connector.errors import Unavailable
 from connector.guards import guard_of_item
 from connector.model import Direction, File, Message
 from connector.spool import Spool, spooled
 from connector.tnef import Refusal
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """How much one winmail.dat may be, and cost."""
-
-    #: Bytes of winmail.dat. Nothing in it is compressed: more than went in never comes out.
-    size: int = 48 * 1024 * 1024
-    files: int = 1000
-    #: Of a processor, and by the clock.
-    seconds: int = 20
-    timeout: int = 60
-    #: Several times the size: the parser copies what it reads.
-    memory: int = 512 * 1024 * 1024
-
-
-LIMITS = Limits()
+#: Nothing in winmail.dat is compressed: more than went in never comes out.
+LIMITS = Limits(size=48 * 1024 * 1024)
+MOST_FILES = 1000
 COMMAND = (sys.executable, "-I", "-m", "connector.tnef")
 
 #: Room for the index.
@@ -88,31 +73,11 @@ def unpacked(content: Spool) -> Iterator[tuple[Found, ...]]:
 
 
 def _run(content: Spool, output: BinaryIO) -> None:
-    arguments = map(str, (LIMITS.seconds, LIMITS.memory, content.size + _INDEX))
-    try:
-        # A file of its own: not every spool is one, and where the process stops reading is not where we go on.
-        with tempfile.TemporaryFile() as packed:
-            content.content.seek(0)
-            shutil.copyfileobj(content.content, packed)
-            packed.seek(0)
-            ended = subprocess.run(  # noqa: S603 - nothing in it is from outside
-                [*COMMAND, *arguments],
-                stdin=packed,
-                stdout=output,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                timeout=LIMITS.timeout,
-                check=False,
-            )
-    except subprocess.TimeoutExpired:
-        raise NotUnpacked(_NOT_READ) from None
-    except OSError as error:
-        raise Unavailable(f"winmail.dat cannot be unpacked on this machine for now: {error.strerror}") from None
-    if ended.returncode == Refusal.NO_ROOM:
+    code = run(COMMAND, content, output, LIMITS, most=content.size + _INDEX)
+    if code == Refusal.NO_ROOM:
         raise Unavailable(f"a file cannot be kept in {tempfile.gettempdir()} on its way: no room")
-    if ended.returncode:
-        raise NotUnpacked(_REASONS.get(ended.returncode, _NOT_READ))
+    if code:
+        raise NotUnpacked(_REASONS.get(code, _NOT_READ))
 
 
 class _Index(BaseModel):
@@ -132,7 +97,7 @@ def _checked(output: int, packed: Spool) -> tuple[Found, ...]:
     sizes = [size for _, size in index.files]
     if sum(sizes) > packed.size or start + sum(sizes) != os.fstat(output).st_size:
         raise NotUnpacked(_NOT_READ)
-    if len(sizes) > LIMITS.files:
+    if len(sizes) > MOST_FILES:
         raise NotUnpacked(_REASONS[Refusal.TOO_MUCH])
     if not sizes:
         raise NotUnpacked(_EMPTY)

@@ -1,0 +1,343 @@
+"""What is told of a file before it moves: encrypted, macros; never less than there is, whatever it does."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from email.message import EmailMessage
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pypdf
+import pytest
+from msoffcrypto.method.ecma376_agile import ECMA376Agile
+
+from connector import insides, inspection
+from connector.errors import Unavailable
+from connector.insides import Found
+from connector.inspection import inspected
+from connector.spool import spooled
+from tests.cfb import compound
+
+NEITHER, MACROS, ENCRYPTED, BOTH = (False, False), (False, True), (True, False), (True, True)
+
+
+def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A ZIP of these files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def asks_for_password(archive: bytes, at: int = 0) -> bytes:
+    """The same ZIP, whose entry behind this place says that it is encrypted, in both places where it says so."""
+    changed = bytearray(archive)
+    changed[archive.index(b"PK\3\4", at) + 6] |= 1
+    changed[archive.index(b"PK\1\2", at) + 8] |= 1
+    return bytes(changed)
+
+
+def tarred(files: Mapping[str, bytes]) -> bytes:
+    """A tar of these files."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+def seven(*options: str) -> bytes:
+    """What 7-Zip makes of a text with these options."""
+    program = shutil.which("7z")
+    if program is None:
+        pytest.skip("7z is not installed (p7zip-full)")
+    with TemporaryDirectory() as folder:
+        Path(folder, "a.txt").write_text("Dear all, this is a text.\n" * 100)
+        command = [program, "a", *options, "made", "a.txt"]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        return next(each for each in Path(folder).iterdir() if each.stem == "made").read_bytes()
+
+
+TYPES = b'<Types><Default Extension="xml" ContentType="application/xml"/></Types>'
+DOCUMENT = {"[Content_Types].xml": TYPES, "word/document.xml": b"<w:document/>"}
+DOCX = zipped(DOCUMENT)
+VBA = compound({"dir": b"", "_VBA_PROJECT": b"\xcc\x61"}, ("VBA",))
+DOCM = zipped({**DOCUMENT, "word/vbaProject.bin": VBA})
+OPEN = {"mimetype": b"application/vnd.oasis.opendocument.text", "META-INF/manifest.xml": b"<manifest:manifest/>"}
+CONTENT_KEY = b"<manifest:file-entry><manifest:encryption-data/></manifest:file-entry>"
+
+
+def record(kind: int, content: bytes = b"") -> bytes:
+    """One of a workbook ([MS-XLS] 2.4)."""
+    return struct.pack("<HH", kind, len(content)) + content
+
+
+def sheet(kind: int) -> bytes:
+    """Says that there is a sheet: 0 for cells, 1 for macros of Excel 4."""
+    return record(0x85, struct.pack("<IBBB", 0, 0, kind, 1) + b"\0A")
+
+
+BEGIN, END = record(0x809, bytes(16)), record(0x0A)
+TOKEN = struct.pack("<HHIII", 0, 0xFF6, 0x14, 0x14, 0xF3D1C4DF)
+VBA_ATOM = bytes.fromhex("1f00ff03 14000000 02000004 0c000000 07000000 01000000 02000000")
+NO_VBA_ATOM = VBA_ATOM.replace(bytes.fromhex("07000000 01000000"), bytes.fromhex("07000000 00000000"))
+
+
+@cache
+def office_with_password() -> bytes:
+    """As another library encrypts it."""
+    made: bytes = ECMA376Agile.encrypt("secret", io.BytesIO(DOCX))
+    return made
+
+
+def pdf(user: str | None = None, owner: str = "owner", algorithm: str = "AES-256") -> bytes:
+    """A page of nothing; with passwords, as another library encrypts it."""
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(100, 100)
+    if user is not None:
+        writer.encrypt(user, owner, algorithm=algorithm)
+    made = io.BytesIO()
+    writer.write(made)
+    return made.getvalue()
+
+
+def saved_message(name: str, content: bytes) -> bytes:
+    """A message with a file, as RFC 5322 has it."""
+    message = EmailMessage()
+    message["Subject"] = "Saved"
+    message.set_content("See the file.")
+    message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return message.as_bytes()
+
+
+def vint(value: int) -> bytes:
+    """A number of RAR 5 that fits into seven bits."""
+    return bytes([value])
+
+
+def rar5(*blocks: bytes) -> bytes:
+    """An archive of these blocks: [type, flags, ...], each with its size and checksum before it."""
+    framed = [vint(len(block)) + block for block in blocks]
+    return b"Rar!\x1a\7\1\0" + b"".join(struct.pack("<I", zlib.crc32(each)) + each for each in framed)
+
+
+RAR_MAIN, RAR_END = vint(1) + vint(0) + vint(0), vint(5) + vint(0) + vint(0)
+#: A stored file of no bytes: extra area, no data, no attributes, no method, on Unix.
+RAR_FILE = vint(2) + vint(0) + vint(0) + vint(0) + vint(0) + vint(0) + vint(1) + vint(1) + b"a"
+RAR_KEY = vint(48) + vint(1) + vint(0) + vint(0) + vint(15) + bytes(44)
+RAR_SECRET = vint(2) + vint(1) + vint(len(RAR_KEY)) + RAR_FILE[2:] + RAR_KEY
+RAR_SECRET_HEADERS = vint(4) + vint(0) + vint(0) + vint(0) + vint(15) + bytes(16)
+
+SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
+    "text": ("a.txt", lambda: b"Dear all,\n", NEITHER),
+    "nothing at all": ("a.zip", lambda: b"", NEITHER),
+    "a picture that a ZIP follows": ("a.gif", lambda: b"GIF89a" + DOCM, NEITHER),
+    "zip": ("a.zip", lambda: zipped({"a.txt": b"a", "b/": b""}), NEITHER),
+    "an empty zip": ("a.zip", lambda: zipped({}), NEITHER),
+    "zip with a password": ("a.zip", lambda: asks_for_password(zipped({"a.txt": b"a"})), BOTH),
+    "zip with a password, under another name": ("a.txt", lambda: asks_for_password(zipped({"a.txt": b"a"})), BOTH),
+    "zip with a password in a zip": (
+        "a.zip",
+        lambda: zipped({"x": b"x", "inner.dat": asks_for_password(zipped({"a.txt": b"a"}))}),
+        BOTH,
+    ),
+    "7z": ("a.7z", seven, MACROS),
+    "7z with a plain header": ("a.7z", lambda: seven("-mhc=off"), MACROS),
+    "7z with a password": ("a.7z", lambda: seven("-psecret"), BOTH),
+    "7z with a password and a plain header": ("a.7z", lambda: seven("-psecret", "-mhc=off"), BOTH),
+    "7z with a password for its names too": ("a.7z", lambda: seven("-psecret", "-mhe=on"), BOTH),
+    "zip with AES": ("a.zip", lambda: seven("-tzip", "-psecret", "-mem=AES256"), BOTH),
+    "rar": ("a.rar", lambda: rar5(RAR_MAIN, RAR_FILE, RAR_END), MACROS),
+    "rar with a password": ("a.rar", lambda: rar5(RAR_MAIN, RAR_SECRET, RAR_END), BOTH),
+    "rar with a password for its names too": ("a.rar", lambda: rar5(RAR_SECRET_HEADERS), BOTH),
+    "docx": ("a.docx", lambda: DOCX, NEITHER),
+    "docm": ("a.docm", lambda: DOCM, MACROS),
+    "docm under another name": ("a.docx", lambda: DOCM, MACROS),
+    "a name that lets Office run macros": ("a.docm", lambda: DOCX, MACROS),
+    "docm whose project has another name": ("a.docx", lambda: zipped({**DOCUMENT, "word/x.bin": VBA}), MACROS),
+    "docm that only its types tell": (
+        "a.docx",
+        lambda: zipped({"[Content_Types].xml": b"application/vnd.ms-word.document.macroEnabled.main+xml"}),
+        MACROS,
+    ),
+    "types in UTF-16": (
+        "a.xlsx",
+        lambda: zipped({"[content_types].XML": "application/vnd.ms-excel.macrosheet+xml".encode("utf-16")}),
+        MACROS,
+    ),
+    "docx with a password": ("a.docx", office_with_password, BOTH),
+    "docx with a password in a zip": ("a.zip", lambda: zipped({"a": office_with_password()}), BOTH),
+    "docm in a docx": ("a.docx", lambda: zipped({**DOCUMENT, "word/embeddings/a.bin": DOCM}), MACROS),
+    "docm in a zip": ("a.zip", lambda: zipped({"a.docx": DOCM}), MACROS),
+    "docm in a zip in a zip": ("a.zip", lambda: zipped({"a.zip": zipped({"a.docx": DOCM})}), MACROS),
+    "docm in a tar": ("a.tar", lambda: tarred({"b": b"b", "a.docx": DOCM}), MACROS),
+    "docm in a tgz": ("a.tgz", lambda: gzip.compress(tarred({"b": b"b" * 100_000, "a.docx": DOCM})), MACROS),
+    "docx in a tgz": ("a.tgz", lambda: gzip.compress(tarred({"b": b"b" * 100_000, "a.docx": DOCX})), NEITHER),
+    "docm in a txz": ("a.txz", lambda: lzma.compress(tarred({"a.docx": DOCM})), MACROS),
+    "docm in bzip2": ("a.bz2", lambda: bz2.compress(DOCM), MACROS),
+    "doc": ("a.doc", lambda: compound({"WordDocument": bytes(12)}), NEITHER),
+    "doc with macros": ("a.doc", lambda: compound({"WordDocument": bytes(12), "_VBA_PROJECT": b""}), MACROS),
+    "doc with a password": ("a.doc", lambda: compound({"WordDocument": bytes(11) + b"\1"}), ENCRYPTED),
+    "xls": ("a.xls", lambda: compound({"Workbook": BEGIN + sheet(0) + END}), NEITHER),
+    "xls with a password": ("a.xls", lambda: compound({"Workbook": BEGIN + record(0x2F, bytes(6)) + END}), BOTH),
+    "xls with macros": ("a.xls", lambda: compound({"Workbook": BEGIN + END}, ("_VBA_PROJECT_CUR",)), MACROS),
+    "xls with macros of Excel 4": ("a.xls", lambda: compound({"Book": BEGIN + sheet(0) + sheet(1) + END}), MACROS),
+    "xls that ends too soon": ("a.xls", lambda: compound({"Workbook": BEGIN + record(0x85, b"\0" * 8000)}), BOTH),
+    "ppt": ("a.ppt", lambda: compound({"PowerPoint Document": NO_VBA_ATOM, "Current User": bytes(20)}), NEITHER),
+    "ppt with macros": ("a.ppt", lambda: compound({"PowerPoint Document": b"x" * 99 + VBA_ATOM}), MACROS),
+    "ppt with a password": ("a.ppt", lambda: compound({"Current User": TOKEN}), ENCRYPTED),
+    "odt": ("a.odt", lambda: zipped({**OPEN, "Basic/Standard/script-lb.xml": b""}), NEITHER),
+    "odt with macros": ("a.odt", lambda: zipped({**OPEN, "Basic/Standard/Module1.xml": b""}), MACROS),
+    "odt with a script": ("a.odt", lambda: zipped({**OPEN, "Scripts/python/a.py": b""}), MACROS),
+    "odt with a password": ("a.odt", lambda: zipped({**OPEN, "META-INF/manifest.xml": CONTENT_KEY}), ENCRYPTED),
+    "pdf": ("a.pdf", pdf, NEITHER),
+    "pdf with a password": ("a.pdf", lambda: pdf("secret"), ENCRYPTED),
+    "pdf with an old password": ("a.pdf", lambda: pdf("secret", algorithm="RC4-128"), ENCRYPTED),
+    "pdf that only must not be changed": ("a.pdf", lambda: pdf(""), NEITHER),
+    "pdf that says it in numbers": ("a.pdf", lambda: b"%PDF-1.7\ntrailer <</#45ncryp#74 7 0 R>>", ENCRYPTED),
+    "pdf that keeps its properties open": ("a.pdf", lambda: b"%PDF-1.7\n<</EncryptMetadata false>>", NEITHER),
+    "pdf that says it far behind": (
+        "a.pdf",
+        lambda: b"%PDF-1.7\n" + b" " * (256 * 1024 - 14) + b"/Encrypt 7",
+        ENCRYPTED,
+    ),
+    "PGP": ("a.asc", lambda: b"-----BEGIN PGP MESSAGE-----\n\nabc", BOTH),
+    "eml": ("a.eml", lambda: saved_message("a.docx", DOCX), NEITHER),
+    "docm in an eml": ("a.eml", lambda: saved_message("a.docx", DOCM), MACROS),
+    "docm in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCM}), MACROS),
+    "docx in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCX}), NEITHER),
+    "a zip that is cut off": ("a.zip", lambda: zipped({"a.txt": b"a" * 999})[:-30], BOTH),
+    "a zip with wrong bytes": ("a.zip", lambda: DOCX.replace(b"\x78", b"\x79")[: len(DOCX)], NEITHER),
+    "a compound file that is cut off": ("a.doc", lambda: compound({"WordDocument": bytes(12)})[:1024], BOTH),
+    "a 7z that is cut off": ("a.7z", lambda: seven()[:-1], BOTH),
+    "a 7z of nothing": ("a.7z", lambda: b"7z\xbc\xaf\x27\x1c\0\4" + bytes(24), NEITHER),
+    "a rar that is cut off": ("a.rar", lambda: rar5(RAR_MAIN, RAR_FILE)[:14], BOTH),
+    "a gzip that is cut off": ("a.gz", lambda: gzip.compress(DOCX)[:-20], BOTH),
+    "an archive of a kind that nobody here knows": ("a.cab", lambda: b"MSCF" + bytes(99), BOTH),
+    "a disk image": ("a.iso", lambda: bytes(32769) + b"CD001" + bytes(2048), BOTH),
+    "a zip in a zip, and so on": (
+        "a.zip",
+        lambda: zipped({"a": zipped({"a": zipped({"a": zipped({"a": zipped({"a": b"a"})})})})}),
+        BOTH,
+    ),
+    "a bomb that is of no interest": ("a.zip", lambda: zipped({"a.txt": bytes(200 * 1024 * 1024)}), NEITHER),
+    "a bomb": ("a.zip", lambda: zipped({"a.pdf": b"%PDF-" + bytes(65 * 1024 * 1024)}), BOTH),
+    "too many files": ("a.zip", lambda: zipped({str(each): b"" for each in range(20_001)}), BOTH),
+}
+
+
+def told(content: bytes, name: str) -> tuple[bool, bool]:
+    """Encrypted, and macros."""
+    with spooled(io.BytesIO(content)) as spool:
+        found = inspected(spool, name)
+    return found.encrypted, found.macros
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_what_is_told(sample: str) -> None:
+    """By a process of its own."""
+    name, made, expected = SAMPLES[sample]
+    assert told(made(), name) == expected
+
+
+def in_this_process(content: bytes) -> Found:
+    """What is seen in it, without the price of a process."""
+    return insides._Look().into(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("sample", ["docm under another name", "zip with a password in a zip", "xls with a password"])
+def test_cut_off_anywhere(sample: str) -> None:
+    """It never looks harmless, as long as its beginning says what it is."""
+    content = SAMPLES[sample][1]()
+    for at in range(8, len(content), max(1, len(content) // 500)):
+        assert in_this_process(content[:at]), at
+
+
+@pytest.mark.parametrize("sample", ["docm in a zip", "7z with a password", "pdf with a password", "doc with macros"])
+def test_one_bit_is_wrong(sample: str) -> None:
+    """Whatever it is, there is an answer."""
+    content = SAMPLES[sample][1]()
+    for at in range(0, len(content), max(1, len(content) // 500)):
+        in_this_process(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+
+
+def test_one_damaged_entry_hides_no_other() -> None:
+    """What can be seen is seen."""
+    archive = bytearray(zipped({"a.txt": b"a" * 99, "b.docx": DOCM}, zipfile.ZIP_STORED))
+    archive[archive.index(b"aaaa")] ^= 1
+    assert in_this_process(bytes(archive)) == Found.NOT_SEEN | Found.MACROS
+
+
+def test_compressed_data_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tar of which each file is of interest comes to the end of what is unpacked in all."""
+    monkeypatch.setattr(insides, "MOST_BYTES", 100_000)
+    content = tarred({str(each): b"%PDF-" + bytes(30_000) for each in range(4)})
+    assert in_this_process(content) == Found.NOT_SEEN
+    monkeypatch.setattr(insides, "MOST_BYTES", 200_000)
+    assert in_this_process(content) == insides.NOTHING
+
+
+# --- a look that goes wrong ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "exec('while True: pass')",
+        "time.sleep(60)",
+        "x = bytearray(1 << 31)",
+        "os.abort()",
+        "sys.exit(0)",
+        "sys.exit(1)",
+        "os._exit(0x60)",
+        "os.fork()",
+    ],
+)
+def test_a_look_that_goes_wrong(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    """Whatever keeps it from its answer: the file is told as what it might be."""
+    first = "import os, sys, time; from connector import insides; insides.confine(*map(int, sys.argv[2:]));"
+    monkeypatch.setattr(inspection, "COMMAND", (sys.executable, "-I", "-c", f"{first}{does}"))
+    monkeypatch.setattr(inspection, "LIMITS", replace(inspection.LIMITS, seconds=1, timeout=3))
+    assert told(DOCX, "a.docx") == BOTH
+
+
+def test_too_large_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process is started; nor for what has nothing in it."""
+    monkeypatch.setattr(inspection, "COMMAND", ("/nonexistent",))
+    monkeypatch.setattr(inspection, "LIMITS", replace(inspection.LIMITS, size=len(DOCX) - 1))
+    assert told(DOCX, "a.docx") == BOTH
+    assert told(b"GIF89a" + bytes(99_999), "a.gif") == NEITHER
+
+
+def test_a_machine_that_cannot_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no fault of the file, which waits."""
+    monkeypatch.setattr(inspection, "COMMAND", ("/nonexistent",))
+    with pytest.raises(Unavailable):
+        told(DOCX, "a.docx")
+
+
+def test_real_messages_of_outlook() -> None:
+    """Nothing in them that is not there, and each is understood."""
+    default = Path(__file__).parent.parent.parent / "shared" / "data"
+    folder = Path(os.environ.get("CONNECTOR_TEST_DATA") or default) / "mail"
+    if "CONNECTOR_TEST_DATA" not in os.environ and not folder.is_dir():
+        pytest.skip("no sample mail beside the project: set CONNECTOR_TEST_DATA")
+    real = [each.read_bytes() for each in folder.glob("*/*.msg")]
+    compounds = [each for each in real if each.startswith(b"\xd0\xcf\x11\xe0")]
+    assert len(compounds) > 20
+    assert {in_this_process(each) for each in compounds} == {insides.NOTHING}
