@@ -7,7 +7,7 @@ PostgreSQL in the same statements.
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
 #: Seconds that a writer waits for another one before it gives up.
 PATIENCE = 30
@@ -91,7 +91,7 @@ def engine(url: URL, trouble: Trouble, *, mode: int = 0o600) -> Engine:
 
 def _sqlite(url: URL, trouble: Trouble, mode: int) -> Engine:
     _create_private(Path(str(url.database)), trouble, mode)
-    made = create_engine(url, hide_parameters=True, max_overflow=-1)
+    made = create_engine(url, hide_parameters=True, max_overflow=-1, paramstyle="named")
     event.listen(made, "connect", _durable)
     return made
 
@@ -149,7 +149,20 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _begin(connection: Connection, words: str) -> None:
     # Not in a listener: for the sake of one, every statement would take a fifth longer.
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(words)
+        with driven(connection, words) as cursor:
+            cursor.execute(words)
+
+
+@contextmanager
+def driven(connection: Connection, words: str) -> Iterator[Any]:
+    """A cursor of the driver, for a statement that SQLAlchemy need not see; its errors are told as SQLAlchemy does."""
+    driver: Any = connection.dialect.loaded_dbapi
+    with closing(connection.connection.cursor()) as cursor:
+        try:
+            yield cursor
+        except driver.Error as error:
+            # Values are nobody's to read: they may be parts of a message.
+            raise DBAPIError.instance(words, None, error, driver.Error, hide_parameters=True) from error
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------------

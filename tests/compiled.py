@@ -9,7 +9,7 @@ from sqlalchemy import URL, Engine, create_engine
 
 from connector import sql
 
-_FIRST = create_engine("sqlite://")
+_FIRST = create_engine("sqlite://", paramstyle="named")
 # Its dialect learns from its first connection what this SQLite can do.
 _FIRST.connect().close()
 

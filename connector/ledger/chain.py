@@ -24,6 +24,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal, select, update
 
+from connector.ledger.prepared import Prepared
 from connector.ledger.schema import chains, events, identity
 from connector.sql import AnyText, utc_text
 
@@ -66,8 +67,8 @@ def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fa
         event = _signed(number, at, tenant, fact, head)
         head = event.hash
         rows.append({name: getattr(event, name) for name in Event.__slots__} | {"detail": _json(fact.detail)})
-    connection.execute(_INSERT, rows)
-    connection.execute(_MOVE_END, {"of": tenant, "length": length + len(facts), "head": head})
+    _INSERT.run(connection, *rows)
+    _MOVE_END.run(connection, {"of": tenant, "length": length + len(facts), "head": head})
 
 
 def read(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Event]:
@@ -87,11 +88,10 @@ def first_break(connection: Connection, tenant: str) -> int | None:
             number, head = event.number, event.hash
     except ValueError:  # a time or a detail that `append` cannot have written
         return number + 1
-    end = connection.execute(_END, {"of": tenant}).one_or_none()
-    length = end.length if end else 0
+    ((length, last),) = _END.rows(connection, of=tenant) or [(0, head)]
     if number != length:
-        return min(number, length) + 1
-    return None if end is None or end.head == head else number
+        return int(min(number, length) + 1)
+    return None if last == head else number
 
 
 def digest(event: Event) -> str:
@@ -130,22 +130,23 @@ def _plain(value: object) -> str:
 
 def _end(connection: Connection, tenant: str) -> tuple[int, str]:
     """Lock the tenant's chain; where it ends."""
-    end = connection.execute(_LOCKED_END, {"of": tenant}).one_or_none()
-    if end is None:
+    found = _LOCKED_END.rows(connection, of=tenant)
+    if not found:
         _begin(connection, tenant)
-        end = connection.execute(_LOCKED_END, {"of": tenant}).one()
-    return end.length, end.head
+        found = _LOCKED_END.rows(connection, of=tenant)
+    ((length, head),) = found
+    return length, head
 
 
 def _begin(connection: Connection, tenant: str) -> None:
     # One at a time, or two writers would both insert the first event of a tenant.
     connection.execute(select(identity.c.id).with_for_update())
-    absent = select(literal(tenant, AnyText), literal(0), literal("")).where(~_END.exists())
+    absent = select(literal(tenant, AnyText), literal(0), literal("")).where(~_OF_TENANT.exists())
     connection.execute(insert(chains).from_select(["tenant", "length", "head"], absent), {"of": tenant})
 
 
-# Statements of every step, made once: see `connector.ledger.rows`.
-_INSERT = insert(events)
-_MOVE_END = update(chains).where(chains.c.tenant == bindparam("of"))
-_END = select(chains.c.length, chains.c.head).where(chains.c.tenant == bindparam("of"))
-_LOCKED_END = _END.with_for_update()
+_INSERT = Prepared(insert(events))
+_MOVE_END = Prepared(update(chains).where(chains.c.tenant == bindparam("of")), ["length", "head"])
+_OF_TENANT = select(chains.c.length, chains.c.head).where(chains.c.tenant == bindparam("of"))
+_END = Prepared(_OF_TENANT)
+_LOCKED_END = Prepared(_OF_TENANT.with_for_update())

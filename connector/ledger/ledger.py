@@ -18,6 +18,7 @@ from connector.ledger import chain, database, proofs, rows, sources
 from connector.ledger.absorb import absorbed
 from connector.ledger.chain import Event, Fact
 from connector.ledger.errors import TROUBLE
+from connector.ledger.prepared import Prepared
 from connector.ledger.proofs import Proved
 from connector.ledger.schema import chains, events, files, identity, later, pauses, redirects, successors
 from connector.ledger.sources import Lease, Watched
@@ -91,7 +92,8 @@ class Ledger:
     def generation(self) -> int:
         """How often this ledger was rebuilt or taken back."""
         with self._reading() as connection:
-            return int(connection.execute(_GENERATION).scalar_one())
+            ((generation,),) = _GENERATION.rows(connection)
+        return int(generation)
 
     def raise_generation(self) -> int:
         """One more; committed when this returns."""
@@ -181,7 +183,7 @@ class Ledger:
     def look_again(self, source: str, now: datetime) -> tuple[str, ...]:
         """The items whose time to be looked at again has come, the longest waiting first."""
         with self._reading() as connection:
-            return tuple(connection.execute(_LOOK_AGAIN, {"of": source, "now": now}).scalars())
+            return tuple(item_id for (item_id,) in _LOOK_AGAIN.rows(connection, of=source, now=now))
 
     def comes_back(self, source: str, name: str) -> bool:
         """Whether a file of this name is on its way back into the share: its new id is not known yet."""
@@ -299,9 +301,9 @@ class Ledger:
 
     def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """All pauses that are not over, by name."""
-        within = {"now": now, "latest": now + LONGEST_PAUSE}
         with self._reading() as connection:
-            return tuple(Pause(**row) for row in connection.execute(_PAUSES, within).mappings())
+            found = _PAUSES.rows(connection, now=now, latest=now + LONGEST_PAUSE)
+        return tuple(Pause(name=name, until=until, reason=reason, error=error) for name, until, reason, error in found)
 
     def resume(self, name: str) -> None:
         """It answered again, or a human says so: the pause is over."""
@@ -313,7 +315,7 @@ class Ledger:
     def owner(self, tenant: str, mailbox: str) -> str:
         """The mailbox of whoever has taken over what belongs to this one; itself where nobody has."""
         with self._reading() as connection:
-            return connection.execute(_SUCCESSOR, {"of": tenant, "left": mailbox.lower()}).scalar() or mailbox
+            return next((to for (to,) in _SUCCESSOR.rows(connection, of=tenant, left=mailbox.lower())), mailbox)
 
     def succeed(self, tenant: str, mailbox: str, successor: str, now: datetime, *, by: str) -> tuple[str, ...]:
         """Let what belongs to one mailbox belong to another from now on, with what that one had taken over.
@@ -426,16 +428,17 @@ def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
     return Fact(event, redirect.source, redirect.id, detail)
 
 
-# Statements of every step, made once: see `connector.ledger.rows`.
 _LATER = (later.c.source == bindparam("of")) & (later.c.at <= bindparam("now"))
-_LOOK_AGAIN = select(later.c.item_id).where(_LATER).order_by(later.c.at)
-_SUCCESSOR = select(successors.c.successor).where(
-    successors.c.tenant == bindparam("of"), successors.c.mailbox == bindparam("left")
+_LOOK_AGAIN = Prepared(select(later.c.item_id).where(_LATER).order_by(later.c.at))
+_SUCCESSOR = Prepared(
+    select(successors.c.successor).where(
+        successors.c.tenant == bindparam("of"), successors.c.mailbox == bindparam("left")
+    )
 )
-_GENERATION = select(identity.c.generation)
+_GENERATION = Prepared(select(identity.c.generation))
 #: One that ends much later was written by a clock that was wrong: nobody should have to wait for that time.
-_PAUSES = (
-    select(pauses)
+_PAUSES = Prepared(
+    select(pauses.c.name, pauses.c.until, pauses.c.reason, pauses.c.error)
     .where(pauses.c.until > bindparam("now"))
     .where(or_(pauses.c.until <= bindparam("latest"), pauses.c.until == FOR_EVER))
     .order_by(pauses.c.name)

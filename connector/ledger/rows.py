@@ -1,16 +1,18 @@
 """Redirects as rows of two tables, and back, without loss."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connector.ledger.errors import Stale, Taken
+from connector.ledger.prepared import Prepared
 from connector.ledger.schema import files, redirects, sources
 from connector.model import Audience, Copy, File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
@@ -18,6 +20,9 @@ _OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"fil
 _OF_COPY = [each.name for each in fields(Copy)]
 _OF_FILE = [each.name for each in fields(File) if each.name != "id"]
 _OF_STORED = [each.name for each in fields(Stored)]
+#: The columns, in their order.
+_REDIRECT = [each.name for each in redirects.c]
+_FILE = [each.name for each in files.c]
 
 
 def read(
@@ -27,19 +32,22 @@ def read(
     limit: int | None = None,
 ) -> tuple[Redirect, ...]:
     """The redirects that meet these conditions, with their files, in one statement: nobody writes in between."""
-    return _read(connection, _query(*conditions, order=order, limit=limit), {})
+    return _redirects(connection.execute(_query(*conditions, order=order, limit=limit)))
 
 
 def concerning(connection: Connection, planned: Redirect) -> tuple[Redirect, ...]:
     """Those of the planned redirect's item; and of its message, where a human dropped it: it may have been moved."""
     key = message_key(planned.internet_message_id)
-    values = {"of_source": planned.source, "of_item": planned.item_id, "of_message": key}
-    return _read(connection, _CONCERNING, values)
+    source = planned.source
+    found = _CONCERNING.rows(
+        connection, of_source=source, of_this_source=source, of_item=planned.item_id, of_message=key
+    )
+    return _redirects(found)
 
 
 def add(connection: Connection, redirect: Redirect, now: datetime) -> None:
     """Insert a redirect. Raises Taken."""
-    connection.execute(_INSERT, _values(redirect, now))
+    _INSERT.run(connection, _values(redirect, now))
     _insert_files(connection, [_file_values(redirect, each) for each in range(len(redirect.files))], redirect.id)
 
 
@@ -50,10 +58,11 @@ def change(connection: Connection, redirect: Redirect, now: datetime, before: Re
     """
     if before is None:
         # What is not there, or is another by now, the update does not find either.
-        before = next(iter(_read(connection, _ONE, {"of_redirect": redirect.id})), redirect)
+        before = next(iter(_redirects(_ONE.rows(connection, of_redirect=redirect.id))), redirect)
     written = replace(redirect, revision=redirect.revision + 1)
     as_read = {"as_read_id": redirect.id, "as_read_revision": redirect.revision}
-    if not connection.execute(_UPDATE, _values(written, now) | as_read).rowcount:
+    update = _UPDATE if written.state is State.DROPPED else _UPDATE_ALIVE
+    if not update.run(connection, _values(written, now) | as_read):
         raise Stale(f"redirect {redirect.id} was written by somebody else")
     _change_files(connection, written, before)
     return written
@@ -81,7 +90,7 @@ def _change_files(connection: Connection, redirect: Redirect, before: Redirect) 
     stale = [position for position, each in old.items() if moved or new.get(position) != each]
     if stale:
         # All of them go first: two files may have changed places, and their key is unique.
-        connection.execute(_DELETE_FILE, [{"of_redirect": redirect.id, "at_position": each} for each in stale])
+        _DELETE_FILE.run(connection, *({"of_redirect": redirect.id, "at_position": each} for each in stale))
     fresh = [position for position, each in new.items() if moved or old.get(position) != each]
     _insert_files(connection, [_file_values(redirect, position) for position in fresh], redirect.id)
 
@@ -90,7 +99,7 @@ def _insert_files(connection: Connection, values: list[dict[str, Any]], redirect
     if not values:
         return
     try:
-        connection.execute(_INSERT_FILES, values)
+        _INSERT_FILES.run(connection, *values)
     except IntegrityError as error:
         raise Taken(f"a file of redirect {redirect_id} belongs to another redirect already") from error
 
@@ -99,9 +108,7 @@ def _values(redirect: Redirect, now: datetime) -> dict[str, Any]:
     values = {name: getattr(redirect, name) for name in _OF_REDIRECT}
     values |= _stored_values("original", redirect.original)
     values |= {f"copy_{name}": getattr(redirect.copy, name, None) for name in _OF_COPY}
-    values |= {"message_key": message_key(redirect.internet_message_id), "written": now}
-    # Alive again: its files may be in the store again, and a later sweep must see them.
-    return values if redirect.state is State.DROPPED else values | {"swept": None}
+    return values | {"message_key": message_key(redirect.internet_message_id), "written": now}
 
 
 def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
@@ -140,23 +147,23 @@ def _query(
     )
 
 
-def _read(connection: Connection, query: Select[Any], values: Mapping[str, Any]) -> tuple[Redirect, ...]:
-    rows = connection.execute(query, values).mappings()
-    return tuple(_redirect(list(group)) for _, group in groupby(rows, key=lambda row: row[redirects.c.id]))
+def _redirects(rows: Iterable[Sequence[Any]]) -> tuple[Redirect, ...]:
+    """Rows of `_query`: each has all columns of a redirect, and behind them those of one of its files."""
+    return tuple(_redirect(list(group)) for _, group in groupby(rows, key=itemgetter(0)))
 
 
-def _redirect(rows: list[Mapping[Any, Any]]) -> Redirect:
-    of = {column.name: rows[0][column] for column in redirects.c}
+def _redirect(rows: Sequence[Sequence[Any]]) -> Redirect:
+    of = dict(zip(_REDIRECT, rows[0], strict=False))
+    files = (dict(zip(_FILE, row[len(_REDIRECT) :], strict=True)) for row in rows)
     return Redirect(
-        files=tuple(_file(row) for row in rows if row[files.c.position] is not None),
+        files=tuple(_file(each) for each in files if each["position"] is not None),
         original=_stored("original", of),
         copy=None if of["copy_id"] is None else Copy(**{name: of[f"copy_{name}"] for name in _OF_COPY}),
         **{name: of[name] for name in _OF_REDIRECT},
     )
 
 
-def _file(row: Mapping[Any, Any]) -> RedirectedFile:
-    of = {column.name: row[column] for column in files.c}
+def _file(of: Mapping[str, Any]) -> RedirectedFile:
     return RedirectedFile(
         file=File(id=of["file_id"], **{name: of[name] for name in _OF_FILE}),
         path=of["path"],
@@ -185,24 +192,30 @@ def _stored(prefix: str, of: Mapping[str, Any]) -> Stored | None:
     return Stored(**{name: of[f"{prefix}_{name}"] for name in _OF_STORED})
 
 
-# SQLAlchemy needs longer to put a statement together than the database to carry it out: those of every step are made
-# once. In an update, parameters that are no columns are for its conditions.
-_INSERT = insert(redirects)
-_INSERT_FILES = insert(files)
-_UPDATE = update(redirects).where(
+# Parameters that are no columns are for the conditions.
+_INSERT_FILES = Prepared(insert(files))
+_DELETE_FILE = Prepared(
+    delete(files).where(files.c.redirect_id == bindparam("of_redirect"), files.c.position == bindparam("at_position"))
+)
+_WRITTEN = [name for name in _REDIRECT if name != "swept"]
+_INSERT = Prepared(insert(redirects), _WRITTEN)
+_AS_READ = update(redirects).where(
     redirects.c.id == bindparam("as_read_id"), redirects.c.revision == bindparam("as_read_revision")
 )
-_ONE = _query(redirects.c.id == bindparam("of_redirect"))
-_DELETE_FILE = delete(files).where(
-    files.c.redirect_id == bindparam("of_redirect"), files.c.position == bindparam("at_position")
-)
-_CONCERNING = _query(
-    # The source stands in both, or SQLite would read all redirects of the source for each item.
-    ((redirects.c.source == bindparam("of_source")) & (redirects.c.item_id == bindparam("of_item")))
-    | (
-        (redirects.c.source == bindparam("of_source"))
-        # NULL, where the message has no id, is equal to nothing.
-        & (redirects.c.message_key == bindparam("of_message"))
-        & (redirects.c.ended_by != "")
+_UPDATE = Prepared(_AS_READ, _WRITTEN)
+#: Its files may be in the store again, and a later sweep must see them.
+_UPDATE_ALIVE = Prepared(_AS_READ.values(swept=None), _WRITTEN)
+_ONE = Prepared(_query(redirects.c.id == bindparam("of_redirect")))
+_CONCERNING = Prepared(
+    _query(
+        # The source stands in both, each time as another parameter, or SQLite would read all redirects of the source
+        # for each item.
+        ((redirects.c.source == bindparam("of_source")) & (redirects.c.item_id == bindparam("of_item")))
+        | (
+            (redirects.c.source == bindparam("of_this_source"))
+            # NULL, where the message has no id, is equal to nothing.
+            & (redirects.c.message_key == bindparam("of_message"))
+            & (redirects.c.ended_by != "")
+        )
     )
 )

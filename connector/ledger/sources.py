@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, or_, select, update
 
 from connector.ledger.errors import LeaseLost
+from connector.ledger.prepared import Prepared
 from connector.ledger.schema import identity, later, sources
 
 
@@ -76,29 +77,27 @@ def tenant(connection: Connection, source: str) -> str:
 
 def lease(connection: Connection, source: str, owner: str, now: datetime, ttl: timedelta) -> Lease | None:
     """Take the source's lease; None while somebody else's runs."""
-    values = {"of": source, "now": now, "owner": owner, "lease_until": now + ttl}
-    epoch = connection.execute(_TAKE, values).scalar_one_or_none()
-    return None if epoch is None else Lease(source=source, owner=owner, epoch=epoch, until=now + ttl)
+    taken = _TAKE.rows(connection, of=source, now=now, by=owner, until=now + ttl)
+    return next((Lease(source=source, owner=owner, epoch=epoch, until=now + ttl) for (epoch,) in taken), None)
 
 
 def renew(connection: Connection, lease: Lease, now: datetime, ttl: timedelta) -> Lease:
     """Make the lease end later. Raises LeaseLost."""
-    if not connection.execute(_UPDATE_HELD, _held(lease) | {"lease_until": now + ttl}).rowcount:
+    if not _RENEW.run(connection, _held(lease) | {"until": now + ttl}):
         raise LeaseLost(f"source {lease.source} is another process's by now")
     return replace(lease, until=now + ttl)
 
 
 def release(connection: Connection, lease: Lease) -> None:
     """Give the source free, if it still is ours."""
-    connection.execute(_UPDATE_HELD, _held(lease) | {"owner": "", "lease_until": None})
+    _RELEASE.run(connection, _held(lease))
 
 
 def fence(connection: Connection, lease: Lease) -> str:
     """Lock the source, and let nobody past whose lease was given to another. Its tenant. Raises LeaseLost."""
-    tenant: str | None = connection.execute(_TENANT_OF_HELD, _held(lease)).scalar_one_or_none()
-    if tenant is None:
-        raise LeaseLost(f"source {lease.source} is another process's by now")
-    return tenant
+    for (tenant,) in _TENANT_OF_HELD.rows(connection, **_held(lease)):
+        return str(tenant)
+    raise LeaseLost(f"source {lease.source} is another process's by now")
 
 
 def _held(lease: Lease) -> dict[str, Any]:
@@ -128,18 +127,17 @@ def look_later(connection: Connection, source: str, looked: Collection[str], aga
         connection.execute(insert(later), rows)
 
 
-# Statements of every tick and step, made once: see `connector.ledger.rows`.
-_TAKE = (
+_TAKE = Prepared(
     update(sources)
     .where(
         sources.c.name == bindparam("of"),
         or_(
             sources.c.lease_until.is_(None),
             sources.c.lease_until <= bindparam("now"),
-            sources.c.owner == bindparam("owner"),
+            sources.c.owner == bindparam("by"),
         ),
     )
-    .values(owner=bindparam("owner"), epoch=sources.c.epoch + 1, lease_until=bindparam("lease_until"))
+    .values(owner=bindparam("by"), epoch=sources.c.epoch + 1, lease_until=bindparam("until"))
     .returning(sources.c.epoch)
 )
 _HELD = (
@@ -147,5 +145,6 @@ _HELD = (
     & (sources.c.owner == bindparam("held_by"))
     & (sources.c.epoch == bindparam("held_in"))
 )
-_UPDATE_HELD = update(sources).where(_HELD)
-_TENANT_OF_HELD = select(sources.c.tenant).where(_HELD).with_for_update()
+_RENEW = Prepared(update(sources).where(_HELD).values(lease_until=bindparam("until")))
+_RELEASE = Prepared(update(sources).where(_HELD).values(owner="", lease_until=None))
+_TENANT_OF_HELD = Prepared(select(sources.c.tenant).where(_HELD).with_for_update())
