@@ -1,7 +1,7 @@
 """What would keep the daemon from its work, found out by doing it: one finding for each thing that was tried."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,7 +77,7 @@ def _generation(tenant: Tenant, ledger: Ledger) -> Finding:
 def _store(tenant: Tenant) -> Finding:
     tried = f"{tenant.name}: store"
     try:
-        _write_and_delete(tenant.store())
+        _write_and_delete(tenant.store(), (tag for rule in tenant.config.rules for tag in rule.tags))
     except ConnectorError as error:
         return failed(tried, error)
     return Finding(tried, "fine", "a small file was written, read back and deleted")
@@ -122,10 +122,10 @@ def _people(tenant: Tenant, address: str) -> Iterator[Finding]:
         )
 
 
-def _write_and_delete(store: Store) -> None:
+def _write_and_delete(store: Store, tags: Iterable[str]) -> None:
     # In a collection of ours, so that a root that is missing is told as that.
     path = f".connector/check-{secrets.token_hex(8)}.txt"
-    stored = put_bytes(store, path, b"Written by `connector check`; may be deleted.\n")
+    stored = put_bytes(store, path, b"Written by `connector check`; may be deleted.\n", tuple(dict.fromkeys(tags)))
     store.verify(stored)
     store.delete(path)
 

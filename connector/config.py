@@ -206,17 +206,6 @@ class TenantConfig(_Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _links_that_open(self) -> Self:
-        able = frozenset(Audience) if self.links else self.store.audiences
-        for rule in self.rules:
-            if rule.link.audience not in able:
-                raise ValueError(
-                    f"rule {rule.name!r}: the store has no links for the audience {rule.link.audience.value!r}, only"
-                    f" for {', '.join(sorted(able))}; a link service has, see `links`"
-                )
-        return self
-
     def home(self, address: str) -> str:
         """The collection of all files of one source, where the store opens it to its people; "" where it does not."""
         return home(self.path, {"tenant": self.tenant, "mailbox": address}) if self.store.opens_folders else ""
@@ -289,7 +278,28 @@ def _tenant_files(folder: Path, problems: list[str]) -> Iterable[Path]:
 
 def _tenant(path: Path) -> tuple[Document, TenantConfig]:
     document = read(path)
-    return document, checked(document, TenantConfig)
+    tenant = checked(document, TenantConfig)
+    if beyond := [*_beyond_the_store(document, tenant)]:
+        raise ConfigError(*beyond)
+    return document, tenant
+
+
+def _beyond_the_store(document: Document, tenant: TenantConfig) -> Iterator[str]:
+    """What rules ask for, and the store cannot do."""
+    able = frozenset(Audience) if tenant.links else tenant.store.audiences
+    for number, rule in enumerate(tenant.rules):
+        if rule.link.audience not in able:
+            steps: Steps = ("rules", number, "link", "audience")
+            yield (
+                f"{document.places[steps]} {dotted(steps)}: the store has no links for the audience"
+                f" {rule.link.audience.value!r}, only for {', '.join(sorted(able))}; a link service has, see `links`"
+            )
+        if rule.tags and not tenant.store.has_tags:
+            steps = ("rules", number, "tags")
+            yield (
+                f"{document.places[steps]} {dotted(steps)}: on a store of the type {tenant.store.type}, files bear no"
+                " tags: leave them out, or let the store be a Nextcloud"
+            )
 
 
 def _tried(make: Callable[[Path], T], path: Path, problems: list[str]) -> T | None:

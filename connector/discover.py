@@ -140,6 +140,7 @@ def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime
                 action=Action.COPY if verdict.action is Action.COPY else Action.REDIRECT,
                 rule=verdict.rule,
                 terms=verdict.terms,
+                tags=verdict.tags,
             )
             for verdict, path in zip(wanted, paths, strict=True)
         ),

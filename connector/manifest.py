@@ -29,7 +29,7 @@ _FOLDER = ".connector"
 _MANIFESTS = f"{_FOLDER}/manifests"
 _ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
-_FORMAT = 4
+_FORMAT = 5
 _NAME = re.compile(r"([0-9a-f]+)\.[0-9]{6,}\.json")
 _GENERATION = re.compile(r"([0-9]{1,12})\.([0-9a-f]+)")
 _SIGNED = re.compile(rb'\{\n "mac": "([0-9a-f]{64})",\n(.*)', re.DOTALL)
@@ -165,6 +165,8 @@ def _file(told: dict[str, Any]) -> RedirectedFile:
         gone=told["gone"],
         # Format 2 knew no such files.
         inside=told.get("inside", ""),
+        # Format 4 knew none.
+        tags=tuple(told.get("tags", ())),
     )
 
 
@@ -306,7 +308,7 @@ def _generation_path(number: int, ledger_id: str) -> str:
     return f"{_GENERATIONS}/{number:08}.{ledger_id}"
 
 
-def put_bytes(store: Store, path: str, content: bytes) -> Stored:
+def put_bytes(store: Store, path: str, content: bytes, tags: Sequence[str] = ()) -> Stored:
     """Put a small file."""
     with spooled(io.BytesIO(content)) as spool:
-        return store.put(path, spool)
+        return store.put(path, spool, tags)

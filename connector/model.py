@@ -310,6 +310,8 @@ class Verdict:
     terms: LinkTerms = LinkTerms()
     #: The whole message goes into the store too, before anything in it changes.
     keep_original: bool = False
+    #: What the file bears in the store, for other software to heed.
+    tags: tuple[str, ...] = ()
     #: Ask again then: what stands now may be another verdict later (age, for instance).
     look_again: datetime | None = None
     #: What decides and is not known yet. Until then the file is kept; the caller fetches all of it, and asks again.
@@ -332,6 +334,8 @@ class RedirectedFile:
     gone: bool = False
     #: The path of the file of the item that it was found in (`connector.unpack`); "" for what is a file of the item.
     inside: str = ""
+    #: What it bears in the store from the first, for other software to heed.
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

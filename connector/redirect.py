@@ -299,7 +299,7 @@ def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect
 def _put(redirect: Redirect, each: RedirectedFile, content: Spool, turn: Turn) -> Redirect:
     if each.stored:
         return redirect  # It is read again for the sake of what is inside.
-    stored = in_store(turn.watch.store.put, each.path, content)
+    stored = in_store(turn.watch.store.put, each.path, content, each.tags)
     if (stored.size, stored.sha256) != (content.size, content.sha256):
         raise Corrupt("the store has other bytes than were sent to it")
     proved = with_file(redirect, each, replace(each, stored=stored))
@@ -347,8 +347,9 @@ def _inside(redirect: Redirect, each: RedirectedFile) -> tuple[RedirectedFile, .
 def _keep_original(redirect: Redirect, turn: Turn) -> Redirect:
     """The whole message into the store, beside what is shared, as long as nothing in it has changed."""
     turn.keep_lease()
+    tags = tuple(dict.fromkeys(tag for each in redirect.live for tag in each.tags))  # All files are in it.
     with turn.watch.source.original(redirect.item_id) as stream, spooled(stream) as content:
-        stored = in_store(turn.watch.store.put, original_path(redirect, content.sha256), content)
+        stored = in_store(turn.watch.store.put, original_path(redirect, content.sha256), content, tags)
     kept = replace(redirect, original=stored)
     return turn.write(kept, Event.REDIRECT_ORIGINAL_KEPT, size=stored.size, sha256=stored.sha256)
 

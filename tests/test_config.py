@@ -1,6 +1,7 @@
 """A whole configuration: joined, checked at once, every problem with its place."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -166,6 +167,19 @@ def test_a_wrong_tenant_is_told_with_place_and_remedy(write: Write, old: str, ne
     told = problems(write(acme=TENANT.replace(old, new)))
     assert any(each.startswith(f"tenants/{problem}") for each in told), told
     assert not any("hunter2" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("tags: no-ai", "rules.0.tags: on a store of the type webdav, files bear no tags: leave them out, or let the"),
+        ("link: {audience: owner}", "rules.0.link.audience: the store has no links for the audience 'owner', only for"),
+    ],
+)
+def test_what_the_store_cannot_do_is_told_where_a_rule_asks_for_it(write: Write, rule: str, problem: str) -> None:
+    """Before anything is redirected."""
+    (told,) = problems(write(acme=f"{TENANT}rules:\n  - {{name: all, action: redirect, {rule}}}\n"))
+    assert re.match(rf"tenants/acme\.yaml:\d+:\d+ {re.escape(problem)}", told), told
 
 
 def test_the_problems_of_all_files_are_told_at_once(write: Write) -> None:

@@ -77,6 +77,7 @@ def test_keeps_every_field(ledger: Ledger) -> None:
         stored=Stored(path="store/r1/two.pdf", size=2**40, sha256="ab" * 32, etag='"e"'),
         link=Link("https://store.example.org/2", NOW + timedelta(microseconds=7)),
         gone=True,
+        tags=("no-ai", "a, b & \\ c"),
     )
     never_ends = a_file(1, link=Link("https://store.example.org/1"), inside="store/r1/two.pdf")
     plan = a_redirect(

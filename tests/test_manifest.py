@@ -3,7 +3,7 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -189,7 +189,7 @@ def test_store_that_garbles_the_claim_is_not_taken_for_another_ledgers(world: Wo
     """The operator is told what is wrong, and not to look for a second daemon."""
 
     class Garbling(MemoryStore):
-        def put(self, path: str, content: Any) -> Any:
+        def put(self, path: str, content: Any, tags: Sequence[str] = ()) -> Any:
             raise Corrupt("read back differs")
 
     world.store = Garbling()
@@ -254,10 +254,10 @@ def test_restored_ledger_without_reconcile_holds_what_it_cannot_explain(world: W
     backups: list[Path] = []
 
     class Backing(type(world.store)):  # type: ignore[misc]
-        def put(self, path: str, content: Any) -> Any:
+        def put(self, path: str, content: Any, tags: Sequence[str] = ()) -> Any:
             if not backups:
                 backups.append(backed_up(world))
-            return super().put(path, content)
+            return super().put(path, content, tags)
 
     world.store = Backing(files=world.store.files)
     world.run()

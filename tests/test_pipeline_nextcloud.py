@@ -42,7 +42,7 @@ store:
 path: "{path}"
 notice: {{product: Example Files, organisation: Example Ltd}}
 defaults: {{settle: 0}}
-rules: [{{name: all, action: redirect, link: {link}}}]
+rules: [{{name: all, action: redirect, link: {link}, tags: {tags}}}]
 """
 #: The n-th run is killed at its n-th request to the store.
 KILLS = 20
@@ -56,6 +56,7 @@ class CloudPipeline(Pipeline):
     mailboxes: tuple[str, ...] = (ANNA,)
     path: str = "{tenant}/{mailbox}/{year}/{id}"
     link: str = "{audience: store}"
+    tags: tuple[str, ...] = ()
     #: The name of the secret with which an app acts as everybody; "" where a service account has a password.
     app: str = ""
     #: Where the configuration says that the store is; "" where it is there.
@@ -75,7 +76,8 @@ class CloudPipeline(Pipeline):
         (self.folder / "connector.yaml").write_text(SETTINGS.format(folder=self.folder))
         secret = f"{{file: {self.folder}/{self.app or 'cloud-password'}}}"
         login = f"appapi: {{secret: {secret}}}" if self.app else f"password: {secret}"
-        tenant = _TENANT.format_map(quoted | {"path": self.path, "link": self.link, "login": login})
+        rule = {"path": self.path, "link": self.link, "tags": [*self.tags]}
+        tenant = _TENANT.format_map(quoted | rule | {"login": login})
         (self.folder / "tenants" / "acme.yaml").write_text(tenant)
         if not self.server.cloud.users:
             account = self.server.cloud.add_user("connector")
@@ -184,6 +186,22 @@ def test_a_link_for_anyone(pipeline: CloudPipeline) -> None:
     pipeline.run("once", code=0, hours=1)
     assert pipeline.see(item).contents == before.contents
     assert ANYBODY.get(link).status_code != OK
+
+
+def test_tags_of_a_rule(pipeline: CloudPipeline) -> None:
+    """One that nobody has made is told beforehand, and the attachment stays; then the file bears it."""
+    pipeline.tags = ("no-ai",)
+    pipeline.configure()
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    assert "has no tag no-ai: make it" in " ".join(pipeline.run("check", code=4).answer.split())
+    told = pipeline.run("once", code=None)
+    assert "has no tag no-ai" in told.answer + told.told
+    assert pipeline.see(item).contents == (REPORT,)
+    tag = pipeline.server.cloud.add_tag("no-ai")
+    pipeline.run("once", code=0, hours=2)
+    assert pipeline.see(item).files == ()
+    bearing = [each for each in pipeline.server.cloud.homes["connector"].below() if tag.id in each.tags]
+    assert [each.content for each in bearing] == [REPORT]
 
 
 def test_a_link_with_a_password(pipeline: CloudPipeline) -> None:

@@ -235,12 +235,14 @@ def test_a_rule_brings_its_own_settle_and_terms() -> None:
             "action": "redirect",
             "settle": 0,
             "link": {"audience": "anyone", "expires": "30d", "password": True, "downloads": 3},
+            "tags": "no-ai",
         },
         defaults={"settle": "2d"},
     )
     files = (FILE, replace(FILE, id="zip", name="a.zip"))
     pdf, rest = decide(rules, replace(MESSAGE, files=files), FACTS)
     assert (pdf.settle, pdf.terms) == (timedelta(days=2), LinkTerms())
+    assert (pdf.tags, rest.tags) == ((), ("no-ai",))
     assert (rest.settle, rest.terms) == (
         timedelta(0),
         LinkTerms(Audience.ANYONE, timedelta(days=30), password=True, downloads=3),

@@ -138,6 +138,8 @@ def test_a_condition_with_nothing_behind_it_is_refused(condition: str, value: ob
         ({"link": {"audience": "all"}}, "link.audience", "'store', 'owner', 'group', 'staff' or 'anyone'"),
         ({"link": {"audience": "anyone", "downloads": 0}}, "link.downloads", "greater than or equal to 1"),
         ({"link": {"expires": "30d"}}, "link", "only links for anyone end"),
+        ({"tags": ["no-ai", " "]}, "tags.1", "is not the name of a tag, such as no-ai"),
+        ({"tags": "no\nai"}, "tags.0", "is not the name of a tag, such as no-ai"),
         ({"link": {"audience": "staff", "password": True}}, "link", "only links for anyone end"),
     ],
 )

@@ -1,6 +1,6 @@
 """Every rule of the design that a first draft gets wrong, each in a test with its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -105,9 +105,9 @@ def test_identity_before_effect(world: World) -> None:
     world.deliver(FILE)
 
     class Watching(MemoryStore):
-        def put(self, path: str, content: Spool) -> Stored:
+        def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
             assert any(each.id in path for each in redirects(world))
-            return super().put(path, content)
+            return super().put(path, content, tags)
 
     world.store = Watching()
     world.run()
@@ -500,6 +500,35 @@ def test_deleted_message_drops_its_redirect_and_deletes_nothing(world: World) ->
     assert not world.store.shares
 
 
+@pytest.mark.parametrize("keep_original", [False, True])
+def test_files_bear_the_tags_of_their_rule(world: World, *, keep_original: bool) -> None:
+    """And so does the message as a whole, which has them in it; nothing else of ours does."""
+    world.policy = policy(tags=["no-ai", "mail"], keep_original=keep_original)
+    world.deliver(FILE, Attached("b.bin", b"bbbb"))
+    world.run()
+    done(world)
+    assert set(map(frozenset, world.store.tags.values())) == {frozenset({"no-ai", "mail"})}
+    assert sum(path.endswith(".bin") for path in world.store.tags) == 2
+    assert sum(path.endswith(".eml") for path in world.store.tags) == keep_original
+    assert not any("manifests" in path for path in world.store.tags)
+
+
+def test_what_is_revived_bears_the_tags_of_today(world: World) -> None:
+    """It lies in the store already, from before the rule asked for them."""
+    world.policy = policy(settle="1h")
+    item_id = world.deliver(FILE)
+    step(world)
+    hidden = world.mailbox._entries.pop(item_id)
+    world.run()
+    assert (only(world).state, world.store.tags) == (State.DROPPED, {})
+    world.policy = policy(tags="no-ai")
+    world.mailbox._entries[item_id] = hidden
+    world.mailbox._changed(item_id)
+    world.run()
+    done(world)
+    assert list(world.store.tags.values()) == [{"no-ai"}]
+
+
 def test_dropped_can_be_revived(world: World) -> None:
     """A message that was recovered after it had been given up goes on, with its links made anew."""
     item_id = world.deliver(FILE)
@@ -628,7 +657,7 @@ def test_what_can_never_work_is_held_with_its_reason(world: World, error: Except
     """A human finds the reason in plain words; the original is where it was."""
 
     class Refusing(MemoryStore):
-        def put(self, path: str, content: Spool) -> Stored:
+        def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
             raise error
 
     world.store = Refusing()
@@ -643,8 +672,8 @@ def test_store_that_lies_about_the_hash_is_held(world: World) -> None:
     """What the store says it has must be what was read from the source."""
 
     class Lying(MemoryStore):
-        def put(self, path: str, content: Spool) -> Stored:
-            return replace(super().put(path, content), sha256="0" * 64)
+        def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
+            return replace(super().put(path, content, tags), sha256="0" * 64)
 
     world.store = Lying()
     world.deliver(FILE)

@@ -429,6 +429,19 @@ def test_files_bear_tags(world: NextcloudWorld, tagging: NextcloudStore, size: i
     assert size > 5 or world.seen() == ["PUT", "PUT", "PUT", "PUT", "PATCH", "PROPFIND", "PUT", "PUT"]
 
 
+def test_a_file_bears_tags_of_its_own(world: NextcloudWorld, tagging: NextcloudStore) -> None:
+    """Beside those that all bear, and each once; put again, it bears the others too."""
+    tagging.put(PATH, spool(b"x"), ("private", "no-ai"))
+    assert tagged(world) == ["from mail", "no-ai", "private"]
+    tagging.put(f"{PATH}.2", spool(b"x"))
+    tagging.put(f"{PATH}.2", spool(b"x"), ("private",))
+    assert tagged(world, f"{PATH}.2") == ["from mail", "no-ai", "private"]
+    store = world.connect()
+    store.put(f"{PATH}.3", spool(b"x"), ("private",))
+    store.put(f"{PATH}.4", spool(b"x"))
+    assert (tagged(world, f"{PATH}.3"), tagged(world, f"{PATH}.4")) == (["private"], [])
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_the_line_breaks_while_tags_are_put(world: NextcloudWorld, tagging: NextcloudStore, when: str) -> None:
     """No file counts as stored that does not bear them."""

@@ -395,6 +395,14 @@ def test_a_silent_host_is_unavailable() -> None:
         _connect(proxy).names("")
 
 
+def test_it_has_no_tags(plain_world: WebdavWorld) -> None:
+    """What cannot bear them is not stored."""
+    store = plain_world.connect()
+    with pytest.raises(Rejected, match="leave `tags` out of the rule"):
+        store.put("box/R1/a.txt", spool(b"a"), ("no-ai",))
+    assert store.names("box") == ()
+
+
 def test_a_slow_host_is_unavailable(plain_world: WebdavWorld) -> None:
     """The timeout of the configuration counts."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,6 +1,6 @@
 """winmail.dat in the whole flow: it stays, or goes with the files in it beside it; undo puts back just what it was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -125,11 +125,11 @@ def test_nothing_is_written_before_every_path_is_known(world: World) -> None:
     world.deliver(WINMAIL)
 
     class Watching(MemoryStore):
-        def put(self, path: str, content: Spool) -> Any:
+        def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Any:
             if not path.startswith(".connector/"):
                 assert len(only(world).files) == 4
                 assert path in {each.path for each in only(world).files}
-            return super().put(path, content)
+            return super().put(path, content, tags)
 
     world.store = Watching()
     world.run()

@@ -62,7 +62,11 @@ def _united(dropped: Redirect, planned: Redirect) -> tuple[RedirectedFile, ...]:
 
 
 def _again(old: RedirectedFile, new: RedirectedFile | None) -> RedirectedFile:
-    return old if new is None else replace(new, path=old.path, stored=old.stored, link=old.link)
+    if new is None:
+        return old
+    # Put once more, it is the same file, and bears the new tags too.
+    stored = old.stored if set(new.tags) <= set(old.tags) else None
+    return replace(new, path=old.path, stored=stored, link=old.link)
 
 
 def _name(path: str) -> str:

@@ -132,6 +132,7 @@ def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
         "link_expires": each.link and each.link.expires,
         "gone": each.gone,
         "inside": each.inside,
+        "tags": each.tags,
     }
 
 
@@ -179,6 +180,7 @@ def _file(of: Mapping[str, Any]) -> RedirectedFile:
         link=None if of["link_url"] is None else Link(of["link_url"], of["link_expires"]),
         gone=of["gone"],
         inside=of["inside"],
+        tags=of["tags"],
     )
 
 

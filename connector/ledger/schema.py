@@ -59,6 +59,19 @@ class Word(TypeDecorator[_E]):
         return None if value is None else self.words(value)
 
 
+class Names(TypeDecorator[tuple[str, ...]]):
+    """Words of people's, one on each line."""
+
+    impl = AnyText
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else "\n".join(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002, D102 - SQLAlchemy's
+        return None if value is None else tuple(value.split("\n")) if value else ()
+
+
 metadata = tables()
 
 #: One row: who this ledger is.
@@ -164,6 +177,7 @@ files = Table(
     Column("link_expires", Time),
     Column("gone", Boolean, nullable=False),
     Column("inside", AnyText, nullable=False),
+    Column("tags", Names, nullable=False),
     # Our own rewrite comes back through the change feed; this key lets no file be redirected twice.
     UniqueConstraint("source", "item_id", "file_id", "version"),
 )

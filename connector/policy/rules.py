@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from connector.amounts import Duration
 from connector.model import Action, Audience, LinkTerms
 from connector.policy.conditions import Conditions, Kind, Model
-from connector.policy.values import Expiry, Name
+from connector.policy.values import Expiry, Name, Some, Tag
 
 
 class Terms(Model):
@@ -53,6 +53,7 @@ class Rule(Model):
     link: Terms = Terms()
     irreversible: bool = Field(default=False, description="also files that cannot be put back into their message later")
     keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
+    tags: Some[Tag] = Field(default=(), description="what files bear in the store from the first, such as no-ai")
     unpack: bool = Field(default=False, description="winmail.dat too: what is in it goes beside it")
 
     @field_validator("name")

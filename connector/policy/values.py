@@ -59,6 +59,12 @@ def _folder(value: str) -> str:
     return "/".join(parts)
 
 
+def _tag(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError(f"{value!r} is not the name of a tag, such as no-ai")
+    return value
+
+
 class _OneOrMany:
     """Lets an editor accept one value without the brackets of a list."""
 
@@ -73,5 +79,6 @@ Glob = Annotated[Name, AfterValidator(fold)]
 Extension = Annotated[str, AfterValidator(_extension)]
 Who = Annotated[str, AfterValidator(_who)]
 Folder = Annotated[str, AfterValidator(_folder)]
+Tag = Annotated[str, AfterValidator(_tag)]
 #: One value, or a list of which any will do.
 Some = Annotated[tuple[T, ...], BeforeValidator(listed), _OneOrMany()]

@@ -88,6 +88,7 @@ def _fired(rule: Rule, defaults: Defaults, case: Case) -> Verdict:
         terms=rule.link.as_terms,
         # A shared file is its own original.
         keep_original=rule.keep_original and isinstance(case.item, Message),
+        tags=rule.tags,
     )
 
 

@@ -40,13 +40,13 @@ class Links(Protocol):
 class Store(Links, Protocol):
     """One place for files, as one account sees it."""
 
-    def put(self, path: str, content: Spool) -> Stored:
-        """Create only, proved by what the store gives back; parents are made as needed.
+    def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
+        """Create only, proved by what the store gives back; parents are made as needed; it bears these tags.
 
         The same bytes at the same path: success. Other bytes there: Corrupt, and the old ones stay.
         Whatever fails, nothing torn is ever left at `path`. Reads `content` from its beginning, also when repeated;
         bytes may come straight from a source, and what that raises meanwhile goes through as it is.
-        Raises Corrupt where what is read back differs.
+        Raises Corrupt where what is read back differs, and Rejected where the store has no tags.
         """
         ...
 

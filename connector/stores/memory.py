@@ -36,6 +36,8 @@ class MemoryStore:
 
     files: dict[str, bytes] = field(default_factory=dict)
     shares: list[Share] = field(default_factory=list)
+    #: Of each file that bears some.
+    tags: dict[str, set[str]] = field(default_factory=dict)
     #: Replaced by whoever wants it to tell what time it is.
     clock: Callable[[], datetime | None] = lambda: None
     #: Which mailbox's people each collection is open to; None: all are open to everybody.
@@ -44,7 +46,7 @@ class MemoryStore:
     strangers: set[str] = field(default_factory=set)
     _shared: int = 0
 
-    def put(self, path: str, content: Spool) -> Stored:
+    def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
         """Create only, see the port."""
         content.content.seek(0)
         data = content.content.read()
@@ -52,6 +54,8 @@ class MemoryStore:
             raise Corrupt("what arrived in memory is not what was read from the source")
         if self.files.setdefault(path, data) != data:
             raise Corrupt("other bytes are already there, and stay")
+        if tags:
+            self.tags.setdefault(path, set()).update(tags)
         return Stored(path=path, size=content.size, sha256=content.sha256)
 
     def verify(self, stored: Stored) -> bool:

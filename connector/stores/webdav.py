@@ -46,12 +46,14 @@ class WebdavStore:
         #: Collections that were there a while ago and need no MKCOL. After any trouble none counts as sure any more.
         self._made: set[str] = set()
 
-    def put(self, path: str, content: Spool) -> Stored:
+    def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
         """Create only, proved by reading back, see the port.
 
         A connection or process that dies meanwhile leaves at worst a file `upload-*.tmp` beside the target, which
         `names` does not show, and `share` removes.
         """
+        if tags:
+            raise Rejected("plain WebDAV has no tags: leave `tags` out of the rule")
         folder, _, _ = path.rpartition("/")
         moved = False
         temporary = f"{folder}/upload-{secrets.token_hex(16)}.tmp".removeprefix("/")
@@ -253,6 +255,8 @@ class WebdavConfig(BaseModel):
     opens_folders: ClassVar[bool] = False
     #: For whom it can give links.
     audiences: ClassVar[frozenset[Audience]] = frozenset({Audience.STORE})
+    #: Whether files bear tags there.
+    has_tags: ClassVar[bool] = False
 
     type: Literal["webdav"]
     url: Address = Field(description="address of the collection that holds everything; it must exist")

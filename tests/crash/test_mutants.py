@@ -1,7 +1,7 @@
 """The harness itself is tested: a connector that is wrong in one of these ways must be caught by it."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -108,10 +108,10 @@ def test_put_that_cannot_be_repeated(scene: Scene, tmp_path: Path) -> None:
     """A store that refuses what it already has leaves redirects held after a crash."""
 
     class Refusing(MemoryStore):
-        def put(self, path: str, content: Spool) -> Stored:
+        def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
             if path in self.files:
                 raise Corrupt("it is there already")
-            return super().put(path, content)
+            return super().put(path, content, tags)
 
     assert caught(scene, tmp_path, store=Refusing)
 

@@ -49,10 +49,10 @@ class OwnersStore:
         #: What was written down about files.
         self._numbered: set[str] = set()
 
-    def put(self, path: str, content: Spool) -> Stored:
+    def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
         """Create only, see the port."""
         with self._at(path) as store:
-            return store.put(path, content)
+            return store.put(path, content, tags)
 
     def verify(self, stored: Stored) -> bool:
         """Whether it is there as it was proved, see the port."""

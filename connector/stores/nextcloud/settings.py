@@ -41,6 +41,8 @@ class NextcloudConfig(BaseModel):
     opens_folders: ClassVar[bool] = True
     #: For whom it can give links.
     audiences: ClassVar[frozenset[Audience]] = frozenset(Audience) - {Audience.STAFF}
+    #: Whether files bear tags there.
+    has_tags: ClassVar[bool] = True
 
     type: Literal["nextcloud"]
     url: Address = Field(description="address of the server, without /remote.php or /index.php")
@@ -112,7 +114,8 @@ class NextcloudConfig(BaseModel):
             Readers(ocs, self.readers),
             self.link_url or self.url,
             trash=Trash(self._dav(f"{base}remote.php/dav/trashbin/{quote(user)}/trash", login), self.folder),
-            tags=Tags(self._dav(f"{base}remote.php/dav", login), self.tags) if self.tags else None,
+            tags=Tags(self._dav(f"{base}remote.php/dav", login)),
+            always=self.tags,
             key=key,
         )
         return store, ocs

@@ -46,12 +46,14 @@ class NextcloudStore(WebdavStore):
         link_url: str,
         *,
         trash: Trash,
-        tags: Tags | None,
+        tags: Tags,
+        always: tuple[str, ...],
         key: bytes,
     ) -> None:
         """`uploads` is the same account's collection of unfinished uploads.
 
-        `link_url` is the address of the server for people; every file bears `tags`; `key` makes passwords of links.
+        `link_url` is the address of the server for people; every file bears the tags `always`; `key` makes passwords of
+        links.
         """
         super().__init__(client, link_url)
         self._chunks = Chunks(uploads)
@@ -60,11 +62,12 @@ class NextcloudStore(WebdavStore):
         self._readers = readers
         self._trash = trash
         self._tags = tags
+        self._always = always
         self._public = PublicLinks(client, ocs, self._link_url, key)
         #: Of each folder of a mailbox that is open to whom it should be: to whom, and since when that is known.
         self._admitted: dict[str, tuple[Reader, datetime]] = {}
 
-    def put(self, path: str, content: Spool) -> Stored:
+    def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
         """Create only, proved by the hash that the server made of what it received, see the port.
 
         A new name is written whole or not at all, so nothing goes to a temporary one first.
@@ -79,8 +82,8 @@ class NextcloudStore(WebdavStore):
         ours = answer.status in _CREATED
         if not (ours and answer.headers.get("X-Hash-SHA256", "").lower() == content.sha256):
             self._prove_put(path, content, answer, ours=ours)
-        if self._tags:
-            self._tags.put_on(self._file_id(path, answer))
+        if names := tuple(dict.fromkeys((*self._always, *tags))):
+            self._tags.put_on(self._file_id(path, answer), names)
         return Stored(path=path, size=content.size, sha256=content.sha256)
 
     def verify(self, stored: Stored) -> bool:

@@ -3,7 +3,7 @@
 They have to exist. Whoever makes them decides who may take them off; we do not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from connector.errors import Conflict, Denied
 from connector.stores.dav import parsed
@@ -16,19 +16,18 @@ _PUT, _ON_IT, _FORBIDDEN, _GONE = (201, 204), 409, 403, 412
 
 
 class Tags:
-    """Those that every file of a store bears. For one thread."""
+    """Those of a server. For one thread."""
 
-    def __init__(self, client: NextcloudDav, names: tuple[str, ...]) -> None:
+    def __init__(self, client: NextcloudDav) -> None:
         """The root of the client is that of the server's WebDAV."""
         self._client = client
-        self._names = names
         self._ids: Mapping[str, str] = {}
 
-    def put_on(self, file_id: str) -> None:
-        """Have a file bear them all. Those that it has already count as put."""
-        if not self._ids.keys() >= set(self._names):
+    def put_on(self, file_id: str, names: Collection[str]) -> None:
+        """Have a file bear all of these. Those that it has already count as put."""
+        if not self._ids.keys() >= set(names):
             self._ids = dict(self._known())
-        for name in self._names:
+        for name in names:
             self._put(self._id(name), name, file_id)
 
     def _put(self, tag: str, name: str, file_id: str) -> None:
