@@ -16,7 +16,7 @@ def require_admission(turn: Turn) -> bool:
     """
     watch = turn.watch
     if watch.home and watch.housemate:
-        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {_shared_with(watch)}", "Unread")
+        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {shared_with(watch)}", "Unread")
         return False
     try:
         if watch.home and not in_store(watch.store.admits, watch.home, turn.owner):
@@ -31,7 +31,8 @@ def require_admission(turn: Turn) -> bool:
     return True
 
 
-def _shared_with(watch: Watch) -> str:
+def shared_with(watch: Watch) -> str:
+    """Why the files of two sources must not lie in one folder."""
     return (
         f"the files of {watch.source.address} would lie in one folder with those of {watch.housemate}, and be open to"
         " its people: exclude one of them, or give it another name"

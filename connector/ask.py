@@ -3,10 +3,12 @@
 What discovers, what plans and what explains all ask here, so that none of them can say what the others do not.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connector.errors import FileGone, Rejected
+from connector.ledger import Watched
 from connector.marker import valid
 from connector.model import Action, Content, Item, Need, Verdict
 from connector.policy import HEAD, Facts, decide
@@ -48,6 +50,13 @@ def facts(watch: Watch, *, now: datetime, since: datetime | None, ours: bool) ->
     )
 
 
+def begins(watch: Watch, known: Watched | None, now: datetime, *, monitor: bool) -> datetime:
+    """What an item of the source must not be older than, as a turn would have it; `known` is what the ledger knows."""
+    if known is None:
+        return watch.since or now
+    return replace(known, since=min(known.since, watch.since or known.since)).begins(monitor=monitor)
+
+
 def is_ours(item: Item, watch: Watch) -> bool:
     """Whether the item bears a marker that our key made for it."""
     found = valid(item.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=item.internet_message_id)
@@ -72,6 +81,15 @@ def ask(item: Item, watch: Watch, facts: Facts) -> Answer:
     if any(Need.BODY in verdict.needs for verdict in unread):
         facts = replace(facts, body=watch.source.fetch(item.id).body)
     return Answer(decide(watch.policy, item, facts), facts, unread)
+
+
+def ask_before_showing(item: Item, watch: Watch, facts: Facts) -> Mapping[str, Verdict]:
+    """What the policy says once more, by file id, before anything shows: the item has its body by now.
+
+    Files whose content would have to be read again are left out: what was said of them stands.
+    """
+    told = decide(watch.policy, item, facts)
+    return {verdict.file.id: verdict for verdict in told if not verdict.needs}
 
 
 def _head(item: Item, file_id: str, watch: Watch) -> bytes:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from connector import __version__, config, decisions, log, report
+from connector.amounts import duration
 from connector.certify import CLIENTS, certificates
 from connector.check import findings, grants
 from connector.errors import ConnectorError, Unavailable
@@ -23,6 +24,9 @@ from connector.links import settings as link_settings
 from connector.links.scrub import scrub
 from connector.log import Event
 from connector.model import Redirect, State
+from connector.plan.make import Looks, Scope, make, read_departments
+from connector.plan.sums import By
+from connector.plan.tables import FEWEST, csv_text, told
 from connector.service import Daemon, alone, clock, tenants
 from connector.upkeep import Upkeep
 from connector.yamlfile import ConfigError
@@ -70,6 +74,10 @@ def _future(said: str) -> datetime:
     if moment <= clock():
         raise ValueError(said)
     return moment.astimezone(UTC)
+
+
+def _days(said: str) -> timedelta:
+    return duration(said)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
@@ -246,6 +254,54 @@ def certify(
         found = list(certificates(tenants(whole), ledger, _user(), ask))
     report.tell_certificates(found, CLIENTS, as_json=as_json)
     raise typer.Exit(max(_CODES[each.finding.severity] for each in found))
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    last: Annotated[timedelta, typer.Option(help="Mail of so many days: 30d.", parser=_days)] = timedelta(days=30),
+    *,
+    whole: Annotated[bool, typer.Option("--whole", help="All that is in the mailboxes, however old.")] = False,
+    source: Annotated[list[str] | None, typer.Option(help="Only this mailbox; may be given several times.")] = None,
+    by: Annotated[By, typer.Option(help="What the table has a line for.")] = By.RULE,
+    departments: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A CSV file: mailbox,department.")
+    ] = None,
+    diff: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Another file of the tenant: what it changes.")
+    ] = None,
+    to_csv: Annotated[
+        Path | None, typer.Option("--csv", dir_okay=False, help="Write all lines into this file.")
+    ] = None,
+    named: Annotated[bool, typer.Option("--named", help="Tell of single people too; it is written down.")] = False,
+    reason: Annotated[str, typer.Option(help="Why people are looked at by name.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What the policy would do to the mail that is there, without a change to any mailbox or store."""
+    if named and not reason.strip():
+        raise typer.BadParameter("--named looks at people by name: say why with --reason, it is written down")
+    other = config.load_tenant(diff) if diff else None
+    with _everything(context) as (whole_config, ledger), _told():
+        scope = Scope(
+            now=clock(),
+            begin=None if whole else clock() - last,
+            departments=read_departments(departments) if departments else {},
+            other=other.policy if other else None,
+        )
+        known = [each for each in tenants(whole_config) if other is None or each.name == other.tenant]
+        looks = [Looks.at(each, source or ()) for each in known]
+        looks = [each for each in looks if each.watches]
+        if not looks:
+            raise ValueError("no such mailbox is configured")
+        if not named and any(len(each.watches) < FEWEST for each in looks):
+            raise ValueError("of fewer than five people, nothing is told without --named and --reason")
+        for each in looks if named else ():
+            ledger.note(each.tenant, Event.PLAN_NAMED, clock(), by=_user(), reason=reason, mailboxes=len(each.watches))
+        plans = [told(make(each, ledger, scope), named=named) for each in looks]
+    if to_csv:
+        to_csv.write_text(csv_text(plans), encoding="utf-8")
+    report.tell_plans(plans, by, as_json=as_json)
+    raise typer.Exit(Exit.UNREACHABLE if any(each["not_looked_at"] for each in plans) else Exit.DONE)
 
 
 @app.command()

@@ -239,6 +239,11 @@ def load(folder: Path) -> Config:
     return Config(settings, tuple(tenant for _, tenant in read_well))
 
 
+def load_tenant(path: Path) -> TenantConfig:
+    """Read and check the file of one tenant, wherever it lies. Raises ConfigError."""
+    return _tenant(path)[1]
+
+
 def load_settings(folder: Path) -> Settings:
     """Read and check `connector.yaml` alone: what a command needs that looks only into the ledger."""
     document = read(folder / "connector.yaml")

@@ -6,7 +6,7 @@ from datetime import datetime
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from connector.ask import ask, facts, is_ours
+from connector.ask import ask, begins, facts, is_ours
 from connector.errors import Gone, Rejected
 from connector.ledger import Ledger
 from connector.model import Item, Redirect, Verdict
@@ -79,5 +79,5 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
 
 def _facts(message: Item, watch: Watch, ledger: Ledger, now: datetime) -> Facts:
     known = next((each for each in ledger.watched() if each.name == watch.name), None)
-    since = known.begins(monitor=watch.monitor) if known else watch.since or now
+    since = begins(watch, known, now, monitor=watch.monitor)
     return facts(watch, now=now, since=since, ours=is_ours(message, watch))

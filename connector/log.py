@@ -68,6 +68,8 @@ class Event(StrEnum):
     MESSAGE_MONITORED = "message.monitored"
     #: An operator looked into a message (`connector explain`).
     MESSAGE_EXPLAINED = "message.explained"
+    #: An operator looked at what the policy would do to the mail of people by name (`connector plan --named`).
+    PLAN_NAMED = "plan.named"
     #: One file was taken out of the message before its link was shown.
     FILE_GONE = "file.gone"
     #: What is inside a file of the message was found, and goes into the store beside it: `files` of them.

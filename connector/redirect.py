@@ -19,7 +19,7 @@ from datetime import timedelta
 
 from connector import marker
 from connector.admission import require_admission
-from connector.ask import facts
+from connector.ask import ask_before_showing, facts
 from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
@@ -40,9 +40,9 @@ from connector.model import (
     RedirectedFile,
     State,
     Stored,
+    Verdict,
 )
 from connector.names import distinct
-from connector.policy import decide
 from connector.proofs import require_proofs
 from connector.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, sharing, wait
 from connector.replace import (
@@ -365,15 +365,14 @@ def _looked_at(redirect: Redirect, item: Item) -> Redirect:
 
 def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """Ask the policy once more before anything shows: the item may be a private one by now, or the policy another."""
-    known = facts(turn.watch, now=turn.clock(), since=turn.since, ours=False)
     sizes = {each.file.id: each.stored.size for each in redirect.live if each.stored}
-    verdicts = decide(turn.watch.policy, item, replace(known, sizes=sizes, quiet=timedelta(0)))
-    wanted = {verdict.file.id: verdict.action for verdict in verdicts if not verdict.needs}
+    known = facts(turn.watch, now=turn.clock(), since=turn.since, ours=False)
+    wanted = ask_before_showing(item, turn.watch, replace(known, sizes=sizes, quiet=timedelta(0)))
     for each in redirect.live:
         match wanted.get(each.file.id):
-            case Action.KEEP:
+            case Verdict(action=Action.KEEP):
                 redirect = with_file(redirect, each, replace(each, gone=True))
-            case Action.COPY:
+            case Verdict(action=Action.COPY):
                 redirect = with_file(redirect, each, replace(each, action=Action.COPY))
             case _:  # A hold was released by a human, who has decided.
                 pass

@@ -18,6 +18,8 @@ from connector.explain import Found
 from connector.ledger import Ledger
 from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
+from connector.plan.sums import By
+from connector.plan.tables import sentences, size
 from connector.turn import edits, unproved, unread
 
 Row = Mapping[str, Any]
@@ -167,6 +169,37 @@ def tell_explanation(found: Sequence[Found], known: Sequence[Redirect], ledger: 
     for title, rows in parts.items():
         if rows:
             tell_rows(title.capitalize(), rows, as_json=False)
+
+
+def tell_plans(told: Sequence[Mapping[str, Any]], by: By, *, as_json: bool) -> None:
+    """What policies would do, one tenant after the other."""
+    if as_json:
+        tell(told, "", as_json=True)
+        return
+    for of in told:
+        begin = f"{of['begin']:%Y-%m-%d}" if of["begin"] else "the beginning"
+        files = [_amounts(row) for row in (*of["total"], *of[by])]
+        tell_rows(f"{of['tenant']}: mail from {begin} until {of['end']:%Y-%m-%d}, by {by}", files, as_json=False)
+        for sentence in sentences(of):
+            typer.echo(sentence)
+        for title, rows in (("Links", of["links"]), ("What another policy changes", of["changes"])):
+            if rows:
+                tell_rows(title, [_amounts(row) for row in rows], as_json=False)
+        if of["not_looked_at"]:
+            tell_rows("Not looked at to their end", of["not_looked_at"], as_json=False)
+        if of["messages_not_judged"]:
+            typer.echo(f"{of['messages_not_judged']} messages could not be read, and are not in here.")
+        if of["exclusions"]:
+            typer.echo(
+                "Programs seem to read these mailboxes; to leave them as they are, paste into the tenant's file:"
+            )
+            typer.echo(of["exclusions"])
+
+
+def _amounts(row: Row) -> Row:
+    """A line as people read it. What would happen at once stands there where that is not all of it."""
+    told = {name: size(value) if name.endswith("bytes") and value is not None else value for name, value in row.items()}
+    return {name.replace("bytes", "size"): value for name, value in told.items()}
 
 
 def tell_certificates(found: Sequence[Certificate], clients: Sequence[str], *, as_json: bool) -> None:

@@ -1,0 +1,110 @@
+"""A plan for one tenant: each of its sources is looked at, and all is summed up."""
+
+import csv
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from connector.admission import shared_with
+from connector.errors import ConnectorError
+from connector.ledger import Ledger
+from connector.plan.look import Look
+from connector.plan.sums import VERSIONS, VERSIONS_OF_COPIES, Plan, Share
+from connector.policy import Policy
+from connector.service import Tenant
+from connector.turn import Watch
+
+#: How many shares Nextcloud lets an account make in ten minutes, where nobody has changed that.
+BUDGET = 20
+_COLUMNS = ["mailbox", "department"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """What a plan is to be of."""
+
+    now: datetime
+    #: Items from before then are passed over. None: everything is looked at.
+    begin: datetime | None
+    #: Where each mailbox belongs to, by its address in lower case.
+    departments: Mapping[str, str] = field(default_factory=dict)
+    #: The policy to compare with.
+    other: Policy | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looks:
+    """The sources of one tenant that are looked at."""
+
+    tenant: str
+    watches: tuple[Watch, ...]
+    #: The domains of all its mailboxes: whoever has another one is outside.
+    house: frozenset[str]
+
+    @classmethod
+    def at(cls, tenant: Tenant, addresses: Collection[str]) -> "Looks":
+        """Those with these addresses; all of them where none is given. Raises what its directory raises."""
+        tenant.look_up()
+        wanted = {each.lower() for each in addresses}
+        found = [each for each in tenant.mailboxes if not wanted or each.source.address.lower() in wanted]
+        house = frozenset(each.source.address.rpartition("@")[2].lower() for each in tenant.mailboxes)
+        return cls(tenant=tenant.name, watches=tuple(each.watch() for each in found), house=house)
+
+
+def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:
+    """Look at these sources, one after the other.
+
+    Writes nothing, neither to a source or a store nor into the ledger. Raises what the store raises.
+    """
+    budget = BUDGET if any(watch.home for watch in looks.watches) else None
+    plan = Plan(tenant=looks.tenant, begin=scope.begin, end=scope.now, domains=looks.house, budget=budget)
+    for watch in looks.watches:
+        share = _share(watch, ledger, scope)
+        number = plan.begin_mailbox(share)
+        try:
+            share.room = watch.source.room()
+            look = Look(watch=watch, ledger=ledger, now=scope.now, begin=scope.begin, other=scope.other)
+            for looked in look.items():
+                plan.add(number, looked)
+        except ConnectorError as error:
+            share.failed = str(error)
+    return plan
+
+
+def read_departments(path: Path) -> Mapping[str, str]:
+    """A CSV file with the columns mailbox and department. Raises ValueError where it is not understood."""
+    try:
+        return dict(_lines(path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        if [each.strip().lower() for each in next(rows, [])] != _COLUMNS:
+            raise ValueError(f"{path}, line 1: give the names of the columns: {','.join(_COLUMNS)}")
+        for row in rows:
+            if not any(each.strip() for each in row):
+                continue
+            if len(row) != len(_COLUMNS) or not all(each.strip() for each in row):
+                raise ValueError(f"{path}, line {rows.line_num}: give a mailbox and its department")
+            yield row[0].strip().lower(), row[1].strip()
+
+
+def _share(watch: Watch, ledger: Ledger, scope: Scope) -> Share:
+    address = watch.source.address
+    owner = ledger.owner(watch.tenant, address)
+    blocked = ""
+    if watch.home and watch.housemate:
+        blocked = shared_with(watch)
+    elif watch.home and not watch.store.knows(owner):
+        blocked = "the store knows nobody, or more than one, to whom the mailbox belongs"
+    return Share(
+        address=address,
+        department=scope.departments.get(address.lower(), "(no department)" if scope.departments else ""),
+        blocked=blocked,
+        needs_share=bool(watch.home) and not blocked and not watch.store.admits(watch.home, owner),
+        versions=VERSIONS_OF_COPIES if watch.replace else VERSIONS,
+    )

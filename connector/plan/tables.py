@@ -1,0 +1,229 @@
+"""A plan as rows and sentences, without what would tell of few people. Pure.
+
+A line of fewer than five people is folded into one line with the others of its kind. Where these are still fewer than
+five, the smallest of the other lines go with them: otherwise the sum of all would tell what was left out.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from connector.model import FULLEST
+from connector.plan.sums import Amount, By, Line, Lines, Plan
+
+Row = Mapping[str, Any]
+
+#: Of fewer people nothing is told without their names being asked for.
+FEWEST = 5
+FEW = "fewer than five people"
+#: So many lines of senders; all of the others.
+_TOP = 20
+_FORMULA = tuple("=+-@\t\r")
+_AMOUNTS = ("messages", "files", "bytes")
+_COLUMNS = ("tenant", "by", "group", "action", "people", *_AMOUNTS, *(f"at_once_{each}" for each in _AMOUNTS))
+
+
+def told(plan: Plan, *, named: bool) -> dict[str, Any]:
+    """All of it, for a script, and for whatever shows it to people."""
+    few = len(plan.people) < FEWEST and not named
+    return {
+        "tenant": plan.tenant,
+        "begin": plan.begin,
+        "end": plan.end,
+        "named": named,
+        "mailboxes_looked_at": len(plan.shares),
+        "mailboxes_with_files": len(plan.people),
+        "not_looked_at": [{"mailbox": each.address, "because": each.failed} for each in plan.shares if each.failed],
+        "messages_not_judged": sum(each.unread for each in plan.shares),
+        "total": rows(plan, None, named=named),
+        **{by.value: rows(plan, by, named=named) for by in By},
+        **({} if few else _servers(plan, named=named)),
+        "links": list(_folded(plan.problems, "rule", "problem", named=named)),
+        "exclusions": exclusions(plan, named=named),
+        "changes": list(_changes(plan, named=named)),
+    }
+
+
+def rows(plan: Plan, by: By | None, *, named: bool) -> list[Row]:
+    """What becomes of how much, for each group; of all together where `by` is None."""
+    if by is None:
+        return list(_folded(_all(plan), "group", "action", named=named))
+    if by is By.SENDER and not named:
+        return []
+    found = list(_folded(plan.lines[by], "group", "action", named=named))
+    return found[:_TOP] if by in (By.SENDER, By.DOMAIN) else found
+
+
+def exclusions(plan: Plan, *, named: bool) -> str:
+    """Mailboxes that look as if a program read them, as YAML to paste; "" where none does."""
+    found = [each for each in plan.habits if each.signs and (named or each.is_named_so)]
+    if not found:
+        return ""
+    # JSON is YAML, and quotes whatever an address holds.
+    lines = (f"    - {json.dumps(each.address)}  # {'; '.join(each.signs)}" for each in found)
+    return "\n".join(("exclude:", "  mailboxes:", *lines, ""))
+
+
+def sentences(of: Mapping[str, Any]) -> Iterator[str]:
+    """What people read beside the tables, from what `told` tells."""
+    if "store" not in of:
+        yield f"Of {FEW} nothing more is told; --named with --reason tells it, and is written down."
+        return
+    store, room, shares = of["store"], of["recoverable_items"], of["shares"]
+    yield f"The store would grow by {size(store['bytes'] + store['originals_bytes'])}" + (
+        f", of which {size(store['repeated_bytes'])} are {store['repeated_files']} files that went to several mailboxes"
+        f" ({size(store['repeated_bytes_once'])}, were each stored once)."
+        if store["repeated_files"]
+        else "."
+    )
+    yield (
+        f"Recoverable Items would grow by {size(room['bytes_per_night'])} on an average night, and transaction logs by"
+        f" as much at least: where single item recovery is on, the server keeps each message as it was before an edit,"
+        f" {room['days_kept']} days by default. {room['mailboxes_that_fill']} mailboxes would come to {FULLEST:.0%} of"
+        " their room, where connector stops to edit them."
+    )
+    if shares["budget"]:
+        yield (
+            f"{shares['needed']} shares would be made; at {shares['budget']} in ten minutes, which is what the store"
+            f" allows by default, that takes {said_time(shares['minutes'])}."
+        )
+    looks = of["looked_into"]
+    if looks["messages"]:
+        yield (
+            f"Rules look into {looks['files']} files, and read {size(looks['bytes'])} of them for that; and into the"
+            f" text of {looks['bodies']} messages."
+        )
+    if of["later"]["files"]:
+        later = of["later"]
+        yield f"{later['files']} files ({size(later['bytes'])}) stay for now, and are looked at again later."
+
+
+def csv_text(told: Iterable[Mapping[str, Any]]) -> str:
+    """All lines of all groups, as CSV."""
+    text = io.StringIO(newline="")
+    written = csv.DictWriter(text, _COLUMNS)
+    written.writeheader()
+    for of in told:
+        for by in ("total", *(each.value for each in By)):
+            for row in of[by]:
+                written.writerow({"tenant": of["tenant"], "by": by} | {name: _cell(row[name]) for name in row})
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A spreadsheet takes text that begins so for a formula, and anybody may have named a file or a domain."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+
+def size(number: int) -> str:
+    """Bytes as people read them, and as the policy counts them."""
+    for unit, factor in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number} B"
+
+
+def said_time(minutes: int) -> str:
+    """Minutes as people read them."""
+    return f"{minutes / 60:.0f} hours" if minutes >= 120 else f"{minutes} minutes"  # noqa: PLR2004 - as people say it
+
+
+def _all(plan: Plan) -> Lines:
+    lines: Lines = {}
+    for (_, action), line in plan.lines[By.MAILBOX].items():
+        total = lines.setdefault(("all", action), Line())
+        _add(total, line)
+    return lines
+
+
+def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
+    different, once, in_all = plan.repeated
+    filling = [each for each in plan.shares if each.fills]
+    blocked = [each for each in plan.shares if each.blocked]
+    return {
+        "store": {
+            **asdict(plan.stored),
+            "originals": plan.originals.messages,
+            "originals_bytes": plan.originals.bytes,
+            "repeated_files": different,
+            "repeated_bytes": in_all,
+            "repeated_bytes_once": once,
+        },
+        "recoverable_items": {
+            "bytes_per_night": plan.recoverable_per_night,
+            "logs_per_night": plan.recoverable_per_night,
+            "days_kept": 14,
+            "mailboxes_that_fill": len(filling),
+            "which": [
+                {"mailbox": each.address, "now": str(each.room), "grows_by": each.most_recoverable}
+                for each in filling
+                if named
+            ],
+        },
+        "shares": {
+            "needed": plan.new_shares,
+            "budget": plan.budget,
+            "minutes": int(plan.time_for_shares.total_seconds() // 60),
+            "mailboxes_of_nobody": len(blocked),
+            "which": [{"mailbox": each.address, "because": each.blocked} for each in blocked if named],
+        },
+        "looked_into": {**asdict(plan.looked_into), "bodies": plan.bodies},
+        "later": asdict(plan.later),
+    }
+
+
+def _changes(plan: Plan, *, named: bool) -> Iterator[Row]:
+    for by in (By.RULE, By.MAILBOX):
+        lines = {(group, f"{now} → {then}"): line for (of, group, now, then), line in plan.moved.items() if of is by}
+        for row in _folded(lines, "group", "change", named=named):
+            yield {"by": by.value, **row}
+
+
+def _folded(lines: Lines, of: str, what: str, *, named: bool) -> Iterator[Row]:
+    """The lines as rows, the largest first."""
+    shown = dict(lines) if named else _without_few(lines)
+    for (group, kind), line in sorted(shown.items(), key=lambda each: (-each[1].amount.bytes, each[0])):
+        few = len(line.people) < FEWEST and not named
+        yield {
+            of: group,
+            what: str(kind),
+            "people": FEW if few else len(line.people),
+            **{name: None if few else value for name, value in asdict(line.amount).items()},
+            **({} if what != "action" else _at_once(line, few=few)),
+        }
+
+
+def _at_once(line: Line, *, few: bool) -> Row:
+    return {f"at_once_{name}": None if few else value for name, value in asdict(line.at_once).items()}
+
+
+def _without_few(lines: Lines) -> Lines:
+    shown: Lines = {}
+    for kind in dict.fromkeys(kind for _, kind in lines):
+        fewest_first = sorted(
+            ((key, line) for key, line in lines.items() if key[1] == kind), key=lambda each: len(each[1].people)
+        )
+        few = Line()
+        for key, line in fewest_first:
+            if len(line.people) < FEWEST or 0 < len(few.people) < FEWEST:
+                _add(few, line)
+            else:
+                shown[key] = line
+        if few.people:
+            shown[FEW, kind] = few
+    return shown
+
+
+def _add(total: Line, line: Line) -> None:
+    total.amount = _sum(total.amount, line.amount)
+    total.at_once = _sum(total.at_once, line.at_once)
+    total.people = total.people | line.people
+
+
+def _sum(one: Amount, other: Amount) -> Amount:
+    return replace(
+        one, messages=one.messages + other.messages, files=one.files + other.files, bytes=one.bytes + other.bytes
+    )

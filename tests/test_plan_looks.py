@@ -1,0 +1,427 @@
+"""What a plan looks at, sums up and tells: on mailboxes in memory, whose every verb is seen."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connector.errors import Denied, Unavailable
+from connector.ledger import Ledger
+from connector.model import Body, Direction, FileKind, Message
+from connector.plan.make import Looks, Scope, make, read_departments
+from connector.plan.robots import Habits
+from connector.plan.sums import By, Plan
+from connector.plan.tables import FEW, csv_text, exclusions, rows, told
+from connector.policy import Policy
+from connector.sources.memory import Attached, MemoryMailbox, MemorySource
+from tests.world import START, Saboteur, World
+
+ALL = Policy.model_validate({"rules": [{"name": "all", "action": "redirect", "settle": 0}]})
+REPORT = Attached("report.pdf", b"%PDF-1.7 report" * 1000)
+BIT = Attached("bit.txt", b"a bit")
+
+
+@contextmanager
+def house(folder: Path, *mailboxes: MemoryMailbox, policy: Policy = ALL) -> Iterator[tuple[Looks, Ledger]]:
+    """These mailboxes as those of one tenant."""
+    world = World(folder / "ledger.db", policy)
+    with world.process() as (watch, _), world.ledger() as ledger:
+        watches = tuple(replace(watch, source=MemorySource(each), home="", since=None) for each in mailboxes)
+        yield Looks(tenant="acme", watches=watches, house=frozenset({"example.org"})), ledger
+
+
+def people(number: int) -> list[MemoryMailbox]:
+    """So many people, each with a mailbox."""
+    return [MemoryMailbox(f"person{each}@example.org", f"key-{each}") for each in range(number)]
+
+
+def plan_of(folder: Path, *mailboxes: MemoryMailbox, policy: Policy = ALL, **scope: Any) -> Plan:
+    """The plan for all of their mail."""
+    with house(folder, *mailboxes, policy=policy) as (looks, ledger):
+        return make(
+            looks, ledger, Scope(now=START, begin=None, **scope) if "begin" not in scope else Scope(now=START, **scope)
+        )
+
+
+# --- it is what enforcing does ------------------------------------------------------------------------------------
+
+FILES = st.builds(
+    Attached,
+    name=st.sampled_from(["a.pdf", "b.exe", "c", "scan.PNG", "key.asc", "winmail.dat", "x.tar.gz"]),
+    content=st.binary(max_size=3).map(lambda some: some * 2_000),
+    content_type=st.sampled_from(["application/octet-stream", "image/png", "application/pgp-signature"]),
+    kind=st.sampled_from([FileKind.FILE, FileKind.FILE, FileKind.ITEM, FileKind.REFERENCE]),
+    inline=st.booleans(),
+)
+MAIL = st.fixed_dictionaries(
+    {
+        "folder": st.sampled_from(["Inbox", "Inbox/Records", "Drafts"]),
+        "sender": st.sampled_from(["bert@example.net", "ada@example.org", "noreply@shop.example"]),
+        "direction": st.sampled_from(list(Direction)),
+        "sensitivity": st.sampled_from(["normal", "private"]),
+        "received": st.sampled_from([START - timedelta(days=days) for days in (1, 40, 400)]),
+        "body": st.sampled_from(
+            [Body("<p>Hello</p>", html=True), Body("-----BEGIN PGP MESSAGE-----\n\nx", html=False)]
+        ),
+    }
+)
+CONDITIONS = st.dictionaries(
+    st.sampled_from(["size_over", "extension", "true_type", "folder", "older_than", "sender", "kind"]),
+    st.none(),
+    max_size=2,
+).map(
+    lambda names: {
+        name: {
+            "size_over": "4 kB",
+            "extension": ["pdf", "png"],
+            "true_type": "executable",
+            "folder": "Records",
+            "older_than": "30d",
+            "sender": "example.net",
+            "kind": "message",
+        }[name]
+        for name in names
+    }
+)
+RULES = st.lists(
+    st.builds(
+        lambda when, action: (
+            {"when": when, "action": action, "settle": 0, "irreversible": True}
+            if when
+            else {"action": action, "settle": 0}
+        ),
+        CONDITIONS,
+        st.sampled_from(["redirect", "copy", "keep", "hold"]),
+    ),
+    min_size=1,
+    max_size=3,
+).map(
+    lambda found: Policy.model_validate(
+        {"rules": [{"name": f"rule {number}", **each} for number, each in enumerate(found)]}
+    )
+)
+
+
+@given(st.lists(st.tuples(st.lists(FILES, max_size=3), MAIL), min_size=1, max_size=5), RULES)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_planned_is_what_is_done(mail: list[tuple[list[Attached], dict[str, Any]]], policy: Policy) -> None:
+    """For any mail and policy: the same files of the same messages, by the same rules, with the same bytes."""
+    with TemporaryDirectory() as folder:
+        world = World(Path(folder) / "ledger.db", policy)
+        for files, message in mail:
+            world.deliver(*files, **message)
+        saboteur = Saboteur()
+        with world.process(saboteur) as (watch, ledger):
+            looks = Looks(tenant="acme", watches=(watch,), house=frozenset())
+            told = make(looks, ledger, Scope(now=world.now, begin=None))
+        assert set(saboteur.seen) <= {"room", "fetch", "open"}
+        world.run(ticks=20)
+        with world.ledger() as ledger:
+            done = list(ledger.redirects())
+        expected: dict[str, Counter[str]] = {}
+        for redirect in done:
+            for each in redirect.live:
+                if not each.inside:
+                    expected.setdefault(each.rule, Counter()).update(files=1, bytes=each.file.size)
+        found: dict[str, Counter[str]] = {}
+        for (rule, _), line in told.lines[By.RULE].items():
+            if line.at_once.files:
+                found.setdefault(rule, Counter()).update(files=line.at_once.files, bytes=line.at_once.bytes)
+        assert found == expected
+
+
+def test_what_is_too_old_or_known_is_not_done_at_once(tmp_path: Path) -> None:
+    """The time that is looked at is one thing, and what the next turn would begin with another."""
+    world = World(tmp_path / "ledger.db", ALL)
+    for days in (400, 20, 10, 1):
+        world.deliver(REPORT, received=START - timedelta(days=days))
+    scope = Scope(now=START, begin=START - timedelta(days=30))
+    with world.process() as (watch, ledger):
+        looks = Looks(tenant="acme", watches=(replace(watch, since=START - timedelta(days=15)),), house=frozenset())
+        (line,) = make(looks, ledger, scope).lines[By.RULE].values()
+        assert (line.amount.files, line.at_once.files) == (3, 2)
+        never = replace(looks, watches=(replace(watch, since=None),))
+        (line,) = make(never, ledger, scope).lines[By.RULE].values()
+        assert (line.amount.files, line.at_once.files) == (3, 0)
+    world.run()
+    with world.process() as (watch, ledger):
+        looks = Looks(tenant="acme", watches=(watch,), house=frozenset())
+        lines = make(looks, ledger, Scope(now=START, begin=None)).lines[By.RULE]
+    assert lines == {}
+
+
+def test_a_mailbox_of_nobody_is_told_and_nothing_is_done_in_it(tmp_path: Path) -> None:
+    """Where the store knows nobody for it, a turn leaves it alone: its links would open for nobody."""
+    world = World(tmp_path / "ledger.db", ALL)
+    world.store.strangers.add(world.mailbox.address)
+    world.store.admitted = {}
+    world.deliver(REPORT)
+    with world.process() as (watch, ledger):
+        plan = make(Looks(tenant="acme", watches=(watch,), house=frozenset()), ledger, Scope(now=START, begin=None))
+    (line,) = plan.lines[By.RULE].values()
+    assert (line.amount.files, line.at_once.files) == (1, 0)
+    assert any("nobody could open" in problem for _, problem in plan.problems)
+    world.run(ticks=3)
+    with world.ledger() as ledger:
+        assert ledger.redirects() == ()
+
+
+def test_one_mailbox_that_is_refused_hides_no_other(tmp_path: Path) -> None:
+    """It is told, with the reason; so are messages that could not be read."""
+
+    class Refused(MemorySource):
+        def changes(self, cursor: str | None) -> Any:
+            raise Denied("no impersonation here")
+
+    class Busy(MemorySource):
+        def fetch(self, item_id: str) -> Message:
+            raise Unavailable("busy")
+
+    one, two, three = people(3)
+    for each in (one, two, three):
+        each.deliver(REPORT)
+    with house(tmp_path, one, two, three) as (looks, ledger):
+        sources = (MemorySource(one), Refused(two), Busy(three))
+        watches = (replace(w, source=s) for w, s in zip(looks.watches, sources, strict=True))
+        plan = make(replace(looks, watches=tuple(watches)), ledger, Scope(now=START, begin=None))
+    of = told(plan, named=True)
+    assert of["not_looked_at"] == [{"mailbox": two.address, "because": "no impersonation here"}]
+    assert (of["messages_not_judged"], [row["files"] for row in of["total"]]) == (1, [1])
+
+
+# --- what it comes to ---------------------------------------------------------------------------------------------
+
+
+def test_a_file_in_many_mailboxes_is_told_once_and_as_a_sum(tmp_path: Path) -> None:
+    """A mail to all staff: by Message-ID, name and size; another message with the same file is another."""
+    mailboxes = people(6)
+    for each in mailboxes:
+        each.deliver(REPORT, BIT, internet_message_id="<all@example.org>")
+    mailboxes[0].deliver(REPORT)
+    size = len(REPORT.content) + 300
+    store = told(plan_of(tmp_path, *mailboxes), named=False)["store"]
+    both = size + len(BIT.content) + 300
+    assert (store["files"], store["bytes"]) == (13, 6 * both + size)
+    assert (store["repeated_files"], store["repeated_bytes_once"], store["repeated_bytes"]) == (2, both, 6 * both)
+
+
+def test_recoverable_items_grow_by_what_edits_leave_there(tmp_path: Path) -> None:
+    """The worst fourteen days count; a mailbox that would come to 70 % is named, where names are asked for."""
+    full, roomy, *others = people(6)
+    size = len(REPORT.content) + 300
+    for each in (full, roomy):
+        for days in (1, 2, 30):
+            each.deliver(REPORT, received=START - timedelta(days=days))
+    full.quota = int(4 * size / 0.7)
+    plan = plan_of(tmp_path, full, roomy, *others)
+    assert [each.most_recoverable for each in plan.shares[:2]] == [4 * size, 4 * size]
+    assert [each.address for each in plan.shares if each.fills] == [full.address]
+    assert plan.recoverable_per_night == 2 * 2 * 3 * size // plan.days
+    which = told(plan, named=True)["recoverable_items"]["which"]
+    assert [each["mailbox"] for each in which] == [full.address]
+
+
+def test_shares_are_held_against_what_the_store_allows(tmp_path: Path) -> None:
+    """One for each mailbox that is not open yet, one for each message with links for anyone: 20 in ten minutes."""
+    policy = Policy.model_validate({"rules": [{"name": "all", "action": "redirect", "link": {"audience": "anyone"}}]})
+    world = World(tmp_path / "ledger.db", policy)
+    world.store.admitted = {}
+    for _ in range(44):
+        world.deliver(REPORT, BIT)
+    with world.process() as (watch, ledger):
+        plan = make(Looks(tenant="acme", watches=(watch,), house=frozenset()), ledger, Scope(now=START, begin=None))
+    assert told(plan, named=True)["shares"] == {
+        "needed": 45,
+        "budget": 20,
+        "minutes": 20,
+        "mailboxes_of_nobody": 0,
+        "which": [],
+    }
+    assert [problem for _, problem in plan.problems] == [
+        "whoever comes by the link can open it: it asks for no password"
+    ]
+
+
+def test_links_that_outsiders_cannot_open_are_told(tmp_path: Path) -> None:
+    """Of messages to people outside: what is answered to all or forwarded carries the link to them."""
+    (mailbox,) = people(1)
+    mailbox.deliver(REPORT, recipients=("anna@example.org",))
+    mailbox.deliver(REPORT, recipients=("anna@example.org", "Eve@Example.net"))
+    plan = plan_of(tmp_path, mailbox)
+    ((rule, problem),) = plan.problems
+    assert (rule, plan.problems[rule, problem].amount.messages) == ("all", 1)
+    assert "outside of the house cannot open a link for store" in problem
+
+
+def test_what_rules_look_into_is_told(tmp_path: Path) -> None:
+    """So many files, and no more than their first 64 KiB where these tell."""
+    policy = Policy.model_validate(
+        {"rules": [{"name": "programs", "when": {"true_type": "executable"}, "action": "hold"}]}
+    )
+    (mailbox,) = people(1)
+    mailbox.deliver(Attached("big.bin", bytes(200_000)), BIT)
+    plan = plan_of(tmp_path, mailbox, policy=policy)
+    assert (plan.looked_into.files, plan.looked_into.bytes) == (2, 64 * 1024 + len(BIT.content) + 300)
+
+
+def test_what_ages_into_a_rule_is_told(tmp_path: Path) -> None:
+    """It stays for now, and a turn looks at it again."""
+    policy = Policy.model_validate({"rules": [{"name": "old", "when": {"older_than": "30d"}, "action": "redirect"}]})
+    (mailbox,) = people(1)
+    mailbox.deliver(REPORT, received=START - timedelta(days=3))
+    assert plan_of(tmp_path, mailbox, policy=policy).later.files == 1
+
+
+# --- who is not told of -------------------------------------------------------------------------------------------
+
+
+def test_fewer_than_five_people_are_one_line(tmp_path: Path) -> None:
+    """And where these are fewer than five too, the next smallest line goes with them: no difference tells of them."""
+    mailboxes = people(11)
+    for number, each in enumerate(mailboxes):
+        each.deliver(REPORT)
+        if number < 5:
+            each.deliver(Attached("a.csv", b"x"))
+        if number < 2:
+            each.deliver(Attached("a.key", b"x"))
+    plan = plan_of(tmp_path, *mailboxes)
+    assert [(row["group"], row["people"]) for row in rows(plan, By.TYPE, named=False)] == [("pdf", 11), (FEW, 5)]
+    assert {row["group"] for row in rows(plan, By.TYPE, named=True)} == {"pdf", "csv", "key"}
+    assert [row["group"] for row in rows(plan, By.MAILBOX, named=False)] == [FEW]
+    assert len(rows(plan, By.MAILBOX, named=True)) == 11
+    assert rows(plan, By.SENDER, named=False) == []
+
+
+def test_of_fewer_than_five_people_in_all_no_number_is_told(tmp_path: Path) -> None:
+    """Not even a sum, however many empty mailboxes are looked at with theirs."""
+    mailboxes = people(8)
+    for each in mailboxes[:4]:
+        each.deliver(REPORT)
+    of = told(plan_of(tmp_path, *mailboxes), named=False)
+    assert [(row["people"], row["files"], row["at_once_bytes"]) for row in of["total"]] == [(FEW, None, None)]
+    assert "store" not in of
+    assert not any(str(value) in csv_text([of]) for value in (4 * 15_300, 15_300))
+
+
+def test_departments_are_those_of_a_list(tmp_path: Path) -> None:
+    """Of people who are not in it, there is a line too."""
+    mailboxes = people(12)
+    for each in mailboxes:
+        each.deliver(REPORT)
+    file = tmp_path / "departments.csv"
+    file.write_text("mailbox,department\n" + "".join(f"Person{n}@example.org,Finance\n\n" for n in range(7)))
+    plan = plan_of(tmp_path, *mailboxes, departments=read_departments(file))
+    lines = rows(plan, By.DEPARTMENT, named=False)
+    assert [(row["group"], row["people"]) for row in lines] == [("Finance", 7), ("(no department)", 5)]
+    assert rows(plan_of(tmp_path, *mailboxes), By.DEPARTMENT, named=True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("address;department\n", "line 1: give the names of the columns: mailbox,department"),
+        ("mailbox,department\nanna@example.org\n", "line 2: give a mailbox and its department"),
+        ("mailbox,department\nanna@example.org,\n", "line 2: give a mailbox and its department"),
+        ("mailbox,department\n\xff", "cannot be read"),
+    ],
+)
+def test_a_list_of_departments_that_is_wrong(text: str, sentence: str, tmp_path: Path) -> None:
+    """The line is told, and what would be right."""
+    file = tmp_path / "departments.csv"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=sentence):
+        read_departments(file)
+
+
+def test_a_spreadsheet_takes_nothing_for_a_formula(tmp_path: Path) -> None:
+    """Whoever writes mail chooses his domain and the name of his file."""
+    (mailbox,) = people(1)
+    mailbox.deliver(REPORT, sender="eve@=cmd|'/c calc'!a1")
+    text = csv_text([told(plan_of(tmp_path, mailbox), named=True)])
+    assert "acme,domain,'=cmd|'/c calc'!a1,redirect" in text
+
+
+# --- robots -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "senders", "sent", "drafted"),
+    [
+        ("rechnung@example.org", [], 0, True),
+        ("e-invoice.import@example.org", [], 0, True),
+        ("scan-2@example.org", [], 0, True),
+        ("scannell@example.org", [], 0, False),
+        ("noreply@example.org", [], 3, False),
+        ("post@example.org", ["no-reply@shop.example"] * 19 + ["eve@example.net"], 0, True),
+        ("post@example.org", ["no-reply@shop.example"] * 19, 0, False),
+        ("post@example.org", ["no-reply@shop.example"] * 20, 1, False),
+        ("anna@example.org", ["eve@example.net"] * 50, 0, False),
+    ],
+)
+def test_mailboxes_that_programs_read(address: str, senders: list[str], sent: int, drafted: bool) -> None:  # noqa: FBT001 - a case
+    """By the name, or where nearly only programs write and nobody answers. A person who writes is none."""
+    habits = Habits(address)
+    mailbox = MemoryMailbox(address)
+    for sender in senders:
+        habits.see(mailbox.entry(mailbox.deliver(REPORT, sender=sender)).message)
+    for _ in range(sent):
+        habits.see(mailbox.entry(mailbox.deliver(REPORT, direction=Direction.SENT)).message)
+    assert bool(habits.signs) is drafted
+
+
+def test_exclusions_are_drafted_as_yaml(tmp_path: Path) -> None:
+    """Of those whose name does not say it, only where names are asked for."""
+    scanner, shop = MemoryMailbox("scan@example.org", "one"), MemoryMailbox("orders@example.org", "two")
+    for _ in range(20):
+        shop.deliver(REPORT, sender="noreply@shop.example")
+    plan = plan_of(tmp_path, scanner, shop)
+    assert exclusions(plan, named=False).splitlines()[:2] == ["exclude:", "  mailboxes:"]
+    assert "scan@example.org" in exclusions(plan, named=False)
+    assert "orders" not in exclusions(plan, named=False)
+    assert "orders" in exclusions(plan, named=True)
+
+
+# --- another policy -----------------------------------------------------------------------------------------------
+
+
+def test_what_another_policy_changes(tmp_path: Path) -> None:
+    """Per rule and mailbox; the mail is read once, and each file looked into once."""
+    policy = Policy.model_validate(
+        {"rules": [{"name": "pdf", "when": {"true_type": "pdf"}, "action": "redirect", "settle": 0}]}
+    )
+    other = Policy.model_validate(
+        {
+            "rules": [
+                {"name": "pdf", "when": {"true_type": "pdf", "size_over": "4 kB"}, "action": "redirect", "settle": 0},
+                {"name": "rest", "action": "copy"},
+            ]
+        }
+    )
+    (mailbox,) = people(1)
+    mailbox.deliver(REPORT, Attached("small.pdf", b"%PDF-1.7"), BIT)
+    reads: list[str] = []
+
+    class Counting(MemorySource):
+        def open(self, item_id: str, file_id: str) -> Any:
+            reads.append(file_id)
+            return super().open(item_id, file_id)
+
+    with house(tmp_path, mailbox, policy=policy) as (looks, ledger):
+        watches = (replace(looks.watches[0], source=Counting(mailbox)),)
+        plan = make(replace(looks, watches=watches), ledger, Scope(now=START, begin=None, other=other))
+    assert len(reads) == len(set(reads)) == 3
+    changes = {(row["by"], row["group"], row["change"]): row["files"] for row in told(plan, named=True)["changes"]}
+    assert changes == {
+        ("rule", "pdf → rest", "redirect for store → copy"): 1,
+        ("rule", "(no rule) → rest", "keep → copy"): 1,
+        ("mailbox", mailbox.address, "redirect for store → copy"): 1,
+        ("mailbox", mailbox.address, "keep → copy"): 1,
+    }
