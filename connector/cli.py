@@ -25,6 +25,7 @@ from connector.links.scrub import scrub
 from connector.log import Event
 from connector.model import Redirect, State
 from connector.plan.make import Looks, Scope, make, read_departments
+from connector.plan.page import page
 from connector.plan.sums import By
 from connector.plan.tables import FEWEST, csv_text, told
 from connector.service import Daemon, alone, clock, tenants
@@ -273,6 +274,9 @@ def plan(
     to_csv: Annotated[
         Path | None, typer.Option("--csv", dir_okay=False, help="Write all lines into this file.")
     ] = None,
+    to_html: Annotated[
+        Path | None, typer.Option("--html", dir_okay=False, help="Write a page with charts into this file.")
+    ] = None,
     named: Annotated[bool, typer.Option("--named", help="Tell of single people too; it is written down.")] = False,
     reason: Annotated[str, typer.Option(help="Why people are looked at by name.")] = "",
     as_json: Json = False,
@@ -298,8 +302,9 @@ def plan(
         for each in looks if named else ():
             ledger.note(each.tenant, Event.PLAN_NAMED, clock(), by=_user(), reason=reason, mailboxes=len(each.watches))
         plans = [told(make(each, ledger, scope), named=named) for each in looks]
-    if to_csv:
-        to_csv.write_text(csv_text(plans), encoding="utf-8")
+    for path, text in ((to_csv, csv_text), (to_html, page)):
+        if path:
+            path.write_text(text(plans), encoding="utf-8")
     report.tell_plans(plans, by, as_json=as_json)
     raise typer.Exit(Exit.UNREACHABLE if any(each["not_looked_at"] for each in plans) else Exit.DONE)
 

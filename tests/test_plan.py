@@ -155,11 +155,12 @@ def test_the_command(pipeline: Pipeline, exchange: Exchange) -> None:
     pipeline.configure(POLICY, mailboxes=mailboxes)
     other = pipeline.folder / "other.yaml"
     other.write_text((pipeline.folder / "tenants" / "acme.yaml").read_text().replace("name: large", "name: huge"))
-    out = pipeline.folder / "plan.csv"
-    told = pipeline.run("plan", "--last", "3650d", "--diff", str(other), "--csv", str(out), code=0)
+    out, html = pipeline.folder / "plan.csv", pipeline.folder / "plan.html"
+    told = pipeline.run("plan", "--last", "3650d", "--diff", str(other), "--csv", str(out), "--html", str(html), code=0)
     assert "large redirect 6 6 6 " in " ".join(told.answer.split())
     assert "large → huge" not in told.answer
-    assert "person" not in told.answer + told.told + out.read_text()
+    assert "person" not in told.answer + told.told + out.read_text() + html.read_text()
+    assert "acme: what the policy would do" in html.read_text()
     assert "acme,rule,large,redirect,6,6,6," in out.read_text()
     (told_named,) = pipeline.run(
         *("plan", "--named", "--reason", "a test", "--whole", "--source", mailboxes[3], "--by", "mailbox", "--json"),

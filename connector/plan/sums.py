@@ -140,6 +140,8 @@ class Plan:
     problems: Lines = field(default_factory=dict)
     #: By (by, group, what becomes of a file now, and by another policy): where one was given.
     moved: dict[tuple[By, str, str, str], Line] = field(default_factory=dict)
+    #: Messages that are edited, by the day on which they came.
+    by_day: dict[date, Line] = field(default_factory=dict)
     first: date | None = None
     #: By what makes it one: how often it goes into the store, and its size.
     _copies: dict[bytes, tuple[int, int]] = field(default_factory=dict)
@@ -247,6 +249,10 @@ class Plan:
             self.originals.bytes += whole
         if any(each.action is Action.REDIRECT for each in going):
             share.edited[day] += whole
+            line = self.by_day.setdefault(day, Line())
+            line.amount.messages += 1
+            line.amount.bytes += whole
+            line.people.add(number)
         for each in going:
             made_of = (item.internet_message_id or item.id, each.file.name, str(each.file.size))
             one = hashlib.blake2b("\0".join(made_of).encode("utf-8", "surrogatepass"), digest_size=16).digest()

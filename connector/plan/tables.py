@@ -42,6 +42,11 @@ def told(plan: Plan, *, named: bool) -> dict[str, Any]:
         **{by.value: rows(plan, by, named=named) for by in By},
         **({} if few else _servers(plan, named=named)),
         "links": list(_folded(plan.problems, "rule", "problem", named=named)),
+        "days": [
+            {"day": day, "messages": line.amount.messages, "bytes": line.amount.bytes}
+            for day, line in sorted(plan.by_day.items())
+            if named or len(line.people) >= FEWEST
+        ],
         "exclusions": exclusions(plan, named=named),
         "changes": list(_changes(plan, named=named)),
     }
@@ -92,10 +97,8 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
         )
     looks = of["looked_into"]
     if looks["messages"]:
-        yield (
-            f"Rules look into {looks['files']} files, and read {size(looks['bytes'])} of them for that; and into the"
-            f" text of {looks['bodies']} messages."
-        )
+        text = f"; and into the text of {looks['bodies']} messages" if looks["bodies"] else ""
+        yield f"Rules look into {looks['files']} files, and read {size(looks['bytes'])} of them for that{text}."
     if of["later"]["files"]:
         later = of["later"]
         yield f"{later['files']} files ({size(later['bytes'])}) stay for now, and are looked at again later."
@@ -176,7 +179,7 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
 
 
 def _changes(plan: Plan, *, named: bool) -> Iterator[Row]:
-    for by in (By.RULE, By.MAILBOX):
+    for by in (By.RULE, By.MAILBOX) if named else (By.RULE,):
         lines = {(group, f"{now} → {then}"): line for (of, group, now, then), line in plan.moved.items() if of is by}
         for row in _folded(lines, "group", "change", named=named):
             yield {"by": by.value, **row}
