@@ -46,6 +46,7 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[F
             if tenant.config.links:
                 yield _links(tenant)
         yield from _directory(tenant)
+        yield from _holds(tenant)
         for entry in tenant.config.sources:
             if isinstance(entry, ShareConfig):
                 yield from _shares(tenant, entry, ledger, by)
@@ -95,6 +96,15 @@ def _links(tenant: Tenant) -> Finding:
     if wrong:
         return Finding(tried, "unreachable", wrong, "start `connector links serve`; compare links.yaml with `links`")
     return Finding(tried, "fine", "a small file was published, fetched through its page, and taken back")
+
+
+def _holds(tenant: Tenant) -> Iterator[Finding]:
+    """A hold that is mistyped keeps nothing."""
+    known = {each.source.address.lower() for each in tenant.mailboxes}
+    for address in tenant.config.retention_holds:
+        if address.lower() not in known:
+            says = f"retention_holds names {address}, which is no mailbox of this tenant: nothing is kept by that"
+            yield Finding(f"{tenant.name}: holds", "stopped", says, "correct the address in the tenant's file")
 
 
 def _remarks(tenant: Tenant) -> Iterator[Finding]:

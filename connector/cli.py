@@ -163,7 +163,7 @@ def run(context: typer.Context) -> None:
 
 @app.command()
 def sweep(context: typer.Context, *, as_json: Json = False) -> None:
-    """Delete stored copies that were never shown in a message, a grace time after nothing needs them any more."""
+    """Delete stored copies that no message ever showed, and let end what a retention ends; `run` does it once a day."""
     with _daemon(context) as (daemon, _):
         swept = daemon.sweep()
     report.tell({"swept": swept}, f"{swept} redirects were swept.", as_json=as_json)

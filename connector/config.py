@@ -189,6 +189,9 @@ class TenantConfig(_Section):
         description="how messages are edited: in_place; or replace: a copy is edited, and takes the message's place",
     )
     notice: NoticeSettings
+    retention_holds: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(
+        default=(), description="mailboxes in which no retention ends, as long as somebody looks into something"
+    )
     defaults: Defaults = Defaults()
     rules: tuple[Rule, ...] = ()
 

@@ -9,8 +9,10 @@ from connector.ledger import Ledger, Stale
 from connector.log import Event
 from connector.model import SWAPPING, Redirect, State
 
-#: Whatever has begun and is not on its way back already.
-_RECALLABLE = frozenset(State) - {State.DROPPED, State.RECALLED, State.RETURNED, State.RESTORED}
+#: Whatever has begun, is not on its way back already, and has its files in the store for sure.
+_RECALLABLE = frozenset(State) - {
+    *(State.DROPPED, State.RECALLED, State.RETURNED, State.RESTORED, State.TOLD, State.ERASED),
+}
 #: A copy is about to take the place of the message: it does, and goes back then.
 _ABOUT_TO = frozenset({State.STAGED, State.PLACED})
 
@@ -25,7 +27,7 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
     released = replace(redirect, state=state, held_in=None, reason="", attempts=0, due=now, missed=None)
     if redirect.state is State.RESTORED:
-        released = replace(released, ended_by="", revoke=False)
+        released = replace(released, ended_by="", revoke=False, ends=None)
     return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
 
 

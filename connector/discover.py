@@ -2,8 +2,9 @@
 
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connector import names
 from connector.ask import ask, facts
@@ -146,12 +147,19 @@ def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime
         ),
         settle=max(verdict.settle for verdict in wanted),
         keep_original=any(verdict.keep_original for verdict in wanted),
+        retention=_longest([verdict.retention for verdict in wanted]),
         created=now,
         due=now,
         state=State.HELD if held else State.PLANNED,
         held_in=State.PLANNED if held else None,
         reason=f"rule {held[0].rule}: {held[0].because}" if held else "",
     )
+
+
+def _longest(retentions: Sequence[timedelta | None]) -> timedelta | None:
+    """A message says one day for all its files. None is for ever."""
+    known = [each for each in retentions if each is not None]
+    return max(known) if len(known) == len(retentions) else None
 
 
 def _stored_name(file: File) -> str:

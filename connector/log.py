@@ -62,6 +62,12 @@ class Event(StrEnum):
     REDIRECT_FILES_RETURNED = "redirect.files_returned"
     #: The notice has left the message: it is as it was.
     REDIRECT_RESTORED = "redirect.restored"
+    #: The retention of its files has ended: the message is to say so, then they are deleted.
+    REDIRECT_EXPIRED = "redirect.expired"
+    #: Its message, and every copy of it in the mailbox, says that the files are deleted.
+    REDIRECT_TOLD = "redirect.told"
+    #: Its files, links and manifests are deleted, and what trash and versions had of them.
+    REDIRECT_ERASED = "redirect.erased"
     #: A step went back, because the item or the store is not what it was.
     REDIRECT_RETURNED = "redirect.returned"
     #: What enforcing would do with a message, where its tenant only monitors.

@@ -21,7 +21,18 @@ from typing import Any
 from connector.errors import Corrupt, FileGone
 from connector.ledger import FOR_EVER, Ledger, Taken
 from connector.log import Event, log
-from connector.model import Action, Audience, File, FileKind, LinkTerms, Redirect, RedirectedFile, State, Stored
+from connector.model import (
+    ENDING,
+    Action,
+    Audience,
+    File,
+    FileKind,
+    LinkTerms,
+    Redirect,
+    RedirectedFile,
+    State,
+    Stored,
+)
 from connector.spool import spooled
 from connector.stores import Store
 
@@ -29,7 +40,7 @@ _FOLDER = ".connector"
 _MANIFESTS = f"{_FOLDER}/manifests"
 _ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
-_FORMAT = 5
+_FORMAT = 6
 _NAME = re.compile(r"([0-9a-f]+)\.[0-9]{6,}\.json")
 _GENERATION = re.compile(r"([0-9]{1,12})\.([0-9a-f]+)")
 _SIGNED = re.compile(rb'\{\n "mac": "([0-9a-f]{64})",\n(.*)', re.DOTALL)
@@ -39,7 +50,7 @@ _LONGEST = 1 << 26
 #: have to come out, since a manifest is created only.
 _LASTING = {
     *("id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created", "ended_by"),
-    *("keep_original", "original"),
+    *("keep_original", "original", "retention", "ends"),
 }
 
 
@@ -64,7 +75,8 @@ def original_path(redirect: Redirect, sha256: str) -> str:
 def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str, key: bytes) -> bytes:
     """All that is needed to find the files of a redirect again, and the message that they belong to; signed."""
     told = {name: value for name, value in asdict(redirect).items() if name in _LASTING}
-    content = {"format": _FORMAT, "tenant": tenant, "mailbox": mailbox, "redirect": told}
+    over = redirect.state in ENDING
+    content = {"format": _FORMAT, "tenant": tenant, "mailbox": mailbox, "over": over, "redirect": told}
     said = json.dumps(content, indent=1, sort_keys=True, default=_plain).encode()
     mac = _mac(key, manifest_path(redirect).rpartition("/")[2], said)
     return f'{{\n "mac": "{mac}",\n'.encode() + said.removeprefix(b"{\n")
@@ -80,7 +92,7 @@ def _mac(key: bytes, name: str, said: bytes) -> str:
 class Manifest:
     """What one manifest tells: a redirect, and the address of its mailbox.
 
-    It stands at STORED, since the steps look up what came after, or at RESTORED, which no look can tell.
+    It stands at STORED, since the steps look up what came after, or at RESTORED or EXPIRED, which no look can tell.
     """
 
     tenant: str
@@ -144,16 +156,33 @@ def _manifest(content: dict[str, Any]) -> Manifest:
         keep_original=told["keep_original"],
         original=_stored(told["original"]),
         due=datetime.fromisoformat(told["created"]),
-        state=State.RESTORED if told["ended_by"] else State.STORED,
+        # Format 5 knew none.
+        retention=_span(told.get("retention")),
+        ends=_moment(told.get("ends")),
+        state=_state(content),
         was_shown=True,
         ended_by=told["ended_by"],
     )
     return Manifest(content["tenant"], redirect, content["mailbox"])
 
 
+def _state(content: dict[str, Any]) -> State:
+    if content.get("over"):
+        return State.EXPIRED
+    return State.RESTORED if content["redirect"]["ended_by"] else State.STORED
+
+
+def _span(told: float | None) -> timedelta | None:
+    return None if told is None else timedelta(seconds=told)
+
+
+def _moment(told: str | None) -> datetime | None:
+    return None if told is None else datetime.fromisoformat(told)
+
+
 def _file(told: dict[str, Any]) -> RedirectedFile:
     file, terms = told["file"], told["terms"]
-    expires = None if terms["expires"] is None else timedelta(seconds=terms["expires"])
+    expires = _span(terms["expires"])
     return RedirectedFile(
         file=File(**{**file, "kind": FileKind(file["kind"])}),
         path=told["path"],
@@ -286,6 +315,9 @@ def _ended(told: Redirect, known: Redirect | None, ledger: Ledger, now: datetime
 
 def _newer(known: Redirect, told: Redirect) -> Redirect | None:
     """What the ledger has to learn from a manifest that was written after it; None where it knows better."""
+    if told.state is State.EXPIRED:
+        expired = replace(known, state=State.EXPIRED, held_in=None, files=told.files, ends=told.ends)
+        return None if known.state in ENDING | {State.ERASED} else expired
     if told.state is State.RESTORED:
         restored = replace(known, state=State.RESTORED, files=told.files, ended_by=told.ended_by)
         return None if known.state is State.RESTORED else restored

@@ -39,14 +39,19 @@ class State(StrEnum):
     STAGED = "staged"
     PLACED = "placed"
     REPLACED = "replaced"
+    EXPIRED = "expired"
+    TOLD = "told"
+    ERASED = "erased"
 
 
 #: Nothing but time stands before the next step.
-ACTIVE = frozenset(State) - {State.DONE, State.DROPPED, State.HELD, State.RESTORED}
+ACTIVE = frozenset(State) - {State.DONE, State.DROPPED, State.HELD, State.RESTORED, State.ERASED}
 #: On the way back: a human wants the files in the item again.
 RETURNING = frozenset({State.RECALLED, State.RETURNED})
 #: A copy takes the place of the item: on the way there, or on the way back.
 SWAPPING = frozenset({State.STAGED, State.PLACED, State.REPLACED})
+#: Its time in the store is over: the item is to say so, then the bytes go.
+ENDING = frozenset({State.EXPIRED, State.TOLD})
 
 
 class Proof(StrEnum):
@@ -312,6 +317,8 @@ class Verdict:
     keep_original: bool = False
     #: What the file bears in the store, for other software to heed.
     tags: tuple[str, ...] = ()
+    #: How long the store keeps it. None: for ever.
+    retention: timedelta | None = None
     #: Ask again then: what stands now may be another verdict later (age, for instance).
     look_again: datetime | None = None
     #: What decides and is not known yet. Until then the file is kept; the caller fetches all of it, and asks again.
@@ -369,6 +376,10 @@ class Redirect:
     #: The whole message goes into the store too (`original`), before anything in it changes.
     keep_original: bool = False
     original: Stored | None = None
+    #: How long the store keeps its files from when they have links, or were copied. None: for ever.
+    retention: timedelta | None = None
+    #: When that is over. None before it began, or for ever.
+    ends: datetime | None = None
     state: State = State.PLANNED
     #: Where a held redirect stood, and goes on when it is released.
     held_in: State | None = None
@@ -434,6 +445,8 @@ class Notice:
     text: str
     #: What must be seen in the body before an original may go.
     urls: tuple[str, ...]
+    #: Of a *tombstone*, which shows no link any more: what became of the files, in few words; "" otherwise.
+    ended: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,8 @@ T = TypeVar("T")
 MOST_ATTEMPTS = 8
 #: How long one redirect waits after an outage, so that the others come first.
 OUTAGE_PAUSE = timedelta(minutes=10)
+#: How much longer stored files live than the last copy of their message: it may come back from Deleted Items.
+AFTERLIFE = timedelta(days=30)
 #: How long a redirect waits for the full pass that tells whether its item is gone or was moved.
 MISSED_PAUSE = timedelta(minutes=1)
 
@@ -79,6 +81,10 @@ def missed(redirect: Redirect, turn: Turn) -> Redirect:
 
 def _lost(redirect: Redirect, turn: Turn) -> Redirect:
     """A full pass over all folders has not found the item either."""
+    if redirect.state is State.EXPIRED:
+        due = turn.clock() + AFTERLIFE
+        untold = replace(redirect, state=State.TOLD, due=due, missed=None, reason="the item is gone")
+        return turn.write(untold, Event.REDIRECT_TOLD)
     if redirect.state not in RETURNING:
         return drop(redirect, "the item is gone", turn)
     # A human asked for it, and is told. What a message had that comes back in spite of all goes on by itself.

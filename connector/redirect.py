@@ -6,7 +6,8 @@
     REWRITTEN  prune     the originals go, as far as a fresh look at the item and the store allows
     DONE | DROPPED (nothing needed any more; deletes nothing) | HELD (a human decides)
 
-Undo is the same table backwards, and stands in `connector.restore`. Where a tenant wants no message edited in place,
+Undo is the same table backwards, and stands in `connector.restore`; what follows on the end of a retention stands in
+`connector.retention`. Where a tenant wants no message edited in place,
 the last two steps edit a copy, which then takes the place of the message: `connector.replace`.
 
 Bytes are proved in the store before a link exists; a link exists before the item shows it; the item shows it before the
@@ -57,6 +58,7 @@ from connector.replace import (
     shelve,
 )
 from connector.restore import put_back, swapped, withdraw
+from connector.retention import erase, tell, with_end
 from connector.rewrite import notice, shows
 from connector.sight import originals, read_anew, seen_in, untouched, with_file
 from connector.spool import Spool, spooled
@@ -164,7 +166,8 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
     manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
     in_store(put_bytes, turn.watch.store, manifest_path(redirect), manifest)
     if not redirect.shown:
-        return turn.write(replace(redirect, state=State.DONE), Event.REDIRECT_DONE, copied=len(redirect.live))
+        done = replace(with_end(redirect, now), state=State.DONE)
+        return turn.write(done, Event.REDIRECT_DONE, copied=len(redirect.live))
     return turn.write(replace(redirect, state=State.STORED), Event.REDIRECT_STORED)
 
 
@@ -184,6 +187,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     if _unproved(redirect):
         return back(redirect, State.PLANNED, "a file of the item changed", turn)
     linked = replace(_linked(redirect, item, turn), state=State.LINKED, missed=None, reason="")
+    linked = with_end(linked, turn.clock())
     return turn.write(linked, Event.REDIRECT_LINKED)
 
 
@@ -246,6 +250,8 @@ STEPS: dict[State, Callable[[Redirect, Turn], Redirect]] = {
     State.STAGED: place,
     State.PLACED: shelve,
     State.REPLACED: settled,
+    State.EXPIRED: tell,
+    State.TOLD: erase,
 }
 
 

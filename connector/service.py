@@ -43,6 +43,8 @@ P = ParamSpec("P")
 CLAIM = timedelta(hours=1)
 #: How long what a directory said of its mailboxes is good for.
 LOOK_UP = timedelta(days=1)
+#: How often a mailbox is swept.
+SWEEPING = timedelta(days=1)
 #: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
 QUIET = timedelta(seconds=1)
 #: A connection for hints that broke is made anew after the first, then ever later, up to the last.
@@ -180,6 +182,7 @@ class Mailbox:
             marker_key=self.tenant.marker_key,
             since=_time(entry.since),
             monitor=self.tenant.monitor,
+            on_hold=self.source.address.lower() in {each.lower() for each in self.tenant.config.retention_holds},
         )
         if isinstance(entry, ShareConfig):
             # Where nothing is shown or removed, nothing has to be proved.
@@ -241,6 +244,8 @@ class Daemon:
         self._claimed: dict[str, datetime] = {}
         #: When each tenant's directory was last asked for its mailboxes.
         self._looked_up: dict[str, datetime] = {}
+        #: When each mailbox was last swept, and of how many redirects.
+        self._swept: dict[str, tuple[datetime, int]] = {}
 
     def once(self) -> None:
         """Give every mailbox its turn until nothing is due now. Raises the first bug, after all others had theirs."""
@@ -275,16 +280,31 @@ class Daemon:
         log.info(Event.SERVICE_STOPPED)
 
     def sweep(self) -> int:
-        """Delete what was dropped long ago and never shown; how many redirects. Brakes are in `connector.sweep`."""
-        swept = 0
-        brakes = self._settings.sweep
-        for mailbox in self._mailboxes():
-            if mailbox.tenant.monitor:
-                continue
-            left = brakes.at_most - swept
-            watch = mailbox.watch()
-            swept += sweep(watch, self._ledger, clock, self._owner, grace=brakes.grace, at_most=left)
+        """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.
+
+        Brakes are in `connector.sweep`.
+        """
+        return sum(self._sweep(mailbox) for mailbox in self._mailboxes() if not mailbox.tenant.monitor)
+
+    def _sweep(self, mailbox: Mailbox) -> int:
+        """Sweep one mailbox; what all of them had in one day counts for the brake."""
+        now, brakes = clock(), self._settings.sweep
+        begun = [count for at, count in self._swept.values() if now - at < SWEEPING]
+        left = brakes.at_most - sum(begun)
+        swept = sweep(mailbox.watch(), self._ledger, clock, self._owner, grace=brakes.grace, at_most=left)
+        self._swept[mailbox.name] = (now, swept)
         return swept
+
+    def _sweep_daily(self, mailbox: Mailbox) -> None:
+        last, _ = self._swept.get(mailbox.name, (_NEVER, 0))
+        if mailbox.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox):
+            return
+        try:
+            self._sweep(mailbox)
+        except LeaseLost:
+            log.warning(Event.LEASE_LOST, source=mailbox.name)
+        except ConnectorError as error:
+            leave_alone(mailbox.name, error, self._ledger, clock(), mailbox.tenant.name)
 
     def reconcile(self) -> Reconciled:
         """Take over what the stores tell and the ledger does not."""
@@ -413,6 +433,7 @@ class Daemon:
     def _planned_turn(self, mailbox: Mailbox) -> None:
         if self._claim(mailbox.tenant):
             self._turn(mailbox)
+            self._sweep_daily(mailbox)
 
     def _listeners(self, scheduler: BackgroundScheduler, turns: "Turns") -> "tuple[Listener, ...]":
         """One for each connection over which servers tell what happens."""

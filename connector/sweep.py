@@ -1,4 +1,6 @@
-"""The only place that deletes what was stored: copies that nothing shows, after a grace time, and with brakes.
+"""What is to be deleted, with brakes: copies that nothing shows, after a grace time, and files whose retention is over.
+
+The latter only begin to end here; the rest are steps (`connector.retention`).
 
 What is left on a shelf (`connector.replace`) goes with them: its message was deleted by its owner that long ago.
 """
@@ -8,9 +10,10 @@ from datetime import timedelta
 
 from connector.ledger import Ledger
 from connector.log import Event, log
-from connector.manifest import delete_manifests
 from connector.model import Redirect
+from connector.reactions import StoreFailed
 from connector.replace import empty_shelf
+from connector.retention import delete_stored, expire
 from connector.timekeeping import ClockInDoubt, look
 from connector.turn import Clock, Turn, Watch, take_turn
 
@@ -18,21 +21,32 @@ from connector.turn import Clock, Turn, Watch, take_turn
 def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int:
     """Delete what redirects dropped before `grace` have left: stored files never shown, and copies on shelves.
 
-    Returns of how many redirects.
+    Those whose retention has ended expire, and the next ticks do the rest. Returns how many redirects both are.
 
     Deletes nothing where the ledger or the clock is in doubt, nor where it would be more than `at_most`: a human looks
     first. Nothing is deleted that a message of the source names by its marker.
     """
-    with take_turn(watch, ledger, clock, owner) as turn:
-        if turn is None:
-            return 0
-        doomed = [each for each in ledger.droppable(clock() - grace) if _leaves_something(each, watch)]
-        doubt = _doubt(turn, len(doomed), at_most) if doomed else ""
-        if doubt:
-            log.error(Event.SWEEP_STOPPED, source=watch.name, reason=doubt)
-            ledger.note(watch.tenant, Event.SWEEP_STOPPED, clock(), source=watch.name, reason=doubt)
-            return 0
-        return sum(_sweep_one(each, turn) for each in doomed)
+    try:
+        with take_turn(watch, ledger, clock, owner) as turn:
+            return _swept(turn, grace, at_most) if turn else 0
+    except StoreFailed as failed:
+        raise failed.error from failed
+
+
+def _swept(turn: Turn, grace: timedelta, at_most: int) -> int:
+    watch, ledger, now = turn.watch, turn.ledger, turn.clock()
+    doomed = [each for each in ledger.droppable(now - grace) if _leaves_something(each, watch)]
+    over = () if watch.on_hold else ledger.over(watch.name, now)
+    if not (doomed or over):
+        return 0
+    if doubt := _doubt(turn, len(doomed) + len(over), at_most):
+        log.error(Event.SWEEP_STOPPED, source=watch.name, reason=doubt)
+        ledger.note(watch.tenant, Event.SWEEP_STOPPED, now, source=watch.name, reason=doubt)
+        return 0
+    for each in over:
+        turn.keep_lease()
+        expire(each, turn)
+    return sum(_sweep_one(each, turn) for each in doomed) + len(over)
 
 
 def _leaves_something(redirect: Redirect, watch: Watch) -> bool:
@@ -65,12 +79,7 @@ def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
         # Its files stay: a message that is recovered may show the links.
         turn.write(replace(redirect, copy=None, replaced=None), Event.SHELF_CLEARED)
         return True
-    store = turn.watch.store
-    turn.watch.links.revoke(redirect.folder)
-    for each in redirect.files:
-        store.delete(each.path)
-    store.delete(redirect.folder)
-    delete_manifests(store, redirect.id, keep_original=redirect.keep_original)
+    delete_stored(redirect, turn)
     turn.ledger.swept(redirect, turn.clock(), lease=turn.lease)
     log.info(Event.SWEEP_DELETED, redirect=redirect.id, source=redirect.source, files=len(redirect.files))
     return True

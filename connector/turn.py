@@ -74,6 +74,8 @@ class Watch:
     monitor: bool = False
     #: What has to be proved about the source's server before anything is shown or removed.
     needs: frozenset[Proof] = frozenset()
+    #: Somebody has to be able to find everything: no retention ends here.
+    on_hold: bool = False
     #: Who answers for doing without a certificate; "" where nobody does.
     waived_by: str = ""
 

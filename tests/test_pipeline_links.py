@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,29 @@ def test_a_password_comes_by_a_message_of_its_own(pipeline: LinkedPipeline) -> N
     pipeline.site.keep(page)
     assert pipeline.fetched(link).body == REPORT
     pipeline.run("once", code=0)
+
+
+def test_when_retention_ends_the_message_says_so(pipeline: LinkedPipeline) -> None:
+    """Before, it says until when; then neither its link nor the store has anything."""
+    pipeline.publish()
+    file = pipeline.folder / "tenants" / "acme.yaml"
+    file.write_text(file.read_text().replace("settle: 0", "settle: 0, retention: {file: 90d}"))
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    assert pipeline.fetched(link).body == REPORT
+    until = datetime.now(UTC) + timedelta(days=90)
+    assert f"stays there until {until:%Y-%m-%d}, and is deleted then" in pipeline.see(item).body
+    assert pipeline.run("sweep", "--json", code=0, hours=90 * 24 - 1).json == {"swept": 0}
+    assert pipeline.run("sweep", "--json", code=0, hours=90 * 24 + 1).json == {"swept": 1}
+    for minutes in (0, 2):
+        pipeline.run("once", code=0, hours=90 * 24 + 1 + minutes / 60)
+    seen = pipeline.see(item)
+    assert pipeline.shown(item) == []
+    assert f"until {until:%Y-%m-%d}. It is deleted." in seen.body
+    assert "report.pdf" in seen.body
+    assert pipeline.fetched(link).status == pipeline.site.ask("/a/nothing/1").status
+    assert [path for path in pipeline.stored() if REPORT in path.read_bytes()] == []
 
 
 def test_a_link_for_the_owner_opens_for_the_owner(pipeline: LinkedPipeline) -> None:

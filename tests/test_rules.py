@@ -5,26 +5,34 @@ day and nobody notices.
 
 More mutants are in `tests/crash/test_mutants.py`: the order of the steps and of the cursor, verbs that cannot be
 repeated, a prune that trusts an old read, an adoption that trusts the HTML.
-Not built yet, and therefore not here: retention and erasure with their tombstones, links that end or are for others
-than staff.
 """
 
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connector import discover, marker, reactions, redirect, sight, sweep, turn
+from connector import discover, marker, reactions, redirect, retention, sight, sweep, turn
 from connector.ledger import ledger as ledgers
 from connector.ledger import sources
 from connector.marker import Marker
 from connector.model import ACTIVE, State
 from connector.policy import verdicts
 from connector.sources.memory import MemorySource
-from tests import test_admission, test_clocks, test_manifest, test_redirect, test_restore, test_shares, test_sweep
+from tests import (
+    test_admission,
+    test_clocks,
+    test_manifest,
+    test_redirect,
+    test_restore,
+    test_retention,
+    test_shares,
+    test_sweep,
+)
 from tests.world import EVERYTHING
 
 Patch = pytest.MonkeyPatch
@@ -143,6 +151,19 @@ def _everybody_opted_in(patch: Patch) -> None:
 
 def _does_nothing(where: Any, name: str, gives: Any = None) -> Callable[[Patch], None]:
     return lambda patch: takes(patch, where, name, lambda *_, **__: gives)
+
+
+def _deletes_untold(patch: Patch) -> None:
+    takes(patch, retention, "_bury", lambda *_: None)
+    takes(patch, retention, "_is_told", lambda *_: True)
+
+
+def _no_hold(patch: Patch) -> None:
+    def goes_on(each: Any, turn: Any) -> Any:
+        step = retention.tell if each.state is State.EXPIRED else retention.erase
+        return step(each, replace(turn, watch=replace(turn.watch, on_hold=False)))
+
+    takes(patch, retention, "_held_back", goes_on)
 
 
 def _unread(patch: Patch) -> None:
@@ -286,6 +307,31 @@ RULES = (
         _does_nothing(verdicts, "guard_of_use"),
     ),
     Rule("shared files are copied unless a tenant opts in", test_shares.test_copies_only, _everybody_opted_in),
+    Rule(
+        "retention first changes the notice into a tombstone",
+        test_retention.test_retention_and_erasure_first_change_the_notice,
+        _deletes_untold,
+    ),
+    Rule(
+        "a stored file lives while any copy of its message does",
+        test_retention.test_copies_that_people_made_are_told_too,
+        _does_nothing(MemorySource, "find", gives=()),
+    ),
+    Rule(
+        "and thirty days longer",
+        test_retention.test_files_outlive_the_last_copy_of_their_message_by_thirty_days,
+        lambda patch: takes(patch, reactions, "AFTERLIFE", timedelta(0)),
+    ),
+    Rule(
+        "nothing is deleted before a look that is sure",
+        test_retention.test_a_look_later_than_any_stale_read_comes_before_the_files_go,
+        lambda patch: takes(patch, retention, "_SURE", timedelta(0)),
+    ),
+    Rule(
+        "a hold stops retention",
+        test_retention.test_a_hold_stops_it,
+        _no_hold,
+    ),
     Rule(
         "a message that cannot get its files back is told",
         test_restore.test_message_that_is_gone,

@@ -75,7 +75,7 @@ class World:
     #: What `addresses` raises.
     directory: Exception | None = None
 
-    def connect(self) -> MemoryStore:
+    def connect(self, _key: bytes) -> MemoryStore:
         """One store for all threads."""
         return self.store
 

@@ -268,6 +268,16 @@ class Ledger:
         with self._reading() as connection:
             return rows.read(connection, c.state == State.DROPPED, c.swept.is_(None), c.written < before)
 
+    def over(self, source: str, now: datetime) -> tuple[Redirect, ...]:
+        """The redirects of a source whose time in the store has ended, and of which no step is under way.
+
+        Those that were dropped before they were shown are the sweep's anyway; a held one is a human's.
+        """
+        c = redirects.c
+        with self._reading() as connection:
+            resting = c.state.in_((State.DONE, State.RESTORED)) | ((c.state == State.DROPPED) & c.was_shown)
+            return rows.read(connection, c.source == source, c.ends <= now, resting)
+
     def swept(self, redirect: Redirect, now: datetime, *, lease: Lease | None = None, **detail: Any) -> Redirect:
         """The files of a dropped redirect are deleted from the store: it is not offered again.
 

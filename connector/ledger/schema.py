@@ -116,6 +116,8 @@ redirects = Table(
     Column("original_size", BigInteger),
     Column("original_sha256", AnyText),
     Column("original_etag", AnyText),
+    Column("retention", Duration),
+    Column("ends", Time),
     Column("created", Time, nullable=False),
     Column("due", Time, nullable=False),
     Column("state", Word(State), nullable=False),
@@ -140,6 +142,7 @@ redirects = Table(
     Column("swept", Time),
     Index("ix_redirects_source_due", "source", "state", "due"),
     Index("ix_redirects_due", "state", "due"),
+    Index("ix_redirects_ends", "source", "ends"),
     Index("ix_redirects_item", "source", "item_id"),
     Index("ix_redirects_message", "message_key", "source"),
 )

@@ -42,6 +42,16 @@ class Terms(Model):
 LEAVING = {Action.REDIRECT, Action.HOLD}
 
 
+class Retention(Model):
+    """How long things are kept."""
+
+    file: Expiry = Field(
+        default=None,
+        description="how long the store keeps a file, from when its message shows the link; then the message says that "
+        "it is deleted, and it is; or never: for ever",
+    )
+
+
 class Rule(Model):
     """What to do with the files that match, unless an exception holds."""
 
@@ -51,6 +61,7 @@ class Rule(Model):
     action: Action
     settle: Duration | None = Field(default=None, description="how long originals stay after the copy")
     link: Terms = Terms()
+    retention: Retention | None = Field(default=None, description="how long the store keeps the files")
     irreversible: bool = Field(default=False, description="also files that cannot be put back into their message later")
     keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
     tags: Some[Tag] = Field(default=(), description="what files bear in the store from the first, such as no-ai")
@@ -62,6 +73,13 @@ class Rule(Model):
         if name.startswith("guard:"):
             raise ValueError("names that begin with `guard:` are taken by the guards that no rule overrides")
         return name
+
+    @model_validator(mode="after")
+    def _links_end_first(self) -> Self:
+        kept = self.retention.file if self.retention else None
+        if kept and self.link.expires and kept < self.link.expires:
+            raise ValueError("retention: the file would be deleted before its link ends: keep it at least as long")
+        return self
 
     @model_validator(mode="after")
     def _says_that_messages_do_not_return(self) -> Self:
@@ -76,6 +94,7 @@ class Defaults(Model):
     """What holds for every rule that does not say otherwise."""
 
     settle: Duration = timedelta(hours=24)
+    retention: Retention = Retention()
 
 
 def _names_differ(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

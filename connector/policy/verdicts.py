@@ -89,6 +89,7 @@ def _fired(rule: Rule, defaults: Defaults, case: Case) -> Verdict:
         # A shared file is its own original.
         keep_original=rule.keep_original and isinstance(case.item, Message),
         tags=rule.tags,
+        retention=(rule.retention or defaults.retention).file,
     )
 
 

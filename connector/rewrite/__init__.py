@@ -9,9 +9,9 @@ from collections.abc import Collection
 from connector.model import Body, Notice
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
-from connector.rewrite.wording import Wording, notice, password_letter
+from connector.rewrite.wording import Wording, notice, password_letter, tombstone
 
-__all__ = ["Wording", "insert", "notice", "password_letter", "remove", "shows"]
+__all__ = ["Wording", "insert", "notice", "password_letter", "remove", "says_no_more", "shows", "tombstone"]
 
 
 def insert(body: Body | None, notice: Notice) -> Body:
@@ -43,6 +43,16 @@ def shows(body: Body | None, urls: Collection[str]) -> bool:
             # A notice stands at the top: below it may be megabytes.
             break
     return not missing
+
+
+def says_no_more(body: Body | None, tombstone: Notice) -> bool:
+    """Whether the notice of this redirect stands in the body, and shows no link that its tombstone does not show."""
+    form = _form(body) if body else None
+    extent = form.extent(body.content, tombstone.redirect_id) if body and form else None
+    if not (body and form and extent):
+        return False
+    allowed = set(form.links(tombstone.html if body.html else tombstone.text))
+    return allowed.issuperset(form.links(body.content[slice(*extent)]))
 
 
 def _form(body: Body) -> Form:

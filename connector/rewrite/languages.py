@@ -22,6 +22,13 @@ class Language:
     #: Only where no link ends.
     stays_one: str
     stays_many: str
+    #: Only where a retention ends.
+    until_one: str
+    until_many: str
+    #: Of a tombstone: what became of files whose retention has ended, and the same in one word.
+    ended_one: str
+    ended_many: str
+    deleted: str
     #: For those to whom the message is forwarded: where a link opens for whoever may log in at the store.
     colleague: str
     outsider: str
@@ -47,6 +54,11 @@ LANGUAGES: dict[Code, Language] = {
         kept_many="{count} Anhänge dieser Nachricht ({size}) liegen unverändert in {product}.",
         stays_one="Er bleibt dort, solange diese Nachricht besteht.",
         stays_many="Sie bleiben dort, solange diese Nachricht besteht.",
+        until_one="Er bleibt dort bis {day} und wird dann gelöscht.",
+        until_many="Sie bleiben dort bis {day} und werden dann gelöscht.",
+        ended_one="Ein Anhang dieser Nachricht ({size}) lag bis {day} in {product}. Er ist gelöscht.",
+        ended_many=("{count} Anhänge dieser Nachricht ({size}) lagen bis {day} in {product}. Sie sind gelöscht."),
+        deleted="gelöscht",
         colleague=(
             "An Sie weitergeleitet? Mit Ihrer üblichen Anmeldung an {product} öffnen Sie jede Datei, "
             "für die Sie ein Recht haben."
@@ -71,6 +83,13 @@ LANGUAGES: dict[Code, Language] = {
         kept_many="{count} attachments of this message ({size}) are kept unchanged in {product}.",
         stays_one="It stays there as long as this message does.",
         stays_many="They stay there as long as this message does.",
+        until_one="It stays there until {day}, and is deleted then.",
+        until_many="They stay there until {day}, and are deleted then.",
+        ended_one="An attachment of this message ({size}) was kept in {product} until {day}. It is deleted.",
+        ended_many=(
+            "{count} attachments of this message ({size}) were kept in {product} until {day}. They are deleted."
+        ),
+        deleted="deleted",
         colleague=(
             "Forwarded to you? With your usual sign-in to {product} you can open every file that you have a right to."
         ),
@@ -94,6 +113,16 @@ LANGUAGES: dict[Code, Language] = {
         kept_many="{count} pièces jointes de ce message ({size}) sont conservées sans modification dans {product}.",
         stays_one="Elle y reste tant que ce message existe.",
         stays_many="Elles y restent tant que ce message existe.",
+        until_one="Elle y reste jusqu'au {day}, puis elle est supprimée.",
+        until_many="Elles y restent jusqu'au {day}, puis elles sont supprimées.",
+        ended_one=(
+            "Une pièce jointe de ce message ({size}) a été conservée dans {product} jusqu'au {day}. Elle est supprimée."
+        ),
+        ended_many=(
+            "{count} pièces jointes de ce message ({size}) ont été conservées dans {product} jusqu'au {day}. "
+            "Elles sont supprimées."
+        ),
+        deleted="supprimé",
         colleague=(
             "Ce message vous a été transféré\u00a0? Avec votre connexion habituelle à {product}, "
             "vous ouvrez tout fichier auquel vous avez droit."
@@ -118,6 +147,11 @@ LANGUAGES: dict[Code, Language] = {
         kept_many="{count} bijlagen van dit bericht ({size}) staan ongewijzigd in {product}.",
         stays_one="Deze blijft daar zolang dit bericht bestaat.",
         stays_many="Ze blijven daar zolang dit bericht bestaat.",
+        until_one="Deze blijft daar tot {day} en wordt dan verwijderd.",
+        until_many="Ze blijven daar tot {day} en worden dan verwijderd.",
+        ended_one="Een bijlage van dit bericht ({size}) stond tot {day} in {product}. Ze is verwijderd.",
+        ended_many=("{count} bijlagen van dit bericht ({size}) stonden tot {day} in {product}. Ze zijn verwijderd."),
+        deleted="verwijderd",
         colleague=(
             "Doorgestuurd gekregen? Met uw gebruikelijke aanmelding bij {product} opent u elk bestand "
             "waarop u recht hebt."

@@ -53,12 +53,16 @@ def read(content: bytes) -> Pointer | None:
     return Pointer(url=url, marker=ours["Marker"], original=ours["Original"], name=ours["Name"])
 
 
-def names(name: str) -> Iterator[str]:
-    """What the pointer of a file of this name may be called, best first; the next where another file has the name."""
-    yield f"{name}{EXTENSION}"
+def names(name: str, ended: str = "") -> Iterator[str]:
+    """What the pointer of a file of this name may be called, best first; the next where another file has the name.
+
+    `ended`: it says by its name what became of the file.
+    """
+    said = f"{name} ({ended})" if ended else name
+    yield f"{said}{EXTENSION}"
     number = 2
     while True:
-        yield f"{name} ({number}){EXTENSION}"
+        yield f"{said} ({number}){EXTENSION}"
         number += 1
 
 

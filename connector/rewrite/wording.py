@@ -56,9 +56,20 @@ def notice(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
         raise ValueError("the id of a redirect holds letters, digits, '-' and '_' only")
     if not redirect.shown:
         raise ValueError(f"redirect {redirect.id} has no file to show")
-    html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording)
+    html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording, ends=redirect.ends)
     urls = tuple(_link(file).url for file in redirect.shown)
     return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=urls)
+
+
+def tombstone(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
+    """What to put in the place of the notice where the retention of this redirect has ended: names, but no links.
+
+    It is always of our own template. Of a redirect that has an end.
+    """
+    assert redirect.ends is not None
+    html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording, ends=redirect.ends, over=True)
+    ended = f"{LANGUAGES[wording.languages[0]].deleted} {_day(redirect.ends)}"
+    return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=(), ended=ended)
 
 
 def password_letter(subject: str, passwords: Collection[str], wording: Wording) -> tuple[str, str]:
@@ -99,6 +110,7 @@ class _Row(NamedTuple):
 
     name: str
     size: str
+    #: "" where it was deleted.
     url: str
     #: "" where the link never ends.
     until: str
@@ -113,20 +125,31 @@ class _Lines(NamedTuple):
     others: list[str]
 
 
-def _rendered(redirect_id: str, files: Sequence[RedirectedFile], wording: Wording) -> tuple[str, str]:
+def _rendered(
+    redirect_id: str,
+    files: Sequence[RedirectedFile],
+    wording: Wording,
+    *,
+    ends: datetime | None = None,
+    over: bool = False,
+) -> tuple[str, str]:
+    """The notice as HTML and as text; `over`: its tombstone, whose files had time until `ends`."""
     first = LANGUAGES[wording.languages[0]]
     words = {
-        "files": [_row(file, first) for file in files],
+        "files": [_row(file, first, over=over) for file in files],
         "headers": first,
-        "lines": [_lines(code, files, wording) for code in wording.languages],
-        "expiring": _expiring(files),
+        "lines": [_lines(code, files, wording, ends, over=over) for code in wording.languages],
+        "expiring": not over and _expiring(files),
         **wording.model_dump(include=_HOUSE),
     }
-    html = _fragment(_HTML, wording.html_template, redirect_id, words)
-    return html, _fragment(_TEXT, wording.text_template, redirect_id, words)
+    # A template of a tenant's own was tried with links only.
+    html = _fragment(_HTML, None if over else wording.html_template, redirect_id, words)
+    return html, _fragment(_TEXT, None if over else wording.text_template, redirect_id, words)
 
 
-def _row(file: RedirectedFile, language: Language) -> _Row:
+def _row(file: RedirectedFile, language: Language, *, over: bool) -> _Row:
+    if over:
+        return _Row(plain(file.file.name) or NAMELESS, human_size(_size(file), language), "", "")
     link = _link(file)
     until = f"{link.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if link.expires else ""
     return _Row(plain(file.file.name) or NAMELESS, human_size(_size(file), language), link.url, until)
@@ -148,22 +171,36 @@ def _expiring(files: Sequence[RedirectedFile]) -> bool:
     return any(_link(file).expires for file in files)
 
 
-def _lines(code: Code, files: Sequence[RedirectedFile], wording: Wording) -> _Lines:
+def _day(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d}"
+
+
+def _lines(
+    code: Code, files: Sequence[RedirectedFile], wording: Wording, ends: datetime | None, *, over: bool
+) -> _Lines:
     language = LANGUAGES[code]
     facts = {
         "count": len(files),
         "size": human_size(sum(map(_size, files)), language),
+        "day": _day(ends) if ends else "",
         **wording.model_dump(include=_HOUSE),
     }
-    owner = [line.format_map(facts) for line in _for_owner(language, files)]
-    others = [line.format_map(facts) for line in _for_others(language, files, wording)]
-    return _Lines(code, owner, others)
+    help_lines = (language.help,) if wording.desk else ()
+    owner = _of_tombstone(language, files) if over else _for_owner(language, files, ends)
+    others = help_lines if over else (*_for_others(language, files, wording), *help_lines)
+    return _Lines(code, [line.format_map(facts) for line in owner], [line.format_map(facts) for line in others])
 
 
-def _for_owner(language: Language, files: Sequence[RedirectedFile]) -> Iterator[str]:
+def _of_tombstone(language: Language, files: Sequence[RedirectedFile]) -> Iterator[str]:
+    yield language.ended_one if len(files) == 1 else language.ended_many
+
+
+def _for_owner(language: Language, files: Sequence[RedirectedFile], ends: datetime | None) -> Iterator[str]:
     one = len(files) == 1
     yield language.kept_one if one else language.kept_many
-    if not _expiring(files):
+    if ends:
+        yield language.until_one if one else language.until_many
+    elif not _expiring(files):
         yield language.stays_one if one else language.stays_many
 
 
@@ -173,13 +210,11 @@ def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wo
         yield language.outsider
     if wording.host and all(_link(file).url.startswith(f"https://{wording.host}/") for file in files):
         yield language.genuine
-    if wording.desk:
-        yield language.help
 
 
 def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[str, Any]) -> str:
     fragment = kind.form.wrapped(redirect_id, _filled(kind, source, words))
-    unshown = {row.url for row in words["files"]}.difference(kind.form.links(fragment))
+    unshown = {row.url for row in words["files"] if row.url}.difference(kind.form.links(fragment))
     if unshown or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
         raise ValueError(
             f"the template {kind.template} does not show every link, holds a <div>, or does not end what it begins"

@@ -166,7 +166,15 @@ class MemoryShareSource(Shelfless):
         yield io.BytesIO(self._reached().entry(file_id).content)
 
     def rewrite(self, item: Item, notice: Notice) -> None:
-        """See `Source.rewrite`: a pointer stands beside the file."""
+        """See `Source.rewrite`: a pointer stands beside the file; or it says by its name what became of that."""
+        if notice.ended:
+            entry = self._reached().entry(item.pointer)
+            told = pointers.read(entry.content)
+            assert told
+            names = pointers.names(told.name, notice.ended)
+            renamed = next(name for name in names if self._share.named(name, item.folder) in (None, entry))
+            self._share.change(item.pointer, lambda each: replace(each, name=renamed))
+            return
         self._unchanged(item)
         (file,), (url,) = item.files, notice.urls
         pointer = pointers.Pointer(url=url, marker=notice.marker, original=file.id, name=file.name)
@@ -249,7 +257,7 @@ def _item(
         files=(_file(entry),) if entry else (),
         pointer=pointer.id if pointer else "",
         marker=told.marker if told else "",
-        body=Body(told.url, html=False) if told else None,
+        body=Body(f"{pointer.name}\n{told.url}", html=False) if pointer and told else None,
     )
 
 

@@ -6,6 +6,7 @@ stand in a pointer beside it.
 
 import io
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -209,7 +210,19 @@ class ShareLaws:
         other = notice(link="https://files.example.org/b/report.pdf")
         item = shown(source, item_id, other)
         assert item.body is not None
-        assert (item.pointer, item.body.content.split()) == (pointer, list(other.urls))
+        assert (item.pointer, item.body.content.split()) == (pointer, ["a.pdf.url", *other.urls])
+
+    def test_a_tombstone_is_told_by_the_name_of_a_pointer(self, world: World, source: Source) -> None:
+        """Where the file is gone; twice is once, and a name that is taken stays another's."""
+        item = shown(source, world.upload("a.pdf", REPORT))
+        source.prune(item, [item.id])
+        world.upload("a.pdf (deleted 2028-01-01).url", b"mine")
+        told = replace(notice(), urls=(), ended="deleted 2028-01-01")
+        for _ in range(2):
+            source.rewrite(source.fetch(item.pointer), told)
+            body = fetched(source, item.pointer).body
+            assert body
+            assert body.content.startswith("a.pdf (deleted 2028-01-01) (2).url\n")
 
     def test_a_file_of_the_pointers_name(self, world: World, source: Source) -> None:
         """It is somebody else's, and stays as it is."""

@@ -215,7 +215,10 @@ class GraphDrive(Shelfless):
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def rewrite(self, item: Item, notice: Notice) -> None:
-        """See `Source.rewrite`: a pointer beside the file, for everybody who may open that."""
+        """See `Source.rewrite`: a pointer beside the file, for whoever may open that; or its name tells an end."""
+        if notice.ended:
+            self._renamed(item.pointer, notice.ended)
+            return
         now = self._unchanged(item)
         (file,), (url,) = item.files, notice.urls
         pointer = pointers.Pointer(url=url, marker=notice.marker, original=file.id, name=file.name)
@@ -282,6 +285,17 @@ class GraphDrive(Shelfless):
                 return str(self._put(f"{self._in(folder, free)}/content{_ONLY_NEW}", content)["id"])
         raise Rejected(f"{self._connection.party.whose} has too many files beside one that are called like its pointer")
 
+    def _renamed(self, pointer_id: str, ended: str) -> None:
+        """Let a pointer say by its name what became of the file."""
+        pointer = pointers.read(self._content(self._told(pointer_id)))
+        if pointer is None:
+            raise Gone(f"{self._connection.party.whose} has no pointer of ours there any more")
+        for name in islice(pointers.names(pointer.name, ended), _NAMES):
+            with suppress(Exists):
+                self._connection.ask("PATCH", self._at(pointer_id), {"name": name})
+                return
+        raise Rejected(f"{self._connection.party.whose} has too many files beside one that are called like its pointer")
+
     def _item(self, told: JSON | None, beside: JSON | None, pointer: pointers.Pointer | None) -> SharedFile:
         """A file and its pointer, of which one at least is there."""
         seen = told or beside
@@ -296,7 +310,7 @@ class GraphDrive(Shelfless):
             files=item.files if told else (),
             pointer=beside["id"],
             marker=pointer.marker,
-            body=None if left_out else Body(pointer.url, html=False),
+            body=None if left_out else Body(f"{beside['name']}\n{pointer.url}", html=False),
         )
 
     # --- people ---------------------------------------------------------------------------------------------

@@ -1,0 +1,130 @@
+"""The end of retention: the item says it, then its links end, and then the bytes go, with their trash and versions.
+
+DONE       the sweep finds that the time is over (`expire`), under its brakes
+EXPIRED    tell     every copy of the item in its source says what became of the files, in place of their links
+TOLD       erase    a fresh look shows no link of ours in any of them; the links end, then the files go
+ERASED
+
+Where somebody finds the item again that nobody could tell, or wants files kept on a hold, no further step is taken.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from connector.discover import genuine
+from connector.errors import Conflict, Gone
+from connector.log import Event
+from connector.manifest import delete_manifests, manifest_bytes, manifest_path, put_bytes
+from connector.model import Item, Message, Notice, Redirect, State
+from connector.reactions import in_store
+from connector.replace import edited
+from connector.rewrite import remove, says_no_more, tombstone
+from connector.turn import Turn
+
+#: A server is known whose reads are 30 s late: only later is a look at what was told sure.
+_SURE = timedelta(minutes=1)
+#: How long a hold is not asked about again.
+_HELD_BACK = timedelta(days=1)
+
+
+def with_end(redirect: Redirect, now: datetime) -> Redirect:
+    """The redirect whose time in the store counts from now, unless it does already."""
+    if redirect.ends or redirect.retention is None:
+        return redirect
+    return replace(redirect, ends=now + redirect.retention)
+
+
+def expire(redirect: Redirect, turn: Turn) -> Redirect:
+    """DONE -> EXPIRED; what no item ever showed has nobody to be told: -> TOLD.
+
+    A manifest says so first: a ledger that is lost now must not begin to look for these files.
+    """
+    state = State.EXPIRED if redirect.was_shown else State.TOLD
+    expired = replace(redirect, state=state, held_in=None, missed=None, attempts=0, reason="")
+    watch = turn.watch
+    manifest = manifest_bytes(expired, watch.source.address, watch.tenant, watch.marker_key)
+    in_store(put_bytes, watch.store, manifest_path(expired), manifest)
+    return turn.write(replace(expired, due=turn.clock()), Event.REDIRECT_EXPIRED)
+
+
+def tell(redirect: Redirect, turn: Turn) -> Redirect:
+    """EXPIRED -> TOLD: the item and all copies of it in its source show a tombstone, seen in freshly read bodies."""
+    if turn.watch.on_hold:
+        return _held_back(redirect, turn)
+    for each in _copies(edited(redirect, turn), redirect, turn):
+        _bury(each, redirect, turn)
+    told = replace(redirect, state=State.TOLD, due=turn.clock() + _SURE, missed=None, attempts=0, reason="")
+    return turn.write(told, Event.REDIRECT_TOLD)
+
+
+def erase(redirect: Redirect, turn: Turn) -> Redirect:
+    """TOLD -> ERASED: only where no copy of the item shows a link any more. Repeated after a crash, it goes on."""
+    if turn.watch.on_hold:
+        return _held_back(redirect, turn)
+    if redirect.was_shown and not all(_is_told(each, redirect, turn) for each in _copies(None, redirect, turn)):
+        # One came back, out of a recycle bin say, that could not be told.
+        return turn.write(replace(redirect, state=State.EXPIRED, due=turn.clock()), Event.REDIRECT_RETURNED)
+    delete_stored(redirect, turn)
+    bare = tuple(replace(each, stored=None, link=None) for each in redirect.files)
+    return turn.write(replace(redirect, state=State.ERASED, files=bare, original=None), Event.REDIRECT_ERASED)
+
+
+def delete_stored(redirect: Redirect, turn: Turn) -> None:
+    """End the links of a redirect, then delete all that the store has of it; absent counts as deleted.
+
+    The manifests go last: until then they tell a ledger that was lost what is left to do. Those of a message that was
+    restored stay: it must not be redirected again.
+    """
+    watch = turn.watch
+    in_store(watch.links.revoke, redirect.folder)
+    for each in redirect.files:
+        turn.keep_lease()
+        in_store(watch.store.erase, each.path)
+    in_store(watch.store.delete, redirect.folder)
+    if not redirect.ended_by:
+        in_store(delete_manifests, watch.store, redirect.id, keep_original=redirect.keep_original)
+
+
+def _held_back(redirect: Redirect, turn: Turn) -> Redirect:
+    waiting = replace(redirect, due=turn.clock() + _HELD_BACK, reason="its source is on hold, which stops retention")
+    return turn.write(waiting, Event.REDIRECT_DEFERRED)
+
+
+def _copies(item: Item | None, redirect: Redirect, turn: Turn) -> Iterator[Item]:
+    """The item, where it shows a notice or bears our mark, and all others of the source that bear it, read afresh.
+
+    Others are those that people copied. A message that was restored shows nothing any more.
+    """
+    known = set()
+    if item:
+        known.add(item.pointer or item.id)
+        if genuine(item, turn) or (item.body and remove(item.body, redirect.id) != item.body):
+            yield item
+    for found in turn.watch.source.find(redirect.id):
+        if (found.pointer or found.id) not in known and genuine(found, turn):
+            with suppress(Gone):
+                yield turn.watch.source.fetch(found.pointer or found.id)
+
+
+def _bury(item: Item, redirect: Redirect, turn: Turn) -> None:
+    if _is_told(item, redirect, turn):
+        return
+    turn.keep_lease()
+    turn.watch.source.rewrite(item, _tombstone(item, redirect, turn))
+    if not _is_told(turn.watch.source.fetch(item.pointer or item.id), redirect, turn):
+        raise Conflict("the item does not say yet what became of its files")
+
+
+def _is_told(item: Item, redirect: Redirect, turn: Turn) -> bool:
+    wanted = _tombstone(item, redirect, turn)
+    if isinstance(item, Message):
+        return says_no_more(item.body, wanted)
+    # A pointer says it by its name.
+    return item.body is not None and wanted.ended in item.body.content
+
+
+def _tombstone(item: Item, redirect: Redirect, turn: Turn) -> Notice:
+    marked = turn.marker(redirect.id, item.internet_message_id)
+    return tombstone(redirect, turn.watch.wording, marker=marked)

@@ -1,0 +1,549 @@
+"""When the retention of files has ended, the message says so first; then their links end, and then the bytes go."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.decisions import drop, recall, release
+from connector.errors import Conflict, Rejected, Unavailable
+from connector.manifest import reconcile
+from connector.model import Body, Item, Message, Notice, State
+from connector.policy import Policy
+from connector.redirect import tick
+from connector.rewrite import notice
+from connector.sources.memory import Attached, MemorySource
+from connector.sources.memory_share import MemoryShareSource
+from connector.sweep import sweep
+from tests.crash.test_every_effect import policy
+from tests.share_world import ShareWorld
+from tests.test_redirect import events, only, redirects, step
+from tests.world import KEY, TENANT, Killed, Saboteur, World
+
+YEAR = timedelta(days=365)
+GRACE = timedelta(days=30)
+FILE = Attached("report.pdf", b"%PDF-1.7 report")
+
+
+def kept(**rule: object) -> Policy:
+    """Everything goes, and the store keeps it for a year."""
+    return policy(retention={"file": "365d"}, **rule)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """One message shows a link."""
+    world = World(tmp_path / "ledger.db", kept())
+    world.deliver(FILE, Attached("scan.tif", b"II*\x00scan"))
+    world.run()
+    assert only(world).state is State.DONE
+    return world
+
+
+def swept(world: World, saboteur: Saboteur | None = None, *, at_most: int = 100, on_hold: bool = False) -> int:
+    """One sweep."""
+    with world.process(saboteur) as (watch, ledger):
+        held = replace(watch, on_hold=on_hold)
+        return sweep(held, ledger, world.clock, "one", grace=GRACE, at_most=at_most)
+
+
+def over(world: World, saboteur: Saboteur | None = None, **mutants: Any) -> None:
+    """A sweep after the year, and all that follows on it."""
+    swept(world, saboteur)
+    world.run(saboteur, **mutants)
+
+
+def missed(world: World) -> None:
+    """A full pass over all folders, and a second look."""
+    for _ in range(3):
+        step(world)
+        world.now += timedelta(minutes=2)
+
+
+def body(world: World, number: int = 0) -> str:
+    """What a message says."""
+    told = world.mailbox.entries()[number].message.body
+    assert told
+    return told.content
+
+
+def tells_the_end(content: str) -> bool:
+    """Whether somebody who reads it knows that the files are deleted, and finds no link."""
+    return "deleted" in content and "report.pdf" in content and "http" not in content
+
+
+# --- what is said and done ----------------------------------------------------------------------------------------
+
+
+def test_a_notice_says_until_when(world: World) -> None:
+    """And not that a file stays as long as its message."""
+    ends = only(world).ends
+    assert ends
+    assert f"until {ends:%Y-%m-%d}, and are deleted then" in body(world)
+    assert "as long as" not in body(world)
+
+
+def test_nothing_ends_before_its_time(world: World) -> None:
+    """It counts from when the message had its links."""
+    before = world.view()
+    world.now += YEAR - timedelta(hours=1)
+    assert swept(world) == 0
+    world.run()
+    assert (world.view(), only(world).state) == (before, State.DONE)
+
+
+def test_retention_and_erasure_first_change_the_notice(world: World) -> None:
+    """The message says so, then the links end, then the files go, and the manifests last; a second time, nothing."""
+    world.now += YEAR
+    seen = Saboteur()
+    over(world, seen)
+    assert tells_the_end(body(world))
+    assert not world.store.files
+    assert not world.store.shares
+    assert only(world).state is State.ERASED
+    effects = [each for each in seen.seen if each in {"rewrite", "revoke", "erase"}]
+    assert effects == ["rewrite", "revoke", "erase", "erase"]
+    assert swept(world) == 0
+    assert [each for each in events(world) if each in ("redirect.expired", "redirect.told", "redirect.erased")] == [
+        *("redirect.expired", "redirect.told", "redirect.erased")
+    ]
+
+
+def test_a_look_later_than_any_stale_read_comes_before_the_files_go(world: World) -> None:
+    """What a server shows for some seconds, and then loses, was never told."""
+    world.now += YEAR
+    swept(world)
+    step(world)
+    assert only(world).state is State.TOLD
+    assert world.manifest_free()
+    world.mailbox.change(only(world).item_id, body=Body(f"<p>Hi</p>{_notice(world)}", html=True))
+    world.run()
+    assert tells_the_end(body(world))
+    assert only(world).state is State.ERASED
+
+
+def _notice(world: World) -> str:
+    """The notice as it was before it became a tombstone."""
+    return notice(only(world), world.wording, marker="").html
+
+
+def test_text_bodies_tell_it_too(tmp_path: Path) -> None:
+    """A plain one says what an HTML one does."""
+    world = World(tmp_path / "ledger.db", kept())
+    world.deliver(FILE, body=Body("Hello\r\n", html=False))
+    world.run()
+    world.now += YEAR
+    over(world)
+    assert tells_the_end(body(world))
+    assert body(world).endswith("Hello\r\n")
+
+
+def test_for_ever_is_the_default(tmp_path: Path) -> None:
+    """And a file of another rule that is kept for ever keeps those of its message."""
+    rules = [*kept(name="scans", when={"name": "*.tif"}).rules, *policy().rules]
+    world = World(tmp_path / "ledger.db", Policy(rules=tuple(rules)))
+    world.deliver(FILE, Attached("scan.tif", b"II*\x00scan"))
+    world.run()
+    world.now += 100 * YEAR
+    assert swept(world) == 0
+
+
+def test_copies_that_no_message_shows_go_without_a_word(tmp_path: Path) -> None:
+    """Their message has its files."""
+    world = World(tmp_path / "ledger.db", kept(action="copy"))
+    world.deliver(FILE)
+    world.run()
+    before = world.view()
+    world.now += YEAR
+    over(world)
+    assert world.view() == before
+    assert not world.store.files
+
+
+def test_the_whole_message_goes_too(tmp_path: Path) -> None:
+    """What `keep_original` kept is a copy of the files."""
+    world = World(tmp_path / "ledger.db", kept(keep_original=True))
+    world.deliver(FILE)
+    world.run()
+    world.now += YEAR
+    over(world)
+    assert not world.store.files
+
+
+def test_links_of_our_own_end(tmp_path: Path) -> None:
+    """In the book too."""
+    world = World(tmp_path / "ledger.db", kept(link={"audience": "anyone", "expires": "30d"}), publishes=True)
+    world.deliver(FILE)
+    world.run()
+    world.now += YEAR
+    over(world)
+    assert [each.ended is not None for each in world.book.of_tenant(TENANT)] == [True]
+    assert tells_the_end(body(world))
+
+
+# --- it dies anywhere ---------------------------------------------------------------------------------------------
+
+
+def kills(folder: Path, when: str) -> Iterator[tuple[int, World, bool]]:
+    """The world after a kill at the n-th effect of the end, for every n; the last one ended without."""
+    at = 1
+    while True:
+        place = folder / f"{when}-{at}"
+        place.mkdir()
+        world = World(place / "ledger.db", kept(keep_original=True))
+        world.deliver(FILE, Attached("scan.tif", b"II*\x00scan"))
+        world.deliver(Attached("report.pdf", b"other"), body=Body("Hello\r\n", html=False))
+        world.run()
+        world.now += YEAR
+        try:
+            over(world, Saboteur(kill_at=at, when=when))
+        except Killed:
+            yield at, world, True
+        else:
+            yield at, world, False
+            return
+        shutil.rmtree(place)
+        at += 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_survives_a_kill_at_every_effect_of_the_end(when: str, tmp_path: Path) -> None:
+    """At the kill every message has its links, or says that the files are deleted; then all goes on to the end."""
+    died_at = 0
+    for at, world, died in kills(tmp_path, when):
+        for number, entry in enumerate(world.mailbox.entries()):
+            told = tells_the_end(body(world, number))
+            assert told or len(world.shown(entry.message)) == len(world.files[entry.message.internet_message_id]), at
+        over(world)
+        assert all(tells_the_end(body(world, number)) for number in range(2)), at
+        assert not world.store.files, at
+        assert not world.store.shares, at
+        died_at += died
+    assert died_at >= 20
+
+
+def test_a_ledger_that_was_lost_on_the_way(world: World) -> None:
+    """The manifest knows: nothing looks for the files again, no link comes back, and the rest goes."""
+    world.now += YEAR
+    killed = Saboteur()
+    killed.entering = lambda verb: _die(verb == "erase" and killed.seen.count("erase") == 1)
+    with pytest.raises(Killed):
+        over(world, killed)
+    assert len(world.manifest_free()) == 1
+    world.ledger_file.unlink()
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+        reconcile(TENANT, world.store, ledger, world.now, KEY)
+    assert only(world).state is State.EXPIRED
+    world.run()
+    assert tells_the_end(body(world))
+    assert not world.manifest_free()
+    assert only(world).state is State.ERASED
+
+
+def _die(now: bool) -> None:  # noqa: FBT001 - reads well where it is called
+    if now:
+        raise Killed
+
+
+def test_the_ledger_of_yesterday_learns_it(world: World) -> None:
+    """One that was taken back to before the end goes on with it, also where it has come further itself."""
+    yesterday = world.ledger_file.read_bytes()
+    world.now += YEAR
+    swept(world)
+    with world.ledger() as ledger:
+        assert reconcile(TENANT, world.store, ledger, world.now, KEY).taken_over == 0
+    world.ledger_file.write_bytes(yesterday)
+    with world.ledger() as ledger:
+        assert reconcile(TENANT, world.store, ledger, world.now, KEY).taken_over == 1
+    assert only(world).state is State.EXPIRED
+
+
+# --- people act ---------------------------------------------------------------------------------------------------
+
+
+def test_copies_that_people_made_are_told_too(world: World) -> None:
+    """A stored file lives while any copy of its message shows it."""
+    world.mailbox.copy(only(world).item_id, "Archive")
+    world.now += YEAR
+    over(world)
+    assert len(world.mailbox.entries()) == 2
+    assert all(tells_the_end(body(world, number)) for number in range(2))
+
+
+def test_a_message_that_was_moved_is_found(world: World) -> None:
+    """It has a new id."""
+    world.mailbox.move(only(world).item_id, "Archive")
+    world.now += YEAR
+    over(world)
+    assert tells_the_end(body(world))
+    assert not world.store.files
+
+
+def test_files_outlive_the_last_copy_of_their_message_by_thirty_days(world: World) -> None:
+    """It may be in Deleted Items."""
+    world.mailbox.delete(only(world).item_id)
+    world.now += YEAR
+    swept(world)
+    missed(world)
+    assert only(world).state is State.TOLD
+    assert only(world).due - world.now > timedelta(days=29)
+    assert world.manifest_free()
+    world.run()
+    assert not world.store.files
+
+
+def test_a_message_that_comes_back_meanwhile_is_told(world: World) -> None:
+    """Somebody took it out of the recycle bin: it shows links again, which open until it is told."""
+    item_id = only(world).item_id
+    entry = world.mailbox.entry(item_id)
+    world.mailbox.delete(item_id)
+    world.now += YEAR
+    swept(world)
+    missed(world)
+    assert only(world).state is State.TOLD
+    world.mailbox.deliver(
+        body=entry.message.body, marker=entry.message.marker, internet_message_id=entry.message.internet_message_id
+    )
+    assert world.shown(world.mailbox.entries()[0].message)
+    world.run()
+    assert tells_the_end(body(world))
+    assert not world.store.files
+
+
+def test_a_message_that_vanishes_while_it_is_told(world: World) -> None:
+    """What the search still shows is gone when it is read."""
+    world.mailbox.copy(only(world).item_id, "Archive")
+    world.now += YEAR
+    swept(world)
+
+    class Vanishing(MemorySource):
+        def find(self, redirect_id: str) -> tuple[Message, ...]:
+            found = super().find(redirect_id)
+            for each in found:
+                if each.folder == "Archive":
+                    world.mailbox.delete(each.id)
+            return found
+
+    world.run(source=Vanishing)
+    assert tells_the_end(body(world))
+    assert only(world).state is State.ERASED
+
+
+def test_what_was_restored_is_not_told(world: World) -> None:
+    """Its message has its files; those of the store go, and it is not redirected again, also by a new ledger."""
+    with world.ledger() as ledger:
+        recall(only(world), ledger, world.now, "ada")
+    world.run()
+    before = world.view()
+    world.now += YEAR
+    over(world)
+    assert not world.manifest_free()
+    world.lose_cursors()
+    world.run()
+    assert world.view() == before
+    world.ledger_file.unlink()
+    with world.process() as (watch, ledger):
+        reconcile(TENANT, world.store, ledger, world.now, KEY)
+        tick(watch, ledger, world.clock, "one")
+    world.run()
+    assert world.view() == before
+
+
+def test_a_copy_of_what_was_restored_is_told(world: World) -> None:
+    """It was made before, and shows the links."""
+    world.mailbox.copy(only(world).item_id, "Archive")
+    with world.ledger() as ledger:
+        recall(only(world), ledger, world.now, "ada")
+    world.run()
+    world.now += YEAR
+    over(world)
+    restored, copied = world.mailbox.entries()
+    assert len(restored.contents) == 2
+    assert restored.message.body == world.bodies[restored.message.internet_message_id]
+    assert copied.message.body
+    assert tells_the_end(copied.message.body.content)
+
+
+def test_a_message_whose_notice_somebody_cut_out_is_told(world: World) -> None:
+    """It bears our mark."""
+    world.mailbox.change(only(world).item_id, body=Body("<p>Mine</p>", html=True))
+    world.now += YEAR
+    over(world)
+    assert tells_the_end(body(world))
+    assert "<p>Mine</p>" in body(world)
+
+
+def test_undo_while_nothing_is_deleted(world: World) -> None:
+    """Until the message says that its files are deleted, they come back."""
+    world.now += YEAR
+    swept(world)
+    with world.ledger() as ledger:
+        recall(only(world), ledger, world.now, "ada")
+    world.run()
+    (entry,) = world.mailbox.entries()
+    assert entry.message.body == world.bodies[entry.message.internet_message_id]
+    assert not world.lost()
+
+
+def test_no_undo_afterwards(world: World) -> None:
+    """A sentence says why."""
+    world.now += YEAR
+    over(world)
+    with world.ledger() as ledger, pytest.raises(ValueError, match="is erased: there is nothing to put back"):
+        recall(only(world), ledger, world.now, "ada")
+
+
+def test_what_is_redirected_again_has_its_time_anew(world: World) -> None:
+    """A human let it."""
+    with world.ledger() as ledger:
+        recall(only(world), ledger, world.now, "ada")
+    world.run()
+    world.now += YEAR / 2
+    with world.ledger() as ledger:
+        release(only(world), ledger, world.now, "ada")
+    world.run()
+    assert only(world).state is State.DONE
+    world.now += YEAR - timedelta(days=1)
+    assert swept(world) == 0
+
+
+def test_what_was_dropped_after_it_was_shown_ends(tmp_path: Path) -> None:
+    """Its message was deleted on the way; a copy of it may show the links."""
+    world = World(tmp_path / "ledger.db", kept())
+    item_id = world.deliver(FILE)
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+        done = ledger.redirects()[0]
+        held = ledger.write(replace(done, state=State.HELD, held_in=State.REWRITTEN), "redirect.held", world.now)
+        drop(held, ledger, world.now, "ada")
+    world.mailbox.copy(item_id, "Archive")
+    world.now += YEAR
+    over(world)
+    assert [tells_the_end(body(world, number)) for number in range(2)] == [True, True]
+
+
+# --- brakes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_stops_it(world: World) -> None:
+    """Before it begins, and at each step; when it is lifted, it goes on."""
+    world.now += YEAR
+    assert swept(world, on_hold=True) == 0
+    assert swept(world) == 1
+    for state in (State.EXPIRED, State.TOLD):
+        with world.process() as (watch, ledger):
+            tick(replace(watch, on_hold=True), ledger, world.clock, "one")
+        assert only(world).state is state
+        assert "hold" in only(world).reason
+        assert world.manifest_free()
+        world.now += timedelta(days=1, minutes=2)
+        step(world)
+        world.now += timedelta(minutes=2)
+        if state is State.EXPIRED:
+            assert only(world).state is State.TOLD
+    assert only(world).state is State.ERASED
+
+
+def test_brakes_count_them(world: World) -> None:
+    """Too many at once wait for a human, and so does all while the clock is in doubt."""
+    world.now += YEAR
+    assert swept(world, at_most=0) == 0
+    world.store.clock = lambda: world.now + timedelta(days=1)
+    assert swept(world) == 0
+    assert events(world).count("sweep.stopped") == 2
+    world.store.clock = lambda: world.now
+    assert swept(world) == 1
+
+
+def test_a_message_that_cannot_be_told_keeps_its_files(world: World) -> None:
+    """A human decides."""
+    world.now += YEAR
+    swept(world)
+
+    class Refusing(MemorySource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            raise Rejected("the mailbox takes no edits")
+
+    world.run(source=Refusing)
+    held = only(world)
+    assert (held.state, held.held_in, held.reason) == (State.HELD, State.EXPIRED, "the mailbox takes no edits")
+    assert not world.lost()
+
+
+def test_a_server_that_does_not_keep_what_is_told(world: World) -> None:
+    """It is tried again, and then a human decides."""
+    world.now += YEAR
+    swept(world)
+
+    class Forgetful(MemorySource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            """Not at all."""
+
+    world.run(source=Forgetful)
+    assert (only(world).state, only(world).held_in) == (State.HELD, State.EXPIRED)
+    assert not world.lost()
+
+
+def test_a_store_that_is_out_of_reach_is_told_as_that(world: World) -> None:
+    """By the sweep too."""
+    world.now += YEAR
+
+    def put(*_: object) -> None:
+        raise Unavailable("the store is busy")
+
+    world.store.put = put  # type: ignore[method-assign, assignment]
+    with pytest.raises(Unavailable, match="busy"):
+        swept(world)
+
+
+# --- shares -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> ShareWorld:
+    """Of two files only their pointers are left."""
+    world = ShareWorld(tmp_path / "ledger.db", kept())
+    world.upload("report.pdf", b"%PDF-1.7 report")
+    world.upload("plan.docx", b"PK\x03\x04plan", "General/Plans")
+    world.run()
+    assert {each.state for each in redirects(world)} == {State.DONE}
+    return world
+
+
+def test_a_pointer_says_it_by_its_name(share: ShareWorld) -> None:
+    """Everybody sees it where the file was; one whose name is taken has a number."""
+    ends = redirects(share)[0].ends
+    assert ends
+    share.share.upload(f"report.pdf (deleted {ends:%Y-%m-%d}).url", b"mine")
+    share.now += YEAR
+    over(share)
+    names = sorted(each.name for each in share.share.entries.values())
+    day = f"{ends:%Y-%m-%d}"
+    assert names == [
+        f"plan.docx (deleted {day}).url",
+        f"report.pdf (deleted {day}) (2).url",
+        f"report.pdf (deleted {day}).url",
+    ]
+    assert not share.store.files
+    assert {each.state for each in redirects(share)} == {State.ERASED}
+
+
+def test_a_pointer_that_was_not_renamed_is_tried_again(share: ShareWorld) -> None:
+    """The next attempt finds its old name."""
+    share.now += YEAR
+    tries: list[str] = []
+
+    class Hesitating(MemoryShareSource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            tries.append(item.pointer)
+            if len(tries) < 3:
+                raise Conflict("busy")
+            super().rewrite(item, notice)
+
+    over(share, source=Hesitating)
+    assert not share.store.files
