@@ -6,8 +6,8 @@ PostgreSQL in the same statements.
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,20 +149,22 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _begin(connection: Connection, words: str) -> None:
     # Not in a listener: for the sake of one, every statement would take a fifth longer.
     if connection.dialect.name == "sqlite":
-        with driven(connection, words) as cursor:
-            cursor.execute(words)
+        driven(connection, words)
 
 
-@contextmanager
-def driven(connection: Connection, words: str) -> Iterator[Any]:
-    """A cursor of the driver, for a statement that SQLAlchemy need not see; its errors are told as SQLAlchemy does."""
+def driven(connection: Connection, words: str, *values: Mapping[str, Any]) -> Any:
+    """A cursor of the driver, which has carried out a statement that SQLAlchemy need not see.
+
+    Errors are told as SQLAlchemy tells them.
+    """
+    cursor = connection.connection.cursor()
     driver: Any = connection.dialect.loaded_dbapi
-    with closing(connection.connection.cursor()) as cursor:
-        try:
-            yield cursor
-        except driver.Error as error:
-            # Values are nobody's to read: they may be parts of a message.
-            raise DBAPIError.instance(words, None, error, driver.Error, hide_parameters=True) from error
+    try:
+        cursor.execute(words, *values)
+    except driver.Error as error:
+        # Values are nobody's to read: they may be parts of a message.
+        raise DBAPIError.instance(words, None, error, driver.Error, hide_parameters=True) from error
+    return cursor
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -281,13 +282,15 @@ def _record_until(url: str, statement: int, lease: Lease) -> None:  # pragma: no
         if next(left) == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def driven(connection: Connection, words: str, driven: Any = sql.driven) -> Any:
+    driven = sql.driven
+
+    def killing(connection: Connection, words: str, *values: Mapping[str, Any]) -> Any:
         kill()
-        return driven(connection, words)
+        return driven(connection, words, *values)
 
     # What does not go through the one goes through the other.
     event.listen(ledger._engine, "before_cursor_execute", kill)
-    sql.driven = driven
+    sql.driven = killing
     event.listen(ledger._engine, "commit", kill)
     _page(ledger, lease)
 

@@ -117,9 +117,8 @@ def _signed(number: int, at: datetime, tenant: str, fact: Fact, previous: str) -
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
     # A lone surrogate becomes just the escape that JSON has for it.
-    return text.encode("utf-8", "backslashreplace").decode()
+    return _ENCODER.encode(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: object) -> str:
@@ -145,6 +144,7 @@ def _begin(connection: Connection, tenant: str) -> None:
     connection.execute(insert(chains).from_select(["tenant", "length", "head"], absent), {"of": tenant})
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 _INSERT = Prepared(insert(events))
 _MOVE_END = Prepared(update(chains).where(chains.c.tenant == bindparam("of")), ["length", "head"])
 _OF_TENANT = select(chains.c.length, chains.c.head).where(chains.c.tenant == bindparam("of"))

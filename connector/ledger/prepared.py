@@ -45,17 +45,15 @@ class Prepared:
     def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
         """All that it finds."""
         words = self._for(connection.dialect)
-        with sql.driven(connection, words.text) as cursor:
-            cursor.execute(words.text, words.values(values))
-            found = cursor.fetchall()
-        return [tuple(turn(value) for turn, value in zip(words.coming, row, strict=True)) for row in found]
+        found = sql.driven(connection, words.text, words.values(values)).fetchall()
+        return [tuple([turn(value) for turn, value in zip(words.coming, row, strict=True)]) for row in found]
 
     def run(self, connection: Connection, *each: Mapping[str, Any]) -> int:
-        """Carry it out with each of these; how many rows that changed."""
-        words = self._for(connection.dialect)
-        with sql.driven(connection, words.text) as cursor:
-            cursor.executemany(words.text, [words.values(values) for values in each])
-            return int(cursor.rowcount)
+        """Carry it out with each of these; how many rows the last one changed."""
+        words, changed = self._for(connection.dialect), 0
+        for values in each:
+            changed = sql.driven(connection, words.text, words.values(values)).rowcount
+        return changed
 
     def _for(self, dialect: Dialect) -> _Words:
         if dialect.name not in self._words:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -54,18 +55,29 @@ def add(connection: Connection, redirect: Redirect, now: datetime) -> None:
 def change(connection: Connection, redirect: Redirect, now: datetime, before: Redirect | None = None) -> Redirect:
     """Write a redirect over the revision that was read, and return the next one. Raises Stale, Taken.
 
-    `before`, where somebody still has it, is how it stands at that revision: its files need not be read again.
+    `before`, where somebody still has it, is how it stands at that revision: it need not be read again.
     """
     if before is None:
         # What is not there, or is another by now, the update does not find either.
         before = next(iter(_redirects(_ONE.rows(connection, of_redirect=redirect.id))), redirect)
     written = replace(redirect, revision=redirect.revision + 1)
+    old = _values(before, now)
+    # Only what differs: a column that is written, be it with what it holds, costs its indexes.
+    changed = {name: value for name, value in _values(written, now).items() if value != old[name]} | {"written": now}
+    if written.state is not State.DROPPED:
+        # Its files may be in the store again, and a later sweep must see them.
+        changed["swept"] = None
     as_read = {"as_read_id": redirect.id, "as_read_revision": redirect.revision}
-    update = _UPDATE if written.state is State.DROPPED else _UPDATE_ALIVE
-    if not update.run(connection, _values(written, now) | as_read):
+    if not _update(tuple(changed)).run(connection, changed | as_read):
         raise Stale(f"redirect {redirect.id} was written by somebody else")
     _change_files(connection, written, before)
     return written
+
+
+@cache
+def _update(columns: tuple[str, ...]) -> Prepared:
+    """What sets these columns of a redirect as it was read."""
+    return Prepared(_AS_READ, columns)
 
 
 def take_for_shown(connection: Connection, tenant: str) -> None:
@@ -199,14 +211,10 @@ _INSERT_FILES = Prepared(insert(files))
 _DELETE_FILE = Prepared(
     delete(files).where(files.c.redirect_id == bindparam("of_redirect"), files.c.position == bindparam("at_position"))
 )
-_WRITTEN = [name for name in _REDIRECT if name != "swept"]
-_INSERT = Prepared(insert(redirects), _WRITTEN)
+_INSERT = Prepared(insert(redirects), [name for name in _REDIRECT if name != "swept"])
 _AS_READ = update(redirects).where(
     redirects.c.id == bindparam("as_read_id"), redirects.c.revision == bindparam("as_read_revision")
 )
-_UPDATE = Prepared(_AS_READ, _WRITTEN)
-#: Its files may be in the store again, and a later sweep must see them.
-_UPDATE_ALIVE = Prepared(_AS_READ.values(swept=None), _WRITTEN)
 _ONE = Prepared(_query(redirects.c.id == bindparam("of_redirect")))
 _CONCERNING = Prepared(
     _query(
