@@ -84,7 +84,10 @@ def _days(said: str) -> timedelta:
 Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the redirect, as `connector held` shows it.")]
 Message = Annotated[
-    str, typer.Argument(help="Message-ID, id in the mailbox, id of a redirect, or path of an .eml file.")
+    str,
+    typer.Argument(
+        help="Message-ID, id in the mailbox or of a redirect, a link, a path in the store, or an .eml file."
+    ),
 ]
 Only = Annotated[
     str | None,
@@ -310,11 +313,20 @@ def plan(
 
 
 @app.command()
-def explain(context: typer.Context, message: Message, mailbox: Only = None, *, as_json: Json = False) -> None:
+def explain(
+    context: typer.Context,
+    message: Message,
+    mailbox: Only = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why somebody's mail is looked into: it is written down.")],
+    as_json: Json = False,
+) -> None:
     """Why the attachments of a message are where they are: verdict, rule, reason, and what happened so far."""
     with _everything(context) as (whole, ledger):
         with _told():
             said = message_id(message)
+            if not reason.strip():
+                raise ValueError("say why with --reason: it is written down")
         redirects = known(said, ledger)
         addresses = {mailbox} if mailbox else mailboxes_of(redirects, ledger)
         known_tenants = tenants(whole)
@@ -323,9 +335,11 @@ def explain(context: typer.Context, message: Message, mailbox: Only = None, *, a
         watches = [each.watch() for tenant in known_tenants for each in tenant.mailboxes]
         wanted = [each for each in watches if not addresses or each.source.address in addresses]
         found = list(find(said, redirects, wanted, ledger, clock()))
-        report.tell_explanation(found, redirects, ledger, as_json=as_json)
-        for each in found:
-            ledger.note(each.watch.tenant, Event.MESSAGE_EXPLAINED, clock(), source=each.watch.name, by=_user())
+        # Before anything is told: who looks and is cut off has looked.
+        looked = {(each.watch.tenant, each.watch.name) for each in found} or {(each.tenant, "") for each in wanted}
+        for tenant_name, source in sorted(looked):
+            ledger.note(tenant_name, Event.MESSAGE_EXPLAINED, clock(), source=source, by=_user(), reason=reason)
+        report.tell_explanation(found, redirects, ledger, clock(), as_json=as_json)
 
 
 @app.command()

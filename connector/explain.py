@@ -8,10 +8,11 @@ from pathlib import Path
 
 from connector.ask import ask, begins, facts, is_ours
 from connector.errors import Gone, Rejected
-from connector.ledger import Ledger
-from connector.model import Item, Redirect, Verdict
+from connector.ledger import FOR_EVER, Ledger
+from connector.manifest import brake
+from connector.model import Action, Item, Redirect, State, Verdict
 from connector.policy import Facts
-from connector.turn import Watch
+from connector.turn import Watch, edits, shares, store_name, unproved, unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,11 @@ def message_id(said: str) -> str:
 
 
 def known(said: str, ledger: Ledger) -> tuple[Redirect, ...]:
-    """The redirects of this message, by its Message-ID, or the one with this id."""
+    """The redirects of this message: by its Message-ID, their id, a link that it shows, or a path in the store."""
     one = ledger.redirect(said)
-    return (one,) if one else ledger.redirects(internet_message_id=said)
+    found = (one,) if one else ledger.redirects(internet_message_id=said)
+    # An address without its scheme is none, so what begins with a slash is a path.
+    return found or (ledger.leading_to(said.lstrip("/")) if "/" in said else ())
 
 
 def mailboxes_of(redirects: Iterable[Redirect], ledger: Ledger) -> set[str]:
@@ -62,6 +65,66 @@ def find(
         ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
         for message in _found(internet_message_id, ids, watch):
             yield Found(watch, message, ask(message, watch, _facts(message, watch, ledger, now)).verdicts)
+
+
+def why(redirects: Sequence[Redirect], found: Sequence[Found], ledger: Ledger, now: datetime) -> tuple[str, ...]:
+    """Why attachments are still in the message, or are not: what each redirect waits for, and what keeps the rest."""
+    told = [sentence for each in redirects for sentence in _waiting(each, ledger, now)]
+    for each in found:
+        told += _not_begun(each, redirects)
+    return tuple(dict.fromkeys(told))
+
+
+def _waiting(redirect: Redirect, ledger: Ledger, now: datetime) -> Iterator[str]:
+    of = f"redirect {redirect.id}"
+    reason = f": {redirect.reason}" if redirect.reason else ""
+    match redirect.state:
+        case State.DONE:
+            copied = not redirect.shown
+            yield f"{of} is done: its files {'were to be copied only, and stay' if copied else 'have left the message'}"
+        case State.RESTORED:
+            yield f"{of} was undone by {redirect.ended_by}: its files are back, and stay"
+        case State.DROPPED:
+            yield f"{of} was dropped{f' by {redirect.ended_by}' if redirect.ended_by else ''}{reason}"
+        case State.HELD:
+            yield f"{of} is held{reason}; `connector release {redirect.id}` lets it go on"
+        case _:
+            yield f"{of} is {redirect.state}{reason}"
+            yield from _paused(redirect, ledger, now)
+            if redirect.attempts:
+                yield f"{of} did not go through {redirect.attempts} times, and is tried again at {_at(redirect.due)}"
+            elif redirect.due > now:
+                proved = f"its copy was proved at {_at(redirect.proved)}, and " if redirect.proved else ""
+                yield f"{proved}the original stays until {_at(redirect.due)} (settle)"
+
+
+def _paused(redirect: Redirect, ledger: Ledger, now: datetime) -> Iterator[str]:
+    """What stands between a redirect and its next step: of its source, of its tenant, or of its server."""
+    tenant = next(each.tenant for each in ledger.watched() if each.name == redirect.source)
+    names = {
+        *(redirect.source, unproved(redirect.source), unread(redirect.source), edits(redirect.source)),
+        *(store_name(tenant), shares(tenant), brake(tenant)),
+    }
+    for pause in ledger.pauses(now):
+        if pause.name in names:
+            end = "somebody acts" if pause.until == FOR_EVER else _at(pause.until)
+            yield f"nothing goes on until {end}: {pause.reason}"
+
+
+def _not_begun(found: Found, redirects: Sequence[Redirect]) -> Iterator[str]:
+    wanted = [each for each in found.verdicts if each.action is not Action.KEEP]
+    begun = {file.file.id for each in redirects for file in each.files}
+    if found.watch.monitor and wanted:
+        yield f"the tenant {found.watch.tenant} only monitors: nothing is done to any message"
+    elif any(each.file.id not in begun for each in wanted) and not any(each.ended_by for each in redirects):
+        yield "what the policy wants now was not begun yet: the next turn of the mailbox does"
+    for each in found.verdicts:
+        if each.look_again:
+            yield f"a file stays for now, and is looked at again at {_at(each.look_again)}"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}Z"
 
 
 def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterator[Item]:

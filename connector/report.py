@@ -14,7 +14,7 @@ from rich.text import Text
 
 from connector.certify import Certificate
 from connector.decisions import Recalled
-from connector.explain import Found
+from connector.explain import Found, why
 from connector.ledger import Ledger
 from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
@@ -99,6 +99,22 @@ def _verdicts(found: Iterable[Found]) -> list[Row]:
     ]
 
 
+def _links(found: Iterable[Redirect]) -> list[Row]:
+    """Whom each link opens for, and until when."""
+    return [
+        {
+            "file": file.file.name,
+            "path": file.stored.path if file.stored else file.path,
+            "link": file.link.url,
+            "audience": file.terms.audience,
+            "ends": file.link.expires,
+        }
+        for each in found
+        for file in each.shown
+        if file.link
+    ]
+
+
 def _history(found: Iterable[Redirect], ledger: Ledger) -> list[Row]:
     return [
         {"at": event.at, "redirect": each.id, "event": event.name, "detail": dict(event.detail)}
@@ -156,16 +172,26 @@ def tell_recalled(recalled: Recalled, *, as_json: bool) -> None:
     tell(asdict(recalled), sentence if recalled.messages else "Nothing is to go back.", as_json=as_json)
 
 
-def tell_explanation(found: Sequence[Found], known: Sequence[Redirect], ledger: Ledger, *, as_json: bool) -> None:
-    """What the policy says now, and what happened so far."""
-    parts = {"verdicts": _verdicts(found), "redirects": redirects(known), "history": _history(known, ledger)}
+def tell_explanation(
+    found: Sequence[Found], known: Sequence[Redirect], ledger: Ledger, now: datetime, *, as_json: bool
+) -> None:
+    """What the policy says now, what its files wait for, who may open what, and what happened so far."""
+    sentences = why(known, found, ledger, now)
+    parts = {
+        "verdicts": _verdicts(found),
+        "redirects": redirects(known),
+        "links": _links(known),
+        "history": _history(known, ledger),
+    }
     if as_json:
-        tell(parts, "", as_json=True)
+        tell({**parts, "why": sentences}, "", as_json=True)
         return
     if not found:
         typer.echo("No mailbox has this message.")
     elif not parts["verdicts"]:
         typer.echo("The message has no attachments.")
+    for sentence in sentences:
+        typer.echo(f"{sentence[:1].upper()}{sentence[1:]}.")
     for title, rows in parts.items():
         if rows:
             tell_rows(title.capitalize(), rows, as_json=False)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from hashlib import sha256
@@ -21,12 +21,14 @@ import pytest
 import structlog
 
 from connector.cli import main
+from connector.ledger import Ledger
 from connector.simulator import Exchange
 from tests.exchange import outlook
 from tests.servers import DavServer, free_port
 
 ANNA = "anna@example.org"
 PROBE = "probe@example.org"
+EXPLAIN = ("explain", "--reason", "a test")
 BIG = bytes(range(256)) * 8
 POLICY = """
 defaults: {settle: 0}
@@ -227,7 +229,7 @@ def test_a_decision_about_what_is_not_held_is_a_mistake(world: World) -> None:
     world.run("once")
     world.run("release", "nonsense", code=2)
     assert "knows no redirect nonsense" in world.log
-    (known,) = world.json("explain", "<plan.pdf@example.org>")["redirects"]
+    (known,) = world.json(*EXPLAIN, "<plan.pdf@example.org>")["redirects"]
     world.run("drop", known["redirect"], code=2)
     assert "is done, not held" in world.log
 
@@ -238,19 +240,33 @@ def test_explain_tells_the_verdict_and_the_history(world: World, tmp_path: Path)
     eml.write_bytes(message("plan.pdf", "note.txt"))
     item = world.exchange.deliver(ANNA, eml.read_bytes())
     for said in ("<plan.pdf-note.txt@example.org>", item, str(eml)):
-        found = world.json("explain", said)
+        found = world.json(*EXPLAIN, said)
         assert [(each["file"], each["action"], each["rule"]) for each in found["verdicts"]] == [
             ("plan.pdf", "redirect", "large"),
             ("note.txt", "redirect", "large"),
         ], said
     world.run("once")
-    found = world.json("explain", str(eml))
+    found = world.json(*EXPLAIN, str(eml))
     assert [each["event"] for each in found["history"]][-1] == "redirect.done"
-    assert world.json("explain", found["redirects"][0]["redirect"])["history"] == found["history"]
-    assert "No mailbox has this message" in world.run("explain", "<absent@example.org>", "--mailbox", ANNA)
-    assert "No mailbox has this message" in world.run("explain", item, "--mailbox", "ben@example.org")
-    eml.write_text("Subject: none\n\n")
+    assert world.json(*EXPLAIN, found["redirects"][0]["redirect"])["history"] == found["history"]
+    assert "No mailbox has this message" in world.run(*EXPLAIN, "<absent@example.org>", "--mailbox", ANNA)
+    assert "No mailbox has this message" in world.run(*EXPLAIN, item, "--mailbox", "ben@example.org")
+    (link,) = {each["link"] for each in found["links"] if each["file"] == "plan.pdf"}
+    (path,) = {each["path"] for each in found["links"] if each["file"] == "plan.pdf"}
+    for said in (link, path, f"/{path}", path.rpartition("/")[0]):
+        assert world.json(*EXPLAIN, said)["history"] == found["history"], said
+    assert world.json(*EXPLAIN, path[:-1])["history"] == []
     world.run("explain", str(eml), code=2)
+    world.run("explain", str(eml), "--reason", " ", code=2)
+    assert "say why with --reason" in world.log
+    with closing(Ledger(f"sqlite:///{world.folder / 'ledger.db'}")) as ledger:
+        looks = [each for each in ledger.events(tenant="acme") if each.name == "message.explained"]
+    # Also the two that found nothing: the second looked into no mailbox.
+    assert len(looks) == 11
+    assert {each.detail["reason"] for each in looks} == {"a test"}
+    assert all(each.detail["by"] for each in looks)
+    eml.write_text("Subject: none\n\n")
+    world.run(*EXPLAIN, str(eml), code=2)
     assert "has no Message-ID" in world.log
 
 

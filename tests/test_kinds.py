@@ -151,7 +151,7 @@ def test_what_must_not_be_touched_is_not_touched(pipeline: Pipeline) -> None:
     assert {name for name, item in items.items() if pipeline.see(item) != before[name]} == set()
     assert pipeline.stored() == []
     for name, (_, guard) in KEPT.items():
-        verdicts = pipeline.run("explain", items[name], "--json", code=0).json["verdicts"]
+        verdicts = pipeline.run("explain", items[name], "--reason", "a test", "--json", code=0).json["verdicts"]
         assert {each["rule"] for each in verdicts} == {f"guard:{guard}"}, name
         assert {each["action"] for each in verdicts} == {"keep"}, name
 

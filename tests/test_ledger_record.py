@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event
 
 from connector import sql
 from connector.ledger import Lease, Ledger
-from connector.model import Action, File, Redirect, RedirectedFile, State, Stored
+from connector.model import Action, File, Link, Redirect, RedirectedFile, State, Stored
 from tests.test_ledger import MINUTE, NOW, a_file, a_redirect, recorded, taken
 
 pytest_plugins = ["tests.postgres"]
@@ -66,6 +66,23 @@ def test_what_would_be_recorded_is_told_without_a_word_written(ledger: Ledger) -
     assert (told(ledger), ledger.redirects()) == ([], ())
     recorded(ledger, lease, a_redirect())
     assert ledger.would_record(a_redirect(id="again")) is None
+
+
+def test_a_redirect_is_found_by_where_its_files_are(ledger: Ledger) -> None:
+    """By the address of a link or a path, or by what one lies below; a name that only begins so is another."""
+    (redirect,) = recorded(ledger, taken(ledger), a_redirect())
+    file = replace(redirect.files[0], link=Link("https://files.example/a%20b_c/1.pdf"))
+    ledger.write(replace(redirect, files=(file, *redirect.files[1:])), "redirect.linked", NOW)
+    path = file.path
+    for place in (
+        path,
+        path.rpartition("/")[0],
+        "https://files.example/a%20b_c/1.pdf",
+        "https://files.example/a%20b_c/",
+    ):
+        assert [each.id for each in ledger.leading_to(place)] == [redirect.id], place
+    for place in (path[:-1], "https://files.example/a%20bXc", "https://files.example/a"):
+        assert ledger.leading_to(place) == (), place
 
 
 def test_an_item_of_another_source_is_another_item(ledger: Ledger) -> None:

@@ -382,6 +382,18 @@ class Ledger:
         with self._reading() as connection:
             return rows.read(connection, *conditions)
 
+    def leading_to(self, place: str) -> tuple[Redirect, ...]:
+        """The redirects of a file at this address or path in the store, or of what lies below it, the oldest first."""
+        below = f"{place.rstrip('/')}/"
+        at = [
+            condition
+            for column in (files.c.link_url, files.c.path)
+            for condition in (column == place, column.startswith(below, autoescape=True))
+        ]
+        with self._reading() as connection:
+            ids = select(files.c.redirect_id).where(or_(*at))
+            return rows.read(connection, redirects.c.id.in_(ids))
+
     def counts(self) -> Mapping[tuple[str, State], int]:
         """How many redirects each source has in each state; nothing where it has none."""
         c = redirects.c

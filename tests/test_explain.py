@@ -1,0 +1,113 @@
+"""`connector explain`: why an attachment is still in its message, and who asked."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connector.errors import Conflict
+from connector.explain import Found, why
+from connector.ledger import FOR_EVER
+from connector.model import Action, Item, Notice, Verdict
+from connector.policy import Policy
+from connector.redirect import tick
+from connector.sources.memory import Attached, MemorySource
+from tests.world import World
+
+REPORT = Attached("report.pdf", b"%PDF-1.7 report")
+
+
+def policy(**rule: object) -> Policy:
+    """Everything goes, at once, unless the rule says otherwise."""
+    return Policy.model_validate({"rules": [{"name": "all", "action": "redirect", "settle": 0} | rule]})
+
+
+def said(world: World) -> str:
+    """Why the one redirect is where it is."""
+    with world.ledger() as ledger:
+        return " | ".join(why(ledger.redirects(), (), ledger, world.now))
+
+
+def turn(world: World) -> None:
+    """One turn."""
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+
+
+def test_what_settles_is_told_with_its_time(tmp_path: Path) -> None:
+    """And when its copy was proved."""
+    world = World(tmp_path / "ledger.db", policy(settle="24h"))
+    world.deliver(REPORT)
+    turn(world)
+    proved, until = (f"{world.now + timedelta(hours=hours):%Y-%m-%d %H:%M}Z" for hours in (0, 24))
+    assert f"its copy was proved at {proved}, and the original stays until {until} (settle)" in said(world)
+    world.now += timedelta(hours=25)
+    world.run()
+    assert "is done: its files have left the message" in said(world)
+
+
+@pytest.mark.parametrize("name", ["acme/store", "acme/shares", "acme/ledger", "SOURCE", "SOURCE/proof", "SOURCE/edits"])
+def test_what_stands_between_is_told_with_its_reason(name: str, tmp_path: Path) -> None:
+    """A store that pauses, a brake, a proof that is missing; but not what keeps another mailbox."""
+    world = World(tmp_path / "ledger.db", policy(settle="24h"))
+    world.deliver(REPORT)
+    turn(world)
+    with world.ledger() as ledger:
+        (source,) = (each.name for each in ledger.watched())
+        paused = name.replace("SOURCE", source)
+        ledger.pause(paused, until=FOR_EVER, reason="this is why", error="Denied", now=world.now, tenant="acme")
+        ledger.pause("acme/other", until=FOR_EVER, reason="not this", error="Denied", now=world.now, tenant="acme")
+    assert "nothing goes on until somebody acts: this is why" in said(world)
+    assert "not this" not in said(world)
+
+
+def test_what_is_held_dropped_or_copied_says_so(tmp_path: Path) -> None:
+    """With what to do about it, or who did it."""
+    held = World(tmp_path / "held.db", policy(action="hold"))
+    copied = World(tmp_path / "copied.db", policy(action="copy"))
+    gone = World(tmp_path / "gone.db", policy(settle="24h"))
+    for world in (held, copied):
+        world.deliver(REPORT)
+        turn(world)
+    item = gone.deliver(REPORT)
+    turn(gone)
+    gone.mailbox.detach(item, gone.mailbox.entry(item).message.files[0].id)
+    gone.run()
+    assert "is held: rule all: the rule has no conditions; `connector release" in said(held)
+    assert "were to be copied only, and stay" in said(copied)
+    assert "was dropped: no file of the item is to be redirected any more" in said(gone)
+
+
+def test_what_fails_is_told_with_its_next_try(tmp_path: Path) -> None:
+    """How often it did not go through, and why."""
+
+    class Changing(MemorySource):
+        def rewrite(self, item: Item, notice: Notice) -> None:
+            raise Conflict("somebody edits it")
+
+    world = World(tmp_path / "ledger.db", policy())
+    world.deliver(REPORT)
+    with world.process(source=Changing) as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+        (redirect,) = ledger.redirects()
+    assert redirect.attempts > 1
+    assert "is linked: somebody edits it" in said(world)
+    tried = f"did not go through {redirect.attempts} times, and is tried again at {redirect.due:%Y-%m-%d %H:%M}Z"
+    assert tried in said(world)
+
+
+def test_what_was_not_begun_is_told(tmp_path: Path) -> None:
+    """Where a tenant only monitors; where the next turn begins it; and what is looked at again later."""
+    world = World(tmp_path / "ledger.db", policy())
+    item = world.mailbox.entry(world.deliver(REPORT)).message
+    verdict = Verdict(file=item.files[0], action=Action.REDIRECT, rule="all", because="")
+    later = Verdict(
+        file=item.files[0], action=Action.KEEP, rule="", because="", look_again=datetime(2026, 3, 1, tzinfo=UTC)
+    )
+    with world.process() as (watch, ledger):
+        assert why((), [Found(watch, item, (verdict,))], ledger, world.now) == (
+            "what the policy wants now was not begun yet: the next turn of the mailbox does",
+        )
+        assert why((), [Found(watch, item, (later,))], ledger, world.now) == (
+            "a file stays for now, and is looked at again at 2026-03-01 00:00Z",
+        )
