@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.amounts import Duration
@@ -21,7 +22,9 @@ from connector.links.settings import LinkSettings
 from connector.log import Format, Level
 from connector.model import Audience
 from connector.names import check_template, home
-from connector.policy import Defaults, Policy, Rule
+from connector.people import Holds, Memberships
+from connector.policy import Defaults, Exclude, Hold, Mode, Pilot, Policy, Rules, all_reached
+from connector.policy.values import Domain, Some
 from connector.problems import checked, told
 from connector.rewrite import Wording
 from connector.sources.ews import EwsMailboxes
@@ -172,8 +175,19 @@ class TenantConfig(_Section):
     model_config = ConfigDict(title="tenants/*.yaml")
 
     tenant: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", description="name of the tenant")
-    mode: Literal["monitor", "enforce"] = Field(
-        default="enforce", description="monitor: only log what the rules would do, and write nothing anywhere"
+    mode: Mode = Field(
+        default=Mode.ENFORCE, description="monitor: only log what the rules would do, and write nothing anywhere"
+    )
+    domains: Some[Domain] = Field(
+        default=(), description="the house's own domains, with their subdomains: all other recipients are external"
+    )
+    groups: Memberships = Field(
+        default={}, description="CSV file with the columns mailbox,group: one line for each group that a mailbox is in"
+    )
+    holds: Holds = Field(
+        default={},
+        description="CSV file of Exchange: Get-Mailbox | Select-Object PrimarySmtpAddress,LitigationHoldEnabled,"
+        "RetentionHoldEnabled,@{n='InPlaceHolds';e={$_.InPlaceHolds -join ' '}} | Export-Csv",
     )
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     store: StoreConfig
@@ -192,8 +206,10 @@ class TenantConfig(_Section):
     retention_holds: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(
         default=(), description="mailboxes in which no retention ends, as long as somebody looks into something"
     )
+    exclude: Exclude = Exclude()
+    pilot: Pilot | None = Field(default=None, description="mailboxes for which rules are enforced; left out: all")
     defaults: Defaults = Defaults()
-    rules: tuple[Rule, ...] = ()
+    rules: Annotated[Rules, AfterValidator(all_reached)] = ()
 
     @field_validator("path")
     @classmethod
@@ -209,14 +225,35 @@ class TenantConfig(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _knows_what_rules_ask(self) -> Self:
+        named = [*(self.pilot.groups if self.pilot else ()), *self.exclude.groups]
+        if (named or "group" in self.policy.asks) and not self.groups:
+            raise ValueError("groups are asked for, and none are known: name a CSV file under `groups`")
+        if "recipients" in self.policy.asks and not self.domains:
+            raise ValueError("`recipients` asks who is external: name the house's own domains under `domains`")
+        if {Hold.LITIGATION, Hold.RETENTION} & set(self.exclude.hold) and not self.holds:
+            raise ValueError("mailboxes on hold are excluded, and none is known: name a CSV file under `holds`")
+        if self.holds and not self.exclude.hold:
+            raise ValueError("`holds` names mailboxes, and nothing excludes them: add `exclude: {hold: [litigation]}`")
+        if self.exclude.identity and not (self.store.opens_folders or self.reader_lists):
+            raise ValueError("nothing says here whose mailboxes are: name a list under `links.readers`")
+        return self
+
+    @property
+    def reader_lists(self) -> tuple[Path, ...]:
+        """The lists that say whose mailboxes are."""
+        named = (getattr(self.store, "readers", None), self.links.readers if self.links else None)
+        return tuple(each for each in named if each)
+
     def home(self, address: str) -> str:
         """The collection of all files of one source, where the store opens it to its people; "" where it does not."""
         return home(self.path, {"tenant": self.tenant, "mailbox": address}) if self.store.opens_folders else ""
 
-    @property
+    @cached_property
     def policy(self) -> Policy:
         """What the tenant wants for each file."""
-        return Policy(defaults=self.defaults, rules=self.rules)
+        return Policy(exclude=self.exclude, pilot=self.pilot, defaults=self.defaults, rules=self.rules)
 
 
 # --- both together ------------------------------------------------------------------------------------------------

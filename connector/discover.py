@@ -98,6 +98,7 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
     if turn.watch.monitor:
         _tell(answer.verdicts, turn)
         return None, None
+    _tell_trials(answer.verdicts, turn)
     if answer.wanted and isinstance(item, SharedFile) and turn.ledger.comes_back(turn.watch.name, item.subject):
         # Undo put it there, and a power cut kept it from saying so: it is known for ours a moment later.
         return None, turn.clock() + UNAVAILABLE_PAUSE
@@ -119,6 +120,13 @@ def _tell(told: tuple[Verdict, ...], turn: Turn) -> None:
         bytes=sizes,
         rules=sorted({verdict.rule for verdict in told}),
     )
+
+
+def _tell_trials(told: tuple[Verdict, ...], turn: Turn) -> None:
+    """What rules on trial would have done with one message."""
+    would = Counter(f"{rule}: {action}" for verdict in told for rule, action in verdict.would)
+    if would:
+        log.info(Event.RULE_MONITORED, source=turn.watch.name, files=would)
 
 
 def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime) -> Redirect:

@@ -68,6 +68,28 @@ _STARTED = _words("""
 """)
 _MACRO_NAMES = _words("docm dotm potm ppam ppsm pptm sldm xla xlam xlsm xltm")
 _PACKED = _words("7z ace ar arj bz2 bzip2 cab cpio deb dmg gz img iso lz lzh rar rpm tar vhd vhdx wim xz z zip zst")
+#: What the end of a name promises: first what it most likely is.
+_PROMISED: dict[str, tuple[TrueType, ...]] = {
+    extension: kinds
+    for names, kinds in (
+        ("pdf", (TrueType.PDF,)),
+        (
+            """
+            doc docm docx dot dotm dotx odp ods odt pot potm potx pps ppsm ppsx ppt pptm pptx rtf vsd vsdx xls xlsb xlsm
+            xlsx xlt xltm xltx
+            """,
+            (TrueType.OFFICE, TrueType.MACRO),
+        ),
+        ("bmp emf gif heic ico jpeg jpg png svg tif tiff webp wmf", (TrueType.IMAGE,)),
+        ("aac avi flac m4a m4v mkv mov mp3 mp4 mpeg mpg ogg wav webm wma wmv", (TrueType.AUDIO, TrueType.VIDEO)),
+        ("7z bz2 cab gz lzh rar tar tgz xz zip zst", (TrueType.ARCHIVE,)),
+        ("csv ini json log md txt xml yaml yml", (TrueType.TEXT, TrueType.HTML, TrueType.CALENDAR)),
+        ("htm html xhtml", (TrueType.HTML,)),
+        ("eml msg", (TrueType.MESSAGE,)),
+        ("ics", (TrueType.CALENDAR,)),
+    )
+    for extension in _words(names)
+}
 #: What Windows Installer makes of the name `!_StringData`, a stream that each of its databases has.
 _INSTALLER = "\u4840\u3f3f\u4577\u446c\u3b6a\u45e4\u4824"
 _MEDIA = {"image": TrueType.IMAGE, "audio": TrueType.AUDIO, "video": TrueType.VIDEO}
@@ -93,6 +115,17 @@ def true_type(head: bytes, name: str) -> TrueType:
         return TrueType.PDF
     text = _text(head)
     return _binary_type(head, extension) if text is None else _text_type(text, extension)
+
+
+def disguised(kind: TrueType, name: str) -> bool:
+    """Whether a file that is of this kind has a name that promises another. What nobody recognises deceives nobody."""
+    kinds = _PROMISED.get(_extension(name))
+    return kinds is not None and kind is not TrueType.OTHER and kind not in kinds
+
+
+def promised(name: str) -> TrueType:
+    """What a file of this name most likely is."""
+    return _PROMISED.get(_extension(name), (TrueType.OTHER,))[0]
 
 
 def _extension(name: str) -> str:

@@ -81,7 +81,7 @@ def guard_of_use(item: Item, *, now: datetime, quiet: timedelta) -> tuple[Kept, 
     if item.busy:
         return Kept("in-use", "somebody has the file open or checked out"), now + max(quiet, _WHILE)
     # A clock that is ahead of ours wrote that it changed after now: that is not for ever.
-    changed = min(item.received or now, now)
+    changed = min(_received(item) or now, now)
     if now - changed < quiet:
         return Kept("in-use", "the file was changed a short time ago"), changed + quiet
     return None
@@ -111,11 +111,15 @@ def _noun(item: Item) -> str:
     return "message" if isinstance(item, Message) else "file"
 
 
+def _received(item: Item) -> datetime | None:
+    """A time without a zone is taken for UTC."""
+    received = item.received
+    return received.replace(tzinfo=UTC) if received and received.tzinfo is None else received
+
+
 def _received_after(item: Item, since: datetime) -> bool:
     """An item whose age nobody knows may be an old one."""
-    received = item.received
-    if received and received.tzinfo is None:
-        received = received.replace(tzinfo=UTC)
+    received = _received(item)
     return received is not None and received >= since
 
 

@@ -72,6 +72,8 @@ class Event(StrEnum):
     REDIRECT_RETURNED = "redirect.returned"
     #: What enforcing would do with a message, where its tenant only monitors.
     MESSAGE_MONITORED = "message.monitored"
+    #: What rules on trial (`mode: monitor`) would do with files of a message.
+    RULE_MONITORED = "rule.monitored"
     #: An operator looked into a message (`connector explain`).
     MESSAGE_EXPLAINED = "message.explained"
     #: An operator looked at what the policy would do to the mail of people by name (`connector plan --named`).

@@ -323,6 +323,8 @@ class Verdict:
     look_again: datetime | None = None
     #: What decides and is not known yet. Until then the file is kept; the caller fetches all of it, and asks again.
     needs: frozenset[Need] = frozenset()
+    #: What rules on trial would have done before this one: their names and actions.
+    would: tuple[tuple[str, Action], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,6 +30,9 @@ from connector.links.publishing import Publisher
 from connector.log import Event, log
 from connector.manifest import Reconciled, claim, reconcile
 from connector.model import Proof
+from connector.policy import Mode
+from connector.policy.values import fold
+from connector.readers import ReadersList
 from connector.redirect import tick
 from connector.sources import Hints, Source
 from connector.stores import Links, Store
@@ -71,6 +74,7 @@ class Tenant:
         self._thread = threading.local()
         self._opening = threading.Lock()
         self._book: Book | None = None
+        self._readers = tuple(map(ReadersList, config.reader_lists))
         try:
             self.store()
             self._links_key = config.links.read_key() if config.links else b""
@@ -105,6 +109,10 @@ class Tenant:
                 mailboxes.setdefault(address.lower(), mailbox)
         return tuple(mailboxes.values())
 
+    def unmapped(self, address: str) -> bool:
+        """Whether lists say whose mailboxes are, and none says it of this one. Raises Denied where one is no list."""
+        return bool(self._readers) and all(each.of(address) is None for each in self._readers)
+
     def housemate(self, address: str) -> str:
         """Another source whose name makes the same collection; "" where there is none, or it does not matter."""
         home = self.config.home(address).casefold()
@@ -114,7 +122,7 @@ class Tenant:
     @property
     def monitor(self) -> bool:
         """Whether it only wants to know what its rules would do."""
-        return self.config.mode == "monitor"
+        return self.config.mode is Mode.MONITOR
 
     @property
     def replaces(self) -> bool:
@@ -168,22 +176,29 @@ class Mailbox:
 
     def watch(self) -> Watch:
         """What a tick needs, in this thread."""
-        entry = self.entry
+        entry, config = self.entry, self.tenant.config
+        owner = fold(self.source.address).partition("/")[0]
         watch = Watch(
             tenant=self.tenant.name,
             source=self.source,
             store=self.tenant.store(),
             publisher=self.tenant.publisher(),
-            policy=self.tenant.config.policy,
-            wording=self.tenant.config.notice,
-            path=self.tenant.config.path,
-            home=self.tenant.config.home(self.source.address),
+            policy=config.policy,
+            wording=config.notice,
+            path=config.path,
+            home=config.home(self.source.address),
             housemate=self.tenant.housemate(self.source.address),
             marker_key=self.tenant.marker_key,
             since=_time(entry.since),
+            groups=config.groups.get(owner, frozenset()),
+            holds=config.holds.get(owner, frozenset()),
+            domains=config.domains,
+            unmapped=config.exclude.identity is not None and self.tenant.unmapped(owner),
             monitor=self.tenant.monitor,
             on_hold=self.source.address.lower() in {each.lower() for each in self.tenant.config.retention_holds},
         )
+        if config.pilot and not config.pilot.covers(lambda: watch.name, watch.groups):
+            watch = replace(watch, monitor=True)
         if isinstance(entry, ShareConfig):
             # Where nothing is shown or removed, nothing has to be proved.
             needs = frozenset({Proof.PUT_BACK} if entry.redirect else ())

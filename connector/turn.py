@@ -16,7 +16,7 @@ from connector.log import Event, log
 from connector.manifest import brake
 from connector.marker import sign
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
-from connector.policy import Policy
+from connector.policy import Hold, Policy
 from connector.rewrite import Wording
 from connector.sources import Source
 from connector.stores import Links, Store
@@ -70,6 +70,12 @@ class Watch:
     pointers: bool = True
     #: The groups that the mailbox is in, folded.
     groups: frozenset[str] = frozenset()
+    #: Why Exchange keeps what is in the mailbox.
+    holds: frozenset[Hold] = frozenset()
+    #: Nobody knows whose mailbox it is.
+    unmapped: bool = False
+    #: The house's own domains, folded.
+    domains: tuple[str, ...] = ()
     #: Only tell what the policy says: nothing is planned, and nothing is written into mailbox or store.
     monitor: bool = False
     #: What has to be proved about the source's server before anything is shown or removed.

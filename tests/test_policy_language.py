@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from connector.model import Action, Direction
-from connector.policy import Conditions, Policy
+from connector.policy import Conditions, Policy, all_reached
 from tests.test_policy import policy, redirects_when
 
 
@@ -128,13 +128,13 @@ def test_a_condition_with_nothing_behind_it_is_refused(condition: str, value: ob
     ("rule", "where", "word"),
     [
         ({"action": "delete"}, "action", "'redirect', 'copy', 'keep' or 'hold'"),
-        ({"when": {"direction": "outgoing"}}, "when.direction.0", "'incoming external', 'internal' or 'sent'"),
+        ({"when": {"direction": "inbound"}}, "when.direction.0", "'incoming external', 'internal' or 'sent'"),
         ({"when": {"true_type": "exe"}}, "when.true_type.0", "'executable'"),
         ({"when": {"sizeover": "1 MB"}}, "when.sizeover", "not permitted"),
         ({"when": {"sender": 7}}, "when.sender.0", "string"),
         ({"when": {"name": ""}}, "when.name.0", "at least 1 character"),
         ({"name": ""}, "name", "at least 1 character"),
-        ({"name": "guard:signed"}, "name", "taken by the guards"),
+        ({"name": "guard:signed"}, "name", "taken by what no rule overrides"),
         ({"link": {"audience": "all"}}, "link.audience", "'store', 'owner', 'group', 'staff' or 'anyone'"),
         ({"link": {"audience": "anyone", "downloads": 0}}, "link.downloads", "greater than or equal to 1"),
         ({"link": {"expires": "30d"}}, "link", "only links for anyone end"),
@@ -148,6 +148,143 @@ def test_what_is_wrong_is_told_where_it_stands(rule: dict[str, Any], where: str,
     place, said = rule_problem(**rule)
     assert place == where
     assert word in said
+
+
+#: Rules that make no sense, where that is told, and the words that tell it.
+NONSENSE: tuple[tuple[dict[str, Any], str, str], ...] = (
+    (
+        {"when": {"size_over": "10 MB", "size_under": "1 MB"}},
+        "rules.0",
+        "`size_over` and `size_under` exclude each other",
+    ),
+    (
+        {"when": {"size_over": "1 MB", "size_under": "1 MB"}},
+        "rules.0",
+        "`size_over` and `size_under` exclude each other",
+    ),
+    ({"when": {"message_over": "2 MB", "message_under": "1 MB"}}, "rules.0", "exclude each other"),
+    (
+        {"when": {"older_than": "30d", "younger_than": "30d"}},
+        "rules.0",
+        "`older_than` and `younger_than` exclude each other",
+    ),
+    ({"when": {"size_over": "10 MB", "all": [{"size_under": "1 MB"}]}}, "rules.0", "exclude each other"),
+    ({"when": {"any": [{"size_over": "2 MB", "size_under": "1 MB"}, {"name": "a"}]}}, "rules.0", "exclude each other"),
+    ({"unless": {"any": [{"size_over": "2 MB", "size_under": "1 MB"}]}}, "rules.0", "exclude each other"),
+    ({"when": {"read": True, "all": [{"read": False}]}}, "rules.0", "`read` is said to be true and to be false"),
+    ({"when": {"team": "*", "chat": "*"}}, "rules.0", "a file lies in one of them"),
+    (
+        {"when": {"team": "*", "direction": "internal"}},
+        "rules.0",
+        "`team` is asked of shared files, and `direction` of messages",
+    ),
+    (
+        {"when": {"extension": "pdf"}, "unless": {"extension": ["zip", "pdf"]}},
+        "rules.0",
+        "its exception `extension` holds",
+    ),
+    (
+        {"when": {"sender": "a@x.example.org"}, "unless": {"sender": "example.org"}},
+        "rules.0",
+        "its exception `sender` holds",
+    ),
+    ({"when": {"size_over": "9 MB"}, "unless": {"size_over": "1 MB"}}, "rules.0", "its exception `size_over` holds"),
+    ({"unless": {"any": [{"extension": "pdf"}]}, "when": {"extension": "pdf"}}, "rules.0", "its exception `any` holds"),
+    ({"when": {"any": []}}, "when.any", "says nothing"),
+    ({"when": {"any": [{}]}}, "when.any", "an empty group holds always"),
+    ({"when": {"any": [{"size_over": 5}]}}, "when.any.0.size_over", "a size is a number with its unit"),
+    ({"when": {"direction": "outgoing external"}}, "when.direction.0", "only a hop in the mail flow could change it"),
+    ({"when": {"subject": "(a"}}, "when.subject.0", "is no pattern that RE2 knows"),
+    ({"when": {"subject": r"(a)\1"}}, "when.subject.0", "no backreferences"),
+    ({"when": {"body": "(?=a)b"}}, "when.body.0", "no looking ahead"),
+    ({"when": {"body": "((a{1000}){1000}){1000}"}}, "when.body.0", "is no pattern that RE2 knows"),
+    ({"when": {"subject": "x" * 501}}, "when.subject.0", "a pattern has 1 to 500 characters"),
+    ({"when": {"header": "X-Spam"}}, "when.header.0", "give the name of a header and a pattern"),
+    ({"when": {"header": "X Spam: yes"}}, "when.header.0", "give the name of a header and a pattern"),
+    ({"when": {"header": 7}}, "when.header.0", "give the name of a header and a pattern"),
+    ({"when": {"recipients_over": 0}}, "when.recipients_over", "greater than or equal to 1"),
+    ({"when": {"infected": "perhaps"}}, "when.infected", "boolean"),
+    ({"action": "keep", "link": {"audience": "staff"}}, "rules.0", "`keep` shows no link, so nobody could open one"),
+    ({"action": "copy", "link": {"audience": "anyone"}}, "rules.0", "`copy` shows no link, so nobody could open one"),
+    ({"name": "exclude:me"}, "name", "taken by what no rule overrides"),
+    ({"mode": "dry"}, "mode", "'monitor' or 'enforce'"),
+)
+
+
+@pytest.mark.parametrize(("rule", "where", "word"), NONSENSE)
+def test_what_makes_no_sense_is_refused(rule: dict[str, Any], where: str, word: str) -> None:
+    """The sentence says what is wrong, and what would be right."""
+    place, said = rule_problem(**rule)
+    assert place == where
+    assert word in said
+
+
+def test_to_fail_closed_is_refused() -> None:
+    """Mail was delivered before anybody here sees it."""
+    assert Policy.model_validate({"defaults": {"fail": "open"}}).defaults.fail == "open"
+    ((where, said),) = problems(defaults={"fail": "closed"})
+    assert where == "defaults.fail"
+    assert "mail has been delivered" in said
+
+
+@pytest.mark.parametrize("value", ["group:", "group: ", "anna", "@example.org"])
+def test_an_exclusion_names_somebody(value: str) -> None:
+    """One that names nobody would exclude nobody, and nobody would notice."""
+    ((where, said),) = problems(exclude={"mailboxes": [value]})
+    assert where == "exclude.mailboxes.0"
+    assert "name the group" in said or "neither an address" in said
+
+
+#: A rule, one below it, and whether that one is ever reached.
+PAIRS: tuple[tuple[dict[str, Any], dict[str, Any], bool], ...] = (
+    ({}, {}, False),
+    ({}, {"when": {"extension": "pdf"}}, False),
+    ({"when": {"extension": "pdf"}}, {}, True),
+    ({"mode": "monitor"}, {}, True),
+    ({}, {"mode": "monitor"}, False),
+    ({"when": {"extension": ["pdf", "zip"]}}, {"when": {"extension": "zip"}}, False),
+    ({"when": {"extension": "zip"}}, {"when": {"extension": ["pdf", "zip"]}}, True),
+    ({"when": {"extension": "gz"}}, {"when": {"extension": "tar.gz"}}, False),
+    ({"when": {"size_over": "1 MB"}}, {"when": {"size_over": "2 MB"}}, False),
+    ({"when": {"size_over": "2 MB"}}, {"when": {"size_over": "1 MB"}}, True),
+    ({"when": {"size_under": "2 MB"}}, {"when": {"size_under": "1 MB"}}, False),
+    ({"when": {"older_than": "1d"}}, {"when": {"older_than": "2d"}}, False),
+    ({"when": {"younger_than": "1d"}}, {"when": {"younger_than": "2d"}}, True),
+    ({"when": {"sender": "example.org"}}, {"when": {"sender": "a@sub.example.org"}}, False),
+    ({"when": {"sender": "example.org"}}, {"when": {"sender": "sub.example.org"}}, False),
+    ({"when": {"sender": "example.org"}}, {"when": {"sender": "notexample.org"}}, True),
+    ({"when": {"sender": "a@example.org"}}, {"when": {"sender": "example.org"}}, True),
+    ({"when": {"folder": "Inbox"}}, {"when": {"folder": "Inbox/Projects"}}, False),
+    ({"when": {"folder": "Inbox/Projects"}}, {"when": {"folder": "Inbox"}}, True),
+    ({"when": {"name": "*"}}, {"when": {"name": "a*"}}, False),
+    ({"when": {"name": "a*"}}, {"when": {"name": "ab*"}}, True),
+    ({"when": {"size_over": "1 MB"}}, {"when": {"all": [{"size_over": "2 MB"}, {"name": "a"}]}}, False),
+    ({"when": {"all": [{"name": "a"}]}}, {"when": {"name": "a"}}, False),
+    ({"when": {"any": [{"name": "a"}, {"name": "b"}]}}, {"when": {"name": "b"}}, False),
+    ({"when": {"any": [{"name": "a"}, {"name": "b"}]}}, {"when": {"any": [{"name": "b"}, {"name": "a"}]}}, False),
+    ({"when": {"any": [{"name": "a"}, {"name": "b"}]}}, {"when": {"any": [{"name": "b"}, {"name": "c"}]}}, True),
+    ({"unless": {"name": "a"}}, {}, True),
+    ({"unless": {"name": "a"}}, {"unless": {"name": ["a", "b"]}}, False),
+    ({"unless": {"name": ["a", "b"]}}, {"unless": {"name": "a"}}, True),
+    ({"unless": {"any": [{"name": "a"}]}}, {"unless": {"any": [{"name": "a"}]}}, False),
+    ({}, {"when": {"kind": "message"}, "action": "copy"}, True),
+    ({"when": {"kind": ["file", "message"]}, "action": "copy"}, {"when": {"kind": "message"}, "action": "copy"}, False),
+)
+
+
+@pytest.mark.parametrize(("above", "below", "reached"), PAIRS)
+def test_a_rule_that_is_never_reached_is_told(above: dict[str, Any], below: dict[str, Any], *, reached: bool) -> None:
+    """Only where it is sure: that every file which the one below matches is matched above."""
+    rules = policy({"name": "above", "action": "redirect", **above}, {"name": "below", "action": "copy", **below}).rules
+    assert rules[0].hides(rules[1]) is not reached
+    if reached:
+        assert all_reached(rules) == rules
+        return
+    with pytest.raises(ValidationError) as error:
+        all_reached(rules)
+    ((where, said),) = [(each["loc"], each["msg"]) for each in error.value.errors()]
+    assert where == (1,)
+    assert "is never reached: the rule 'above' above matches whatever this one does" in said
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
@@ -181,7 +318,7 @@ def test_all_problems_are_told_at_once() -> None:
 )
 def test_an_editor_accepts_what_may_be_written(condition: str, expected: list[dict[str, Any]]) -> None:
     """The JSON schema knows units and single values, so that no editor underlines a right policy."""
-    assert Conditions.model_json_schema()["properties"][condition]["anyOf"] == expected
+    assert Conditions.model_json_schema()["$defs"]["Conditions"]["properties"][condition]["anyOf"] == expected
 
 
 def test_a_policy_cannot_be_changed_behind_the_back() -> None:

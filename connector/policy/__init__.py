@@ -8,9 +8,24 @@ Within one condition any value of its list will do. In `when` all conditions mus
 skips the rule, as the exceptions of an Exchange mail flow rule do.
 """
 
-from connector.policy.case import HEAD, Facts
+from connector.policy.case import HEAD, Facts, Hold
 from connector.policy.conditions import Conditions
-from connector.policy.rules import Defaults, Policy, Rule
+from connector.policy.exclude import Exclude
+from connector.policy.rules import Defaults, Mode, Pilot, Policy, Rule, Rules, all_reached
 from connector.policy.verdicts import decide
 
-__all__ = ["HEAD", "Conditions", "Defaults", "Facts", "Policy", "Rule", "decide"]
+__all__ = [
+    "HEAD",
+    "Conditions",
+    "Defaults",
+    "Exclude",
+    "Facts",
+    "Hold",
+    "Mode",
+    "Pilot",
+    "Policy",
+    "Rule",
+    "Rules",
+    "all_reached",
+    "decide",
+]

@@ -1,16 +1,23 @@
 """The rules of a tenant: what happens to the files that match, and on which terms."""
 
 from collections import Counter
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Self
+from hashlib import sha256
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
 
 from connector.amounts import Duration
-from connector.model import Action, Audience, LinkTerms
-from connector.policy.conditions import Conditions, Kind, Model
-from connector.policy.values import Expiry, Name, Some, Tag
+from connector.model import Action, Audience, LinkTerms, Need
+from connector.policy.case import Case
+from connector.policy.conditions import Answer, Conditions, Kind, Model
+from connector.policy.exclude import Exclude
+from connector.policy.sense import contradiction, covers, excepts_no_more, never_matches
+from connector.policy.values import Expiry, Folded, Name, Some, Tag
 
 
 class Terms(Model):
@@ -52,10 +59,21 @@ class Retention(Model):
     )
 
 
+class Mode(StrEnum):
+    """What comes of it when a rule matches."""
+
+    #: It is only told, and the rules below are asked as if this one were not there.
+    MONITOR = "monitor"
+    ENFORCE = "enforce"
+
+
 class Rule(Model):
     """What to do with the files that match, unless an exception holds."""
 
     name: Name
+    mode: Mode = Field(
+        default=Mode.ENFORCE, description="monitor: only log where it would match; the rules below decide, without it"
+    )
     when: Conditions = Field(default=Conditions(), description="all of these hold; left out: any file")
     unless: Conditions = Field(default=Conditions(), description="none of these holds")
     action: Action
@@ -70,8 +88,8 @@ class Rule(Model):
     @field_validator("name")
     @classmethod
     def _not_reserved(cls, name: str) -> str:
-        if name.startswith("guard:"):
-            raise ValueError("names that begin with `guard:` are taken by the guards that no rule overrides")
+        if name.startswith(("guard:", "exclude:")):
+            raise ValueError("names that begin with `guard:` or `exclude:` are taken by what no rule overrides")
         return name
 
     @model_validator(mode="after")
@@ -83,11 +101,65 @@ class Rule(Model):
 
     @model_validator(mode="after")
     def _says_that_messages_do_not_return(self) -> Self:
-        if Kind.MESSAGE in self.when.kind and self.action in LEAVING and not self.irreversible:
+        if self.reaches_messages and self.action in LEAVING and not self.irreversible:
             raise ValueError(
                 "an attached message cannot be attached again as what it was: add `irreversible: true`, or copy it"
             )
         return self
+
+    @model_validator(mode="after")
+    def _may_match(self) -> Self:
+        groups = [*self.when.everywhere(), *self.unless.inner()]
+        if never := next(filter(None, map(contradiction, groups)), None):
+            raise ValueError(never)
+        if name := never_matches(self.when, self.unless):
+            raise ValueError(f"the rule never matches: its exception `{name}` holds wherever `when` does")
+        return self
+
+    @model_validator(mode="after")
+    def _links_are_shown(self) -> Self:
+        if self.action not in LEAVING and self.link != Terms():
+            raise ValueError(f"`{self.action}` shows no link, so nobody could open one: leave out `link`")
+        return self
+
+    @cached_property
+    def reaches_messages(self) -> bool:
+        """Whether it is meant for attached messages too."""
+        return any(Kind.MESSAGE in group.kind for group in self.when.everywhere())
+
+    def matches(self, case: Case) -> Answer:
+        """Whether it decides about the file; None where nobody knows, or not yet."""
+        if case.nested and not self.reaches_messages:
+            return False
+        holds = self.when.every(case)
+        if holds is False:
+            return False
+        excepted = self.unless.some(case)
+        if excepted:
+            return False
+        return None if excepted is None else holds
+
+    def needs(self, case: Case) -> frozenset[Need]:
+        """What to fetch so that it can be said whether it matches."""
+        return frozenset((*self.when.needs(case), *self.unless.needs(case)))
+
+    def hides(self, other: "Rule") -> bool:
+        """Whether another one, further down, is never reached because of it."""
+        return (
+            self.mode is Mode.ENFORCE
+            and (self.reaches_messages or not other.reaches_messages)
+            and covers(self.when, other.when)
+            and excepts_no_more(self.unless, other.unless)
+        )
+
+
+def _open(value: object) -> object:
+    if value != "open":
+        raise ValueError(
+            "mail has been delivered when connector sees it, so nothing can be stopped: where a step fails, the"
+            " original stays in its message; leave it out, or say open"
+        )
+    return value
 
 
 class Defaults(Model):
@@ -95,6 +167,29 @@ class Defaults(Model):
 
     settle: Duration = timedelta(hours=24)
     retention: Retention = Retention()
+    fail: Annotated[Literal["open"], BeforeValidator(_open)] = Field(
+        default="open", description="where a step fails, the original stays in its message"
+    )
+
+
+class Pilot(Model):
+    """The mailboxes in which rules are enforced; in all others they are only monitored."""
+
+    groups: Some[Folded] = Field(default=(), description="mailboxes in one of these groups, by `groups`")
+    percent: float = Field(
+        default=0, ge=0, le=100, description="and so many of all others; a mailbox that is in stays in when it grows"
+    )
+
+    def covers(self, key: Callable[[], str], groups: Collection[str]) -> bool:
+        """Whether a mailbox takes part. Its key, which outlasts a change of name, is asked for only where it counts."""
+        if not set(self.groups).isdisjoint(groups):
+            return True
+        return self.percent > 0 and _place(key()) < self.percent / 100
+
+
+def _place(key: str) -> float:
+    """A number from 0 to 1 that is always the same for the same key."""
+    return int.from_bytes(sha256(key.encode("utf-8", "replace")).digest()[:6], "big") / 2**48
 
 
 def _names_differ(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -104,12 +199,33 @@ def _names_differ(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return rules
 
 
+def all_reached(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The same rules. Raises a problem for each that is never reached."""
+    hidden = [
+        (number, above.name)
+        for number, rule in enumerate(rules)
+        if (above := next((each for each in rules[:number] if each.hides(rule)), None))
+    ]
+    if hidden:
+        raise ValidationError.from_exception_data("rules", [_unreached(number, above) for number, above in hidden])
+    return rules
+
+
+def _unreached(number: int, above: str) -> InitErrorDetails:
+    error = ValueError(
+        f"is never reached: the rule {above!r} above matches whatever this one does; put this one first, or drop it"
+    )
+    return InitErrorDetails(type="value_error", loc=(number,), input=None, ctx={"error": error})
+
+
 Rules = Annotated[tuple[Rule, ...], AfterValidator(_names_differ)]
 
 
 class Policy(Model):
-    """The rules of a tenant, in their order."""
+    """The rules of a tenant, in their order, and what none of them overrides."""
 
+    exclude: Exclude = Exclude()
+    pilot: Pilot | None = None
     defaults: Defaults = Defaults()
     rules: Rules = ()
 
@@ -119,7 +235,22 @@ class Policy(Model):
         return any(rule.unpack for rule in self.rules)
 
     @cached_property
+    def groups(self) -> tuple[Conditions, ...]:
+        """All groups of conditions that stand in it."""
+        tops = (group for rule in self.rules for group in (rule.when, rule.unless))
+        return tuple(group for top in tops for group in top.everywhere())
+
+    @cached_property
     def ages(self) -> frozenset[timedelta]:
         """Every age that some rule asks for."""
-        groups = (group for rule in self.rules for group in (rule.when, rule.unless))
-        return frozenset(age for each in groups for age in (each.younger_than, each.older_than) if age is not None)
+        return frozenset(age for each in self.groups for age in (each.younger_than, each.older_than) if age is not None)
+
+    @cached_property
+    def headers(self) -> frozenset[str]:
+        """The names of all headers, in lower case, that a source has to tell for some rule."""
+        return frozenset(header.name for each in self.groups for header in each.header)
+
+    @cached_property
+    def asks(self) -> frozenset[str]:
+        """The names of all conditions that some rule asks for."""
+        return frozenset(name for each in self.groups for name, _ in each.asked)

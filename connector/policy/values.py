@@ -2,18 +2,22 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainValidator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from connector.amounts import duration
+from connector.model import Direction
+from connector.policy.patterns import compiled
 
 T = TypeVar("T")
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_FIELD_NAME = re.compile(r"[!-9;-~]+")
 _DOMAIN = re.compile(r"[^@\s.*]+(\.[^@\s.*]+)+")
 
 
@@ -36,12 +40,19 @@ def listed(value: object) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _who(value: str) -> str:
+def who(value: str) -> str:
+    """An address or a domain, folded. Raises ValueError where it is neither."""
     if not (_ADDRESS.fullmatch(value) or _DOMAIN.fullmatch(value)):
         raise ValueError(
             f"{value!r} is neither an address, such as anna@example.org, nor a domain, such as example.org "
             "(which covers its subdomains; without @ or * before it)"
         )
+    return fold(value)
+
+
+def _domain(value: str) -> str:
+    if not _DOMAIN.fullmatch(value):
+        raise ValueError(f"{value!r} is no domain, such as example.org (without @ or * before it)")
     return fold(value)
 
 
@@ -65,6 +76,48 @@ def _tag(value: str) -> str:
     return value
 
 
+def is_who(who: str, address: str) -> bool:
+    """Whether the folded address is this one, or one in this domain or below it."""
+    if "@" in who:
+        return address == who
+    domain = address.rpartition("@")[2]
+    return domain == who or domain.endswith(f".{who}")
+
+
+def _direction(value: object) -> object:
+    if value in ("outgoing external", "outgoing", "outbound"):
+        raise ValueError(
+            "what is sent to others has left with its attachments when connector sees it in the mailbox: only a hop in"
+            " the mail flow could change it. `sent` names the sender's own copy"
+        )
+    return value
+
+
+def _pattern(value: str) -> str:
+    compiled(value)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A pattern for one header of a message."""
+
+    name: str
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.pattern}"
+
+
+def _header(value: object) -> Header:
+    if isinstance(value, Header):
+        return value
+    name, colon, pattern = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if not colon or not _FIELD_NAME.fullmatch(name) or not pattern.strip():
+        raise ValueError("give the name of a header and a pattern, such as `X-Spam-Flag: ^yes`, in quotes")
+    return Header(name.lower(), _pattern(pattern.strip()))
+
+
 class _OneOrMany:
     """Lets an editor accept one value without the brackets of a list."""
 
@@ -75,9 +128,14 @@ class _OneOrMany:
 
 Expiry = Annotated[timedelta | None, BeforeValidator(_expiry, json_schema_input_type=str)]
 Name = Annotated[str, Field(min_length=1)]
-Glob = Annotated[Name, AfterValidator(fold)]
+Folded = Annotated[Name, AfterValidator(fold)]
+Glob = Folded
 Extension = Annotated[str, AfterValidator(_extension)]
-Who = Annotated[str, AfterValidator(_who)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Who = Annotated[str, AfterValidator(who)]
+From = Annotated[Direction, BeforeValidator(_direction)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+HeaderPattern = Annotated[Header, PlainValidator(_header, json_schema_input_type=str)]
 Folder = Annotated[str, AfterValidator(_folder)]
 Tag = Annotated[str, AfterValidator(_tag)]
 #: One value, or a list of which any will do.

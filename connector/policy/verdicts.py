@@ -1,23 +1,27 @@
-"""One verdict for each file: the guards first, then the rules from the top."""
+"""One verdict for each file: guards and exclusions first, then the rules from the top."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import chain
 
 from connector.guards import NESTED, TNEF, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use, is_tnef
-from connector.model import Action, File, Item, Message, Need, SharedFile, Verdict
-from connector.policy.case import Case, Facts
-from connector.policy.conditions import Kind, answers, reasons
-from connector.policy.rules import LEAVING, Defaults, Policy, Rule
+from connector.model import Action, File, Item, Need, SharedFile, Verdict
+from connector.policy.case import Case, Facts, Matter
+from connector.policy.rules import LEAVING, Defaults, Mode, Policy, Rule
 
-_HEAD = frozenset({Need.HEAD})
+#: What a need is of, in a sentence.
+_NEEDED = {
+    Need.HEAD: "the first bytes of the file",
+    Need.WHOLE: "all that is in the file",
+    Need.SCAN: "what a virus scanner says of the file",
+    Need.BODY: "the text of the message",
+}
 
 
 def decide(policy: Policy, item: Item, facts: Facts) -> tuple[Verdict, ...]:
     """One verdict for each file of the item, in their order. Never raises, whatever an item says.
 
-    A verdict that needs content keeps the file; asked again with what it needs in `facts` it is final.
+    A verdict that needs something keeps the file; asked again with all that it needs in `facts` it is final.
     A verdict with `look_again` becomes another one at that time. Redirected is for ever, so there it is None.
     """
     if kept := guard_of_item(item, ours=facts.ours, since=facts.since):
@@ -25,43 +29,75 @@ def decide(policy: Policy, item: Item, facts: Facts) -> tuple[Verdict, ...]:
     if used := guard_of_use(item, now=facts.now, quiet=facts.quiet):
         kept, again = used
         return tuple(replace(_kept(file, kept), look_again=again) for file in item.files)
-    return tuple(_verdict(policy, item, file, facts) for file in item.files)
+    matter = Matter(item, facts)
+    if kept := policy.exclude.keeps(matter):
+        return tuple(_kept(file, kept, "exclude") for file in item.files)
+    return tuple(_verdict(policy, matter, file) for file in item.files)
 
 
-def _verdict(policy: Policy, item: Item, file: File, facts: Facts) -> Verdict:
+def _verdict(policy: Policy, matter: Matter, file: File) -> Verdict:
     if kept := guard_of_file(file):
         return _kept(file, kept)
-    if is_tnef(file) and not (policy.unpacks and isinstance(item, Message)):
+    if is_tnef(file) and not (policy.unpacks and matter.message):
         return _kept(file, TNEF)  # In a share, one pointer would stand for all that is in it.
-    case = Case(
-        item,
-        file,
-        facts.now,
-        content=facts.contents.get(file.id),
-        returns=facts.returnable is None or facts.sizes.get(file.id, file.size) <= facts.returnable,
-        copied=isinstance(item, SharedFile) and not facts.pointers,
-    )
+    case = case_of(matter, file)
     if case.nested and case.content and (kept := guard_of_nested(case.content.head)):
         return _kept(file, kept)
     verdict = _judged(policy, case)
     return replace(verdict, look_again=_look_again(policy, case, verdict))
 
 
-def _kept(file: File, kept: Kept) -> Verdict:
-    return Verdict(file=file, action=Action.KEEP, rule=f"guard:{kept.name}", because=kept.because)
+def case_of(matter: Matter, file: File) -> Case:
+    """One file of the item, at the time of its facts."""
+    facts = matter.facts
+    return Case(
+        matter,
+        file,
+        facts.now,
+        content=facts.contents.get(file.id),
+        returns=facts.returnable is None or facts.sizes.get(file.id, file.size) <= facts.returnable,
+        copied=isinstance(matter.item, SharedFile) and not facts.pointers,
+    )
+
+
+def _kept(file: File, kept: Kept, by: str = "guard") -> Verdict:
+    return Verdict(file=file, action=Action.KEEP, rule=f"{by}:{kept.name}", because=kept.because)
 
 
 def _judged(policy: Policy, case: Case) -> Verdict:
-    """The first rule that matches decides; one that cannot tell without the content of the file asks for it."""
+    """The first rule that matches decides; what rules on trial would have done is told beside it.
+
+    Where a rule cannot tell yet, those below are asked too: all that may be needed is fetched at once. Where one can
+    never tell (an archive too large to look into), the file stays: leaving it where it is loses nothing.
+    """
+    needs: set[Need] = set()
+    would: list[tuple[str, Action]] = []
+    verdict = _unmatched(case)
     for rule in policy.rules:
-        if case.nested and Kind.MESSAGE not in rule.when.kind:
+        matches = rule.matches(case)
+        if matches is False:
             continue
-        matches = _all(chain(answers(rule.when, case), map(_not, answers(rule.unless, case))))
-        if matches is None:
-            because = "only the first bytes of the file tell what it is"
-            return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, needs=_HEAD)
+        lacking = frozenset() if matches else rule.needs(case)
+        needs |= lacking
+        if rule.mode is Mode.ENFORCE and not lacking:
+            verdict = _fired(rule, policy.defaults, case) if matches else _stays(rule, case)
+            break
         if matches:
-            return _fired(rule, policy.defaults, case)
+            would.append((rule.name, rule.action))
+    return replace(_waits(verdict, needs) if needs else verdict, would=tuple(would))
+
+
+def _stays(rule: Rule, case: Case) -> Verdict:
+    because = "nobody can tell whether the rule matches, so the file stays"
+    return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because)
+
+
+def _waits(verdict: Verdict, needs: Iterable[Need]) -> Verdict:
+    because = f"what decides is {', '.join(_NEEDED[need] for need in sorted(needs))}"
+    return Verdict(file=verdict.file, action=Action.KEEP, rule="", because=because, needs=frozenset(needs))
+
+
+def _unmatched(case: Case) -> Verdict:
     if case.nested:
         return _kept(case.file, NESTED)
     if case.packed:
@@ -72,7 +108,7 @@ def _judged(policy: Policy, case: Case) -> Verdict:
 def _fired(rule: Rule, defaults: Defaults, case: Case) -> Verdict:
     if case.packed and not rule.unpack:
         return _kept(case.file, TNEF)
-    because = ", ".join(reasons(rule.when, case)) or "the rule has no conditions"
+    because = ", ".join(rule.when.reasons(case)) or "the rule has no conditions"
     if rule.action is Action.REDIRECT and not (case.returns or rule.irreversible):
         because = f"{because}; but it is too large to be put back later, and the rule is not `irreversible`"
         return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because)
@@ -87,20 +123,20 @@ def _fired(rule: Rule, defaults: Defaults, case: Case) -> Verdict:
         settle=defaults.settle if rule.settle is None else rule.settle,
         terms=rule.link.as_terms,
         # A shared file is its own original.
-        keep_original=rule.keep_original and isinstance(case.item, Message),
         tags=rule.tags,
         retention=(rule.retention or defaults.retention).file,
+        keep_original=rule.keep_original and case.matter.message is not None,
     )
 
 
 def _look_again(policy: Policy, case: Case, verdict: Verdict) -> datetime | None:
     """When, as the message ages, this verdict first becomes another one."""
-    if verdict.action is Action.REDIRECT or verdict.needs or case.received is None:
+    if verdict.action is Action.REDIRECT or verdict.needs or case.matter.received is None:
         return None
-    for moment in _birthdays(policy.ages, case.received):
+    for moment in _birthdays(policy.ages, case.matter.received):
         if moment > case.now:
             later = _judged(policy, replace(case, now=moment))
-            if (later.action, later.rule) != (verdict.action, verdict.rule):
+            if (later.action, later.rule, later.needs) != (verdict.action, verdict.rule, verdict.needs):
                 return moment
     return None
 
@@ -108,17 +144,3 @@ def _look_again(policy: Policy, case: Case, verdict: Verdict) -> datetime | None
 def _birthdays(ages: Iterable[timedelta], received: datetime) -> Iterator[datetime]:
     last = datetime.max.replace(tzinfo=received.tzinfo) - received
     return (received + age for age in sorted(ages) if age <= last)
-
-
-def _all(answers: Iterable[bool | None]) -> bool | None:
-    """No, as soon as one says no; otherwise unknown, if one does not know."""
-    said: bool | None = True
-    for answer in answers:
-        if answer is False:
-            return False
-        said = said and answer
-    return said
-
-
-def _not(answer: bool | None) -> bool | None:  # noqa: FBT001 - the third truth value is the point
-    return None if answer is None else not answer

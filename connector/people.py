@@ -1,0 +1,83 @@
+"""Two lists that an administrator exports: which groups mailboxes are in, and on which of them Exchange has a hold."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from connector.policy import Hold
+from connector.policy.values import fold
+
+#: The names that Exchange gives its columns, folded.
+_MAILBOX, _LITIGATION, _IN_PLACE, _RETENTION = (
+    "primarysmtpaddress", "litigationholdenabled", "inplaceholds", "retentionholdenabled",
+)  # fmt: skip
+_TRUTHS = {"true": True, "false": False, "": False}
+#: How to write down several holds: left to itself, PowerShell writes the name of a type in their place.
+EXPORT = (
+    "Get-Mailbox -ResultSize Unlimited | Select-Object PrimarySmtpAddress,LitigationHoldEnabled,RetentionHoldEnabled,"
+    "@{n='InPlaceHolds';e={$_.InPlaceHolds -join ' '}} | Export-Csv -NoTypeInformation -Encoding UTF8"
+)
+
+
+def memberships(value: object) -> object:
+    """The groups of each mailbox, from the file of this name, all folded. Raises ValueError with the line."""
+    if not isinstance(value, str):
+        return value
+    groups: dict[str, set[str]] = {}
+    for number, row in _rows(Path(value), "mailbox", "group"):
+        if "@" not in row["mailbox"] or not row["group"]:
+            raise ValueError(f"{value}, line {number}: give the address of a mailbox, and the name of a group")
+        groups.setdefault(fold(row["mailbox"]), set()).add(fold(row["group"]))
+    return {mailbox: frozenset(names) for mailbox, names in groups.items()}
+
+
+def holds(value: object) -> object:
+    """The holds on each mailbox, from the file of this name that Exchange wrote. Raises ValueError with the line."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, frozenset[Hold]] = {}
+    for number, row in _rows(Path(value), _MAILBOX, _LITIGATION, _IN_PLACE, _RETENTION):
+        try:
+            litigation, retention = _TRUTHS[fold(row[_LITIGATION])], _TRUTHS[fold(row[_RETENTION])]
+        except KeyError:
+            raise ValueError(f"{value}, line {number}: a hold is enabled, True, or not, False") from None
+        if row[_IN_PLACE].startswith(("System.", "Microsoft.")):
+            raise ValueError(f"{value}, line {number}: InPlaceHolds are not written out; export them by `{EXPORT}`")
+        stands = {Hold.LITIGATION: litigation or row[_IN_PLACE] not in ("", "{}"), Hold.RETENTION: retention}
+        found[fold(row[_MAILBOX])] = frozenset(hold for hold, enabled in stands.items() if enabled)
+    return found
+
+
+def _rows(path: Path, *columns: str) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Each line below the names of the columns, with its number. Raises ValueError where the file is another one."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=_delimiter(path))
+            names = [fold(each.strip()) for each in next(lines, [])]
+            if missing := [each for each in columns if each not in names]:
+                raise ValueError(f"{path}, line 1: the columns {', '.join(missing)} are missing")
+            for line in lines:
+                if not any(each.strip() for each in line):
+                    continue
+                if len(line) != len(names):
+                    raise ValueError(f"{path}, line {lines.line_num}: has {len(line)} columns instead of {len(names)}")
+                yield lines.line_num, dict(zip(names, (each.strip() for each in line), strict=True))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text; export it with -Encoding UTF8") from None
+    except csv.Error as error:
+        raise ValueError(f"{path} is no CSV: {error}") from None
+
+
+def _delimiter(path: Path) -> str:
+    """A German Windows puts semicolons."""
+    with path.open(encoding="utf-8-sig") as file:
+        return ";" if ";" in file.readline() else ","
+
+
+Memberships = Annotated[Mapping[str, frozenset[str]], BeforeValidator(memberships, json_schema_input_type=str)]
+Holds = Annotated[Mapping[str, frozenset[Hold]], BeforeValidator(holds, json_schema_input_type=str)]
