@@ -1,12 +1,15 @@
 """Before anything of a source is linked: its people, and nobody else, can read what the store has of it.
 
-A mailbox of which the store knows nobody is left alone, and named: to whom it belongs is never guessed.
+A mailbox of which the store knows nobody is left alone, and named: to whom it belongs is never guessed. What people
+share is open to those of them whom it knows; the others are named.
 """
+
+from collections.abc import Collection
 
 from connector.errors import Exhausted, Rejected
 from connector.log import Event
 from connector.reactions import in_store, sharing
-from connector.turn import Turn, Watch, unread
+from connector.turn import Turn, Watch, strangers, unread
 
 
 def require_admission(turn: Turn) -> bool:
@@ -18,9 +21,11 @@ def require_admission(turn: Turn) -> bool:
     if watch.home and watch.housemate:
         turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {shared_with(watch)}", "Unread")
         return False
+    members = watch.source.members
     try:
-        if watch.home and not in_store(watch.store.admits, watch.home, turn.owner):
-            sharing(turn, watch.store.admit, watch.home, turn.owner)
+        if watch.home and not in_store(watch.store.admits, watch.home, turn.owner, members):
+            sharing(turn, watch.store.admit, watch.home, turn.owner, members)
+        _name_strangers(turn, members)
     except Rejected as error:
         turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
         return False
@@ -29,6 +34,25 @@ def require_admission(turn: Turn) -> bool:
     else:
         turn.free(unread(watch.name))
     return True
+
+
+def of_nobody(strangers: Collection[str], address: str, members: Collection[str] | None) -> bool:
+    """Whether the store knows none of those to whom the files of a source belong, given whom it does not know."""
+    return address in strangers or (members is not None and set(members) <= set(strangers))
+
+
+def _name_strangers(turn: Turn, members: Collection[str] | None) -> None:
+    """Where some of those who share it cannot be let in, an administrator is told who."""
+    watch = turn.watch
+    unknown = in_store(watch.store.strangers, turn.owner, members) if watch.home and members is not None else ()
+    if not unknown:
+        turn.free(strangers(watch.name))
+        return
+    reason = (
+        f"of the {len(members or ())} people who share {watch.source.address}, the store does not know these, who open"
+        f" none of its links: {', '.join(unknown)}"
+    )
+    turn.brake(strangers(watch.name), Event.MEMBERS_UNKNOWN, reason, "Unknown")
 
 
 def shared_with(watch: Watch) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from connector.admission import of_nobody
 from connector.config import MailConfig, ShareConfig
 from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.ledger import Ledger, Proved
@@ -117,19 +118,21 @@ def _remarks(tenant: Tenant) -> Iterator[Finding]:
         yield failed(tried, error)
 
 
-def _people(tenant: Tenant, address: str) -> Iterator[Finding]:
-    """Whether anybody could open the links of a mailbox."""
-    tried = f"{tenant.name}: people of {address}"
+def _people(tenant: Tenant, source: Source) -> Iterator[Finding]:
+    """Whether those to whom a mailbox belongs, or who share something, could open its links."""
+    tried, address, members = f"{tenant.name}: people of {source.address}", source.address, source.members
     try:
-        known = tenant.store().knows(address)
+        strangers = tenant.store().strangers(address, members)
     except ConnectorError as error:
         yield failed(tried, error)
         return
-    if not known:
+    todo = "name who may read its files (`readers`), or give the account its address"
+    if members is None and strangers:
         says = "the store knows nobody, or more than one, to whom it belongs: nothing of it is redirected"
-        yield Finding(
-            tried, "stopped", says, "name who may read its files (`readers`), or give the account its address"
-        )
+        yield Finding(tried, "stopped", says, todo)
+    elif strangers:
+        says = f"the store does not know these, who cannot open its links: {', '.join(strangers)}"
+        yield Finding(tried, "stopped" if of_nobody(strangers, address, members) else "fine", says, todo)
 
 
 def _write_and_delete(store: Store, tags: Iterable[str]) -> None:
@@ -163,7 +166,7 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
             yield failed(tried, error)
         else:
             yield Finding(tried, "fine", "can be listed")
-            yield from _people(tenant, share.source.address)
+            yield from _people(tenant, share.source)
     tried = f"{tenant.name}: putting files of Teams back"
     if not entry.redirect:
         yield Finding(tried, "fine", "files are only copied: nothing has to come back")
@@ -209,7 +212,7 @@ def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
         else:
             yield Finding(tried, "fine", "can be opened")
             yield _room(tenant, mailbox.source)
-            yield from _people(tenant, mailbox.source.address)
+            yield from _people(tenant, mailbox.source)
 
 
 def _room(tenant: Tenant, source: Source) -> Finding:

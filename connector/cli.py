@@ -623,6 +623,7 @@ _PAUSED = {
     "Unproved": Exit.HELD,
     "Unread": Exit.HELD,
     "Exhausted": Exit.DONE,
+    "Unknown": Exit.DONE,
     "Full": Exit.HELD,
 }
 

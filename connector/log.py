@@ -121,6 +121,8 @@ class Event(StrEnum):
     SOURCE_UNPROVED = "source.unproved"
     #: Nothing is linked in a mailbox until the people to whom it belongs can read its files in the store.
     SOURCE_UNREAD = "source.unread"
+    #: Of those who share a source, the store does not know some, who cannot open its links.
+    MEMBERS_UNKNOWN = "members.unknown"
     #: The store lets nobody else in for now: it allows a number of new shares, and no more.
     SHARES_EXHAUSTED = "shares.exhausted"
     #: How a proof about a server went: `connector check`, or `connector certify`.

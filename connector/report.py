@@ -20,7 +20,7 @@ from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
 from connector.plan.sums import By
 from connector.plan.tables import sentences, size
-from connector.turn import edits, unproved, unread
+from connector.turn import edits, strangers, unproved, unread
 
 Row = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def summary(ledger: Ledger, now: datetime) -> Mapping[str, list[Row]]:
     people = {
         name: f"{each.tenant}/{each.address}"
         for each in watched
-        for name in (each.name, unproved(each.name), unread(each.name), edits(each.name))
+        for name in (each.name, unproved(each.name), unread(each.name), edits(each.name), strangers(each.name))
     }
     paused: list[Row] = [
         {"paused": people.get(each.name, each.name), "until": each.until, "error": each.error, "reason": each.reason}

@@ -218,6 +218,11 @@ def unread(source: str) -> str:
     return f"{source}/readers"
 
 
+def strangers(source: str) -> str:
+    """The name of what stands, and stops nothing, while the store does not know all who share a source."""
+    return f"{source}/strangers"
+
+
 def shares(tenant: str) -> str:
     """The name under which a tenant's store pauses for new shares alone."""
     return f"{tenant}/shares"

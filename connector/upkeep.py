@@ -131,7 +131,7 @@ class Upkeep:
             raise ValueError(f"the ledger knows no mailbox {leaver}; `connector status` names them")
         went: list[str] = []
         for tenant in tenants:
-            if not tenant.store().knows(successor):
+            if tenant.store().strangers(successor):
                 raise ValueError(f"the store knows nobody, or more than one, to whom {successor} belongs (`readers`)")
             for mailbox in self.ledger.succeed(tenant.name, leaver, successor, self.now, by=self.by):
                 address = addresses.get(mailbox, mailbox)

@@ -1,6 +1,6 @@
 """A link is shown only where the people of the mailbox can open it, and nobody else's folder is opened for it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +14,12 @@ from connector.model import Link, LinkTerms, Origin, State, Stored
 from connector.policy import Policy
 from connector.redirect import tick
 from connector.sources.memory import Attached
+from connector.sources.memory_share import MemoryShare
 from connector.stores.memory import MemoryStore
-from connector.turn import shares, unread
+from connector.turn import shares, strangers, unread
 from tests import test_proofs
 from tests.crash.test_every_effect import policy
+from tests.share_world import ShareWorld
 from tests.world import HOME, TENANT, Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa")
@@ -36,7 +38,7 @@ class Sparing(MemoryStore):
 
     asked = 0
 
-    def admit(self, folder: str, mailbox: str) -> None:
+    def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
         """Not now."""
         self.asked += 1
         raise Exhausted("no more shares for now", timedelta(minutes=10))
@@ -95,25 +97,46 @@ def test_its_people_are_let_in_before_a_link_is_shown(world: World) -> None:
     """Once, and by themselves."""
     world.deliver(FILE)
     world.run()
-    assert world.store.admitted == {HOME: "anna@example.org"}
+    assert world.store.admitted == {HOME: frozenset({"anna@example.org"})}
     assert states(world) == [State.DONE]
     assert not world.lost()
 
 
 def test_a_mailbox_of_nobody_is_left_alone_and_named(world: World, told: test_proofs.Told) -> None:
     """Nothing is planned, and told once; when it belongs to somebody, all that came meanwhile is redirected."""
-    world.store.strangers.add("anna@example.org")
+    world.store.unknown.add("anna@example.org")
     world.deliver(FILE)
     turns(world, 3)
     assert states(world) == []
     assert world.manifest_free() == {}
     assert "anna@example.org" in paused(world, unread(name(world)))
     assert [each["event"] for each in told].count(Event.SOURCE_UNREAD) == 1
-    world.store.strangers.clear()
+    world.store.unknown.clear()
     world.run()
     assert states(world) == [State.DONE]
     assert not paused(world, unread(name(world)))
     assert not world.lost()
+
+
+def test_members_whom_the_store_does_not_know_are_named(tmp_path: Path, told: test_proofs.Told) -> None:
+    """Once; work goes on for the others, and whoever leaves is let in no more."""
+    share = MemoryShare(members=frozenset({"anna@example.org", "bert@example.org", "guest@example.net"}))
+    world = ShareWorld(tmp_path / "ledger.db", policy(), store=MemoryStore(admitted={}), share=share)
+    world.store.unknown = {"bert@example.org", "guest@example.net"}
+    world.upload("report.pdf", b"report")
+    world.run()
+    assert (states(world), world.lost()) == ([State.DONE], [])
+    assert world.store.admitted == {HOME: frozenset({"anna@example.org"})}
+    standing = paused(world, strangers(name(world)))
+    assert standing.startswith("of the 3 people who share Projects/General, the store does not know these, who open")
+    assert standing.endswith(": bert@example.org, guest@example.net")
+    turns(world, 3)
+    assert [each["event"] for each in told].count(Event.MEMBERS_UNKNOWN) == 1
+    world.store.unknown = {"guest@example.net"}
+    share.members = frozenset({"bert@example.org"})
+    turns(world)
+    assert world.store.admitted == {HOME: frozenset({"bert@example.org"})}
+    assert not paused(world, strangers(name(world)))
 
 
 def test_where_nobody_else_is_let_in_for_now_files_are_copied(world: World) -> None:
@@ -163,7 +186,7 @@ def test_who_loses_access_sees_no_new_link_and_gets_files_back(world: World) -> 
     world.run()
     world.deliver(Attached("b.bin", b"bbbb"))
     world.store.admitted = {}
-    world.store.strangers.add("anna@example.org")
+    world.store.unknown.add("anna@example.org")
     turns(world, 2)
     assert states(world) == [State.DONE]
     with world.ledger() as ledger:
@@ -191,7 +214,7 @@ def test_a_store_that_is_down_is_no_stranger(world: World) -> None:
     """It is asked again later, and nobody is told that a mailbox belongs to nobody."""
 
     class Down(MemoryStore):
-        def admit(self, folder: str, mailbox: str) -> None:
+        def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
             """Not within reach."""
             raise Unavailable("down")
 

@@ -161,7 +161,7 @@ def test_what_is_too_old_or_known_is_not_done_at_once(tmp_path: Path) -> None:
 def test_a_mailbox_of_nobody_is_told_and_nothing_is_done_in_it(tmp_path: Path) -> None:
     """Where the store knows nobody for it, a turn leaves it alone: its links would open for nobody."""
     world = World(tmp_path / "ledger.db", ALL)
-    world.store.strangers.add(world.mailbox.address)
+    world.store.unknown.add(world.mailbox.address)
     world.store.admitted = {}
     world.deliver(REPORT)
     with world.process() as (watch, ledger):

@@ -685,6 +685,108 @@ def test_a_list_without_columns(world: NextcloudWorld, tmp_path: Path) -> None:
         world.connect(readers=path).admits(HOME, ANNA)
 
 
+# --- what people share ------------------------------------------------------------------------------------------------
+
+CHANNEL, MEMBERS = "acme/Project", frozenset({ANNA, "bert@example.org"})
+
+
+def shared(store: NextcloudStore, members: frozenset[str] = MEMBERS) -> str:
+    """The link of a file of a channel, whose members were let in."""
+    stored = store.put(f"{CHANNEL}/R1/report.pdf", spool(b"report"))
+    if not store.admits(CHANNEL, "Project", members):
+        store.admit(CHANNEL, "Project", members)
+    return store.share([stored], LinkTerms(Audience.GROUP), ORIGIN)[0].url
+
+
+def test_members_are_let_in_and_whoever_leaves_is_not_any_more(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Each by a share of her own, and nobody else; the address stays."""
+    url = shared(store)
+    assert opens(world, url) == {"anna", "bert"}
+    assert store.strangers("Project", MEMBERS) == ()
+    assert not store.admits(CHANNEL, "Project", {ANNA})
+    assert shared(store, frozenset({ANNA})) == url
+    assert opens(world, url) == {"anna"}
+    assert world.connect().admits(CHANNEL, "Project", {ANNA})
+    assert not world.connect().admits(CHANNEL, "Project", MEMBERS)
+
+
+def test_members_of_whom_nobody_is_known(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """They are named, and never guessed; the others are let in, and they too once they have an account."""
+    members = MEMBERS | {"carla@example.org", "guest@example.net"}
+    url = shared(store, members)
+    assert opens(world, url) == {"anna", "bert"}
+    assert store.strangers("Project", members) == ("carla@example.org", "guest@example.net")
+    world.cloud.add_user("carla")
+    later = world.connect()
+    assert not later.admits(CHANNEL, "Project", members)
+    later.admit(CHANNEL, "Project", members)
+    assert later.strangers("Project", members) == ("guest@example.net",)
+    assert world.server.opens("carla", url) == b"report"
+    strangers = {"guest@example.net"}
+    with pytest.raises(
+        Rejected, match=r"none of the people who share Project: give .* name a group for it in the list"
+    ):
+        world.connect().admit(CHANNEL, "Project", strangers)
+    assert opens(world, url) == set()
+
+
+def test_a_group_that_the_list_names_for_a_channel(world: NextcloudWorld, tmp_path: Path) -> None:
+    """It has the last word: one share, whoever the members are."""
+    store = world.connect(readers=readers(tmp_path, "Project,group:Front desk"))
+    url = shared(store, frozenset({"carla@example.org"}))
+    assert opens(world, url) == {"anna", "bert"}
+    assert [each.who for each in world.cloud.shares.values()] == ["Front desk"]
+    assert store.strangers("Project", {"carla@example.org"}) == ()
+    listed = world.connect(readers=readers(tmp_path, f"{ANNA},user:anna"))
+    assert listed.strangers("Project", MEMBERS) == ("bert@example.org",)
+
+
+def test_more_than_twenty_members_are_let_in_one_after_the_other(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """As many as the server allows at a time; nobody is asked for twice, and in the end all are in."""
+    members = frozenset(f"user{number}@example.org" for number in range(45))
+    for each in members:
+        world.cloud.add_user(each.partition("@")[0])
+    for there in (20, 40):
+        with pytest.raises(Exhausted, match="20 shares in 10 minutes"):
+            store.admit(CHANNEL, "Project", members)
+        assert len(world.cloud.shares) == there
+        assert not store.admits(CHANNEL, "Project", members)
+        world.cloud.ahead += 601
+    store.admit(CHANNEL, "Project", members)
+    assert {each.who for each in world.cloud.shares.values()} == {each.partition("@")[0] for each in members}
+    assert store.admits(CHANNEL, "Project", members)
+
+
+def test_a_member_who_gives_up_a_share_has_it_again(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """As long as she is a member."""
+    url = shared(store)
+    (of_bert,) = (each for each in world.cloud.shares.values() if each.who == "bert")
+    del world.cloud.shares[of_bert.id]
+    with pytest.raises(Conflict, match="not shared any more"):
+        shared(store)
+    assert shared(store) == url
+    assert opens(world, url) == {"anna", "bert"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_line_breaks_while_members_are_let_in(world: NextcloudWorld, when: str) -> None:
+    """However it ended, each has one share in the end."""
+    for number in range(1, 20):
+        store, folder = world.connect(), f"acme/{number}"
+        world.server.drops.append((number, when))
+        try:
+            store.admit(folder, "Project", MEMBERS)
+        except Unavailable:
+            store.admit(folder, "Project", MEMBERS)
+        broken = not world.server.drops
+        world.server.drops.clear()
+        assert sorted(each.who for each in world.cloud.shares.values() if each.node.path == folder) == ["anna", "bert"]
+        if not broken:
+            return
+        world.cloud.ahead += 601
+    pytest.fail("there were more requests than expected")
+
+
 def test_remarks(world: NextcloudWorld, store: NextcloudStore) -> None:
     """How few shares there may be, where that is so; and the right id of an account that has several names."""
     assert [each[:40] for each in store.remarks()] == ["an account may make 20 shares in 10 minu"]

@@ -238,11 +238,41 @@ def test_a_mailbox_that_becomes_somebody_elses(world: AppWorld, tmp_path: Path) 
         store.admit(HOME, ANNA)
 
 
-@pytest.mark.parametrize("line", ["", f"{ANNA},group:Front desk", f"{ANNA},user:nobody"])
+def test_what_belongs_to_a_group_or_is_shared_lies_with_us(world: AppWorld, tmp_path: Path) -> None:
+    """It is nobody's own: one share opens it to the group, or one for each member."""
+    info, members = "info@example.org", {ANNA, BERT}
+    path = readers(tmp_path, f"{info},group:Front desk", f"{ANNA},user:anna", f"{BERT},user:bert")
+    store = world.connect(readers=path)
+    for address, sharing in ((info, None), ("Project", members)):
+        folder = f"acme/{address}"
+        assert not store.admits(folder, address, sharing)
+        store.admit(folder, address, sharing)
+        assert world.connect(readers=path).admits(folder, address, sharing)
+        stored = store.put(f"{folder}/R1/report.pdf", spool(b"x"))
+        (link,) = store.share([stored], LinkTerms(Audience.GROUP), ORIGIN)
+        assert world.opens(link.url) == {"connector", "anna", "bert"}
+        assert store.verify(stored)
+    assert not world.has(world.anna)
+    assert sorted(each.who for each in world.cloud.shares.values()) == ["Front desk", "anna", "bert"]
+    assert not store.admits("acme/Project", "Project", {ANNA})
+    store.admit("acme/Project", "Project", {ANNA})
+    assert world.opens(link.url) == {"connector", "anna"}
+
+
+def test_a_mailbox_that_becomes_a_groups(world: AppWorld, tmp_path: Path) -> None:
+    """Its files do not, so it is left alone, and named."""
+    world.connect(readers=readers(tmp_path, f"{ANNA},user:anna")).admit(HOME, ANNA)
+    store = world.connect(readers=readers(tmp_path, f"{ANNA},group:Front desk"))
+    assert not store.admits(HOME, ANNA)
+    with pytest.raises(Rejected, match=f"{ANNA} belongs to a group, and its files lie with anna, "):
+        store.admit(HOME, ANNA)
+
+
+@pytest.mark.parametrize("line", ["", f"{ANNA},user:nobody", f"{ANNA},group:Nobodies"])
 def test_a_mailbox_of_no_account(world: AppWorld, tmp_path: Path, line: str) -> None:
-    """Files lie with an account, not with a group: it is left alone, and named."""
+    """It is left alone, and named."""
     store = world.connect(readers=readers(tmp_path, line))
-    assert not store.knows(ANNA)
+    assert store.strangers(ANNA) == (ANNA,)
     assert not store.admits(HOME, ANNA)
     with pytest.raises(Rejected, match=rf"no account, .* {ANNA} belongs: add it to .*readers\.csv"):
         store.admit(HOME, ANNA)

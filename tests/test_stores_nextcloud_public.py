@@ -10,12 +10,12 @@ import pytest
 
 from connector.errors import Conflict, Exhausted, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
+from connector.readers import USER, Reader
 from connector.simulator.nextcloud import public
 from connector.simulator.nextcloud.cloud import Share
 from connector.simulator.nextcloud.message import Refused, Reply, Request, forbidden
 from connector.simulator.nextcloud.public import Public
 from connector.simulator.nextcloud.shares import Shares
-from connector.stores.nextcloud.ocs import USER, Reader
 from connector.stores.nextcloud.store import NextcloudStore
 from tests import test_stores_nextcloud
 from tests.laws.stores import spool

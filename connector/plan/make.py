@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from connector.admission import shared_with
+from connector.admission import of_nobody, shared_with
 from connector.errors import ConnectorError
 from connector.ledger import Ledger
 from connector.plan.look import Look
@@ -95,16 +95,16 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 def _share(watch: Watch, ledger: Ledger, scope: Scope) -> Share:
     address = watch.source.address
-    owner = ledger.owner(watch.tenant, address)
+    owner, members = ledger.owner(watch.tenant, address), watch.source.members
     blocked = ""
     if watch.home and watch.housemate:
         blocked = shared_with(watch)
-    elif watch.home and not watch.store.knows(owner):
+    elif watch.home and of_nobody(watch.store.strangers(owner, members), owner, members):
         blocked = "the store knows nobody, or more than one, to whom the mailbox belongs"
     return Share(
         address=address,
         department=scope.departments.get(address.lower(), "(no department)" if scope.departments else ""),
         blocked=blocked,
-        needs_share=bool(watch.home) and not blocked and not watch.store.admits(watch.home, owner),
+        needs_share=bool(watch.home) and not blocked and not watch.store.admits(watch.home, owner, members),
         versions=VERSIONS_OF_COPIES if watch.replace else VERSIONS,
     )

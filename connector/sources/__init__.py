@@ -57,6 +57,14 @@ class Source(Protocol):
         ...
 
     @property
+    def members(self) -> Collection[str] | None:
+        """The addresses of those who share it, as its server told last; None where its own address says whose it is.
+
+        Costs no request.
+        """
+        ...
+
+    @property
     def returnable(self) -> int | None:
         """The largest file, in bytes, that `put_back` can attach; None: any. Costs no request."""
         ...

@@ -193,6 +193,9 @@ class MemoryMailbox:
 class MemorySource:
     """The adapter: the port over a `MemoryMailbox`. It keeps nothing itself."""
 
+    #: Its address says whose it is.
+    members = None
+
     def __init__(self, mailbox: MemoryMailbox, page_size: int = 3) -> None:
         """Pages are small, so that few messages already make several."""
         self._mailbox = mailbox

@@ -43,6 +43,8 @@ class MemoryShare:
 
     address: str = "Projects/General"
     key: str = "b!c1a7e0"
+    #: Who shares it, by address; None: that is not told.
+    members: frozenset[str] | None = None
     #: While set, every call of an adapter fails with it: the server throttles.
     busy: timedelta | None = None
     entries: dict[str, SharedEntry] = field(default_factory=dict)
@@ -136,6 +138,7 @@ class MemoryShareSource(Shelfless):
         self._share = share
         self._page_size = page_size
         self.key = share.key
+        self.members = share.members
         self.address = share.address
 
     def changes(self, cursor: str | None) -> Iterator[Page]:

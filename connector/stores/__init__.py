@@ -9,7 +9,7 @@ any verb may raise Unavailable or Denied, and Rejected where the store will neve
 `put` and `share` also Conflict, where something came between and they have to begin anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -65,26 +65,30 @@ class Store(Links, Protocol):
         """The names directly in this collection; none where it does not exist."""
         ...
 
-    def knows(self, mailbox: str) -> bool:
-        """Whether the store knows to whom the mailbox belongs, or does not have to."""
+    def strangers(self, mailbox: str, members: Collection[str] | None = None) -> tuple[str, ...]:
+        """The addresses of which the store knows nobody, of those to whom the files of a source belong.
+
+        That is the mailbox; or its members, where it is shared (`Source.members`). None where it does not have to.
+        """
         ...
 
     def remarks(self) -> tuple[str, ...]:
         """What an administrator should know about the server, in sentences; nothing of it keeps anyone from work."""
         ...
 
-    def admits(self, folder: str, mailbox: str) -> bool:
+    def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
         """Whether the people to whom the mailbox belongs, and nobody else, may read what is below this collection.
 
-        `share` gives links that open for them. True where the store lets in whoever it lets in anyway.
+        Of the members of what is shared, those are meant that are no `strangers`. `share` gives links that open for
+        them. True where the store lets in whoever it lets in anyway.
         """
         ...
 
-    def admit(self, folder: str, mailbox: str) -> None:
+    def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
         """Make it so that `admits`. Old access ends first, also where nobody new can be let in.
 
-        Raises Rejected where the store knows nobody for the mailbox, or lets nobody in on these terms, and Exhausted
-        where it lets nobody in for now.
+        Raises Rejected where the store knows nobody at all, or lets nobody in on these terms, and Exhausted where it
+        lets no more people in for now: called again later, it goes on.
         """
         ...
 

@@ -1,7 +1,7 @@
 """A store in memory: for tests, for trial runs, and as the shortest text that shows what a store promises."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,10 +40,10 @@ class MemoryStore:
     tags: dict[str, set[str]] = field(default_factory=dict)
     #: Replaced by whoever wants it to tell what time it is.
     clock: Callable[[], datetime | None] = lambda: None
-    #: Which mailbox's people each collection is open to; None: all are open to everybody.
-    admitted: dict[str, str] | None = None
-    #: Mailboxes of which nobody is known to whom they belong.
-    strangers: set[str] = field(default_factory=set)
+    #: To whom each collection is open, by address; None: all are open to everybody.
+    admitted: dict[str, frozenset[str]] | None = None
+    #: Addresses of which nobody is known.
+    unknown: set[str] = field(default_factory=set)
     _shared: int = 0
 
     def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
@@ -80,26 +80,27 @@ class MemoryStore:
         names = {path.removeprefix(inside).split("/")[0] for path in self.files if path.startswith(inside)}
         return tuple(sorted(names))
 
-    def knows(self, mailbox: str) -> bool:
-        """Whether it is no stranger's."""
-        return mailbox not in self.strangers
+    def strangers(self, mailbox: str, members: Collection[str] | None = None) -> tuple[str, ...]:
+        """Those that are."""
+        return tuple(sorted(self.unknown & _people(mailbox, members)))
 
     def remarks(self) -> tuple[str, ...]:
         """None."""
         return ()
 
-    def admits(self, folder: str, mailbox: str) -> bool:
-        """Whether it was admitted, where that matters."""
-        return self.admitted is None or self.admitted.get(folder) == mailbox
+    def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
+        """Whether they were admitted, where that matters."""
+        return self.admitted is None or self.admitted.get(folder) == _people(mailbox, members) - self.unknown
 
-    def admit(self, folder: str, mailbox: str) -> None:
-        """Open a collection to the owner of a mailbox."""
+    def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
+        """Open a collection to the owner of a mailbox, or to those who share it."""
         if self.admitted is None:
             return
         self.admitted.pop(folder, None)
-        if mailbox in self.strangers:
+        known = _people(mailbox, members) - self.unknown
+        if not known:
             raise Rejected(f"nobody is known to whom the mailbox {mailbox} belongs")
-        self.admitted[folder] = mailbox
+        self.admitted[folder] = known
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:  # noqa: ARG002 - the port's
         """One share for the collection, found again when asked again with the same terms."""
@@ -158,6 +159,10 @@ class MemoryStore:
 
     def _time(self) -> datetime:
         return self.clock() or _utc_now()
+
+
+def _people(mailbox: str, members: Collection[str] | None) -> frozenset[str]:
+    return frozenset((mailbox,) if members is None else members)
 
 
 def _folder(path: str) -> str:

@@ -8,7 +8,7 @@ fresh name beside the target, are read back and hashed there, and only then move
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -97,19 +97,19 @@ class WebdavStore:
         entries = self._client.look(f"{folder}/" if folder else "", depth=1)
         return _names_inside(self._client.location(folder), entries)
 
-    def knows(self, mailbox: str) -> bool:  # noqa: ARG002 - the port's
-        """It does not have to."""
-        return True
+    def strangers(self, mailbox: str, members: Collection[str] | None = None) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """None: it has to know nobody."""
+        return ()
 
     def remarks(self) -> tuple[str, ...]:
         """None."""
         return ()
 
-    def admits(self, folder: str, mailbox: str) -> bool:  # noqa: ARG002 - the port's
+    def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:  # noqa: ARG002 - the port's
         """Always: the server lets in whoever it lets in anyway."""
         return True
 
-    def admit(self, folder: str, mailbox: str) -> None:
+    def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
         """Nothing to do, see `admits`."""
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:  # noqa: ARG002 - the port's

@@ -34,6 +34,9 @@ ITEMS, FOLDERS, FOUND = 25, 100, 1000
 class EwsMailbox:
     """See `Source`. Nothing is asked of the server before the first verb, or before `key`."""
 
+    #: Its address says whose it is.
+    members = None
+
     def __init__(
         self,
         address: str,

@@ -45,6 +45,8 @@ class GraphMailbox:
     ours, and each of the two is only good there.
     """
 
+    #: Its address says whose it is.
+    members = None
     #: See `Source.returnable`.
     returnable: int | None = MOST
 

@@ -82,6 +82,14 @@ class GraphDrive(Shelfless):
         #: The addresses of people who changed files, by their ids.
         self._people: dict[str, str] = {}
 
+    @property
+    def members(self) -> Collection[str] | None:
+        """See `Source.members`: who may open all of it. Files of chats are shared each with others."""
+        roots = self._find_roots()
+        if self._shares_by_item or not roots:
+            return None
+        return frozenset.intersection(*(frozenset(root.members) for root in roots))
+
     # --- the change feed ---------------------------------------------------------------------------------------------
 
     def changes(self, cursor: str | None) -> Iterator[Page]:

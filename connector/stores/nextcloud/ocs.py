@@ -15,13 +15,15 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from connector.errors import ConnectorError, Denied, Exhausted, Rejected, Unavailable
+from connector.readers import GROUP, USER, Reader
 from connector.stores.dav import Answer, distrust, refusal
 from connector.stores.nextcloud.dav import MAINTENANCE, translated
 from connector.stores.nextcloud.login import Login
 
 JSON = Any
 
-USER, GROUP, LINK = 0, 1, 3
+LINK = 3
+_KINDS = {USER: 0, GROUP: 1}
 READ, RESHARE = 1, 16
 _SHARES = "apps/files_sharing/api/v1/shares"
 _VALIDATION = "apps/password_policy/api/v1/validate"
@@ -41,17 +43,6 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """Somebody whom the server knows: an account or a group, by its id."""
-
-    kind: int
-    id: str
-
-    def __str__(self) -> str:
-        return f"{'group' if self.kind == GROUP else 'user'}:{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
 class Share:
     """What opens a folder to somebody."""
 
@@ -68,9 +59,9 @@ class Share:
     ends: date | None
 
     @property
-    def reader(self) -> Reader:
-        """Whom it lets in."""
-        return Reader(self.kind, self.who)
+    def reader(self) -> Reader | None:
+        """Whom it lets in; None where that is neither an account nor a group."""
+        return next((Reader(word, self.who) for word, number in _KINDS.items() if number == self.kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +109,12 @@ class Ocs:
 
         No mail is sent about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
         """
-        wanted = {"path": self._path(path), "shareType": reader.kind, "shareWith": reader.id, "permissions": READ}
+        wanted = {
+            "path": self._path(path),
+            "shareType": _KINDS[reader.kind],
+            "shareWith": reader.id,
+            "permissions": READ,
+        }
         return _share(self._ask("POST", _SHARES, {**wanted, "sendMail": "false"}))
 
     def link(self, path: str, label: str, note: str, ends: date | None, password: str) -> Share:
@@ -143,7 +139,7 @@ class Ocs:
         """End a share. Absent counts as ended."""
         self._ask("DELETE", f"{_SHARES}/{share_id}", absent=None)
 
-    def known(self, kind: int, name: str) -> Reader | None:
+    def known(self, kind: str, name: str) -> Reader | None:
         """The account or group that goes by exactly this name or e-mail address.
 
         To share with a name that the server only nearly knows makes a share that nobody sees.

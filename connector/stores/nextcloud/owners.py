@@ -6,9 +6,9 @@ no mailbox, such as manifests, lies in that space too.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BytesIO
 from itertools import accumulate
 from typing import BinaryIO
@@ -17,9 +17,8 @@ from connector.errors import Denied, FileGone, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool, spooled
 from connector.stores.nextcloud.dav import QuotaUsedUp
-from connector.stores.nextcloud.ocs import USER, Reader
-from connector.stores.nextcloud.readers import Readers
-from connector.stores.nextcloud.store import SURE, NextcloudStore
+from connector.stores.nextcloud.readers import People, Readers
+from connector.stores.nextcloud.store import NextcloudStore
 
 _OURS, _OWNERS, _NUMBERS = ".connector", ".connector/owners", ".connector/numbers"
 #: How many accounts we act as at a time; each has connections of its own.
@@ -44,8 +43,6 @@ class OwnersStore:
         self._last = own
         #: To whom each folder of a mailbox belongs.
         self._owners: dict[str, str] = {}
-        #: Since when it is known that the mailbox belongs to whom its folder does.
-        self._admitted: dict[str, datetime] = {}
         #: What was written down about files.
         self._numbered: set[str] = set()
 
@@ -86,9 +83,9 @@ class OwnersStore:
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
         """The addresses of the files, which open for their owner; for anyone, public links that the owner has made."""
-        if terms.audience is Audience.GROUP:
-            raise Rejected("files that lie with an account open for no group: give the rule the audience owner")
         with self._at(stored[0].path) as store:
+            if terms.audience is Audience.GROUP and store is not self._own:
+                raise Rejected("files that lie with an account open for no group: give the rule the audience owner")
             links = store.share(stored, terms, origin)
             if store is not self._own:
                 self._number(stored, store)
@@ -103,36 +100,37 @@ class OwnersStore:
         with self._at(folder) as store:
             store.revoke(folder)
 
-    def knows(self, mailbox: str) -> bool:
-        """Whether exactly one account is known to whom the mailbox belongs."""
-        return _account(self._readers.of(mailbox)) is not None
+    def strangers(self, mailbox: str, members: Collection[str] | None = None) -> tuple[str, ...]:
+        """Those of whom not exactly one account or group is known, see the port."""
+        return self._readers.of(mailbox, members).strangers
 
     def remarks(self) -> tuple[str, ...]:
         """What the app may do; and what there is to say about our own space."""
         return (_POWER, *self._own.remarks())
 
-    def admits(self, folder: str, mailbox: str) -> bool:
-        """Whether the folder is with whom the mailbox belongs to. Believed for a day."""
-        known = self._admitted.get(folder)
-        if known and datetime.now(UTC) - known < SURE:
-            return True
-        owner = _account(self._readers.of(mailbox))
-        if owner is None or self._recorded(folder) != owner:
-            return False
-        self._admitted[folder] = datetime.now(UTC)
-        return True
+    def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
+        """Whether the folder is with whom the mailbox belongs to; or with us, and open to more than one."""
+        people = self._readers.of(mailbox, members)
+        if people.group:
+            return not self._recorded(folder) and self._own.admits(folder, mailbox, members)
+        owner = _account(people)
+        return owner is not None and self._recorded(folder) == owner
 
-    def admit(self, folder: str, mailbox: str) -> None:
+    def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
         """Have the folder with whom the mailbox belongs to, from now on. Raises Rejected where it is with another.
 
-        Where it is stays so: the address of a file would lead to nothing.
+        Where it is stays so: the address of a file would lead to nothing. What belongs to a group, or is shared, lies
+        with us, and is open to them.
         """
-        self._admitted.pop(folder, None)
-        owner, now = _account(self._readers.of(mailbox)), self._recorded(folder)
-        if owner is None:
+        people, now = self._readers.of(mailbox, members), self._recorded(folder)
+        if people.group and not now:
+            self._own.admit(folder, mailbox, members)
+            return
+        if not people.readers:
             raise Rejected(
                 f"no account, or more than one, is known to whom the mailbox {mailbox} belongs: {self._readers.where}"
             )
+        owner = _account(people) or "a group"
         if now and now != owner:
             raise Rejected(
                 f"the mailbox {mailbox} belongs to {owner}, and its files lie with {now}, who goes on seeing them: say"
@@ -146,7 +144,6 @@ class OwnersStore:
         # Before anything is put there: another process of ours must not look for it elsewhere.
         self._write(f"{_OWNERS}/{_digest(folder)}/{owner}")
         self._owners[folder] = owner
-        self._admitted[folder] = datetime.now(UTC)
 
     def now(self) -> datetime | None:
         """What time the server's last answer said it was, whoever it was for."""
@@ -187,7 +184,7 @@ class OwnersStore:
         try:
             yield self._last
         except (Denied, QuotaUsedUp) as error:
-            self._admitted.pop(folder, None)
+            self._readers.forget()
             raise Rejected(f"the account {owner}, with whom the files of a mailbox lie: {error}") from error
 
     def _store(self, owner: str) -> NextcloudStore:
@@ -225,6 +222,6 @@ def _digest(path: str) -> str:
     return hashlib.sha256(path.encode()).hexdigest()[:32]
 
 
-def _account(reader: Reader | None) -> str | None:
-    """Files lie with an account, never with a group."""
-    return reader.id if reader and reader.kind == USER else None
+def _account(people: People) -> str | None:
+    """Files lie with one account."""
+    return None if people.group else next((reader.id for reader in people.readers), None)

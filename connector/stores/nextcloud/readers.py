@@ -1,32 +1,70 @@
-"""To whom a mailbox belongs among the people of the server: by a list, or by the address of the mailbox."""
+"""To whom the files of a source belong among the people of the server: by a list, or by e-mail addresses."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector import readers
-from connector.stores.nextcloud.ocs import GROUP, USER, Ocs, Reader
+from connector.readers import GROUP, USER, Reader, ReadersList
+from connector.stores.nextcloud.ocs import Ocs
 
-_KINDS = {readers.USER: USER, readers.GROUP: GROUP}
+#: How long it is believed to whom files belong, and that a folder is open to them and to nobody else.
+SURE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Those to whom the files of a source belong."""
+
+    #: The accounts and groups, as the server knows them.
+    readers: frozenset[Reader]
+    #: The addresses of which it knows nobody, or more than one.
+    strangers: tuple[str, ...]
+    #: They are more than the one account that a mailbox has.
+    group: bool
 
 
 class Readers:
-    """Whom each mailbox belongs to. Nobody is ever guessed."""
+    """Whom the files of each source belong to. Nobody is ever guessed."""
 
     def __init__(self, ocs: Ocs, path: Path | None) -> None:
         """`path` is a list that an administrator keeps; None: the server is asked."""
         self._ocs = ocs
-        self._listed = readers.ReadersList(path) if path else None
+        self._listed = ReadersList(path) if path else None
+        #: By their mailbox and its members, as long as somebody is known.
+        self._believed: dict[tuple[str, frozenset[str] | None], tuple[People, datetime]] = {}
 
-    def of(self, mailbox: str) -> Reader | None:
-        """The account or group, as the server knows it; None where nobody is known, or more than one."""
-        if self._listed is None:
-            return self._ocs.known(USER, mailbox)
-        listed = self._listed.of(mailbox)
-        if listed is None:
-            return None
-        known = self._ocs.known(_KINDS[listed.kind], listed.id)
-        return known if known == Reader(_KINDS[listed.kind], listed.id) else None
+    def of(self, mailbox: str, members: Collection[str] | None) -> People:
+        """Those of a mailbox; or of what its members share, if the list names nobody for it as a whole.
+
+        Where somebody is known, that is believed for a day.
+        """
+        asked = mailbox, None if members is None else frozenset(members)
+        if asked in self._believed and datetime.now(UTC) - self._believed[asked][1] < SURE:
+            return self._believed[asked][0]
+        as_a_whole = members is None or (self._listed and self._listed.of(mailbox))
+        found = {each: self._one(each) for each in ((mailbox,) if as_a_whole else sorted(members or ()))}
+        people = People(
+            frozenset(reader for reader in found.values() if reader),
+            tuple(address for address, reader in found.items() if reader is None),
+            group=not as_a_whole or any(reader and reader.kind == GROUP for reader in found.values()),
+        )
+        if people.readers:
+            self._believed[asked] = people, datetime.now(UTC)
+        return people
+
+    def forget(self) -> None:
+        """What was believed may not be so any more."""
+        self._believed.clear()
 
     @property
     def where(self) -> str:
         """Where an administrator makes somebody known."""
         return f"add it to {self._listed.path}" if self._listed else "give its owner's account that e-mail address"
+
+    def _one(self, address: str) -> Reader | None:
+        if self._listed is None:
+            return self._ocs.known(USER, address)
+        listed = self._listed.of(address)
+        known = self._ocs.known(listed.kind, listed.id) if listed else None
+        return known if known == listed else None

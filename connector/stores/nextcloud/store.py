@@ -1,8 +1,8 @@
 """The store itself: files that the server proves, and folders that open to whom a mailbox belongs."""
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 
 from connector.errors import Conflict, Corrupt, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
@@ -10,17 +10,15 @@ from connector.spool import Spool
 from connector.stores.dav import Answer, Upload
 from connector.stores.nextcloud.chunks import SMALLEST, Chunks, TooLarge
 from connector.stores.nextcloud.dav import NextcloudDav
-from connector.stores.nextcloud.ocs import GROUP, READ, Ocs, Reader, Share
+from connector.stores.nextcloud.ocs import READ, Ocs, Share
 from connector.stores.nextcloud.public import PublicLinks
-from connector.stores.nextcloud.readers import Readers
+from connector.stores.nextcloud.readers import SURE, People, Readers
 from connector.stores.nextcloud.tags import Tags
 from connector.stores.nextcloud.trash import Trash
 from connector.stores.webdav import WebdavStore
 
 #: What is larger goes in pieces of this size. Nextcloud tells its own clients 100 MB; Apache's limit is 1 GiB.
 PIECE = 64 * 1024 * 1024
-#: How long it is believed that a folder is open to whom it should be, and to nobody else.
-SURE = timedelta(days=1)
 _CREATED, _TAKEN, _TOO_LARGE = (201, 204), 412, 413
 #: What a loser may hear where two write one name at once; a look tells.
 _RACED = (403, 423)
@@ -64,8 +62,8 @@ class NextcloudStore(WebdavStore):
         self._tags = tags
         self._always = always
         self._public = PublicLinks(client, ocs, self._link_url, key)
-        #: Of each folder of a mailbox that is open to whom it should be: to whom, and since when that is known.
-        self._admitted: dict[str, tuple[Reader, datetime]] = {}
+        #: Of each folder of a source that is open to whom it should be: to whom, and since when that is known.
+        self._admitted: dict[str, tuple[People, datetime]] = {}
 
     def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
         """Create only, proved by the hash that the server made of what it received, see the port.
@@ -144,9 +142,9 @@ class NextcloudStore(WebdavStore):
         self.delete(path)
         self._trash.purge(path)
 
-    def knows(self, mailbox: str) -> bool:
-        """Whether exactly one account or group is known to whom the mailbox belongs."""
-        return self._readers.of(mailbox) is not None
+    def strangers(self, mailbox: str, members: Collection[str] | None = None) -> tuple[str, ...]:
+        """Those of whom not exactly one account or group is known, see the port."""
+        return self._readers.of(mailbox, members).strangers
 
     def remarks(self) -> tuple[str, ...]:
         """How many shares the server allows, where that is few; and the account, where it goes by another id."""
@@ -162,54 +160,62 @@ class NextcloudStore(WebdavStore):
             )
         return tuple(told)
 
-    def admits(self, folder: str, mailbox: str) -> bool:
-        """Whether the folder is open to whom the mailbox belongs to, and to nobody else. Believed for a day."""
-        _, known = self._admitted.get(folder, (None, _NEVER))
-        if datetime.now(UTC) - known < SURE:
+    def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
+        """Whether the folder is open to whom its files belong to, and to nobody else. Believed for a day."""
+        people = self._readers.of(mailbox, members)
+        admitted, known = self._admitted.get(folder, (None, _NEVER))
+        if admitted == people and datetime.now(UTC) - known < SURE:
             return True
-        reader = self._readers.of(mailbox)
-        if reader is None or not self._is_open(folder, reader):
+        if not people.readers or not self._is_open(folder, people):
             return False
-        self._admitted[folder] = reader, datetime.now(UTC)
+        self._admitted[folder] = people, datetime.now(UTC)
         return True
 
-    def admit(self, folder: str, mailbox: str) -> None:
-        """Open the folder to whom the mailbox belongs to, for reading, and close it to everybody else, see the port."""
-        reader = self._readers.of(mailbox)
+    def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
+        """Open the folder to whom its files belong to, for reading, and close it to everybody else, see the port."""
+        people, there = self._readers.of(mailbox, members), set()
         for share in self._ocs.shares(folder):
-            if share.reader != reader or not _only_reads(share):
+            if share.reader in people.readers and _only_reads(share):
+                there.add(share.reader)
+            else:
                 self._ocs.unshare(share.id)
-        if reader is None:
-            raise Rejected(
-                f"{self._client.host} knows nobody, or more than one, to whom the mailbox {mailbox} belongs:"
-                f" {self._readers.where}"
-            )
+        if not people.readers:
+            raise Rejected(f"{self._client.host} {self._nobody(mailbox, members)}")
         self._make_collections(folder)
-        made = self._ocs.share(folder, reader)
-        if made.reader != reader or not _only_reads(made):
-            self._ocs.unshare(made.id)
-            raise Rejected(
-                f"{self._client.host} shares folders for more than reading, or with others than it was asked"
-            )
-        self._admitted[folder] = reader, datetime.now(UTC)
+        for reader in sorted(people.readers - there, key=str):
+            made = self._ocs.share(folder, reader)
+            if made.reader != reader or not _only_reads(made):
+                self._ocs.unshare(made.id)
+                raise Rejected(
+                    f"{self._client.host} shares folders for more than reading, or with others than it was asked"
+                )
+        self._admitted[folder] = people, datetime.now(UTC)
+
+    def _nobody(self, mailbox: str, members: Collection[str] | None) -> str:
+        if members is None:
+            return f"knows nobody, or more than one, to whom the mailbox {mailbox} belongs: {self._readers.where}"
+        return (
+            f"knows none of the people who share {mailbox}: give their accounts the e-mail addresses that they have"
+            " there, or name a group for it in the list of `readers`"
+        )
 
     def _require_open(self, stored: Sequence[Stored], terms: LinkTerms) -> None:
         """Who was let in may have given up what was shared with him, and another may have been let in."""
-        for folder, (reader, _) in tuple(self._admitted.items()):
+        for folder, (people, _) in tuple(self._admitted.items()):
             if not any(each.path.startswith(f"{folder}/") for each in stored):
                 continue
-            if not self._is_open(folder, reader):
+            if not self._is_open(folder, people):
                 del self._admitted[folder]
                 raise Conflict(f"a folder on {self._client.host} is not shared any more with whom it belongs to alone")
-            if terms.audience is Audience.GROUP and reader.kind != GROUP:
+            if terms.audience is Audience.GROUP and not people.group:
                 raise Rejected(
                     f"on {self._client.host} the mailbox belongs to one account, not to a group: give the rule the"
                     f" audience owner, or the mailbox a group: {self._readers.where}"
                 )
 
-    def _is_open(self, folder: str, reader: Reader) -> bool:
+    def _is_open(self, folder: str, people: People) -> bool:
         shares = self._ocs.shares(folder)
-        return [share.reader for share in shares] == [reader] and _only_reads(shares[0])
+        return {share.reader for share in shares} == people.readers and all(map(_only_reads, shares))
 
     def _file_id(self, path: str, answer: Answer) -> str:
         """The number of a file, told when it was written: with zeros before it, and the id of the server behind."""
