@@ -14,9 +14,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.hooks import default_hooks, dispatch_hook
-from requests.structures import CaseInsensitiveDict
+
+from connector.wire import rewire
 
 Untyped = Any  # the stubs of requests know too little of what the library shows
+#: What asks for something and brings nothing along; all else says how much it brings, be it nothing.
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
 class Body(Sized, Iterable[bytes], Protocol):
@@ -33,8 +36,9 @@ class Session(requests.Session):
         """`url` begins with the scheme, host and port of every request; `headers` go with each of them."""
         super().__init__()
         self.trust_env = False
-        self._always = {"User-Agent": "connector", **headers}
         parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        self._always = {"Host": host, "User-Agent": "connector", "Accept-Encoding": "identity", **headers}
         self._server = f"{parts.scheme}://{parts.netloc}"
         self.mount(self._server, _Adapter(self._server))
 
@@ -51,9 +55,9 @@ class Session(requests.Session):
         """Send one request, and what authentication makes of it; see `requests.Session.request`."""
         request: Untyped = requests.PreparedRequest()
         request.method, request.url, request.body, request.hooks = method, url, data, default_hooks()
-        request.headers = CaseInsensitiveDict({**self._always, **(headers or {})})
-        if data is not None:
-            request.headers["Content-Length"] = str(len(data))
+        request.headers = {**self._always, **(headers or {})}
+        if data is not None or method not in _BODILESS:
+            request.headers["Content-Length"] = str(len(data or b""))
         request._cookies = self.cookies  # noqa: SLF001 - where `prepare_cookies` would put them, were there any
         if len(self.cookies):
             request.prepare_cookies(self.cookies)
@@ -78,7 +82,9 @@ class _Adapter(HTTPAdapter):
 
     def get_connection_with_tls_context(self, *args: Untyped, **kwargs: Untyped) -> Untyped:
         """The pool of connections to the server."""
-        self._pool = self._pool or super().get_connection_with_tls_context(*args, **kwargs)
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+            rewire(self._pool)
         return self._pool
 
     def request_url(self, request: requests.PreparedRequest, _proxies: object) -> str:
