@@ -150,6 +150,27 @@ def test_a_mailbox_of_nobody(pipeline: CloudPipeline) -> None:
     assert pipeline.reached(item) == set()
 
 
+def test_to_plan_asks_whom_mailboxes_belong_to_and_writes_nothing(pipeline: CloudPipeline) -> None:
+    """A share for Anna's mailbox is wanted, nobody knows whose the other one is, and once it is open none is wanted."""
+    nobodys = "nobody@example.org"
+    pipeline.exchange.add_mailbox(nobodys)
+    pipeline.mailboxes = (ANNA, nobodys)
+    pipeline.configure()
+    for mailbox in pipeline.mailboxes:
+        pipeline.deliver(letter({"report.pdf": REPORT}), mailbox)
+    ask = ("plan", "--whole", "--named", "--reason", "a test", "--json")
+    before = len(pipeline.server.cloud.seen)
+    (told,) = pipeline.run(*ask, code=0).json
+    assert {method for method, _, _ in pipeline.server.cloud.seen[before:]} <= {"GET", "PROPFIND"}
+    assert (told["shares"]["needed"], told["shares"]["budget"]) == (1, 20)
+    assert [each["mailbox"] for each in told["shares"]["which"]] == [nobodys]
+    assert {row["group"]: row["at_once_files"] for row in told["mailbox"]} == {ANNA: 1, nobodys: 0}
+    pipeline.run("once", code=1)
+    (told,) = pipeline.run(*ask, code=0).json
+    assert told["shares"]["needed"] == 0
+    assert sum(row["at_once_files"] for row in told["mailbox"]) == 0
+
+
 def test_names_that_are_one_to_the_store(pipeline: CloudPipeline) -> None:
     """Two mailboxes in one folder would read each other's files: both are left alone, and named."""
     twin = "an*na@example.org"

@@ -14,7 +14,7 @@ from connector.ledger import Ledger
 from connector.model import State
 from connector.simulator import Exchange
 from tests.corpus import independent
-from tests.pipeline import Pipeline, letter
+from tests.pipeline import ANNA, Pipeline, letter
 from tests.servers import DavServer
 
 #: A policy that looks at all that plan has to look at: sizes, first bytes, places, ages, and what returns.
@@ -173,6 +173,20 @@ def test_the_command(pipeline: Pipeline, exchange: Exchange) -> None:
     assert [(row["group"], row["change"], row["files"]) for row in told_changes["changes"] if row["by"] == "rule"] == [
         ("(no rule) → huge", "keep → redirect for store", 6)
     ]
+
+
+def test_recoverable_items_fill_as_it_was_told(pipeline: Pipeline, exchange: Exchange) -> None:
+    """With single item recovery, Exchange keeps what was told: each message before its links and before its prune."""
+    exchange.order(single_item_recovery=ANNA)
+    pipeline.configure("defaults: {settle: 0}\nrules: [{name: all, action: redirect}]")
+    for number in range(3):
+        pipeline.deliver(letter({f"{number}.pdf": b"%PDF" * 25_000}))
+    told = planned(pipeline)["recoverable_items"]["bytes"]
+    pipeline.run("once", code=0)
+    kept = [pipeline.owner().item(each) for each in pipeline.owner().find("recoverableitemsversions")]
+    sizes = [int(str(each.findtext(".//{*}Items/*/{*}Size"))) for each in kept]
+    assert len(sizes) == 6
+    assert told == pytest.approx(sum(sizes), rel=0.02)
 
 
 @pytest.mark.parametrize(

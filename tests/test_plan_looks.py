@@ -224,7 +224,7 @@ def test_recoverable_items_grow_by_what_edits_leave_there(tmp_path: Path) -> Non
     plan = plan_of(tmp_path, full, roomy, *others)
     assert [each.most_recoverable for each in plan.shares[:2]] == [4 * size, 4 * size]
     assert [each.address for each in plan.shares if each.fills] == [full.address]
-    assert plan.recoverable_per_night == 2 * 2 * 3 * size // plan.days
+    assert plan.recoverable == 2 * 2 * 3 * size
     which = told(plan, named=True)["recoverable_items"]["which"]
     assert [each["mailbox"] for each in which] == [full.address]
 

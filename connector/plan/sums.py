@@ -190,9 +190,9 @@ class Plan:
         return max((self.end.date() - first).days, 1)
 
     @property
-    def recoverable_per_night(self) -> int:
-        """By how much Recoverable Items of all mailboxes grow, on an average night."""
-        return sum(share.versions * share.edited.total() for share in self.shares) // self.days
+    def recoverable(self) -> int:
+        """Bytes that servers keep for a while of all messages that are edited, as they were before."""
+        return sum(share.versions * share.edited.total() for share in self.shares)
 
     @property
     def new_shares(self) -> int:

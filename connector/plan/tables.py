@@ -156,8 +156,9 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
             "repeated_bytes_once": once,
         },
         "recoverable_items": {
-            "bytes_per_night": plan.recoverable_per_night,
-            "logs_per_night": plan.recoverable_per_night,
+            "bytes": plan.recoverable,
+            "bytes_per_night": plan.recoverable // plan.days,
+            "logs_per_night": plan.recoverable // plan.days,
             "days_kept": 14,
             "mailboxes_that_fill": len(filling),
             "which": [
