@@ -24,7 +24,7 @@ from connector.links import settings as link_settings
 from connector.links.scrub import scrub
 from connector.log import Event
 from connector.model import Redirect, State
-from connector.plan.make import Looks, Scope, make, read_departments
+from connector.plan.make import Looks, Scope, make, read_departments, with_policy
 from connector.plan.page import page
 from connector.plan.sums import By
 from connector.plan.tables import FEWEST, csv_text, told
@@ -293,7 +293,7 @@ def plan(
             now=clock(),
             begin=None if whole else clock() - last,
             departments=read_departments(departments) if departments else {},
-            other=other.policy if other else None,
+            other=with_policy(other) if other else None,
         )
         known = [each for each in tenants(whole_config) if other is None or each.name == other.tenant]
         looks = [Looks.at(each, source or ()) for each in known]

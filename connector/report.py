@@ -208,7 +208,8 @@ def tell_plans(told: Sequence[Mapping[str, Any]], by: By, *, as_json: bool) -> N
         tell_rows(f"{of['tenant']}: mail from {begin} until {of['end']:%Y-%m-%d}, by {by}", files, as_json=False)
         for sentence in sentences(of):
             typer.echo(sentence)
-        for title, rows in (("Links", of["links"]), ("What another policy changes", of["changes"])):
+        parts = {"Rules on trial": of["trials"], "Links": of["links"], "What another policy changes": of["changes"]}
+        for title, rows in parts.items():
             if rows:
                 tell_rows(title, [_amounts(row) for row in rows], as_json=False)
         if of["not_looked_at"]:

@@ -124,6 +124,11 @@ class Tenant:
         """Whether it only wants to know what its rules would do."""
         return self.config.mode is Mode.MONITOR
 
+    def pilots(self, watch: Watch) -> bool:
+        """Whether rules are enforced in this source of its, where it enforces them at all."""
+        pilot = self.config.pilot
+        return pilot is None or pilot.covers(lambda: watch.name, watch.groups)
+
     @property
     def replaces(self) -> bool:
         """Whether messages are replaced by a copy, and not edited in place."""
@@ -197,7 +202,7 @@ class Mailbox:
             monitor=self.tenant.monitor,
             on_hold=self.source.address.lower() in {each.lower() for each in self.tenant.config.retention_holds},
         )
-        if config.pilot and not config.pilot.covers(lambda: watch.name, watch.groups):
+        if not self.tenant.pilots(watch):
             watch = replace(watch, monitor=True)
         if isinstance(entry, ShareConfig):
             # Where nothing is shown or removed, nothing has to be proved.

@@ -186,7 +186,7 @@ def test_recoverable_items_fill_as_it_was_told(pipeline: Pipeline, exchange: Exc
     kept = [pipeline.owner().item(each) for each in pipeline.owner().find("recoverableitemsversions")]
     sizes = [int(str(each.findtext(".//{*}Items/*/{*}Size"))) for each in kept]
     assert len(sizes) == 6
-    assert told == pytest.approx(sum(sizes), rel=0.02)
+    assert told == pytest.approx(sum(sizes), rel=0.05)
 
 
 @pytest.mark.parametrize(

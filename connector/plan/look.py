@@ -15,7 +15,7 @@ from connector.guards import guard_of_item
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, log
 from connector.model import Action, Item, SharedFile, Verdict
-from connector.policy import Facts, Policy
+from connector.policy import Facts
 from connector.turn import Watch
 
 
@@ -48,7 +48,8 @@ class Look:
     now: datetime
     #: Items from before then are passed over. None: the whole source is looked at.
     begin: datetime | None
-    other: Policy | None = None
+    #: The same source, as another policy would have it.
+    other: Watch | None = None
 
     def items(self) -> Iterator[Looked | Unread]:
         """Everything in the source that came in since `begin`, page by page. Raises what its change feed raises."""
@@ -76,8 +77,7 @@ class Look:
     def _judged(self, item: Item, since: datetime) -> Looked:
         known = facts(self.watch, now=self.now, since=self.begin, ours=is_ours(item, self.watch))
         answer = ask(item, self.watch, known)
-        other = replace(self.watch, policy=self.other) if self.other else None
-        others = ask(item, other, answer.facts) if other else None
+        others = self._others(item, answer, ours=known.ours)
         leaves = any(each.action is Action.REDIRECT for told in (answer, others) if told for each in told.wanted)
         fresh = self.watch.source.fetch(item.id) if leaves else item
         verdicts = _as_shown(answer, fresh, self.watch, known)
@@ -87,8 +87,15 @@ class Look:
             verdicts,
             frozenset() if _is_older(item, since) else self._new(item, answer) - stays,
             answer.looked_into,
-            _as_shown(others, fresh, other, known) if others and other else (),
+            _as_shown(others, fresh, self.other, others.facts) if others and self.other else (),
         )
+
+    def _others(self, item: Item, answer: Answer, *, ours: bool) -> Answer | None:
+        """What the other policy says; what was read for the first is not read again."""
+        if self.other is None:
+            return None
+        known = facts(self.other, now=self.now, since=self.begin, ours=ours)
+        return ask(item, self.other, replace(known, contents=answer.facts.contents, body=answer.facts.body))
 
     def _new(self, item: Item, answer: Answer) -> frozenset[str]:
         """The files for which a turn would begin a redirect."""
@@ -114,7 +121,8 @@ def _as_shown(answer: Answer, fresh: Item, watch: Watch, known: Facts) -> tuple[
     actions = {each.action for each in answer.wanted}
     if Action.REDIRECT not in actions or Action.HOLD in actions:
         return answer.verdicts
-    said = ask_before_showing(fresh, watch, replace(known, ours=False, quiet=timedelta(0)))
+    known = replace(known, ours=False, quiet=timedelta(0), contents={}, body=None)
+    said = ask_before_showing(fresh, watch, known)
     return tuple(_now(each, said.get(each.file.id)) for each in answer.verdicts)
 
 

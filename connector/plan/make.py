@@ -1,17 +1,18 @@
 """A plan for one tenant: each of its sources is looked at, and all is summed up."""
 
 import csv
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from connector.admission import of_nobody, shared_with
+from connector.config import TenantConfig
 from connector.errors import ConnectorError
 from connector.ledger import Ledger
 from connector.plan.look import Look
 from connector.plan.sums import VERSIONS, VERSIONS_OF_COPIES, Plan, Share
-from connector.policy import Policy
+from connector.policy.values import fold
 from connector.service import Tenant
 from connector.turn import Watch
 
@@ -29,8 +30,19 @@ class Scope:
     begin: datetime | None
     #: Where each mailbox belongs to, by its address in lower case.
     departments: Mapping[str, str] = field(default_factory=dict)
-    #: The policy to compare with.
-    other: Policy | None = None
+    #: The same source as another policy would have it, to compare with.
+    other: Callable[[Watch], Watch] | None = None
+
+
+def with_policy(config: TenantConfig) -> Callable[[Watch], Watch]:
+    """The source as another file of its tenant would have it: by its rules, and by its groups, holds and domains."""
+
+    def other(watch: Watch) -> Watch:
+        owner = fold(watch.source.address).partition("/")[0]
+        groups, holds = config.groups.get(owner, frozenset()), config.holds.get(owner, frozenset())
+        return replace(watch, policy=config.policy, groups=groups, holds=holds, domains=config.domains)
+
+    return other
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +51,10 @@ class Looks:
 
     tenant: str
     watches: tuple[Watch, ...]
-    #: The domains of all its mailboxes: whoever has another one is outside.
-    house: frozenset[str]
+    #: Its own domains: whoever has another one is outside.
+    house: tuple[str, ...]
+    #: The addresses of those that its pilot leaves out: rules are only monitored there.
+    outside: frozenset[str] = frozenset()
 
     @classmethod
     def at(cls, tenant: Tenant, addresses: Collection[str]) -> "Looks":
@@ -48,8 +62,17 @@ class Looks:
         tenant.look_up()
         wanted = {each.lower() for each in addresses}
         found = [each for each in tenant.mailboxes if not wanted or each.source.address.lower() in wanted]
-        house = frozenset(each.source.address.rpartition("@")[2].lower() for each in tenant.mailboxes)
-        return cls(tenant=tenant.name, watches=tuple(each.watch() for each in found), house=house)
+        watches = tuple(each.watch() for each in found)
+        return cls(
+            tenant=tenant.name,
+            watches=watches,
+            house=tenant.config.domains or tuple({_domain(each.source.address) for each in tenant.mailboxes}),
+            outside=frozenset(each.source.address for each in watches if not tenant.pilots(each)),
+        )
+
+
+def _domain(address: str) -> str:
+    return fold(address).partition("/")[0].rpartition("@")[2]
 
 
 def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:
@@ -61,10 +84,12 @@ def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:
     plan = Plan(tenant=looks.tenant, begin=scope.begin, end=scope.now, domains=looks.house, budget=budget)
     for watch in looks.watches:
         share = _share(watch, ledger, scope)
+        share.on_trial = watch.source.address in looks.outside
+        other = scope.other(watch) if scope.other else None
         number = plan.begin_mailbox(share)
         try:
             share.room = watch.source.room()
-            look = Look(watch=watch, ledger=ledger, now=scope.now, begin=scope.begin, other=scope.other)
+            look = Look(watch=watch, ledger=ledger, now=scope.now, begin=scope.begin, other=other)
             for looked in look.items():
                 plan.add(number, looked)
         except ConnectorError as error:

@@ -34,6 +34,7 @@ class Habits:
     received: int = 0
     sent: int = 0
     automated: int = 0
+    unread: int = 0
 
     def see(self, item: Item) -> None:
         """One more message with attachments."""
@@ -43,6 +44,7 @@ class Habits:
             self.sent += 1
             return
         self.received += 1
+        self.unread += item.read is not True
         self.automated += bool(_AUTOMATED.match(item.sender))
 
     @property
@@ -53,6 +55,8 @@ class Habits:
             return named if not self.sent else ()
         if self.automated >= _NEARLY_ALL * self.received:
             return (*named, "nearly all who write to it are programs, and it has sent no files")
+        if not self.unread and 2 * self.automated >= self.received:
+            return (*named, "nothing in it is unread, half of it comes from programs, and it has sent no files")
         return named
 
     @property

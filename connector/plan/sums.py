@@ -16,6 +16,7 @@ from connector.model import Action, Audience, File, FileKind, Item, Message, Nee
 from connector.plan.look import Looked, Unread
 from connector.plan.robots import Habits
 from connector.policy import HEAD
+from connector.policy.values import fold, is_who
 
 #: How long Exchange keeps what was deleted or edited, where nobody has changed that.
 RETENTION = timedelta(days=14)
@@ -87,6 +88,8 @@ class Share:
     blocked: str = ""
     #: Why it could not be looked at to its end; "" where it could.
     failed: str = ""
+    #: The pilot leaves it out: rules are only monitored there.
+    on_trial: bool = False
     room: Room | None = None
     #: Its people have to be let into the store first, with a new share.
     needs_share: bool = False
@@ -118,7 +121,7 @@ class Plan:
     begin: datetime | None
     end: datetime
     #: The domains of the house: whoever has another one is outside.
-    domains: frozenset[str] = frozenset()
+    domains: tuple[str, ...] = ()
     #: How many shares the store lets us make in ten minutes; None: as many as we like.
     budget: int | None = None
     shares: list[Share] = field(default_factory=list)
@@ -136,6 +139,8 @@ class Plan:
     #: Messages that go into the store as a whole too.
     originals: Amount = field(default_factory=Amount)
     public_shares: int = 0
+    #: What rules on trial would have done, by rule and action.
+    trials: Lines = field(default_factory=dict)
     #: By rule, and what is wrong with links of it.
     problems: Lines = field(default_factory=dict)
     #: By (by, group, what becomes of a file now, and by another policy): where one was given.
@@ -159,7 +164,7 @@ class Plan:
             share.unread += 1
             return
         item, verdicts = looked.item, looked.verdicts
-        at_once = frozenset() if share.blocked else looked.at_once
+        at_once = frozenset() if share.blocked or share.on_trial else looked.at_once
         self.habits[number].see(item)
         if not verdicts:
             return
@@ -174,6 +179,9 @@ class Plan:
                     grouped.setdefault((group, each.action), []).append(each)
             for key, told in grouped.items():
                 self._add_line(self.lines[by].setdefault(key, Line()), number, told, at_once)
+        for key in dict.fromkeys(would for each in verdicts for would in each.would):
+            told = [each for each in verdicts if key in each.would]
+            self._add_line(self.trials.setdefault(key, Line()), number, told, frozenset())
         self._add_to_store(number, item, verdicts)
         self._compare(number, share, item, looked)
 
@@ -279,7 +287,7 @@ class Plan:
             yield f"recipients outside of the house cannot open a link for {audience}"
 
     def _has_outsiders(self, item: Message) -> bool:
-        return any(each.rpartition("@")[2].lower() not in self.domains for each in item.recipients)
+        return any(not any(is_who(each, fold(who)) for each in self.domains) for who in item.recipients)
 
     def _compare(self, number: int, share: Share, item: Item, looked: Looked) -> None:
         """Files with which another policy would do something else."""

@@ -41,6 +41,7 @@ def told(plan: Plan, *, named: bool) -> dict[str, Any]:
         "total": rows(plan, None, named=named),
         **{by.value: rows(plan, by, named=named) for by in By},
         **({} if few else _servers(plan, named=named)),
+        "trials": list(_folded(plan.trials, "rule", "would", named=named)),
         "links": list(_folded(plan.problems, "rule", "problem", named=named)),
         "days": [
             {"day": day, "messages": line.amount.messages, "bytes": line.amount.bytes}
