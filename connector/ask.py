@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connector.errors import FileGone, Rejected
+from connector.inspection import inspected
 from connector.ledger import Watched
 from connector.marker import valid
-from connector.model import Action, Content, Item, Need, Verdict
+from connector.model import Action, Content, File, FileKind, Item, Need, Verdict
 from connector.policy import HEAD, Facts, decide
+from connector.spool import Spool, spooled
 from connector.turn import Watch
 
 
@@ -75,15 +77,41 @@ def ask(item: Item, watch: Watch, facts: Facts) -> Answer:
     unread = tuple(verdict for verdict in told if verdict.needs)
     if not unread:
         return Answer(told, facts)
-    contents = {
-        verdict.file.id: Content(head=_head(item, verdict.file.id, watch))
-        for verdict in unread
-        if verdict.needs - {Need.BODY}
-    }
-    facts = replace(facts, contents={**facts.contents, **contents})
-    if any(Need.BODY in verdict.needs for verdict in unread):
-        facts = replace(facts, body=watch.source.fetch(item.id).body)
+    facts = _looked_into(item, unread, facts, watch)
     return Answer(decide(watch.policy, item, facts), facts, unread)
+
+
+def _looked_into(item: Item, unread: tuple[Verdict, ...], facts: Facts, watch: Watch) -> Facts:
+    """The same facts with what these verdicts need: every file is read once for all of it."""
+    contents = {verdict.file.id: _content(item, verdict, watch) for verdict in unread if verdict.needs - {Need.BODY}}
+    if facts.body is None and any(Need.BODY in verdict.needs for verdict in unread):
+        facts = replace(facts, body=watch.source.fetch(item.id).body)
+    return replace(facts, contents={**facts.contents, **contents})
+
+
+def _content(item: Item, verdict: Verdict, watch: Watch) -> Content:
+    """What a verdict needs of its file; what nobody can tell is not in it, and the file stays where it is."""
+    file = verdict.file
+    try:
+        with watch.source.open(item.id, file.id) as stream:
+            if not verdict.needs & {Need.WHOLE, Need.SCAN}:
+                return Content(head=stream.read(HEAD))
+            with spooled(stream, file.size) as whole:
+                return _seen(whole, file, verdict.needs, watch)
+    except (FileGone, Rejected):
+        return Content(head=b"")
+
+
+def _seen(whole: Spool, file: File, needs: frozenset[Need], watch: Watch) -> Content:
+    whole.content.seek(0)
+    content = Content(head=whole.content.read(HEAD))
+    if Need.WHOLE in needs:
+        # Exchange names an attached message by its subject.
+        told = inspected(whole, f"{file.name}.eml" if file.kind is FileKind.ITEM else file.name)
+        content = replace(content, encrypted=told.encrypted, macros=told.macros)
+    if Need.SCAN in needs and watch.scanner:
+        content = replace(content, infected=watch.scanner.infected(whole))
+    return content
 
 
 def ask_before_showing(item: Item, watch: Watch, facts: Facts) -> Mapping[str, Verdict]:
@@ -93,11 +121,3 @@ def ask_before_showing(item: Item, watch: Watch, facts: Facts) -> Mapping[str, V
     """
     told = decide(watch.policy, item, facts)
     return {verdict.file.id: verdict for verdict in told if not verdict.needs}
-
-
-def _head(item: Item, file_id: str, watch: Watch) -> bytes:
-    try:
-        with watch.source.open(item.id, file_id) as stream:
-            return stream.read(HEAD)
-    except (FileGone, Rejected):
-        return b""

@@ -1,5 +1,6 @@
 """What would keep the daemon from its work, found out by doing it: one finding for each thing that was tried."""
 
+import io
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,10 +14,15 @@ from connector.log import Event
 from connector.manifest import brake, put_bytes
 from connector.model import Proof
 from connector.probe import Probe, ShareProbe, try_put_back, try_put_back_file
+from connector.scanners import Scanner
 from connector.service import Tenant, clock
 from connector.sources import Source
+from connector.spool import spooled
 from connector.stores import Store
 from connector.turn import MAKE_ROOM
+
+#: What every scanner finds, and does no harm (eicar.org). Put together here: as a whole it would be found in this file.
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}" + b"$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
 
 Severity = Literal["fine", "unreachable", "refused", "stopped", "exposed"]
 
@@ -46,6 +52,8 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[F
             yield from _remarks(tenant)
             if tenant.config.links:
                 yield _links(tenant)
+        if tenant.scanner:
+            yield _scanner(tenant, tenant.scanner)
         yield from _directory(tenant)
         yield from _holds(tenant)
         for entry in tenant.config.sources:
@@ -106,6 +114,22 @@ def _holds(tenant: Tenant) -> Iterator[Finding]:
         if address.lower() not in known:
             says = f"retention_holds names {address}, which is no mailbox of this tenant: nothing is kept by that"
             yield Finding(f"{tenant.name}: holds", "stopped", says, "correct the address in the tenant's file")
+
+
+def _scanner(tenant: Tenant, scanner: Scanner) -> Finding:
+    """Whether it lets pass what it should, and finds what every scanner finds."""
+    tried = f"{tenant.name}: scanner"
+    try:
+        with spooled(io.BytesIO(b"Sent by `connector check`.\n")) as harmless, spooled(io.BytesIO(EICAR)) as harmful:
+            passes, found = scanner.infected(harmless), scanner.infected(harmful)
+    except ConnectorError as error:
+        return failed(tried, error)
+    if passes is not False:
+        return Finding(tried, "stopped", "it finds something in a line of text", "look at its log and its signatures")
+    if not found:
+        todo = "look at its signatures (freshclam), and at the types and sizes of files that it leaves out"
+        return Finding(tried, "stopped", "it does not find the test file of EICAR, which every scanner finds", todo)
+    return Finding(tried, "fine", "finds the test file of EICAR, and lets a line of text pass")
 
 
 def _remarks(tenant: Tenant) -> Iterator[Finding]:

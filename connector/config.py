@@ -27,6 +27,7 @@ from connector.policy import Defaults, Exclude, Hold, Mode, Pilot, Policy, Rules
 from connector.policy.values import Domain, Some
 from connector.problems import checked, told
 from connector.rewrite import Wording
+from connector.scanners.settings import ScannerConfig
 from connector.sources.ews import EwsMailboxes
 from connector.sources.graph_mail import GraphMailboxes
 from connector.sources.teams import TeamsShares
@@ -194,6 +195,7 @@ class TenantConfig(_Section):
     links: LinksConfig | None = Field(
         default=None, description="our own link service, for links that the store cannot give, and that outlive it"
     )
+    scanner: ScannerConfig | None = Field(default=None, description="a virus scanner: what rules ask with `infected`")
     path: str = Field(
         default="{tenant}/{mailbox}/{year}/{month}/{id}",
         description="collection in the store for the files of one message",
@@ -236,6 +238,8 @@ class TenantConfig(_Section):
             raise ValueError("mailboxes on hold are excluded, and none is known: name a CSV file under `holds`")
         if self.holds and not self.exclude.hold:
             raise ValueError("`holds` names mailboxes, and nothing excludes them: add `exclude: {hold: [litigation]}`")
+        if "infected" in self.policy.asks and not self.scanner:
+            raise ValueError("`infected` asks a virus scanner, and none is known: name one under `scanner`")
         if self.exclude.identity and not (self.store.opens_folders or self.reader_lists):
             raise ValueError("nothing says here whose mailboxes are: name a list under `links.readers`")
         return self

@@ -75,6 +75,8 @@ class Tenant:
         self._opening = threading.Lock()
         self._book: Book | None = None
         self._readers = tuple(map(ReadersList, config.reader_lists))
+        #: Nothing of it lasts from one question to the next, so all threads have the same.
+        self.scanner = config.scanner.connect() if config.scanner else None
         try:
             self.store()
             self._links_key = config.links.read_key() if config.links else b""
@@ -194,6 +196,7 @@ class Mailbox:
             home=config.home(self.source.address),
             housemate=self.tenant.housemate(self.source.address),
             marker_key=self.tenant.marker_key,
+            scanner=self.tenant.scanner,
             since=_time(entry.since),
             groups=config.groups.get(owner, frozenset()),
             holds=config.holds.get(owner, frozenset()),

@@ -18,6 +18,7 @@ from connector.marker import sign
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
 from connector.policy import Hold, Policy
 from connector.rewrite import Wording
+from connector.scanners import Scanner
 from connector.sources import Source
 from connector.stores import Links, Store
 
@@ -68,6 +69,8 @@ class Watch:
     quiet: timedelta = timedelta(0)
     #: Shared files may give way to pointers. False: they are only copied, whatever a rule says.
     pointers: bool = True
+    #: What finds malicious content, where the tenant has such a thing.
+    scanner: Scanner | None = None
     #: The groups that the mailbox is in, folded.
     groups: frozenset[str] = frozenset()
     #: Why Exchange keeps what is in the mailbox.

@@ -27,6 +27,7 @@ from connector.model import Body, Message
 from connector.policy import Policy
 from connector.redirect import tick
 from connector.rewrite import Wording
+from connector.scanners import Scanner
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
 from connector.turn import Watch
@@ -111,6 +112,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     now: datetime = START
     wording: Wording = WORDING
+    scanner: Scanner | None = None
     #: `rewrite: replace`, and not `in_place`.
     replace: bool = False
     #: Links are those of our own service.
@@ -154,6 +156,7 @@ class World:
             path="{tenant}/home/{year}/{id}",
             home=HOME,
             marker_key=KEY,
+            scanner=self.scanner,
             replace=self.replace,
             since=EVERYTHING,
         )
