@@ -35,7 +35,7 @@ from requests.auth import HTTPBasicAuth
 from connector.session import Session
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
 from connector.sources.ews.filled import Filled
-from connector.sources.ews.words import NS, Element, M, text
+from connector.sources.ews.words import Element, M, first, text
 from connector.spool import Spool
 
 #: Sessions, and so TCP connections, of one mailbox.
@@ -128,6 +128,8 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
     SERVICE_NAME = "EWS"
     #: What stands for `FILLING` in the request, and is sent without ever being whole in memory.
     filling: Spool | None = None
+    #: What was answered, unless it streams.
+    reply = b""
 
     def post(self, request: Element, *, streaming: bool = False) -> Response:
         """The reply. If streaming, `stop_streaming` must follow, or the session is lost."""
@@ -155,7 +157,8 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
             )
             _refuse_others(response)
             if not self.streaming:
-                response.content  # noqa: B018 - it is kept: the session is another's in a moment
+                # Now: the session is another's in a moment.
+                self.reply = response.raw.read(decode_content=True)
         except KeyError:
             # What NTLM raises where a server breaks off the handshake.
             self.protocol.retire_session(session)
@@ -191,8 +194,7 @@ class Connection:
     def __init__(self, url: str, login: Login, party: Party, *, group: bool = False) -> None:
         """No request is made before the first question. For a group there is one session, which keeps to one server."""
         self.party = party
-        #: What time the server's last answer said it was.
-        self.date: datetime | None = None
+        self._date = ""
         #: The build that answered last, such as 15.1.2507.6; "" where it did not say.
         self.build = ""
         config = Configuration(
@@ -209,6 +211,15 @@ class Connection:
             identity=Identity(primary_smtp_address=party.mailbox),
             affinity=group,
         )
+
+    @property
+    def date(self) -> datetime | None:
+        """What time the server's last answer said it was."""
+        try:
+            date = parsedate_to_datetime(self._date)
+        except ValueError:
+            return None
+        return date if date.tzinfo else None
 
     def on_behalf(self, party: Party) -> "Connection":
         """The same session for another mailbox of the group."""
@@ -234,8 +245,8 @@ class Connection:
         operation.filling = filling
         with self.told():
             response = operation.post(request)
-            self.date = _date(response)
-            envelope = parsed(response.content)
+            self._date = response.headers.get("Date", "")
+            envelope = parsed(operation.reply)
             self.build = _build(envelope) or self.build
             messages = response_messages(envelope)
         return [translate(message, self.party) if isinstance(message, Answered) else message for message in messages]
@@ -263,12 +274,12 @@ class Connection:
 
 def response_messages(envelope: Element) -> list[Element | Answered]:
     """Split a reply into its response messages, each checked. Raises Answered for a SOAP fault, Garbled."""
-    body = envelope.find("s:Body", NS)
+    body = first(envelope, "s:Body")
     if body is None or not len(body):
         raise Garbled
-    if (fault := body.find("s:Fault", NS)) is not None:
+    if (fault := first(body, "s:Fault")) is not None:
         raise _error(fault)
-    messages = body[0].find("m:ResponseMessages", NS)
+    messages = first(body[0], "m:ResponseMessages")
     if messages is None:
         raise Garbled
     return [message if message.get("ResponseClass") == "Success" else _error(message) for message in messages]
@@ -306,16 +317,8 @@ def _error(told: Element) -> Answered:
 
 
 def _build(envelope: Element) -> str:
-    version = envelope.find("s:Header/t:ServerVersionInfo", NS)
+    version = first(envelope, "s:Header/t:ServerVersionInfo")
     if version is None:
         return ""
     numbers = ("MajorVersion", "MinorVersion", "MajorBuildNumber", "MinorBuildNumber")
     return ".".join(version.get(name, "0") for name in numbers)
-
-
-def _date(response: Response) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
-        return None
-    return date if date.tzinfo else None

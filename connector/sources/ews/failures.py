@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 import requests
 from exchangelib.errors import EWSError
+from urllib3.exceptions import HTTPError
 
 from connector.errors import Conflict, ConnectorError, Denied, FileGone, Gone, Rejected, Unavailable
 
@@ -210,7 +211,7 @@ def translate(error: Exception, party: Party) -> Exception:
             return Unavailable(f"the answer of {party.host} for the mailbox {party.mailbox} is not a whole EWS reply")
         case NoContent():
             return Rejected(f"an attachment in the mailbox {party.mailbox} has no content of its own")
-        case EWSError() | requests.RequestException() | OSError():
+        case EWSError() | requests.RequestException() | HTTPError() | OSError():
             return Unavailable(f"{party.host} cannot be used: {_reason(error)}")
         case _:
             return error

@@ -19,7 +19,7 @@ from connector.sources.ews.filled import FILLING
 from connector.sources.ews.folders import Folder, tree
 from connector.sources.ews.reading import message
 from connector.sources.ews.shelves import Shelves
-from connector.sources.ews.words import NS, Element, flag, identifier, number, text
+from connector.sources.ews.words import NS, Element, first, flag, identifier, number, text
 from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid, mime
 from connector.spool import Spool
 
@@ -184,8 +184,8 @@ class EwsMailbox:
         with self._connection.stream(request) as reply:
             chunks = decoded(reply)
             with self._connection.told():
-                first = next(chunks, b"")
-            readable = Readable(first, chunks, self._connection.told)
+                head = next(chunks, b"")
+            readable = Readable(head, chunks, self._connection.told)
             yield cast("BinaryIO", io.BufferedReader(readable, buffer_size=256 * 1024))
 
     # --- the change feed ---------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class EwsMailbox:
         return read
 
     def _message(self, answer: Element) -> Message:
-        element = answer.find("m:Items/*", NS)
+        element = first(answer, "m:Items/*")
         folder_id = identifier(element, "t:ParentFolderId")
         if folder_id not in self._tree and folder_id not in self._elsewhere:
             self._folders()

@@ -1,23 +1,11 @@
 """Messages, made from the elements of a reply. Everything in them is hostile, and may be missing."""
 
 import json
+from collections.abc import Iterable
 
 from connector.model import Body, File, FileKind, Message
 from connector.sources.ews.folders import Folder
-from connector.sources.ews.words import (
-    LAST_VERB,
-    MARKER,
-    NS,
-    TOUCHED,
-    TYPES,
-    Element,
-    every,
-    flag,
-    identifier,
-    number,
-    text,
-    when,
-)
+from connector.sources.ews.words import LAST_VERB, MARKER, NS, TOUCHED, TRUE, TYPES, Element, identifier, text, when
 from connector.sources.exchange import direction
 
 _KINDS = {
@@ -25,68 +13,90 @@ _KINDS = {
     f"{{{TYPES}}}ItemAttachment": FileKind.ITEM,
     f"{{{TYPES}}}ReferenceAttachment": FileKind.REFERENCE,
 }
+_EXTENDED = f"{{{TYPES}}}ExtendedProperty"
+_TOUCHED = [name.partition(":")[2] for name in TOUCHED]
+
+
+#: By the local names of elements.
+_Told = dict[str, Element]
 
 
 def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
     """What an item element tells; of an item in a folder outside the tree the path is ""."""
-    item_id = element.find("t:ItemId", NS)
+    told = _told(element)
     sender = text(element, "t:From/t:Mailbox/t:EmailAddress")
-    headers = _headers(element)
+    headers = _headers(told)
+    extended = list(element.iterchildren(_EXTENDED))
     return Message(
-        id=item_id.get("Id"),
-        version=item_id.get("ChangeKey", ""),
-        internet_message_id=text(element, "t:InternetMessageId"),
+        id=told["ItemId"].get("Id"),
+        version=told["ItemId"].get("ChangeKey", ""),
+        internet_message_id=_text(told, "InternetMessageId"),
         folder=folder.path if folder else "",
-        subject=text(element, "t:Subject"),
+        subject=_text(told, "Subject"),
         sender=sender,
-        recipients=_recipients(element),
-        received=when(text(element, "t:DateTimeReceived")),
+        recipients=_recipients(told),
+        received=when(_text(told, "DateTimeReceived")),
         direction=direction(
             headers, in_sent=bool(folder and folder.sent), from_owner=sender.lower() == mailbox.lower()
         ),
-        message_class=text(element, "t:ItemClass") or "IPM.Note",
-        sensitivity=text(element, "t:Sensitivity").lower() or "normal",
-        draft=flag(element, "t:IsDraft"),
+        message_class=_text(told, "ItemClass") or "IPM.Note",
+        sensitivity=_text(told, "Sensitivity").lower() or "normal",
+        draft=_text(told, "IsDraft") in TRUE,
         headers=headers,
-        marker=_marker(element),
-        files=tuple(_file(each) for each in every(element, "t:Attachments/*") if each.tag in _KINDS),
-        touched=_touched(element),
-        body=_body(element),
+        marker=_marker(extended),
+        files=tuple(_file(each) for each in _below(told, "Attachments") if each.tag in _KINDS),
+        touched=_touched(told, extended),
+        body=_body(told),
     )
 
 
-def _recipients(element: Element) -> tuple[str, ...]:
-    lists = ("t:ToRecipients", "t:CcRecipients", "t:BccRecipients")
-    addresses = (text(each, "t:EmailAddress") for path in lists for each in every(element, f"{path}/t:Mailbox"))
+def _told(element: Element) -> _Told:
+    """What stands directly in an element, of several of one name the first: looking each up would take longer."""
+    return {each.tag.rpartition("}")[2]: each for each in element.iterchildren("{*}*", reversed=True)}
+
+
+def _text(told: _Told, name: str) -> str:
+    return told[name].text or "" if name in told else ""
+
+
+def _below(told: _Told, name: str) -> Iterable[Element]:
+    return told[name].iterchildren("{*}*") if name in told else ()
+
+
+def _recipients(told: _Told) -> tuple[str, ...]:
+    mailboxes = (each for name in ("ToRecipients", "CcRecipients", "BccRecipients") for each in _below(told, name))
+    addresses = (text(each, "t:EmailAddress") for each in mailboxes)
     return tuple(address for address in addresses if address)
 
 
-def _headers(element: Element) -> dict[str, str]:
+def _headers(told: _Told) -> dict[str, str]:
     """Of headers that stand there more than once, the first: it is the one that was added last."""
     headers: dict[str, str] = {}
-    for header in every(element, "t:InternetMessageHeaders/t:InternetMessageHeader"):
+    for header in _below(told, "InternetMessageHeaders"):
         headers.setdefault(header.get("HeaderName", "").lower(), header.text or "")
     return headers
 
 
 def _file(element: Element) -> File:
+    told = _told(element)
+    size = _text(told, "Size")
     return File(
         id=identifier(element, "t:AttachmentId"),
-        name=text(element, "t:Name"),
-        size=number(element, "t:Size"),
-        content_type=text(element, "t:ContentType"),
+        name=_text(told, "Name"),
+        size=int(size) if size.isdecimal() else 0,
+        content_type=_text(told, "ContentType"),
         kind=_KINDS[element.tag],
-        inline=flag(element, "t:IsInline"),
-        content_id=text(element, "t:ContentId").strip("<> "),
-        content_location=text(element, "t:ContentLocation"),
-        version=text(element, "t:LastModifiedTime"),
+        inline=_text(told, "IsInline") in TRUE,
+        content_id=_text(told, "ContentId").strip("<> "),
+        content_location=_text(told, "ContentLocation"),
+        version=_text(told, "LastModifiedTime"),
     )
 
 
-def _touched(element: Element) -> str:
+def _touched(told: _Told, extended: Iterable[Element]) -> str:
     """What these fields hold, whatever it is; "" where they were not asked for."""
-    fields = [each for name in TOUCHED for each in every(element, f"t:{name.partition(':')[2]}")]
-    fields += [each for each in every(element, "t:ExtendedProperty") if _is_last_verb(each)]
+    fields = [told[name] for name in _TOUCHED if name in told]
+    fields += [each for each in extended if _is_last_verb(each)]
     return json.dumps([(each.tag, *each.itertext()) for each in fields]) if fields else ""
 
 
@@ -95,8 +105,8 @@ def _is_last_verb(extended: Element) -> bool:
     return bool(tag.lower() == LAST_VERB["PropertyTag"])
 
 
-def _marker(element: Element) -> str:
-    for extended in every(element, "t:ExtendedProperty"):
+def _marker(every_extended: Iterable[Element]) -> str:
+    for extended in every_extended:
         field = extended.find("t:ExtendedFieldURI", NS)
         ours = field.get("PropertySetId", "").lower() == MARKER["PropertySetId"]
         if ours and field.get("PropertyName") == MARKER["PropertyName"]:
@@ -104,6 +114,6 @@ def _marker(element: Element) -> str:
     return ""
 
 
-def _body(element: Element) -> Body | None:
-    body = element.find("t:Body", NS)
+def _body(told: _Told) -> Body | None:
+    body = told.get("Body")
     return None if body is None else Body(body.text or "", html=body.get("BodyType") == "HTML")

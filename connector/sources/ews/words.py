@@ -74,6 +74,10 @@ _EVENTS = ("NewMailEvent", "CreatedEvent", "ModifiedEvent", "MovedEvent")
 _FOLDER = ("folder:DisplayName", "folder:ParentFolderId", "folder:FolderClass", "folder:TotalCount")
 
 
+#: How XML says that something is so.
+TRUE = frozenset({"true", "1"})
+
+
 def text(element: Element, path: str) -> str:
     """The text at this path below an element; "" where there is none."""
     return element.findtext(_spelled_out(path), "") or ""
@@ -87,13 +91,18 @@ def number(element: Element, path: str) -> int:
 
 def flag(element: Element, path: str) -> bool:
     """Whether what stands at this path is true."""
-    return text(element, path) in {"true", "1"}
+    return text(element, path) in TRUE
 
 
 def identifier(element: Element, path: str) -> str:
     """The Id of the element at this path; "" where there is none."""
-    found = element.find(_spelled_out(path))
+    found = first(element, path)
     return "" if found is None else str(found.get("Id", ""))
+
+
+def first(element: Element, path: str) -> Element | None:
+    """The element at this path."""
+    return element.find(_spelled_out(path))
 
 
 def every(element: Element, path: str) -> Iterator[Element]:
@@ -157,8 +166,9 @@ def sync_items(folder: str, state: str, page: int) -> Element:
 
 def get_items(ids: Iterable[str], *, body: bool) -> Element:
     """GetItem: all that a `Message` holds."""
-    shape = deepcopy(_WITH_BODY if body else _WITHOUT_BODY)
-    return M.GetItem(shape, M.ItemIds(*(T.ItemId(Id=item_id) for item_id in ids)))
+    request = deepcopy(_WITH_BODY if body else _WITHOUT_BODY)
+    request[-1].extend(T.ItemId(Id=item_id) for item_id in ids)
+    return request
 
 
 def find_items(folders: Iterable[str], prefix: str, offset: int, page: int) -> Element:
@@ -335,6 +345,6 @@ def _view(offset: int, page: int) -> dict[str, str]:
     return {"MaxEntriesReturned": str(page), "Offset": str(offset), "BasePoint": "Beginning"}
 
 
-#: Of every read of a message, and so made once.
-_WITHOUT_BODY = _shape(_LISTING, (MARKER,))
-_WITH_BODY = _shape((*_LISTING, "item:Body", *TOUCHED), (MARKER, LAST_VERB), T.BodyType("Best"))
+#: Every read of a message, and so made once.
+_WITHOUT_BODY = M.GetItem(_shape(_LISTING, (MARKER,)), M.ItemIds())
+_WITH_BODY = M.GetItem(_shape((*_LISTING, "item:Body", *TOUCHED), (MARKER, LAST_VERB), T.BodyType("Best")), M.ItemIds())
