@@ -1,14 +1,26 @@
 """Messages of ours to owners: found again by their marker, so that nobody is told twice."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from connector.discover import genuine
+from connector.errors import Gone
+from connector.ledger import FOR_EVER
 from connector.log import Event
-from connector.model import Item, Letter, Message, Redirect
+from connector.model import Ending, Item, Letter, LinkTerms, Message, Redirect
 from connector.reactions import in_store
-from connector.rewrite import password_letter
+from connector.rewrite import Reminder, password_letter, reminder_letter
+from connector.sight import with_file
 from connector.turn import Turn
 
 _DOMAIN = "connector.invalid"
+#: How long before links end their owner is told, but never before three quarters of their time are over.
+_SOON = timedelta(days=7)
+#: So many at once: nobody reads a longer letter, and the rest comes with the next.
+_MOST = 50
 
 
 def tell_passwords(redirect: Redirect, item: Item, turn: Turn) -> None:
@@ -24,14 +36,79 @@ def tell_passwords(redirect: Redirect, item: Item, turn: Turn) -> None:
         _tell(redirect, item, passwords, turn)
 
 
+def remind(turn: Turn) -> None:
+    """Before links end, the owner of a mailbox reads which, until when, and where he can let them last.
+
+    One letter for all that ends within two weeks, as soon as something ends within one: nobody gets one every day. What
+    was told is not told again, unless somebody let it last and it comes to its end once more.
+    """
+    now, name = turn.clock(), turn.watch.name
+    if not any(_is_soon(each, now) for each in turn.ledger.ending(name, now, now + _SOON)):
+        return
+    told: list[tuple[Redirect, Reminder]] = []
+    for redirect in sorted(turn.ledger.ending(name, now, now + 2 * _SOON), key=_end)[:_MOST]:
+        turn.keep_lease()
+        item = _message(redirect, turn)
+        lasting, ending = _as_it_ends(redirect, item, turn) if item else (redirect, Ending(None))
+        if item is None or ending.at is None:
+            turn.write(replace(redirect, reminded=_end(redirect)), Event.LINK_REMINDED, told=False)
+        elif ending.at > now + 2 * _SOON:
+            turn.write(lasting, Event.LINK_LASTS, until=ending.at)
+        else:
+            told.append((lasting, Reminder(item.subject, item.sender, item.received, ending)))
+    if told:
+        which = " ".join(f"{redirect.id} {_end(redirect)}" for redirect, _ in told)
+        _leave(f"ending-{_short(which)}", *reminder_letter([each for _, each in told], turn.watch.wording), turn)
+    for redirect, _ in told:
+        turn.write(replace(redirect, reminded=_end(redirect)), Event.LINK_REMINDED, told=True)
+
+
+def _message(redirect: Redirect, turn: Turn) -> Message | None:
+    """The message that shows the links, wherever it is by now; of a share there is none."""
+    source = turn.watch.source
+    with suppress(Gone):
+        item = source.fetch(redirect.pointer or redirect.item_id)
+        return item if isinstance(item, Message) else None
+    return next((each for each in source.find(redirect.id) if isinstance(each, Message) and genuine(each, turn)), None)
+
+
+def _as_it_ends(redirect: Redirect, item: Item, turn: Turn) -> tuple[Redirect, Ending]:
+    """The redirect with the ends that its links have by now, and the first of these; with its owner's page."""
+    pages, origin, first = turn.watch.publisher, turn.origin(redirect, item), Ending(None)
+    for terms, end in dict(_ends(redirect)).items():
+        ending = in_store(pages.ending, terms, origin) if pages else Ending(end)
+        if ending.at:
+            first = min(first, ending, key=lambda each: each.at or FOR_EVER)
+            for each in redirect.shown:
+                if each.link and each.terms == terms:
+                    redirect = with_file(redirect, each, replace(each, link=replace(each.link, expires=ending.at)))
+    return redirect, first
+
+
+def _ends(redirect: Redirect) -> Iterator[tuple[LinkTerms, datetime]]:
+    return ((each.terms, each.link.expires) for each in redirect.shown if each.link and each.link.expires)
+
+
+def _end(redirect: Redirect) -> datetime:
+    return min(end for _, end in _ends(redirect))
+
+
+def _is_soon(redirect: Redirect, now: datetime) -> bool:
+    return any(end - now <= min(_SOON, (terms.expires or _SOON) / 4) for terms, end in _ends(redirect))
+
+
 def _tell(redirect: Redirect, item: Message, passwords: list[str], turn: Turn) -> None:
-    watch = turn.watch
     # Others are another letter's.
-    name = f"{redirect.id}-{hashlib.sha256(' '.join(passwords).encode()).hexdigest()[:8]}"
+    name = f"{redirect.id}-{_short(' '.join(passwords))}"
+    _leave(name, *password_letter(item.subject, passwords, turn.watch.wording), turn, redirect.id)
+
+
+def _leave(name: str, subject: str, text: str, turn: Turn, redirect_id: str = "") -> None:
+    """A letter of this name, unless it is there."""
+    watch = turn.watch
     if watch.source.find(name):
         return
     message_id = f"<{name}@{_DOMAIN}>"
-    subject, text = password_letter(item.subject, passwords, watch.wording)
     turn.keep_lease()
     letter = Letter(
         marker=turn.marker(name, message_id),
@@ -41,4 +118,8 @@ def _tell(redirect: Redirect, item: Message, passwords: list[str], turn: Turn) -
         text=text,
     )
     watch.source.tell(letter)
-    turn.ledger.note(watch.tenant, Event.LETTER_LEFT, turn.clock(), source=watch.name, redirect_id=redirect.id)
+    turn.ledger.note(watch.tenant, Event.LETTER_LEFT, turn.clock(), source=watch.name, redirect_id=redirect_id)
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

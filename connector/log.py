@@ -108,6 +108,10 @@ class Event(StrEnum):
     LINK_TOLD = "link.password_told"
     #: The owner of a message was told, by a message of its own, what its links ask for.
     LETTER_LEFT = "letter.left"
+    #: The owner of links was told that they end soon.
+    LINK_REMINDED = "link.reminded"
+    #: Somebody let links last longer than the ledger knew.
+    LINK_LASTS = "link.lasts"
     #: Somebody came to a link: `what` for, and with which `result`; noted again, it has the same `seen`.
     LINK_OPENED = "link.opened"
     #: A message bears a marker that our key did not make.

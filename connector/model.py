@@ -279,6 +279,16 @@ class Link:
     expires: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When links end by now, since somebody may have let them last, and where whom they belong to can do that."""
+
+    #: None where they never do, or were taken back.
+    at: datetime | None
+    #: The address of the page; "" where there is none.
+    page: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
     """Where the files behind a link came from, for those who open it and for those who look after it."""
@@ -382,6 +392,8 @@ class Redirect:
     retention: timedelta | None = None
     #: When that is over. None before it began, or for ever.
     ends: datetime | None = None
+    #: The end of links of which their owner was told; None while he was told of none.
+    reminded: datetime | None = None
     state: State = State.PLANNED
     #: Where a held redirect stood, and goes on when it is released.
     held_in: State | None = None

@@ -20,7 +20,7 @@ from connector.policy import Hold, Policy
 from connector.rewrite import Wording
 from connector.scanners import Scanner
 from connector.sources import Source
-from connector.stores import Links, Store
+from connector.stores import Links, Pages, Store
 
 #: How long a tick may own its source without saying so again; half of it is longer than any time-out of an adapter.
 LEASE = timedelta(minutes=15)
@@ -53,7 +53,7 @@ class Watch:
     policy: Policy
     wording: Wording
     #: What gives the links, where it is not the store itself.
-    publisher: Links | None = None
+    publisher: Pages | None = None
     #: The template of the collection for one redirect's files (`connector.names.folder`).
     path: str
     marker_key: bytes

@@ -76,7 +76,8 @@ def test_pure_rooms_import_no_io_and_no_clock(path: Path) -> None:
 def test_the_flow_knows_no_adapter(path: Path) -> None:
     """It speaks to the two ports."""
     named = {name for name in imports(path) if name.startswith(ADAPTERS)}
-    assert named <= {"connector.sources.Source", "connector.stores.Links", "connector.stores.Store"}
+    ports = ("sources.Source", "stores.Links", "stores.Pages", "stores.Store")
+    assert named <= {f"connector.{port}" for port in ports}
     assert not libraries(path) & {"threading", "apscheduler", "sqlalchemy", "time"}
 
 
@@ -88,7 +89,7 @@ def test_only_config_and_the_commands_know_adapters() -> None:
         for name in imports(path)
         if name.startswith(ADAPTERS)
         and name.count(".") > 1
-        and not name.endswith((".Hints", ".Links", ".Source", ".Store"))
+        and not name.endswith((".Hints", ".Links", ".Pages", ".Source", ".Store"))
     }
     assert knowing <= {"config", "sources", "stores", "demo"}
 

@@ -334,6 +334,38 @@ def test_an_owner_lets_somebody_outside_open_files(world: World) -> None:
     assert {("release", 0, "opened"), ("end", 0, "opened")} <= set(world.accesses())
 
 
+def test_an_owner_lets_a_link_last(world: World) -> None:
+    """What a message shows, before its end and after it; never for less time, nor for longer than the house allows."""
+    publication, token = world.publish(PARTS, expires=NOW + timedelta(days=2))
+    path = f"/r/{publication.id}"
+
+    def extend(days: str, headers: dict[str, str] = ANNA, page: str = path) -> int:
+        form = urlencode({"proof": proof(world.ask(page, headers=ANNA)), "days": days})
+        return world.ask(f"{path}/extend", "POST", headers, form).status
+
+    for days in ("1", "31", "0", "-3", "x"):
+        assert extend(days) == 303
+    assert extend("9", BERT) == 404
+    kept = world.book.publication(publication.id)
+    assert kept
+    assert kept.expires == publication.expires
+    assert extend("9") == 303
+    world.clock.now = NOW + timedelta(days=8)
+    assert world.ask(f"/a/{token}/1/report.pdf").body == BYTES
+    world.clock.now = NOW + timedelta(days=10)
+    assert world.ask(f"/a/{token}/1/report.pdf").status == 404
+    assert world.ask(path, headers=ANNA).status == 410
+    assert extend("9", page=f"/a/{token}") == 303
+    assert world.ask(f"/a/{token}/1/report.pdf").body == BYTES
+    assert world.ask(path, headers=ANNA).status == 200
+    assert ("extend", 0, "opened") in world.accesses()
+    form = urlencode({"proof": proof(world.ask(path, headers=ANNA)), "days": "9"})
+    world.book.end("acme", publication.folder, world.clock.now)
+    assert world.ask(f"{path}/extend", "POST", ANNA, form).status == 404
+    assert world.ask(f"/a/{token}/1/report.pdf").status == 404
+    world.clock.now = NOW
+
+
 def test_nobody_else_releases_anything(world: World) -> None:
     """Not another one of the staff, not another site in the owner's browser, not for longer than the house allows."""
     publication, _ = world.publish(PARTS, audience=Audience.STAFF)
@@ -482,6 +514,11 @@ def test_where_the_house_lets_nobody_release_nobody_is_asked(tmp_path: Path, apa
         assert 'name="proof"' not in world.ask(path, headers=ANNA).text
         form = urlencode({"proof": "x", "days": "5"})
         assert world.ask(f"{path}/release", "POST", headers=ANNA, body=form).status == 404
+        ended, _ = world.publish(PARTS, expires=NOW - timedelta(days=1))
+        told = world.ask(f"/r/{ended.id}", headers=ANNA).text
+        assert ended.id in told
+        assert 'name="proof"' not in told
+        assert world.ask(f"/r/{ended.id}/extend", "POST", headers=ANNA, body=form).status == 404
 
 
 def test_a_tenant_has_a_look_of_its_own_and_the_house_answers_for_what_is_nobodys(

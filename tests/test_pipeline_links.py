@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -57,7 +58,7 @@ def pipeline(tmp_path: Path, exchange: Exchange, wsgidav: DavServer) -> Iterator
     """A configuration that is right."""
     made = LinkedPipeline(tmp_path, exchange, wsgidav)
     store = {"url": made.url, "user": wsgidav.user, "password": {"file": str(tmp_path / "store-password")}}
-    with links.opened(tmp_path, wsgidav, tenants={"acme": {"store": store}}) as pages:
+    with links.opened(tmp_path, wsgidav, tenants={"acme": {"store": store, "releases": {"longest": "30d"}}}) as pages:
         made.pages = pages
         yield made
 
@@ -139,6 +140,32 @@ def test_when_retention_ends_the_message_says_so(pipeline: LinkedPipeline) -> No
     assert "report.pdf" in seen.body
     assert pipeline.fetched(link).status == pipeline.site.ask("/a/nothing/1").status
     assert [path for path in pipeline.stored() if REPORT in path.read_bytes()] == []
+
+
+def test_before_a_link_ends_its_owner_is_told_and_lets_it_last(pipeline: LinkedPipeline) -> None:
+    """By a letter with the address of a page, where one form does it; then it is told again before the new end."""
+    pipeline.publish(expires="30d")
+    item = pipeline.deliver(letter({"report.pdf": REPORT}, subject="Offer 7"))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    pipeline.run("once", code=0, hours=22 * 24)
+    assert not any("Offer 7" in each for each in _inbox(pipeline))
+    for day in (24, 25):
+        pipeline.run("once", code=0, hours=day * 24)
+        (told,) = [each for each in _inbox(pipeline) if "Offer 7" in each]
+    found = re.search(rf"{pipeline.site.url}(/r/[A-Za-z0-9-]+)", told)
+    assert found
+    pipeline.site.clock.now = datetime.now(UTC) + timedelta(days=31)
+    assert pipeline.site.ask(f"{link}/report.pdf").status == 404
+    page = pipeline.site.ask(found[1], headers=links.ANNA)
+    proof = re.search(r'name="proof" value="([^"]+)"', page.text)
+    assert proof
+    form = urlencode({"proof": proof[1], "days": "20"})
+    assert pipeline.site.ask(f"{found[1]}/extend", "POST", links.ANNA, form).status == 303
+    pipeline.site.clock.now += timedelta(days=19)
+    assert pipeline.site.ask(f"{link}/report.pdf").body == REPORT
+    pipeline.run("once", code=0, hours=45 * 24)
+    assert len([each for each in _inbox(pipeline) if "Offer 7" in each]) == 1
 
 
 def test_a_link_for_the_owner_opens_for_the_owner(pipeline: LinkedPipeline) -> None:

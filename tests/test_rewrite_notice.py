@@ -11,8 +11,19 @@ from hypothesis import strategies as st
 from lxml import html as lxml_html
 from pydantic import ValidationError
 
-from connector.model import Action, Audience, Body, Link, LinkTerms
-from connector.rewrite import Wording, insert, notice, password_letter, remove, shows
+from connector.model import Action, Audience, Body, Ending, Link, LinkTerms
+from connector.rewrite import (
+    Reminder,
+    Wording,
+    insert,
+    notice,
+    password_letter,
+    reminder_letter,
+    remove,
+    says_no_more,
+    shows,
+    tombstone,
+)
 from connector.rewrite.languages import LANGUAGES, Code, human_size
 from tests.test_rewrite import redirect, redirected
 
@@ -57,7 +68,16 @@ def test_each_line_is_in_the_words_of_its_language(code: Code) -> None:
     for other in set(CODES) - {code}:
         theirs = LANGUAGES[other]
         of_notices = ("kept_one", "kept_many", "stays_one", "stays_many", "colleague", "outsider", "genuine", "help")
-        sentences = (*of_notices, "letter_subject", "letter_asks", "letter_tell")
+        of_ends = ("until_one", "until_many", "ended_one", "ended_many", "deleted")
+        of_letters = (
+            "letter_subject",
+            "letter_asks",
+            "letter_tell",
+            "letter_ends_subject",
+            "letter_ends",
+            "letter_last",
+        )
+        sentences = (*of_notices, *of_ends, *of_letters)
         assert all(getattr(ours, name) != getattr(theirs, name) for name in sentences)
 
 
@@ -298,6 +318,51 @@ def test_dates_are_told_in_utc() -> None:
     """The time zone of a link's end is not left to guessing."""
     made = notice(redirect(redirected(link=Link(FOREVER.url, datetime(2026, 3, 1, tzinfo=UTC)))), WORDING, marker="m")
     assert "2026-03-01 00:00 UTC" in made.text
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_letter_about_links_that_end(code: Code) -> None:
+    """In each language; what is not known of a message is left out, and where no page is, nothing is said of one."""
+    wording = WORDING.model_copy(update={"languages": (code,), "desk": ""})
+    end = datetime(2026, 3, 1, tzinfo=UTC)
+    paged = Reminder("Of\u202efers {x}", "bert@example.net", end, Ending(end, "https://files.example.org/r/1"))
+    bare = Reminder("Plans", "", None, Ending(end))
+    subject, text = reminder_letter([paged, bare], wording)
+    assert subject
+    assert "\u202e" not in text
+    lines = text.splitlines()
+    assert lines[2:5] == [
+        "    2026-03-01  Offers {x}",
+        "        bert@example.net, 2026-03-01",
+        f"        {paged.ending.page}",
+    ]
+    assert lines[6:] == ["    2026-03-01  Plans"]
+    assert reminder_letter([bare], wording)[1].splitlines()[0] in lines[0]
+    assert reminder_letter([bare], wording)[1].splitlines()[0] != lines[0]
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("html", [True, False])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_tombstone(code: Code, count: int, *, html: bool) -> None:
+    """In each language: the names, the day, whom to ask, and no link; it takes the place of the notice."""
+    wording = WORDING.model_copy(update={"languages": (code,), "desk": "desk@example.org"})
+    files = [redirected(name=f"report {number}.pdf") for number in range(count)]
+    ended = replace(redirect(*files), ends=datetime(2028, 3, 1, tzinfo=UTC))
+    shown = notice(ended, wording, marker="m")
+    assert "2028-03-01" in shown.text
+    last = tombstone(ended, wording, marker="m")
+    before = Body("<p>Hello</p>" if html else "Hello\r\n", html=html)
+    body = insert(insert(before, shown), last)
+    assert not says_no_more(insert(before, shown), last)
+    assert says_no_more(body, last)
+    assert not says_no_more(before, last)
+    assert not says_no_more(None, last)
+    assert remove(body, ended.id) == before
+    assert not shows(body, shown.urls[:1])
+    for each in ("2028-03-01", "desk@example.org", *(file.file.name for file in files)):
+        assert each in body.content
+    assert last.ended.endswith(" 2028-03-01")
 
 
 @pytest.mark.parametrize("code", CODES)

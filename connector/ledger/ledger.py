@@ -268,6 +268,18 @@ class Ledger:
         with self._reading() as connection:
             return rows.read(connection, c.state == State.DROPPED, c.swept.is_(None), c.written < before)
 
+    def ending(self, source: str, now: datetime, until: datetime) -> tuple[Redirect, ...]:
+        """The redirects of a source that are done and show a link which ends by then, and whose owner was not told."""
+        c, f = redirects.c, files.c
+        untold = c.reminded.is_(None) | (c.reminded < f.link_expires)
+        soon = (
+            select(f.redirect_id)
+            .join(redirects)
+            .where(f.source == source, f.link_expires > now, f.link_expires <= until, c.state == State.DONE, untold)
+        )
+        with self._reading() as connection:
+            return rows.read(connection, c.id.in_(soon))
+
     def over(self, source: str, now: datetime) -> tuple[Redirect, ...]:
         """The redirects of a source whose time in the store has ended, and of which no step is under way.
 

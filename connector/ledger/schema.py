@@ -118,6 +118,7 @@ redirects = Table(
     Column("original_etag", AnyText),
     Column("retention", Duration),
     Column("ends", Time),
+    Column("reminded", Time),
     Column("created", Time, nullable=False),
     Column("due", Time, nullable=False),
     Column("state", Word(State), nullable=False),
@@ -181,6 +182,7 @@ files = Table(
     Column("gone", Boolean, nullable=False),
     Column("inside", AnyText, nullable=False),
     Column("tags", Names, nullable=False),
+    Index("ix_files_link_expires", "source", "link_expires"),
     # Our own rewrite comes back through the change feed; this key lets no file be redirected twice.
     UniqueConstraint("source", "item_id", "file_id", "version"),
 )

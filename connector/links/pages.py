@@ -137,14 +137,15 @@ class Pages:
             "released.html.j2", lang, words.released_title, text=text, link=link, password=password, back=back
         )
 
-    def ended(self, lang: Code, publication: Publication, ended: datetime) -> Response:
-        """To its owner: what was published has ended, and how it comes back."""
+    def ended(
+        self, lang: Code, publication: Publication, ended: datetime, form: Mapping[str, Any] | None = None
+    ) -> Response:
+        """To its owner: what was published has ended, and how it comes back: by a form, or by asking for it."""
         words = WORDS[lang]
-        lines = [
-            words.ended_text.format(date=self._moment(ended, words)),
-            words.ended_ask.format(id=publication.id),
-        ]
-        return self._message(lang, words.ended_title, lines, status=410)
+        lines = [words.ended_text.format(date=self._moment(ended, words))]
+        if form is None:
+            lines.append(words.ended_ask.format(id=publication.id))
+        return self._page("ended.html.j2", lang, words.ended_title, status=410, lines=lines, release=form)
 
     def gone(self, lang: Code) -> Response:
         """What nobody can tell from another: unknown, ended, or not for whoever asks."""

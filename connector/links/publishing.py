@@ -18,7 +18,7 @@ from connector.errors import Rejected
 from connector.links import tokens
 from connector.links.book import Book, Offered, Publication, Token
 from connector.manifest import put_bytes
-from connector.model import Audience, Link, LinkTerms, Origin, Stored
+from connector.model import Audience, Ending, Link, LinkTerms, Origin, Stored
 from connector.readers import GROUP, ReadersList
 from connector.stores import Store
 
@@ -137,6 +137,13 @@ class Publisher:
         """The password that the present token asks for, see the port."""
         published = self._book.publication(publication_id(origin.redirect, terms)) if terms.password else None
         return self._password_of(published) if published else ""
+
+    def ending(self, terms: LinkTerms, origin: Origin) -> Ending:
+        """How a publication ends by now, see the port; its owner's page is that for people of the house."""
+        published = self._book.publication(publication_id(origin.redirect, terms))
+        if published is None or published.ended:
+            return Ending(None)
+        return Ending(published.expires, f"{self._url}/r/{published.id}")
 
     def _password_of(self, published: Publication) -> str:
         """The password of what asks for one."""

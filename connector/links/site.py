@@ -31,7 +31,7 @@ from connector.links.pages import Pages, Shown
 from connector.links.people import Issuer, Visitor, behind_proxy
 from connector.links.reader import Reader
 from connector.links.sending import Archive, Download, Pieces, Ready, attachment, before_the_end, checked, span
-from connector.links.settings import LinkSettings, Tenant
+from connector.links.settings import LinkSettings, Releases, Tenant
 from connector.links.tokens import hashed, opens, sealed
 from connector.log import Event, log
 from connector.model import Audience
@@ -139,6 +139,8 @@ class Site:
         # Known to this process alone: whatever it signed ends with it.
         self.session_key = secrets.token_hex(32)
         self._key = secrets.token_bytes(32)
+        #: What an owner may do, by the last word of the address of its form.
+        self._owners = {"release": self._release, "end": self._end, "extend": self._extend}
         self._looks = {each.id: each for each in (self._house, *self._pages.values())}
 
     # --- what routes lead to --------------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ class Site:
 
     def _by_id(self, visit: Visit) -> Response:
         below = visit.below
-        doing = below[1:] if below in {"/release", "/end"} else ""
+        doing = below[1:] if below[1:] in self._owners else ""
         wanted = Below("page", 0) if doing else visit.wanted
         publication = self._book.publication(visit.name)
         open_ = publication is not None and publication.open(self._clock())
@@ -284,9 +286,9 @@ class Site:
         if publication is None:
             raise Gone
         opening = _Opening(visit, publication, None)
-        if not open_:
-            return self._ended(opening)
         owner = visit.visitor.among(publication.readers)
+        if not open_ and not (doing == "extend" and owner and self._is_over(publication)):
+            return self._ended(opening)
         if not (owner or publication.audience is Audience.STAFF):
             self._refuse(opening)
         tenant = self._tenant(opening)
@@ -294,7 +296,7 @@ class Site:
         if visit.request.method == "POST":
             if not (owner and tenant.releases and doing and self._meant(visit, publication)):
                 self._refuse(opening)
-            return (self._release if doing == "release" else self._end)(opening, pages, tenant)
+            return self._owners[doing](opening, pages, tenant)
         if doing:
             return RedirectResponse(visit.base, 303)
         return self._opened(opening, wanted, pages, tenant, owner=owner)
@@ -303,9 +305,8 @@ class Site:
         visit, releases = opening.visit, tenant.releases
         assert visit.visitor is not None
         assert releases is not None
-        said = visit.form.get("days", "")
-        days = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0  # noqa: PLR2004 - of digits
-        if not 1 <= days <= releases.longest.days:
+        days = _days(visit, releases.longest)
+        if not days:
             return RedirectResponse(visit.base, 303)
         asked = releases.locked == "always" or visit.form.get("with") == "password"
         password = "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4)) if asked else ""
@@ -329,6 +330,17 @@ class Site:
     def _end(self, opening: _Opening, _pages: Pages, _tenant: Tenant) -> Response:
         self._book.take_back(opening.publication.id, opening.visit.form.get("hash", ""), self._clock())
         self._note(opening, 0, "end", "opened")
+        return RedirectResponse(opening.visit.base, 303)
+
+    def _extend(self, opening: _Opening, _pages: Pages, tenant: Tenant) -> Response:
+        """Let what messages show last so many days from now, also where its time is over; never shorter."""
+        publication, releases = opening.publication, tenant.releases
+        assert releases is not None
+        days = _days(opening.visit, releases.longest)
+        until = self._clock() + timedelta(days=days)
+        if days and publication.expires and until > publication.expires:
+            self._book.extend(publication.id, until)
+            self._note(opening, 0, "extend", "opened")
         return RedirectResponse(opening.visit.base, 303)
 
     def _proof(self, visit: Visit, publication: Publication) -> str:
@@ -375,10 +387,8 @@ class Site:
         release = None
         if owner and tenant.releases:
             release = {
-                "url": visit.base,
-                "proof": self._proof(visit, publication),
-                "longest": tenant.releases.longest.days,
-                "usual": min(_RELEASED_DAYS, tenant.releases.longest.days),
+                **self._form(visit, publication, tenant.releases),
+                "extend": publication.expires is not None,
                 "choice": tenant.releases.locked != "always",
                 "standing": self._book.released(publication.id, self._clock()),
             }
@@ -394,6 +404,15 @@ class Site:
         if visit.request.method == "GET":
             self._note(opening, wanted.number, "page", "opened")
         return pages.files(shown, self._language(visit.request, pages))
+
+    def _form(self, visit: Visit, publication: Publication, releases: Releases) -> dict[str, Any]:
+        """What every form of an owner's has in it."""
+        return {
+            "url": f"/r/{publication.id}",
+            "proof": self._proof(visit, publication),
+            "longest": releases.longest.days,
+            "usual": min(_RELEASED_DAYS, releases.longest.days),
+        }
 
     def _left(self, opening: _Opening) -> dict[int, int] | None:
         token = opening.token
@@ -510,13 +529,19 @@ class Site:
     def _ended(self, opening: _Opening) -> Response:
         """There is nothing any more; but whoever it belongs to reads how its time can be extended."""
         visitor, publication = opening.visit.visitor, opening.publication
-        over = publication.ended is None and publication.expires is not None and not publication.open(self._clock())
-        if not (over and visitor and visitor.among(publication.readers)):
+        if not (self._is_over(publication) and visitor and visitor.among(publication.readers)):
             self._refuse(opening)
         self._note(opening, 0, "page", "ended")
         assert publication.expires is not None
         pages = self._pages.get(publication.tenant, self._house)
-        return pages.ended(self._language(opening.visit.request, pages), publication, publication.expires)
+        tenant = self._settings.tenants.get(publication.tenant)
+        releases = tenant.releases if tenant else None
+        form = self._form(opening.visit, publication, releases) if releases else None
+        return pages.ended(self._language(opening.visit.request, pages), publication, publication.expires, form)
+
+    def _is_over(self, publication: Publication) -> bool:
+        """Whether it has ended by its time, and nobody took it back."""
+        return publication.ended is None and publication.expires is not None and not publication.open(self._clock())
 
     def _refuse(self, opening: _Opening) -> NoReturn:
         raise Gone(self._access(opening, 0, "page", "refused"))
@@ -576,6 +601,13 @@ async def _form(request: Request) -> Mapping[str, str]:
                 raise Gone
     fields = parse_qs(body.decode(errors="replace"), max_num_fields=10, errors="replace")
     return {name: values[0] for name, values in fields.items()}
+
+
+def _days(visit: Visit, longest: timedelta) -> int:
+    """How many days a form asks for; 0 where that is no number, or too many."""
+    said = visit.form.get("days", "")
+    days = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0  # noqa: PLR2004 - of digits
+    return days if days <= longest.days else 0
 
 
 def _page(visit: Visit, wanted: Below) -> str:

@@ -44,6 +44,9 @@ class Words:
     broken_text: str
     login_title: str
     login_text: str
+    extend_title: str
+    extend_text: str
+    extend_send: str
     release_title: str
     release_text: str
     release_days: str
@@ -111,6 +114,9 @@ WORDS: dict[Code, Words] = {
         broken_text="The server that keeps them does not hand them out. Please try again later.",
         login_title="Please sign in",
         login_text="This link opens for people of the house, with their usual sign-in. You are not signed in.",
+        extend_title="Let the link last",
+        extend_text="It then opens so many days from today on, under the same address.",
+        extend_send="Let it last",
         release_title="Let somebody outside open these files",
         release_text="You get a link of its own for these files. Whoever has it can open them until it ends.",
         release_days="How many days",
@@ -172,6 +178,9 @@ WORDS: dict[Code, Words] = {
         login_text=(
             "Diesen Link öffnen Beschäftigte des Hauses mit ihrer üblichen Anmeldung. Sie sind nicht angemeldet."
         ),
+        extend_title="Den Link länger öffnen lassen",
+        extend_text="Er öffnet dann so viele Tage ab heute, unter derselben Adresse.",
+        extend_send="Länger öffnen",
         release_title="Diese Dateien für jemanden außerhalb freigeben",
         release_text=(
             "Sie erhalten einen eigenen Link zu diesen Dateien. Wer ihn hat, kann sie öffnen, bis er abläuft."
@@ -233,6 +242,9 @@ WORDS: dict[Code, Words] = {
         broken_text="Le serveur qui les conserve ne les délivre pas. Veuillez réessayer plus tard.",
         login_title="Veuillez vous connecter",
         login_text=("Ce lien s’ouvre pour le personnel, avec la connexion habituelle. Vous n’êtes pas connecté."),
+        extend_title="Prolonger le lien",
+        extend_text="Il s'ouvre alors pendant autant de jours à partir d'aujourd'hui, à la même adresse.",
+        extend_send="Prolonger",
         release_title="Ouvrir ces fichiers à une personne extérieure",
         release_text=(
             "Vous obtenez un lien particulier vers ces fichiers. Quiconque l’a peut les ouvrir jusqu’à son échéance."
@@ -294,6 +306,9 @@ WORDS: dict[Code, Words] = {
         broken_text="De server die ze bewaart, geeft ze niet af. Probeer het later nog eens.",
         login_title="Meld u aan",
         login_text="Deze link opent voor medewerkers, met hun gewone aanmelding. U bent niet aangemeld.",
+        extend_title="De link langer laten openen",
+        extend_text="Hij opent dan zoveel dagen vanaf vandaag, op hetzelfde adres.",
+        extend_send="Verlengen",
         release_title="Deze bestanden openstellen voor iemand buiten het huis",
         release_text="U krijgt een eigen link naar deze bestanden. Wie hem heeft, kan ze openen tot hij eindigt.",
         release_days="Hoeveel dagen",

@@ -9,9 +9,20 @@ from collections.abc import Collection
 from connector.model import Body, Notice
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
-from connector.rewrite.wording import Wording, notice, password_letter, tombstone
+from connector.rewrite.wording import Reminder, Wording, notice, password_letter, reminder_letter, tombstone
 
-__all__ = ["Wording", "insert", "notice", "password_letter", "remove", "says_no_more", "shows", "tombstone"]
+__all__ = [
+    "Reminder",
+    "Wording",
+    "insert",
+    "notice",
+    "password_letter",
+    "reminder_letter",
+    "remove",
+    "says_no_more",
+    "shows",
+    "tombstone",
+]
 
 
 def insert(body: Body | None, notice: Notice) -> Body:

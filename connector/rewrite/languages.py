@@ -39,6 +39,10 @@ class Language:
     letter_subject: str
     letter_asks: str
     letter_tell: str
+    #: Of the letter that tells an owner which links end soon; the second, where there are pages on which they last.
+    letter_ends_subject: str
+    letter_ends: str
+    letter_last: str
     #: Of numbers.
     comma: str
     #: Bytes, and thousand times as many, and so on.
@@ -72,6 +76,9 @@ LANGUAGES: dict[Code, Language] = {
         letter_subject="Passwort für Dateien aus einer Nachricht",
         letter_asks="Die Links in Ihrer Nachricht „{subject}“ fragen nach diesem Passwort:",
         letter_tell="Geben Sie es auf einem anderen Weg weiter als die Links, am Telefon etwa.",
+        letter_ends_subject="Links in Ihren Nachrichten enden bald",
+        letter_ends="Die Links in diesen Nachrichten öffnen nur noch bis zu dem Tag, der davor steht.",
+        letter_last="Länger offen halten können Sie einen Link auf der Seite, die darunter steht.",
         comma=",",
         units=("Byte", "kB", "MB", "GB", "TB"),
     ),
@@ -102,6 +109,9 @@ LANGUAGES: dict[Code, Language] = {
         letter_subject="Password for files of a message",
         letter_asks='The links in your message "{subject}" ask for this password:',
         letter_tell="Tell it by another way than the links, on the phone for instance.",
+        letter_ends_subject="Links in your messages end soon",
+        letter_ends="The links in these messages open until the day before each of them.",
+        letter_last="To let a link last longer, open the page below its message.",
         comma=".",
         units=("bytes", "kB", "MB", "GB", "TB"),
     ),
@@ -136,6 +146,9 @@ LANGUAGES: dict[Code, Language] = {
         letter_subject="Mot de passe pour les fichiers d'un message",
         letter_asks="Les liens de votre message «\u00a0{subject}\u00a0» demandent ce mot de passe\u00a0:",
         letter_tell="Transmettez-le par un autre moyen que les liens, par téléphone par exemple.",
+        letter_ends_subject="Des liens dans vos messages prennent bientôt fin",
+        letter_ends="Les liens de ces messages s'ouvrent jusqu'au jour indiqué devant chacun.",
+        letter_last="Pour prolonger un lien, ouvrez la page indiquée sous son message.",
         comma=",",
         units=("octets", "ko", "Mo", "Go", "To"),
     ),
@@ -165,6 +178,9 @@ LANGUAGES: dict[Code, Language] = {
         letter_subject="Wachtwoord voor bestanden uit een bericht",
         letter_asks='De links in uw bericht "{subject}" vragen om dit wachtwoord:',
         letter_tell="Geef het langs een andere weg door dan de links, bijvoorbeeld per telefoon.",
+        letter_ends_subject="Links in uw berichten lopen binnenkort af",
+        letter_ends="De links in deze berichten openen tot de dag die ervoor staat.",
+        letter_last="Wilt u een link langer laten openen, open dan de pagina onder het bericht.",
         comma=",",
         units=("bytes", "kB", "MB", "GB", "TB"),
     ),

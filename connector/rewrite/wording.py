@@ -10,7 +10,7 @@ from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connector.model import Action, Audience, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
+from connector.model import Action, Audience, Ending, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
 from connector.names import NAMELESS, plain
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
@@ -89,6 +89,36 @@ def password_letter(subject: str, passwords: Collection[str], wording: Wording) 
         for each in languages
     ]
     return languages[0].letter_subject, "\n\n\n".join(parts) + "\n"
+
+
+class Reminder(NamedTuple):
+    """Of one message, what its owner has to know before its links end."""
+
+    subject: str
+    sender: str
+    received: datetime | None
+    ending: Ending
+
+
+def reminder_letter(reminders: Sequence[Reminder], wording: Wording) -> tuple[str, str]:
+    """Subject and text of the letter that tells an owner which links end soon, and where he lets them last."""
+    languages = [LANGUAGES[code] for code in wording.languages]
+    facts = wording.model_dump(include=_HOUSE)
+    shown = "\n\n".join(_reminded(each) for each in reminders)
+    paged = any(each.ending.page for each in reminders)
+    heads = ((each.letter_ends, *([each.letter_last] if paged else ())) for each in languages)
+    helped = (each.help.format_map(facts) for each in languages if wording.desk)
+    text = "\n\n".join((*(" ".join(each) for each in heads), shown, *helped))
+    return languages[0].letter_ends_subject, f"{text}\n"
+
+
+def _reminded(each: Reminder) -> str:
+    assert each.ending.at
+    first = f"    {_day(each.ending.at)}  {plain(each.subject)}"
+    about = ", ".join(
+        (*([plain(each.sender)] if each.sender else ()), *([_day(each.received)] if each.received else ()))
+    )
+    return "\n".join((first, *(f"        {line}" for line in (about, each.ending.page) if line)))
 
 
 def _in_order(files: Sequence[RedirectedFile]) -> Sequence[RedirectedFile]:

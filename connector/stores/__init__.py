@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from connector.model import Link, LinkTerms, Origin, Stored
+from connector.model import Ending, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool
 
 
@@ -34,6 +34,14 @@ class Links(Protocol):
 
     def revoke(self, folder: str) -> None:
         """No link into this collection opens anything afterwards, as far as we had made it open."""
+        ...
+
+
+class Pages(Links, Protocol):
+    """Our own link service: its links may last longer than a message says."""
+
+    def ending(self, terms: LinkTerms, origin: Origin) -> Ending:
+        """How links that were shared on these terms end by now."""
         ...
 
 

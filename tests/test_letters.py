@@ -1,0 +1,198 @@
+"""Before links end, whoever they belong to is told once, and where he can let them last."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connector.ledger import FOR_EVER
+from connector.links.publishing import publication_id
+from connector.manifest import brake
+from connector.redirect import tick
+from connector.sources.memory import Attached
+from tests.crash.test_every_effect import policy
+from tests.share_world import ShareWorld
+from tests.test_redirect import events, only, redirects, step
+from tests.world import TENANT, Killed, Saboteur, World
+
+FILE = Attached("report.pdf", b"%PDF-1.7 report")
+DAY = timedelta(days=1)
+
+
+def ending(folder: Path, *, publishes: bool = True, expires: str = "60d", **message: object) -> World:
+    """A message whose link for anyone ends."""
+    link = {"audience": "anyone", "expires": expires}
+    world = World(folder / "ledger.db", policy(link=link), publishes=publishes)
+    world.deliver(FILE, **{"subject": "Offer 7", "sender": "bert@example.net"} | message)
+    world.run()
+    return world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Of our own service, for 60 days."""
+    return ending(tmp_path)
+
+
+def letters(world: World) -> list[str]:
+    """The texts of all that was left in the mailbox."""
+    found = [each.message for each in world.mailbox.entries()]
+    return [each.body.content for each in found if each.body and each.internet_message_id.endswith("invalid>")]
+
+
+def after(world: World, days: float, ticks: int = 3) -> Sequence[str]:
+    """What was left until so many days after its link was made, which the book tells by a clock of its own."""
+    link = redirects(world)[0].files[0].link
+    assert link
+    assert link.expires
+    made = link.expires - (redirects(world)[0].files[0].terms.expires or DAY)
+    world.now = max(world.now, made + timedelta(days=days))
+    step(world, ticks)
+    return letters(world)
+
+
+def page(world: World) -> str:
+    """Where its owner lets the link last."""
+    (file,) = only(world).files
+    return f"https://files.example.org/r/{publication_id(only(world).id, file.terms)}"
+
+
+def test_an_owner_is_told_a_week_before_and_once(world: World) -> None:
+    """Which message, until when, and the address of the page."""
+    assert after(world, 52.9) == []
+    (text,) = after(world, 53.1)
+    ends = only(world).files[0].link
+    assert ends
+    assert ends.expires
+    assert f"{ends.expires:%Y-%m-%d}  Offer 7" in text
+    assert "bert@example.net" in text
+    assert page(world) in text.split()
+    assert len(after(world, 59.9)) == 1
+    assert events(world).count("link.reminded") == 1
+
+
+def test_one_letter_for_all_that_ends_within_two_weeks(world: World) -> None:
+    """Nobody gets one every day."""
+    world.now += 5 * DAY
+    world.deliver(FILE, subject="Offer 8")
+    step(world)
+    (text,) = after(world, 53.1)
+    assert text.index("Offer 7") < text.index("Offer 8")
+    assert len(after(world, 64)) == 1
+
+
+def test_what_lasts_is_told_before_its_new_end(world: World) -> None:
+    """Somebody let it last, on the page or by command."""
+    (file,) = only(world).files
+    assert file.link
+    assert file.link.expires
+    world.book.extend(publication_id(only(world).id, file.terms), file.link.expires + 30 * DAY)
+    assert after(world, 53.1) == []
+    assert "link.lasts" in events(world)
+    assert after(world, 52.9) == []
+    assert len(after(world, 53.1)) == 1
+
+
+def test_what_was_taken_back_is_not_told(world: World) -> None:
+    """There is nothing to let last."""
+    world.book.end(TENANT, only(world).folder, world.now)
+    assert after(world, 53.1) == []
+    assert only(world).reminded
+
+
+def test_a_message_that_is_gone_is_not_told(world: World) -> None:
+    """Nobody shows the link any more, and it is not looked for at every turn."""
+    world.mailbox.delete(only(world).item_id)
+    assert after(world, 53.1) == []
+    saboteur = Saboteur()
+    with world.process(saboteur) as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+    assert "find" not in saboteur.seen
+
+
+def test_a_message_that_was_moved_is_told(world: World) -> None:
+    """By its mark."""
+    world.mailbox.move(only(world).item_id, "Archive")
+    (text,) = after(world, 53.1)
+    assert "Offer 7" in text
+
+
+def test_a_mark_that_somebody_forged_is_not_believed(world: World) -> None:
+    """The letter would tell of a message that is none of ours."""
+    world.mailbox.delete(only(world).item_id)
+    world.deliver(marker=f"1.{only(world).id}.1.00", subject="Forged")
+    assert after(world, 53.1) == []
+
+
+def told_to_end(world: World) -> None:
+    """The store said so of the link."""
+    done = only(world)
+    (file,) = done.files
+    assert file.link
+    link = replace(file.link, expires=world.now + 60 * DAY)
+    with world.ledger() as ledger:
+        ledger.write(replace(done, files=(replace(file, link=link),)), "redirect.linked", world.now)
+
+
+def test_links_of_a_store_have_no_page(tmp_path: Path) -> None:
+    """Whom to ask is said."""
+    world = World(tmp_path / "ledger.db", policy())
+    world.wording = world.wording.model_copy(update={"desk": "desk@example.org"})
+    world.deliver(FILE, subject="Offer 7")
+    world.run()
+    told_to_end(world)
+    world.now += 59 * DAY
+    step(world)
+    (text,) = letters(world)
+    assert "http" not in text
+    assert "Help: desk@example.org" in text
+
+
+def test_short_links_are_told_shortly_before(tmp_path: Path) -> None:
+    """In the last quarter of their time."""
+    world = ending(tmp_path, expires="4d", sender="")
+    assert after(world, 2.9) == []
+    assert len(after(world, 3.1)) == 1
+
+
+def test_nothing_is_left_while_a_brake_stands(world: World) -> None:
+    """A ledger in doubt may have told it already."""
+    with world.ledger() as ledger:
+        ledger.pause(brake(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT)
+    assert after(world, 53.1) == []
+    with world.ledger() as ledger:
+        ledger.resume(brake(TENANT))
+    assert len(after(world, 53.2)) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_anywhere_it_is_told_once(tmp_path: Path, when: str) -> None:
+    """A letter that is there is found by its mark."""
+    at, died = 0, True
+    while died:
+        at += 1
+        (tmp_path / f"{at}").mkdir()
+        world = ending(tmp_path / f"{at}")
+        assert after(world, 53.1, ticks=0) == []
+        try:
+            with world.process(Saboteur(kill_at=at, when=when)) as (watch, ledger):
+                tick(watch, ledger, world.clock, "one")
+            died = False
+        except Killed:
+            step(world, 3)
+        assert len(letters(world)) == 1
+    assert at > 5
+
+
+def test_a_share_has_nobody_to_be_told(tmp_path: Path) -> None:
+    """Whoever opens the link reads its end on the page."""
+    world = ShareWorld(tmp_path / "ledger.db", policy())
+    world.upload("report.pdf", b"%PDF-1.7 report")
+    world.run()
+    told_to_end(world)
+    world.now += 59 * DAY
+    step(world)
+    assert only(world).reminded
+    assert events(world)[-1] == "link.reminded"
