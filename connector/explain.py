@@ -11,7 +11,7 @@ from connector.errors import Gone, Rejected
 from connector.ledger import FOR_EVER, Ledger
 from connector.manifest import brake
 from connector.model import Action, Item, Redirect, State, Verdict
-from connector.policy import Facts
+from connector.policy import Explained, Facts, explained
 from connector.turn import Watch, edits, shares, store_name, unproved, unread
 
 
@@ -22,6 +22,8 @@ class Found:
     watch: Watch
     message: Item
     verdicts: tuple[Verdict, ...]
+    #: What each rule says about each file.
+    explained: tuple[Explained, ...] = ()
 
 
 def message_id(said: str) -> str:
@@ -64,7 +66,8 @@ def find(
     for watch in watches:
         ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
         for message in _found(internet_message_id, ids, watch):
-            yield Found(watch, message, ask(message, watch, _facts(message, watch, ledger, now)).verdicts)
+            answer = ask(message, watch, _facts(message, watch, ledger, now))
+            yield Found(watch, message, answer.verdicts, explained(watch.policy, message, answer.facts))
 
 
 def why(redirects: Sequence[Redirect], found: Sequence[Found], ledger: Ledger, now: datetime) -> tuple[str, ...]:

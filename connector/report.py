@@ -25,6 +25,8 @@ from connector.turn import edits, strangers, unproved, unread
 Row = Mapping[str, Any]
 
 _GOING_BACK = frozenset({State.RECALLED, State.RETURNED})
+_ANSWERS = {True: "yes", False: "no", None: "unknown"}
+_BEFORE_RULES = ("guard:", "exclude:")
 #: Columns of a table that goes into a file or a mail.
 _WIDE = 200
 
@@ -96,6 +98,40 @@ def _verdicts(found: Iterable[Found]) -> list[Row]:
         }
         for each in found
         for verdict in each.verdicts
+    ]
+
+
+def _rules(found: Iterable[Found]) -> list[Row]:
+    """What each rule says of each file, from the top; the first that matches decides, unless a guard has spoken."""
+    return [
+        {
+            "file": file.verdict.file.name,
+            "rule": rule.rule,
+            "mode": rule.mode,
+            "action": rule.action,
+            "matches": _ANSWERS[rule.matches],
+            "decides": rule.decides and not file.verdict.rule.startswith(_BEFORE_RULES),
+        }
+        for each in found
+        for file in each.explained
+        for rule in file.rules
+    ]
+
+
+def _conditions(found: Iterable[Found]) -> list[Row]:
+    return [
+        {
+            "file": file.verdict.file.name,
+            "rule": rule.rule,
+            "where": asked.where,
+            "condition": asked.condition,
+            "found": asked.found,
+            "holds": _ANSWERS[asked.holds],
+        }
+        for each in found
+        for file in each.explained
+        for rule in file.rules
+        for asked in rule.asked
     ]
 
 
@@ -179,6 +215,8 @@ def tell_explanation(
     sentences = why(known, found, ledger, now)
     parts = {
         "verdicts": _verdicts(found),
+        "rules": _rules(found),
+        "conditions": _conditions(found),
         "redirects": redirects(known),
         "links": _links(known),
         "history": _history(known, ledger),

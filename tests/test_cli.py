@@ -245,8 +245,18 @@ def test_explain_tells_the_verdict_and_the_history(world: World, tmp_path: Path)
             ("plan.pdf", "redirect", "large"),
             ("note.txt", "redirect", "large"),
         ], said
+    assert [(each["rule"], each["matches"], each["decides"]) for each in found["rules"][:3]] == [
+        ("zip", "no", False),
+        ("small", "no", False),
+        ("large", "yes", True),
+    ]
+    assert [(each["condition"], each["found"], each["holds"]) for each in found["conditions"][:2]] == [
+        ("extension zip", "plan.pdf", "no"),
+        ("size under 1 kB", found["conditions"][1]["found"], "no"),
+    ]
     world.run("once")
     found = world.json(*EXPLAIN, str(eml))
+    assert {each["rule"] for each in found["verdicts"]} <= {"guard:ours"}
     assert [each["event"] for each in found["history"]][-1] == "redirect.done"
     assert world.json(*EXPLAIN, found["redirects"][0]["redirect"])["history"] == found["history"]
     assert "No mailbox has this message" in world.run(*EXPLAIN, "<absent@example.org>", "--mailbox", ANNA)

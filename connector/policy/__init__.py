@@ -11,14 +11,18 @@ skips the rule, as the exceptions of an Exchange mail flow rule do.
 from connector.policy.case import HEAD, Facts, Hold
 from connector.policy.conditions import Conditions
 from connector.policy.exclude import Exclude
+from connector.policy.explained import Asked, Considered, Explained, explained
 from connector.policy.rules import Defaults, Mode, Pilot, Policy, Rule, Rules, all_reached
 from connector.policy.verdicts import decide
 
 __all__ = [
     "HEAD",
+    "Asked",
     "Conditions",
+    "Considered",
     "Defaults",
     "Exclude",
+    "Explained",
     "Facts",
     "Hold",
     "Mode",
@@ -28,4 +32,5 @@ __all__ = [
     "Rules",
     "all_reached",
     "decide",
+    "explained",
 ]
