@@ -1,5 +1,7 @@
 """What a plan looks at, sums up and tells: on mailboxes in memory, whose every verb is seen."""
 
+import io
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -440,6 +442,29 @@ def test_what_another_policy_changes(tmp_path: Path) -> None:
         ("mailbox", mailbox.address, "redirect for store → copy"): 1,
         ("mailbox", mailbox.address, "keep → copy"): 1,
     }
+
+
+def test_another_policy_that_looks_deeper(tmp_path: Path) -> None:
+    """What was read for the first bytes alone does not tell whether a file is encrypted: it is read again."""
+    policy = Policy.model_validate(
+        {"rules": [{"name": "zip", "when": {"true_type": "archive"}, "action": "redirect", "settle": 0}]}
+    )
+    deeper = Policy.model_validate(
+        {
+            "rules": [
+                {"name": "open", "when": {"true_type": "archive", "encrypted": False}, "action": "copy"},
+                {"name": "zip", "when": {"true_type": "archive"}, "action": "redirect", "settle": 0},
+            ]
+        }
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.txt", "text")
+    (mailbox,) = people(1)
+    mailbox.deliver(Attached("a.zip", packed.getvalue()))
+    plan = plan_of(tmp_path, mailbox, policy=policy, other=lambda watch: replace(watch, policy=deeper))
+    changes = {(row["group"], row["change"]) for row in told(plan, named=True)["changes"] if row["by"] == "rule"}
+    assert changes == {("zip → open", "redirect for store → copy")}
 
 
 def test_rules_on_trial_and_mailboxes_outside_the_pilot(tmp_path: Path) -> None:

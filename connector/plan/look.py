@@ -14,8 +14,8 @@ from connector.errors import Denied, Gone, Unavailable
 from connector.guards import guard_of_item
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, log
-from connector.model import Action, Item, SharedFile, Verdict
-from connector.policy import Facts
+from connector.model import Action, Item, Need, SharedFile, Verdict
+from connector.policy import Facts, decide
 from connector.turn import Watch
 
 
@@ -95,7 +95,11 @@ class Look:
         if self.other is None:
             return None
         known = facts(self.other, now=self.now, since=self.begin, ours=ours)
-        return ask(item, self.other, replace(known, contents=answer.facts.contents, body=answer.facts.body))
+        # What was read for less than this policy needs does not answer it.
+        seen = {each.file.id: each.needs for each in answer.looked_into}
+        wants = {each.file.id: each.needs - {Need.BODY} for each in decide(self.other.policy, item, known)}
+        contents = {id_: each for id_, each in answer.facts.contents.items() if wants.get(id_, set()) <= seen[id_]}
+        return ask(item, self.other, replace(known, contents=contents, body=answer.facts.body))
 
     def _new(self, item: Item, answer: Answer) -> frozenset[str]:
         """The files for which a turn would begin a redirect."""
