@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connector.ask import ask, begins, facts, is_ours
 from connector.errors import Gone, Rejected
+from connector.guards import Kept, guards_of_item
 from connector.ledger import FOR_EVER, Ledger
 from connector.manifest import brake
 from connector.model import Action, Item, Redirect, State, Verdict
@@ -24,6 +25,8 @@ class Found:
     verdicts: tuple[Verdict, ...]
     #: What each rule says about each file.
     explained: tuple[Explained, ...] = ()
+    #: Each guard of the message, and whether it holds; one that does keeps all files, whatever rules say.
+    guards: tuple[tuple[Kept, bool], ...] = ()
 
 
 def message_id(said: str) -> str:
@@ -67,7 +70,13 @@ def find(
         ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
         for message in _found(internet_message_id, ids, watch):
             answer = ask(message, watch, _facts(message, watch, ledger, now))
-            yield Found(watch, message, answer.verdicts, explained(watch.policy, message, answer.facts))
+            yield Found(
+                watch,
+                message,
+                answer.verdicts,
+                explained(watch.policy, message, answer.facts),
+                tuple(guards_of_item(message, ours=answer.facts.ours, since=answer.facts.since)),
+            )
 
 
 def why(redirects: Sequence[Redirect], found: Sequence[Found], ledger: Ledger, now: datetime) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ When in doubt a message is kept: leaving an attachment where it is loses nothing
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -61,17 +61,21 @@ _SEALED_TYPE = re.compile(
 
 def guard_of_item(item: Item, *, ours: bool, since: datetime | None) -> Kept | None:
     """The first guard that keeps all files of this item, or None. Never raises."""
-    if ours:
-        return Kept("ours", f"the {_noun(item)} carries our own marker")
-    if since and not _received_after(item, since):
-        where = "mailbox" if isinstance(item, Message) else "share"
-        return Kept("first-contact", f"the {_noun(item)} is older than the first contact with this {where}")
+    return next((kept for kept, holds in guards_of_item(item, ours=ours, since=since) if holds), None)
+
+
+def guards_of_item(item: Item, *, ours: bool, since: datetime | None) -> Iterator[tuple[Kept, bool]]:
+    """Each guard of such an item in its order, and whether it holds. Never raises."""
+    noun = "message" if isinstance(item, Message) else "file"
+    where = "mailbox" if isinstance(item, Message) else "share"
+    yield Kept("ours", f"the {noun} carries our own marker"), ours
+    old = Kept("first-contact", f"the {noun} is older than the first contact with this {where}")
+    yield old, since is not None and not _received_after(item, since)
     if isinstance(item, SharedFile):
-        return _POINTER if item.subject.casefold().endswith(".url") else None
-    for name, holds, because in _OF_MESSAGES:
-        if holds(item):
-            return Kept(name, because)
-    return None
+        yield _POINTER, item.subject.casefold().endswith(".url")
+    else:
+        for name, holds, because in _OF_MESSAGES:
+            yield Kept(name, because), holds(item)
 
 
 def guard_of_use(item: Item, *, now: datetime, quiet: timedelta) -> tuple[Kept, datetime] | None:
@@ -105,10 +109,6 @@ def guard_of_nested(head: bytes) -> Kept | None:
 def is_tnef(file: File) -> bool:
     """Whether the file is winmail.dat: a rule moves it only to unpack it."""
     return _plain(file.content_type) in _TNEF_TYPES or file.name.casefold() == "winmail.dat"
-
-
-def _noun(item: Item) -> str:
-    return "message" if isinstance(item, Message) else "file"
 
 
 def _received(item: Item) -> datetime | None:

@@ -101,6 +101,14 @@ def _verdicts(found: Iterable[Found]) -> list[Row]:
     ]
 
 
+def _guards(found: Iterable[Found]) -> list[Row]:
+    return [
+        {"mailbox": each.watch.source.address, "guard": kept.name, "asks": kept.because, "holds": _ANSWERS[holds]}
+        for each in found
+        for kept, holds in each.guards
+    ]
+
+
 def _rules(found: Iterable[Found]) -> list[Row]:
     """What each rule says of each file, from the top; the first that matches decides, unless a guard has spoken."""
     return [
@@ -215,6 +223,7 @@ def tell_explanation(
     sentences = why(known, found, ledger, now)
     parts = {
         "verdicts": _verdicts(found),
+        "guards": _guards(found),
         "rules": _rules(found),
         "conditions": _conditions(found),
         "redirects": redirects(known),
