@@ -8,6 +8,7 @@ ConnectorError
   FileGone      one file of it is not      -> drop that file, go on
   Conflict      changed since we read it   -> read again, same step
   Rejected      will never be accepted     -> hold for a human
+    Edited      its owner changed a file   -> the item keeps the original; without one there, hold
   Corrupt       read back differs          -> hold, never prune
 
 Adapters translate what their library raises at their edge, in one function.
@@ -55,6 +56,10 @@ class Conflict(ConnectorError):
 
 class Rejected(ConnectorError):
     """The other side will never accept this, however often it is repeated."""
+
+
+class Edited(Rejected):
+    """Whoever a stored file belongs to has changed it, as she may. Nothing is wrong with the store."""
 
 
 class Corrupt(ConnectorError):

@@ -22,7 +22,7 @@ from connector import marker
 from connector.admission import require_admission
 from connector.ask import ask_before_showing, facts
 from connector.discover import discover
-from connector.errors import Conflict, Corrupt, Denied, Exhausted, FileGone, Gone, Rejected, Unavailable
+from connector.errors import Conflict, Corrupt, Denied, Edited, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
 from connector.letters import remind, tell_passwords
@@ -224,7 +224,10 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
 def prune(redirect: Redirect, turn: Turn) -> Redirect:
     """REWRITTEN -> DONE: only what a fresh look at both sides allows, and only a fresh listing proves it."""
     item = edited(redirect, turn)
-    redirect, refused = _looked_at_both(redirect, item, turn)
+    try:
+        redirect, refused = _looked_at_both(redirect, item, turn)
+    except Edited as error:
+        return _leave(redirect, item, error, turn)
     if refused:
         return begin_again(redirect, *refused, turn)
     tell_passwords(redirect, item, turn)
@@ -283,6 +286,16 @@ def _looked_at_both(redirect: Redirect, item: Item, turn: Turn) -> tuple[Redirec
     if turn.watch.replace and not redirect.copy and originals(item, redirect):
         return redirect, (State.LINKED, "the originals are to leave a copy, not the message itself")
     return redirect, None
+
+
+def _leave(redirect: Redirect, item: Item, error: Edited, turn: Turn) -> Redirect:
+    """The item keeps its originals: whoever it belongs to works with the copies. Raises Edited where some have left."""
+    if redirect.copy or not all(untouched(item, each) for each in redirect.leaving):
+        raise error
+    turn.keep_lease()
+    turn.watch.source.retract(item, redirect.id)
+    reason = "its owner has edited a file in the store: the item keeps the original"
+    return drop(replace(redirect, ended_by="its owner"), reason, turn)
 
 
 def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
-from connector.errors import Conflict, Corrupt, FileGone, Gone, Rejected
+from connector.errors import Conflict, Corrupt, Edited, FileGone, Gone, Rejected
 from connector.log import Event
 from connector.model import Copy, File, Item, Redirect, RedirectedFile, State
 from connector.reactions import back, defer, in_store
@@ -245,7 +245,7 @@ def _is_stored(redirect: Redirect, turn: Turn) -> bool:
     try:
         linked = () if redirect.ended_by else redirect.shown
         return all(each.stored and in_store(turn.watch.store.verify, each.stored) for each in linked)
-    except Corrupt:
+    except (Corrupt, Edited):
         return False  # The steps that come again tell of it.
 
 

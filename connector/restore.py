@@ -142,10 +142,10 @@ def _returned(
 
 @contextmanager
 def _proved(stored: Stored, turn: Turn) -> Iterator[Spool]:
-    """The bytes that were taken out of the message. Raises Corrupt where the store does not have them any more."""
+    """The bytes that were taken out of the message. Raises Corrupt, or Edited, where the store has them no more."""
     with ExitStack() as opened:
         try:
-            stream = opened.enter_context(turn.watch.store.open(stored.path))
+            stream = opened.enter_context(turn.watch.store.original(stored))
             content = opened.enter_context(spooled(stream))
         except FileGone:
             raise Corrupt("the store does not have a file any more that is to go back into its item") from None

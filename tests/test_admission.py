@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.admission import of_nobody
 from connector.decisions import recall
 from connector.errors import Exhausted, Unavailable
 from connector.log import Event
@@ -237,3 +238,19 @@ def test_a_kill_while_its_people_are_let_in(world: World, when: str) -> None:
     world.run()
     assert states(world) == [State.DONE]
     assert not world.lost()
+
+
+@pytest.mark.parametrize(
+    ("unknown", "members", "nobody"),
+    [
+        ((), None, False),
+        (("anna@example.org",), None, True),
+        (("b",), {"a", "b"}, False),
+        (("a", "b"), {"a", "b"}, True),
+        ((), frozenset(), True),
+        (("anna@example.org",), {"a", "b"}, True),
+    ],
+)
+def test_whether_anybody_is_known(unknown: tuple[str, ...], members: set[str] | None, *, nobody: bool) -> None:
+    """A list that names somebody whom the store does not know speaks for all."""
+    assert of_nobody(unknown, "anna@example.org", members) == nobody

@@ -251,7 +251,10 @@ def _only(pipeline: CloudPipeline) -> str:
 
 
 def test_files_that_lie_with_their_owner(pipeline: CloudPipeline) -> None:
-    """An app acts as her: they are hers, the link opens for her alone, and undo brings back what she has moved."""
+    """An app acts as her: they are hers, the link opens for her alone, and undo brings back what she has taken away.
+
+    Also what she has edited since, as it was: Nextcloud still has it.
+    """
     pipeline.server.cloud.apps["connector"] = "secret-of-the-app"
     pipeline.secret("app-secret", "secret-of-the-app")
     pipeline.app = "app-secret"
@@ -267,6 +270,7 @@ def test_files_that_lie_with_their_owner(pipeline: CloudPipeline) -> None:
     home = pipeline.server.cloud.homes["anna"]
     (node,) = (each for each in home.below() if each.content == REPORT)
     pipeline.server.cloud.trees.move(node, home, "my report.pdf")
+    node.wrote(b"what she made of it", pipeline.server.cloud.now() + 60)
     pipeline.run("restore", "--everything", code=0)
     pipeline.run("once", code=0, hours=1)
     assert pipeline.see(item).contents == before.contents

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from connector.decisions import backed_up, drop, recall, release
-from connector.errors import Corrupt, Denied, Rejected, Unavailable
+from connector.errors import Corrupt, Denied, Edited, Rejected, Unavailable
 from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
 from connector.model import Item, Message, Notice, Redirect, State, Stored
@@ -679,6 +679,48 @@ def test_store_that_lies_about_the_hash_is_held(world: World) -> None:
     world.deliver(FILE)
     world.run()
     assert only(world).state is State.HELD
+
+
+class Editable(MemoryStore):
+    """Whoever the files belong to has edited those of these names."""
+
+    edited: ClassVar[set[str]] = set()
+
+    def verify(self, stored: Stored) -> bool:
+        """See the port."""
+        if stored.path.rpartition("/")[2] in self.edited:
+            raise Edited("its owner has edited a file in the store")
+        return super().verify(stored)
+
+
+def test_a_file_that_its_owner_has_edited_stays_in_its_message(world: World) -> None:
+    """There is no alarm, and nothing to decide: the message is as it was, and is left alone from then on."""
+    world.store = Editable()
+    world.deliver(FILE, Attached("b.bin", b"bbbb"))
+    before = world.mailbox.items()[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Editable, "edited", {"b.bin"})
+        world.run()
+    assert "redirect.held" not in events(world)
+    for _ in range(2):
+        (message,) = world.mailbox.items()
+        assert (message.files, message.body) == (before.files, before.body)
+        dropped = only(world)
+        assert (dropped.state, dropped.ended_by) == (State.DROPPED, "its owner")
+        world.run()
+
+
+def test_a_file_that_its_owner_has_edited_while_an_original_is_missing(world: World) -> None:
+    """The message needs its link: a human reads in plain words why it stands still."""
+    world.store = Editable()
+    item_id = world.deliver(FILE, Attached("b.bin", b"bbbb"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Editable, "edited", {"b.bin"})
+        first = world.mailbox.entry(item_id).message.files[0].id
+        world.run(before("fetch", 4, lambda: world.mailbox.detach(item_id, first)))
+    held = only(world)
+    assert (held.state, held.reason) == (State.HELD, "its owner has edited a file in the store")
+    assert not world.lost()
 
 
 def test_terms_that_the_store_cannot_keep_are_held(world: World) -> None:

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import pytest
 
 from connector.decisions import Pace, Wanted, drop, recall, release, restore
-from connector.errors import FileGone, Rejected, Unavailable
+from connector.errors import Edited, FileGone, Rejected, Unavailable
 from connector.ledger import Ledger
-from connector.model import File, FileKind, Item, Message, Page, Redirect, State
+from connector.model import File, FileKind, Item, Message, Page, Redirect, State, Stored
 from connector.policy import Policy
 from connector.redirect import tick
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
@@ -473,6 +473,23 @@ def test_server_that_keeps_the_notice(world: World) -> None:
     recalled(world)
     world.run(source=Stubborn)
     assert only(world).state is State.HELD
+    assert not world.lost()
+
+
+def test_a_file_that_its_owner_has_edited(world: World) -> None:
+    """One sentence says so, and which files are back; the link goes on leading to what she has made of it."""
+
+    class Editable(MemoryStore):
+        def original(self, stored: Stored) -> Any:
+            raise Edited("its owner has edited a file in the store, and no version of it is left that is as it was")
+
+    world.store = Editable(files=world.store.files, shares=world.store.shares)
+    recalled(world)
+    world.run()
+    held = only(world)
+    assert held.state is State.HELD
+    assert held.reason.startswith("its owner has edited a file in the store, and no version of it is left")
+    assert held.reason.endswith("0 of 2 files are back, and the links go on working")
     assert not world.lost()
 
 

@@ -398,6 +398,26 @@ def test_a_trash_that_may_not_be_emptied(world: NextcloudWorld, store: Nextcloud
         store.erase(PATH)
 
 
+# --- versions ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_original_is_given_back_from_a_version(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Whoever has overwritten it, also more than once, with as many bytes; `verify` goes on telling of it."""
+    stored = store.put(PATH, spool(b"original"))
+    world.cloud.stop_clock()
+    node = world.cloud.find(world.account, PATH)[0]
+    for data in (b"another.", b"a third"):
+        world.cloud.ahead += 60
+        node.wrote(data, world.cloud.now())
+    with pytest.raises(Corrupt):
+        store.verify(stored)
+    with store.original(stored) as stream:
+        assert stream.read() == b"original"
+    node.versions.clear()
+    with pytest.raises(Corrupt), store.original(stored):
+        pass
+
+
 # --- tags -----------------------------------------------------------------------------------------------------------
 
 

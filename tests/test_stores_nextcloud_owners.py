@@ -1,14 +1,15 @@
 """AppAPI: files that lie with the owners of mailboxes, on the simulated Nextcloud."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from connector.errors import Corrupt, Denied, FileGone, Rejected, Unavailable
-from connector.model import Audience, LinkTerms
+from connector.errors import Corrupt, Denied, Edited, FileGone, Rejected, Unavailable
+from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud, User
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
@@ -42,8 +43,16 @@ class AppWorld:
         return store
 
     def overwrite(self, path: str, data: bytes) -> None:
-        """Change a stored file behind the store's back."""
-        self.cloud.find(self.anna, path)[0].content = data
+        """Change a stored file behind the store's back, on the disk: Nextcloud does not notice."""
+        node = self.cloud.find(self.anna, path)[0]
+        node.unseen += len(data) - len(node.content)
+        node.content = data
+
+    def edit(self, path: str, data: bytes) -> None:
+        """Its owner changes it, some time later."""
+        self.cloud.stop_clock()
+        self.cloud.ahead += 60
+        self.cloud.find(self.anna, path)[0].wrote(data, self.cloud.now())
 
     def has(self, user: User) -> set[str]:
         """The files that an account has."""
@@ -304,10 +313,60 @@ def test_the_trouble_of_one_account_stops_nobody_else(world: AppWorld, store: Ow
     assert store.admits(HOME, ANNA) != gone
 
 
-def test_bytes_that_their_owner_changed(world: AppWorld, store: OwnersStore) -> None:
+def given_back(store: OwnersStore, stored: Stored) -> bytes:
+    """What goes into the message again."""
+    with store.original(stored) as stream:
+        return stream.read()
+
+
+@pytest.mark.parametrize("data", [b"rots", b"rotten"])
+def test_bytes_that_rot(world: AppWorld, store: OwnersStore, data: bytes) -> None:
     """Before an original goes, that is seen."""
     stored = store.put(PATH, spool(b"hers"))
-    world.overwrite(PATH, b"edit")
+    world.overwrite(PATH, data)
+    with pytest.raises(Corrupt):
+        store.verify(stored)
+    with pytest.raises(Corrupt):
+        given_back(store, stored)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_file_that_its_owner_edits(world: AppWorld, store: OwnersStore, *, moved: bool) -> None:
+    """It is hers to edit: nothing is wrong with the store, which has the original as a version, for a while."""
+    stored = store.put(PATH, spool(b"hers"))
+    store.share([stored], LinkTerms(), ORIGIN)
+    node = world.cloud.find(world.anna, PATH)[0]
+    world.edit(PATH, b"what she made of it")
+    if moved:
+        world.cloud.trees.move(node, world.cloud.homes["anna"], "my report.pdf")
+    for known in (stored, replace(stored, etag="")):  # From before we kept it.
+        with pytest.raises(Edited, match="its owner has edited a file in the store"):
+            world.connect().verify(known)
+        assert given_back(world.connect(), known) == b"hers"
+    node.versions.clear()
+    with pytest.raises(Edited, match="no version of it is left that is as it was"):
+        given_back(store, stored)
+
+
+def test_a_file_that_its_owner_moves_is_as_it_was(world: AppWorld, store: OwnersStore) -> None:
+    """Where she has taken it; and what she has thrown away is nowhere."""
+    stored = store.put(PATH, spool(b"hers"))
+    store.share([stored], LinkTerms(), ORIGIN)
+    node = world.cloud.find(world.anna, PATH)[0]
+    world.cloud.trees.move(node, world.cloud.homes["anna"], "my report.pdf")
+    assert store.verify(stored)
+    assert given_back(store, stored) == b"hers"
+    world.cloud.remove(node)
+    assert not store.verify(stored)
+    with pytest.raises(FileGone):
+        given_back(store, stored)
+
+
+def test_what_lies_with_us_is_nobodys_to_edit(world: AppWorld, store: OwnersStore) -> None:
+    """Whoever writes there has our login."""
+    stored = store.put(".connector/manifests/1.json", spool(b"{}"))
+    world.cloud.ahead += 60
+    world.cloud.find(world.account, stored.path)[0].wrote(b"[]", world.cloud.now())
     with pytest.raises(Corrupt):
         store.verify(stored)
 

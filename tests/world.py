@@ -97,7 +97,7 @@ SOURCE_VERBS = (
     *("room", "fetch", "open", "original", "rewrite", "retract", "prune", "put_back", "find", "tell"),
     *SHELF_VERBS,
 )
-STORE_VERBS = ("put", "verify", "open", "admit", "share", "revoke", "delete", "erase", "names")
+STORE_VERBS = ("put", "verify", "open", "original", "admit", "share", "revoke", "delete", "erase", "names")
 BOOK_VERBS = ("publish", "admit", "end")
 LEDGER_VERBS = ("write", "record", "watch", "lease", "release")
 

@@ -59,14 +59,21 @@ class Store(Links, Protocol):
         ...
 
     def verify(self, stored: Stored) -> bool:
-        """Look afresh: True where the file still is what was proved, False where nothing is at its path.
+        """Look afresh: True where the file still is what was proved, False where it is not there any more.
 
-        Raises Corrupt where other bytes are there.
+        Raises Corrupt where other bytes are there, and Edited where whoever the file belongs to has changed it.
         """
         ...
 
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
         """Stream the bytes of a stored file. Raises FileGone."""
+        ...
+
+    def original(self, stored: Stored) -> AbstractContextManager[BinaryIO]:
+        """Stream the bytes that were proved, also where the file was moved or edited since, and the store has them yet.
+
+        They are to be hashed all the same. Raises FileGone, and Corrupt or Edited as `verify` does.
+        """
         ...
 
     def names(self, folder: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -73,6 +73,10 @@ class MemoryStore:
         if path not in self.files:
             raise FileGone("the file is not in the store")
         yield BytesIO(self.files[path])
+
+    def original(self, stored: Stored) -> AbstractContextManager[BinaryIO]:
+        """What is at its path. Raises FileGone."""
+        return self.open(stored.path)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Files and collections directly in `folder`; a collection is there as long as a file lies in it."""

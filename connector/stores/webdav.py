@@ -92,6 +92,10 @@ class WebdavStore:
         """Stream the bytes of a stored file. Raises FileGone."""
         return self._client.download(path)
 
+    def original(self, stored: Stored) -> AbstractContextManager[BinaryIO]:
+        """What is at its path: WebDAV keeps nothing else. Raises FileGone."""
+        return self.open(stored.path)
+
     def names(self, folder: str) -> tuple[str, ...]:
         """The names directly in this collection; none where it does not exist."""
         entries = self._client.look(f"{folder}/" if folder else "", depth=1)

@@ -206,6 +206,15 @@ class StoreLaws:
         with pytest.raises(FileGone), store.open("box/R1/a.txt"):
             pass
 
+    def test_the_original_is_what_was_proved(self, store: Store, world: World) -> None:
+        """Also for another client; where there never was any, it is FileGone."""
+        stored = store.put("box/R1/a.txt", spool(b"original"))
+        with world.connect().original(stored) as stream:
+            assert stream.read() == b"original"
+        store.delete(stored.path)
+        with pytest.raises(FileGone), store.original(stored):
+            pass
+
     def test_names_are_those_directly_inside(self, store: Store) -> None:
         """Files and collections by name, nothing deeper, not the collection itself."""
         for path in ("box/a.txt", "box/R1/b.txt", "box/R1/c.txt", "boxes/d.txt"):

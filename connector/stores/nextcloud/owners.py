@@ -8,12 +8,13 @@ no mailbox, such as manifests, lies in that space too.
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
 from itertools import accumulate
 from typing import BinaryIO
 
-from connector.errors import Denied, FileGone, Rejected
+from connector.errors import Corrupt, Denied, Edited, FileGone, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool, spooled
 from connector.stores.nextcloud.dav import QuotaUsedUp
@@ -52,9 +53,12 @@ class OwnersStore:
             return store.put(path, content, tags)
 
     def verify(self, stored: Stored) -> bool:
-        """Whether it is there as it was proved, see the port."""
-        with self._at(stored.path) as store:
-            return store.verify(stored)
+        """Whether it is as it was proved, there or where its owner has taken it, see the port."""
+        with self._at(stored.path) as store, self._edits_told(stored, store):
+            if store.verify(stored):
+                return True
+            place = self._moved(stored.path, store)
+            return place is not None and store.verify(replace(stored, path=place))
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -63,7 +67,19 @@ class OwnersStore:
             try:
                 stream = opened.enter_context(store.open(path))
             except FileGone:
-                stream = opened.enter_context(store.open(self._moved(path, store)))
+                stream = opened.enter_context(store.open(self._moved(path, store) or path))
+            yield stream
+
+    @contextmanager
+    def original(self, stored: Stored) -> Iterator[BinaryIO]:
+        """Stream the bytes that were proved, wherever their owner has taken them, see the port."""
+        with self._at(stored.path) as store, ExitStack() as opened:
+            with self._edits_told(stored, store, ", and no version of it is left that is as it was"):
+                try:
+                    stream = opened.enter_context(store.original(stored))
+                except FileGone:
+                    place = self._moved(stored.path, store) or stored.path
+                    stream = opened.enter_context(store.original(replace(stored, path=place)))
             yield stream
 
     def names(self, folder: str) -> tuple[str, ...]:
@@ -159,12 +175,23 @@ class OwnersStore:
         if len(self._numbered) > _REMEMBERED:
             self._numbered.clear()
 
-    def _moved(self, path: str, store: NextcloudStore) -> str:
-        """Where a file is by now that is not in its place. Raises FileGone."""
-        for file_id in self._own.names(_numbers(path)):
-            if place := store.place(file_id):
-                return place
-        raise FileGone("the file is not with its owner any more")
+    def _moved(self, path: str, store: NextcloudStore) -> str | None:
+        """Where a file is by now that is not in its place; None where it is with its owner no more."""
+        numbers = () if store is self._own else self._own.names(_numbers(path))
+        return next((place for each in numbers if (place := store.place(each))), None)
+
+    @contextmanager
+    def _edits_told(self, stored: Stored, store: NextcloudStore, more: str = "") -> Iterator[None]:
+        """What lies with an account is hers to edit: that is no fault of the store."""
+        try:
+            yield
+        except Corrupt:
+            if store is self._own:
+                raise
+            place = self._moved(stored.path, store) or stored.path
+            if not store.edited(replace(stored, path=place)):
+                raise
+            raise Edited(f"its owner has edited a file in the store{more}") from None
 
     def _write(self, path: str) -> None:
         """A name that says it all."""

@@ -21,6 +21,7 @@ from connector.stores.nextcloud.readers import Readers
 from connector.stores.nextcloud.store import NextcloudStore
 from connector.stores.nextcloud.tags import Tags
 from connector.stores.nextcloud.trash import Trash
+from connector.stores.nextcloud.versions import Versions
 
 
 class AppApi(BaseModel):
@@ -114,6 +115,7 @@ class NextcloudConfig(BaseModel):
             Readers(ocs, self.readers),
             self.link_url or self.url,
             trash=Trash(self._dav(f"{base}remote.php/dav/trashbin/{quote(user)}/trash", login), self.folder),
+            versions=Versions(self._dav(f"{base}remote.php/dav/versions/{quote(user)}/versions", login)),
             tags=Tags(self._dav(f"{base}remote.php/dav", login)),
             always=self.tags,
             key=key,

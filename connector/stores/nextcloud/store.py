@@ -1,10 +1,13 @@
 """The store itself: files that the server proves, and folders that open to whom a mailbox belongs."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import BinaryIO
 
-from connector.errors import Conflict, Corrupt, Rejected
+from connector.errors import Conflict, Corrupt, FileGone, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool
 from connector.stores.dav import Answer, Upload
@@ -15,6 +18,7 @@ from connector.stores.nextcloud.public import PublicLinks
 from connector.stores.nextcloud.readers import SURE, People, Readers
 from connector.stores.nextcloud.tags import Tags
 from connector.stores.nextcloud.trash import Trash
+from connector.stores.nextcloud.versions import Versions
 from connector.stores.webdav import WebdavStore
 
 #: What is larger goes in pieces of this size. Nextcloud tells its own clients 100 MB; Apache's limit is 1 GiB.
@@ -44,6 +48,7 @@ class NextcloudStore(WebdavStore):
         link_url: str,
         *,
         trash: Trash,
+        versions: Versions,
         tags: Tags,
         always: tuple[str, ...],
         key: bytes,
@@ -59,6 +64,7 @@ class NextcloudStore(WebdavStore):
         self._ocs = ocs
         self._readers = readers
         self._trash = trash
+        self._versions = versions
         self._tags = tags
         self._always = always
         self._public = PublicLinks(client, ocs, self._link_url, key)
@@ -82,7 +88,8 @@ class NextcloudStore(WebdavStore):
             self._prove_put(path, content, answer, ours=ours)
         if names := tuple(dict.fromkeys((*self._always, *tags))):
             self._tags.put_on(self._file_id(path, answer), names)
-        return Stored(path=path, size=content.size, sha256=content.sha256)
+        etag = answer.headers.get("ETag", "") if ours else ""
+        return Stored(path=path, size=content.size, sha256=content.sha256, etag=etag)
 
     def verify(self, stored: Stored) -> bool:
         """Have the server hash what is on its disk: its ETags do not tell two writes within one second apart."""
@@ -91,10 +98,36 @@ class NextcloudStore(WebdavStore):
             return False
         kind, _, has = answer.headers.get("OC-Checksum", "").partition(":")
         if answer.status in _NO_HASH or kind.upper() != "SHA256":
-            return super().verify(stored)
+            return super().verify(replace(stored, etag=""))
         if has.lower() != stored.sha256:
             raise Corrupt(f"{self._client.host} has other bytes in the place of a file of {stored.size} bytes")
         return True
+
+    def edited(self, stored: Stored) -> bool:
+        """Whether other bytes are there because somebody wrote them: what rots on a disk has the same ETag for ever.
+
+        One that was written within the second of our own write has it too.
+        """
+        entry = self._entry(stored.path)
+        return entry is not None and (
+            stored.etag not in ("", entry.etag) or self._versions.of(entry.file_id, stored) is not None
+        )
+
+    @contextmanager
+    def original(self, stored: Stored) -> Iterator[BinaryIO]:
+        """Stream the bytes that were proved: those that are there, or those of an older version, see the port."""
+        with ExitStack() as opened:
+            try:
+                if not self.verify(stored):
+                    raise FileGone(f"the file is not on {self._client.host}")
+                stream = opened.enter_context(self.open(stored.path))
+            except Corrupt:
+                entry = self._entry(stored.path)
+                version = self._versions.of(entry.file_id, stored) if entry else None
+                if version is None:
+                    raise
+                stream = opened.enter_context(self._versions.open(version))
+            yield stream
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
         """The addresses of the files within the server: they open for whom the folder above is shared with.
