@@ -104,10 +104,13 @@ class Tenant:
         """The mailboxes of these entries; one that several name belongs to the first."""
         found = {mailbox.source.address.lower(): mailbox for mailbox in known}
         mailboxes: dict[str, Mailbox] = {}
+        asked = self.config.policy.asks
         for entry in entries:
             for address in entry.addresses():
                 before = found.get(address.lower())
-                mailbox = before if before and before.entry is entry else Mailbox(self, entry.source(address), entry)
+                mailbox = (
+                    before if before and before.entry is entry else Mailbox(self, entry.source(address, asked), entry)
+                )
                 mailboxes.setdefault(address.lower(), mailbox)
         return tuple(mailboxes.values())
 

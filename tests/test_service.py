@@ -85,7 +85,7 @@ class World:
             raise self.directory
         return [box.address for box in self.boxes]
 
-    def source(self, address: str) -> MemorySource:
+    def source(self, address: str, asked: frozenset[str] = frozenset()) -> MemorySource:
         """One of the mailboxes."""
         return next(box for box in self.boxes if box.address == address)
 

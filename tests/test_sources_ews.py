@@ -6,7 +6,7 @@ the service account and impersonates. Every request and reply is held against Mi
 
 import ssl
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exchangelib import ExtendedProperty
+from exchangelib.items import Message as UserMessage
 
 from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
 from connector.model import Direction, FileKind, Message, Page
@@ -227,6 +229,62 @@ def test_what_guards_read(exchange: Exchange, source: EwsMailbox, world: User) -
     assert "x-ms-journal-report" in item.headers
     assert item.headers["content-type"].startswith("multipart/mixed")
     assert item.recipients == (ANNA, "carl@example.org", "dora@example.org")
+
+
+class _Labels(ExtendedProperty):  # type: ignore[misc]  # exchangelib is untyped
+    distinguished_property_set_id = "InternetHeaders"
+    property_name = "msip_labels"
+    property_type = "String"
+
+
+class _PolicyTag(ExtendedProperty):  # type: ignore[misc]  # exchangelib is untyped
+    property_tag = 0x3019
+    property_type = "Binary"
+
+
+@pytest.fixture
+def _labelled() -> Iterator[None]:
+    """The user's client knows the properties, for as long as it needs them."""
+    UserMessage.register("msip_labels", _Labels)
+    UserMessage.register("policy_tag", _PolicyTag)
+    yield
+    UserMessage.deregister("msip_labels")
+    UserMessage.deregister("policy_tag")
+
+
+@pytest.mark.usefixtures("_labelled")
+def test_what_the_house_says_of_a_message(exchange: Exchange, world: User, source: EwsMailbox) -> None:
+    """Its sensitivity label, by the header or by the property that sent mail has; its retention tag."""
+    other, ours = (f"{digit * 8}-1111-2222-3333-444455556666" for digit in "ab")
+    label = f"MSIP_Label_{other}_Enabled=False;MSIP_Label_{ours.upper()}_Enabled=True;MSIP_Label_{ours}_Name=Secret"
+    received = exchange.deliver(ANNA, f"msip_labels: {label}\r\n".encode() + eml(REPORT))
+    sent = exchange.deliver(ANNA, eml(REPORT), "Sent Items")
+    item = world.item(sent)
+    item.msip_labels, item.policy_tag = label, uuid.UUID(ours).bytes_le
+    item.save(update_fields=["msip_labels", "policy_tag"])
+    told = {item.id: item for page in source.changes(None) for item in page.items}
+    for found in (told[received], told[sent], source.fetch(sent)):
+        assert isinstance(found, Message)
+        assert (found.label, found.retention_tag) == (ours, "" if found.id == received else ours)
+
+
+def test_reading_is_heeded_where_a_rule_asks(exchange: Exchange, world: User) -> None:
+    """Then the message comes again, once; otherwise not even a request is made for it."""
+    first, other = world.deliver(REPORT), world.deliver(REPORT)
+    heeds = settings(exchange).source(ANNA, frozenset({"read"}))
+    source = settings(exchange).source(ANNA)
+    *_, last = source.changes(None)
+    for item_id in (first, other):
+        world.mark_read(item_id)
+    world.delete(other)
+    exchange.order(reset=True)
+    assert reported(source.changes(last.cursor)) == set()
+    assert "GetItem" not in exchange.seen
+    *pages, end = heeds.changes(last.cursor)
+    assert [(item.id, item.read) for page in pages for item in page.items if isinstance(item, Message)] == [
+        (first, True)
+    ]
+    assert reported(heeds.changes(end.cursor)) == set()
 
 
 def test_attached_messages_open_as_mime(exchange: Exchange, source: EwsMailbox, world: User) -> None:

@@ -4,6 +4,7 @@ The user acts in plain HTTP, and where it matters EWS looks at the same mailbox.
 Microsoft's description of Graph.
 """
 
+import base64
 import io
 import logging
 import random
@@ -14,13 +15,14 @@ from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from connector.config import load
 from connector.errors import Conflict, Denied, Rejected, Unavailable
 from connector.ledger import Ledger
-from connector.model import File, FileKind
+from connector.model import File, FileKind, Message
 from connector.probe import try_put_back
 from connector.service import Daemon
 from connector.simulator import Deviation, Exchange
@@ -178,6 +180,25 @@ def test_a_mailbox_that_moves_keeps_its_redirects(exchange: Exchange, world: Gra
         assert getattr(item, name) == getattr(before.fetch(seen.id), name), name
     source.retract(item, "RX7Q2")
     assert (before.fetch(seen.id).marker, before.find("RX7Q2")) == ("", ())
+
+
+def test_what_the_house_says_of_a_message(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """Its sensitivity label, by the header or by the property that sent mail has; its retention tag."""
+    other, ours = (f"{digit * 8}-1111-2222-3333-444455556666" for digit in "ab")
+    label = f"MSIP_Label_{other}_Enabled=False;MSIP_Label_{ours.upper()}_Enabled=True;MSIP_Label_{ours}_Name=Secret"
+    exchange.deliver(ANNA, f"msip_labels: {label}\r\n".encode() + eml(REPORT))
+    (received,) = world.ids()
+    sent = world.deliver(REPORT, folder="Sent Items")
+    tag = base64.b64encode(uuid.UUID(ours).bytes_le).decode()
+    kept = [
+        {"id": "String {00020386-0000-0000-C000-000000000046} Name msip_labels", "value": label},
+        {"id": "Binary 0x3019", "value": tag},
+    ]
+    world.ask("PATCH", f"/messages/{quote(sent, safe='')}", {"singleValueExtendedProperties": kept})
+    told = {item.id: item for page in source.changes(None) for item in page.items}
+    for found in (told[received], told[sent], source.fetch(sent)):
+        assert isinstance(found, Message)
+        assert (found.label, found.retention_tag) == (ours, "" if found.id == received else ours)
 
 
 def test_bodies_are_read_and_written_as_they_are(world: GraphUser, source: GraphMailbox) -> None:

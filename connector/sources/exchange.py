@@ -11,6 +11,7 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from connector.model import Direction, Letter
 
@@ -25,6 +26,7 @@ MARKER_SET, MARKER_NAME = "0f6d0a5e-3d2f-4c6b-9a57-6f0a4e1c7b92", "ConnectorMark
 ROOT, SENT = "msgfolderroot", "sentitems"
 OUT_OF_SCOPE = ("deleteditems", "drafts", "junkemail", "outbox", "syncissues", "conversationhistory")
 WELL_KNOWN = (ROOT, SENT, *OUT_OF_SCOPE)
+_LABEL = re.compile(r"MSIP_Label_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_Enabled\s*=\s*true", re.IGNORECASE)
 #: The folder that holds all shelves. It lies below the root of the whole mailbox, beside the root of messages.
 SHELVES = "Connector"
 #: Classes below IPF.Note whose folders hold something else: RSS feeds and social networks.
@@ -88,6 +90,23 @@ def line(folder_id: str, parents: Mapping[str, str]) -> list[str]:
         found.insert(0, folder_id)
         folder_id = parents[folder_id]
     return found
+
+
+def label(header: str) -> str:
+    """The id of the sensitivity label in force, as Office writes labels into the header `msip_labels`; "" for none.
+
+    There may be some of other houses, and some that were taken off again: the first that is on counts.
+    """
+    found = _LABEL.search(header)
+    return found[1].lower() if found else ""
+
+
+def retention_tag(binary: str) -> str:
+    """The id of a retention tag from PidTagPolicyTag in base64 [MS-OXPROPS 2.851]; "" where it is none."""
+    try:
+        return str(UUID(bytes_le=base64.b64decode(binary, validate=True)))
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def direction(headers: Mapping[str, str], *, in_sent: bool, from_owner: bool) -> Direction:

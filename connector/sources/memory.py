@@ -212,7 +212,7 @@ class MemorySource:
             new = [entry for entry in self._reached().entries() if entry.changed > since and _in_scope(entry)]
             page = new[: self._page_size]
             since = page[-1].changed if page else since
-            yield Page(tuple(_without_body(entry.message) for entry in page), self._mailbox.cursor(since))
+            yield Page(tuple(_without_body(_told(entry)) for entry in page), self._mailbox.cursor(since))
             if len(new) <= self._page_size:
                 return
 
@@ -285,7 +285,7 @@ class MemorySource:
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
         """See `Source.find`."""
-        items = [entry.message for entry in self._reached().entries() if not entry.shelf]
+        items = [_told(entry) for entry in self._reached().entries() if not entry.shelf]
         return tuple(_without_body(item) for item in items if markers.names(item.marker) == redirect_id)
 
     def tell(self, letter: Letter) -> None:
@@ -354,7 +354,12 @@ def _listed(id_: str, file: Attached) -> File:
 
 
 def _read(entry: Entry) -> Message:
-    return replace(entry.message, touched=repr((entry.read, entry.categories)))
+    return replace(_told(entry), touched=repr((entry.read, entry.categories)))
+
+
+def _told(entry: Entry) -> Message:
+    size = entry.message.size or sum(map(len, entry.contents.values()))
+    return replace(entry.message, read=entry.read, categories=entry.categories, size=size)
 
 
 def _in_scope(entry: Entry) -> bool:

@@ -206,6 +206,17 @@ class SourceLaws:
         assert (report.name, report.content_type, report.inline) == ("report.pdf", "application/pdf", False)
         assert (logo.name, logo.inline, logo.content_id) == ("logo.png", True, "logo@example.org")
 
+    @pytest.mark.parametrize("read", [True, False])
+    def test_what_its_owner_did_with_it(self, world: World, source: Source, *, read: bool) -> None:
+        """The feed tells whether it was read, its categories and its size, and so does `fetch`."""
+        item_id = world.deliver(REPORT, read=read)
+        (listed,) = (item for page in source.changes(None) for item in page.items)
+        for item in (listed, source.fetch(item_id)):
+            assert isinstance(item, Message)
+            assert item.read is read
+            assert item.categories == ("Blue",) or not read
+            assert item.size >= len(REPORT.content)
+
     # --- reading -----------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize(

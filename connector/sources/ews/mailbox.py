@@ -46,8 +46,12 @@ class EwsMailbox:
         page_size: int = PAGE,
         returnable: int | None = None,
         recoverable_items_quota: int = QUOTA,
+        heeds_reading: bool = False,
     ) -> None:
-        """`connect` is called once. Folders to skip are paths, and stand for all folders below them too."""
+        """`connect` is called once. Folders to skip are paths, and stand for all folders below them too.
+
+        Where it does not heed that somebody read a message, the feed leaves such changes out, and nothing is asked.
+        """
         self.address = address
         #: See `Source.returnable`.
         self.returnable = returnable
@@ -55,6 +59,7 @@ class EwsMailbox:
         self._skip = skip_folders
         self._page_size = page_size
         self._quota = recoverable_items_quota
+        self._heeds_reading = heeds_reading
         #: As FindFolder told last. It only gives items their path; those elsewhere have none.
         self._tree: dict[str, Folder] = {}
         self._elsewhere: set[str] = set()
@@ -216,7 +221,7 @@ class EwsMailbox:
 
     def _changed(self, answer: Element, folder: Folder) -> tuple[Message, ...]:
         """The items that were created or updated. Only of those that may have attachments more is asked."""
-        changes = answer.iterfind("m:Changes/*", NS)
+        changes = answer.findall("m:Changes/*", NS)
         elements = [change[0] for change in changes if change.tag.endswith(("}Create", "}Update"))]
         listed = {item.id: item for item in (message(element, folder, self.address) for element in elements)}
         # False also where all of them are hidden, being shown within the text: those are kept in any case.
@@ -225,13 +230,15 @@ class EwsMailbox:
             for element in elements
             if text(element, "t:HasAttachments") not in {"false", "0"}
         ]
+        if self._heeds_reading:
+            asked += [identifier(change, "t:ItemId") for change in changes if change.tag.endswith("}ReadFlagChange")]
         for item_id, item in self._read(asked).items():
             match item:
                 case Message():
                     listed[item_id] = item
                 case Gone():
                     # It was moved or deleted meanwhile; the feed of the other folder has it.
-                    del listed[item_id]
+                    listed.pop(item_id, None)
                 case Unavailable() | Denied():
                     raise item
                 # Anything else is the item's own fault. It stays as the feed lists it, without files.

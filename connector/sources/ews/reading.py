@@ -1,12 +1,26 @@
 """Messages, made from the elements of a reply. Everything in them is hostile, and may be missing."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from connector.model import Body, File, FileKind, Message
 from connector.sources.ews.folders import Folder
-from connector.sources.ews.words import LAST_VERB, MARKER, NS, TOUCHED, TRUE, TYPES, Element, identifier, text, when
-from connector.sources.exchange import direction
+from connector.sources.ews.properties import key
+from connector.sources.ews.words import (
+    LABELS,
+    LAST_VERB,
+    MARKER,
+    NS,
+    POLICY_TAG,
+    TOUCHED,
+    TRUE,
+    TYPES,
+    Element,
+    identifier,
+    text,
+    when,
+)
+from connector.sources.exchange import direction, label, retention_tag
 
 _KINDS = {
     f"{{{TYPES}}}FileAttachment": FileKind.FILE,
@@ -19,6 +33,8 @@ _TOUCHED = [name.partition(":")[2] for name in TOUCHED]
 
 #: By the local names of elements.
 _Told = dict[str, Element]
+#: By what they name.
+_Extended = Mapping[tuple[object, ...], Element]
 
 
 def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
@@ -26,7 +42,7 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
     told = _told(element)
     sender = text(element, "t:From/t:Mailbox/t:EmailAddress")
     headers = _headers(told)
-    extended = list(element.iterchildren(_EXTENDED))
+    extended = {_key(each): each for each in element.iterchildren(_EXTENDED)}
     return Message(
         id=told["ItemId"].get("Id"),
         version=told["ItemId"].get("ChangeKey", ""),
@@ -42,8 +58,13 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         message_class=_text(told, "ItemClass") or "IPM.Note",
         sensitivity=_text(told, "Sensitivity").lower() or "normal",
         draft=_text(told, "IsDraft") in TRUE,
+        read=_text(told, "IsRead") in TRUE if "IsRead" in told else None,
+        categories=tuple(each.text or "" for each in _below(told, "Categories")),
+        label=label(headers.get("msip_labels") or _value(extended, LABELS)),
+        retention_tag=retention_tag(_value(extended, POLICY_TAG)),
+        size=_number(told, "Size"),
         headers=headers,
-        marker=_marker(extended),
+        marker=_value(extended, MARKER),
         files=tuple(_file(each) for each in _below(told, "Attachments") if each.tag in _KINDS),
         touched=_touched(told, extended),
         body=_body(told),
@@ -57,6 +78,11 @@ def _told(element: Element) -> _Told:
 
 def _text(told: _Told, name: str) -> str:
     return told[name].text or "" if name in told else ""
+
+
+def _number(told: _Told, name: str) -> int:
+    digits = _text(told, name)
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _below(told: _Told, name: str) -> Iterable[Element]:
@@ -79,11 +105,10 @@ def _headers(told: _Told) -> dict[str, str]:
 
 def _file(element: Element) -> File:
     told = _told(element)
-    size = _text(told, "Size")
     return File(
         id=identifier(element, "t:AttachmentId"),
         name=_text(told, "Name"),
-        size=int(size) if size.isdecimal() else 0,
+        size=_number(told, "Size"),
         content_type=_text(told, "ContentType"),
         kind=_KINDS[element.tag],
         inline=_text(told, "IsInline") in TRUE,
@@ -93,25 +118,23 @@ def _file(element: Element) -> File:
     )
 
 
-def _touched(told: _Told, extended: Iterable[Element]) -> str:
-    """What these fields hold, whatever it is; "" where they were not asked for."""
+def _touched(told: _Told, extended: _Extended) -> str:
+    """What these fields hold, whatever it is; "" in a listing."""
+    if "Body" not in told:
+        return ""
     fields = [told[name] for name in _TOUCHED if name in told]
-    fields += [each for each in extended if _is_last_verb(each)]
-    return json.dumps([(each.tag, *each.itertext()) for each in fields]) if fields else ""
+    fields += [extended[each] for each in (key(LAST_VERB),) if each in extended]
+    return json.dumps([(each.tag, *each.itertext()) for each in fields])
 
 
-def _is_last_verb(extended: Element) -> bool:
-    tag = extended.find("t:ExtendedFieldURI", NS).get("PropertyTag", "")
-    return bool(tag.lower() == LAST_VERB["PropertyTag"])
+def _key(extended: Element) -> tuple[object, ...]:
+    return key(extended.find("t:ExtendedFieldURI", NS).attrib)
 
 
-def _marker(every_extended: Iterable[Element]) -> str:
-    for extended in every_extended:
-        field = extended.find("t:ExtendedFieldURI", NS)
-        ours = field.get("PropertySetId", "").lower() == MARKER["PropertySetId"]
-        if ours and field.get("PropertyName") == MARKER["PropertyName"]:
-            return text(extended, "t:Value")
-    return ""
+def _value(extended: _Extended, wanted: Mapping[str, str]) -> str:
+    """Of an extended property; "" where the item has none."""
+    found = extended.get(key(wanted))
+    return "" if found is None else text(found, "t:Value")
 
 
 def _body(told: _Told) -> Body | None:

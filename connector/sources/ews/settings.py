@@ -122,8 +122,8 @@ class EwsMailboxes(BaseModel):
         """Whose mailboxes they are."""
         return self.mailboxes
 
-    def source(self, address: str) -> EwsMailbox:
-        """The mailbox of this address. Nothing is asked of a server yet."""
+    def source(self, address: str, asked: frozenset[str] = frozenset()) -> EwsMailbox:
+        """The mailbox of this address, for rules that ask these conditions. Nothing is asked of a server yet."""
         return EwsMailbox(
             address,
             partial(self.connect, address),
@@ -131,6 +131,7 @@ class EwsMailboxes(BaseModel):
             # A file travels in base64, inside of an envelope.
             returnable=(self.largest_request - _ENVELOPE) // 4 * 3,
             recoverable_items_quota=self.recoverable_items_quota,
+            heeds_reading="read" in asked,
         )
 
     def sources(self) -> tuple[EwsMailbox, ...]:

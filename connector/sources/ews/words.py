@@ -30,6 +30,14 @@ FLAGS = {"PropertyTag": "0x0e07", "PropertyType": "Integer"}
 MARKER = {"PropertySetId": MARKER_SET, "PropertyName": MARKER_NAME, "PropertyType": "String"}
 #: PidTagLastVerbExecuted: what draws the arrow of a message that was answered or forwarded [MS-OXOMSG 2.2.1.6].
 LAST_VERB = {"PropertyTag": "0x1081", "PropertyType": "Integer"}
+#: PidTagPolicyTag: the retention tag of an item [MS-OXPROPS 2.851].
+POLICY_TAG = {"PropertyTag": "0x3019", "PropertyType": "Binary"}
+#: What becomes of the header `msip_labels`: also in messages that never had headers, being sent from here.
+LABELS = {
+    "DistinguishedPropertySetId": "InternetHeaders",
+    "PropertyName": "msip_labels",
+    "PropertyType": "String",
+}
 #: PidTagMessageSizeExtended: of a folder, the bytes of all that lies in it, without the folders below.
 SIZE = {"PropertyTag": "0x0e08", "PropertyType": "Long"}
 #: PidTagLocalCommitTimeMax: the last change of a message in the folder [MS-OXPROPS 2.773].
@@ -51,6 +59,8 @@ _LISTING = (
     "item:Subject",
     "item:Sensitivity",
     "item:DateTimeReceived",
+    "item:Size",
+    "item:Categories",
     "item:Attachments",
     "item:IsDraft",
     "item:InternetMessageHeaders",
@@ -59,6 +69,7 @@ _LISTING = (
     "message:CcRecipients",
     "message:BccRecipients",
     "message:InternetMessageId",
+    "message:IsRead",
 )
 #: What people change without opening a message.
 TOUCHED = (
@@ -346,5 +357,12 @@ def _view(offset: int, page: int) -> dict[str, str]:
 
 
 #: Every read of a message, and so made once.
-_WITHOUT_BODY = M.GetItem(_shape(_LISTING, (MARKER,)), M.ItemIds())
-_WITH_BODY = M.GetItem(_shape((*_LISTING, "item:Body", *TOUCHED), (MARKER, LAST_VERB), T.BodyType("Best")), M.ItemIds())
+_WITHOUT_BODY = M.GetItem(_shape(_LISTING, (MARKER, POLICY_TAG, LABELS)), M.ItemIds())
+_WITH_BODY = M.GetItem(
+    _shape(
+        dict.fromkeys((*_LISTING, "item:Body", *TOUCHED)),
+        (MARKER, POLICY_TAG, LABELS, LAST_VERB),
+        T.BodyType("Best"),
+    ),
+    M.ItemIds(),
+)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from connector.model import Body, File, FileKind, Message
-from connector.sources.exchange import direction
+from connector.sources.exchange import direction, label, retention_tag
 from connector.sources.graph_mail import words
 from connector.sources.graph_mail.folders import Folder
 from connector.sources.graph_mail.words import JSON
@@ -40,6 +40,11 @@ def message(told: JSON, folder: Folder | None, mailbox: str) -> Message:
         message_class=words.told(told, words.MESSAGE_CLASS) or "IPM.Note",
         sensitivity=_SENSITIVITIES.get(words.told(told, words.SENSITIVITY), "normal"),
         draft=told.get("isDraft") is True,
+        read=told["isRead"] if isinstance(told.get("isRead"), bool) else None,
+        categories=tuple(map(str, told.get("categories") or ())),
+        label=label(headers.get("msip_labels") or words.told(told, words.LABELS)),
+        retention_tag=retention_tag(words.told(told, words.POLICY_TAG)),
+        size=_number(words.told(told, words.MESSAGE_SIZE)),
         headers=headers,
         marker=words.told(told, words.MARKER),
         files=tuple(_file(each) for each in told.get("attachments") or () if each.get("@odata.type") in _KINDS),
@@ -50,6 +55,10 @@ def message(told: JSON, folder: Folder | None, mailbox: str) -> Message:
 
 def _text(told: JSON, name: str) -> str:
     return str(told.get(name) or "")
+
+
+def _number(digits: str) -> int:
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _addresses(person: JSON | None) -> Iterator[str]:
@@ -82,8 +91,8 @@ def _file(told: JSON) -> File:
 
 
 def _touched(told: JSON) -> str:
-    """What these fields hold, whatever it is; "" where they were not asked for."""
-    if "isRead" not in told:
+    """What these fields hold, whatever it is; "" in a listing."""
+    if "body" not in told:
         return ""
     return json.dumps([*(told.get(name) for name in _TOUCHED), words.told(told, words.LAST_VERB)], sort_keys=True)
 

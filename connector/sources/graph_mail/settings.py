@@ -88,8 +88,8 @@ class GraphMailboxes(BaseModel):
         found = {address.lower(): address for address in self._found() if address.lower() not in never}
         return tuple(found.values())
 
-    def source(self, address: str) -> GraphMailbox:
-        """The mailbox of this address. Nothing is asked of a server yet."""
+    def source(self, address: str, _: frozenset[str] = frozenset()) -> GraphMailbox:
+        """The mailbox of this address; its feed tells all there is. Nothing is asked of a server yet."""
         return GraphMailbox(
             address,
             partial(self.connect, address),

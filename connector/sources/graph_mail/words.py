@@ -20,15 +20,21 @@ MARKER = f"String {{{MARKER_SET}}} Name {MARKER_NAME}"
 MESSAGE_CLASS = "String 0x001A"
 SENSITIVITY = "Integer 0x0036"
 LAST_VERB = "Integer 0x1081"
+#: PidTagPolicyTag: the retention tag of an item [MS-OXPROPS 2.851].
+POLICY_TAG = "Binary 0x3019"
+#: What becomes of the header `msip_labels`: also in messages that never had headers, being sent from here.
+LABELS = "String {00020386-0000-0000-c000-000000000046} Name msip_labels"
+#: PidTagMessageSize: Graph has no word for it.
+MESSAGE_SIZE = "Integer 0x0E08"
 FOLDER_CLASS = "String 0x3613"
 #: Of a folder, the bytes of all that lies in it, without the folders below.
 SIZE = "Long 0x0E08"
 
 _SELECT = (
     "changeKey,parentFolderId,subject,from,toRecipients,ccRecipients,bccRecipients,receivedDateTime,isDraft,"
-    "internetMessageId,internetMessageHeaders"
+    "internetMessageId,internetMessageHeaders,isRead,categories"
 )
-_TOUCHED = "isRead,categories,flag,importance"
+_TOUCHED = "flag,importance"
 #: Without the bytes, which stand in an attachment that is asked for as a whole.
 _ATTACHMENTS = (
     "attachments($select=id,name,contentType,size,isInline,lastModifiedDateTime,"
@@ -39,7 +45,7 @@ _ATTACHMENTS = (
 def item(*, body: bool) -> str:
     """The query of a message: all that a `Message` holds."""
     select = f"{_SELECT},{_TOUCHED},body" if body else _SELECT
-    wanted = [MARKER, MESSAGE_CLASS, SENSITIVITY, *([LAST_VERB] if body else [])]
+    wanted = [MARKER, MESSAGE_CLASS, SENSITIVITY, POLICY_TAG, LABELS, MESSAGE_SIZE, *([LAST_VERB] if body else [])]
     return f"?$select={select}&$expand={_ATTACHMENTS},{extended(*wanted)}"
 
 

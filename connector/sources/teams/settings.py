@@ -70,8 +70,8 @@ class TeamsShares(BaseModel):
         self._places.update(found)
         return tuple(self._places)
 
-    def source(self, address: str) -> GraphDrive:
-        """The drive of this name, which `addresses` gave. Nothing is asked of a server."""
+    def source(self, address: str, _: frozenset[str] = frozenset()) -> GraphDrive:
+        """The drive of this name, which `addresses` gave; its feed tells all there is. Nothing is asked of a server."""
         place = self._places[address]
 
         def roots() -> tuple[Root, ...]:
