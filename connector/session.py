@@ -93,8 +93,18 @@ class _Adapter(HTTPAdapter):
 
     def build_response(self, request: requests.PreparedRequest, answer: Untyped) -> requests.Response:
         """What came, in the library's terms; its cookies are for `Session`."""
-        response: Untyped = requests.Response()
+        response: Untyped = _Response()
         response.status_code, response.reason, response.url = answer.status, answer.reason or "", str(request.url)
         response.headers = answer.headers  # as heedless of case
         response.raw, response.request, response.connection = answer, request, self
         return cast("requests.Response", response)
+
+
+class _Response(requests.Response):
+    """An answer. The library makes a jar of cookies and a table of headers for each, and then others come in."""
+
+    def __init__(self) -> None:
+        self._content: Untyped = False
+        self._content_consumed = False
+        self.history = []
+        self.encoding = None

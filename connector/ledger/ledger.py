@@ -56,9 +56,10 @@ class Ledger:
         parts = sql.parsed(url, TROUBLE)
         self._place = sql.place(parts)
         self._engine = sql.engine(parts, TROUBLE)
-        #: What was written last, by source. A message of hundreds of files is written once for each of them; to read
-        #: all of them each time would cost a square. A revision is written once, so it stands as long as that does.
-        self._last: dict[str, Redirect] = {}
+        #: By source and id, as they stand: what was handed out as due, or else what was written last. A message of
+        #: hundreds of files is written once for each of them; to read all of them each time would cost a square. A
+        #: revision is written once, so it stands as long as that does.
+        self._known: dict[str, dict[str, Redirect]] = {}
         with TROUBLE.translated(self._place):
             database.migrate(self._engine, self._place)
         with self._reading() as connection:
@@ -202,9 +203,9 @@ class Ledger:
         """The redirects in these states with a step to be taken now, the longest due first."""
         c = redirects.c
         with self._reading() as connection:
-            return rows.read(
-                connection, c.source == source, c.state.in_(states), c.due <= now, order=c.due, limit=limit
-            )
+            due = rows.read(connection, c.source == source, c.state.in_(states), c.due <= now, order=c.due, limit=limit)
+        self._known[source] = {each.id: each for each in due}
+        return due
 
     def written_after(self, at: datetime, tenant: str) -> tuple[Redirect, ...]:
         """The tenant's redirects with a step to be taken that were written, as they say, after this time."""
@@ -233,11 +234,13 @@ class Ledger:
         """
         with self._writing() as connection:
             tenant = _allowed(connection, redirect, lease)
-            last = self._last.get(redirect.source)
-            known = last is not None and (last.id, last.revision) == (redirect.id, redirect.revision)
-            written = rows.change(connection, redirect, now, last if known else None)
+            known = self._known.get(redirect.source, {}).get(redirect.id)
+            before = known if known and known.revision == redirect.revision else None
+            written = rows.change(connection, redirect, now, before)
             chain.append(connection, tenant, now, [_fact(written, event, **detail)])
-        self._last[redirect.source] = written
+        if known is None:
+            self._known[redirect.source] = {}
+        self._known[redirect.source][redirect.id] = written
         return written
 
     def note(

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterator
 
+#: The first line of a notice or, with a slash, its last one.
+_LINE = re.compile(r"^===== (?P<last>/ )?+(?P<id>\S++) =====(?:\r?\n|\Z)(?:\r?\n)?", re.MULTILINE)
+
 
 def wrapped(redirect_id: str, content: str) -> str:
     """`content` between two lines that name the redirect, and an empty line."""
@@ -16,12 +19,15 @@ def place(body: str) -> int:  # noqa: ARG001 - only HTML has to look for it
 
 def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
     """From the first line of a notice to the empty line after its last. A quoted one has other lines."""
-    first = re.compile(rf"^{re.escape(_first(redirect_id))}\r?$", re.MULTILINE).search(body)
-    if first is None:
-        return None
-    pattern = rf"^{re.escape(_last(redirect_id))}(?:\r?\n|\Z)(?:\r?\n)?"
-    last = re.compile(pattern, re.MULTILINE).search(body, first.end())
-    return None if last is None else (first.start(), last.end())
+    start = None
+    for line in _LINE.finditer(body):
+        if line["id"] != redirect_id:
+            continue
+        if line["last"] and start is not None:
+            return start, line.end()
+        if not line["last"] and start is None:
+            start = line.start()
+    return None
 
 
 def links(body: str) -> Iterator[str]:

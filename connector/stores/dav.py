@@ -347,17 +347,19 @@ def _entries(host: str, body: bytes) -> Iterator[Entry]:
 
 
 def _entry(response: etree._Element) -> Entry:
-    found = [
-        each for each in response.iter("{DAV:}propstat") if _status(each.findtext("{DAV:}status")) == HTTPStatus.OK
-    ]
-    size = _first(found, "getcontentlength")
-    etag = _first(found, "getetag")
+    told: dict[str, etree._Element] = {}
+    for each in response.iterfind("{DAV:}propstat"):
+        if _status(each.findtext("{DAV:}status")) == HTTPStatus.OK:
+            told |= {said.tag: said for said in each.iterfind("{DAV:}prop/*") if said.tag not in told}
+    size = _text(told, "{DAV:}getcontentlength")
+    etag = _text(told, "{DAV:}getetag")
+    kind = told.get("{DAV:}resourcetype")
     return Entry(
         path=_decoded(response.findtext("{DAV:}href", "")),
-        collection=any(each.find(".//{DAV:}collection") is not None for each in found),
+        collection=kind is not None and kind.find("{DAV:}collection") is not None,
         size=int(size) if size.isdecimal() and len(size) < _LONGEST_SIZE else None,
         etag=etag if etag.removeprefix("W/").startswith('"') else "",
-        file_id=_first(found, "fileid", "http://owncloud.org/ns"),
+        file_id=_text(told, "{http://owncloud.org/ns}fileid"),
     )
 
 
@@ -378,8 +380,8 @@ def _multistatus(host: str, body: bytes) -> etree._Element:
     return root
 
 
-def _first(propstats: Sequence[etree._Element], name: str, namespace: str = "DAV:") -> str:
-    return next((text.strip() for each in propstats if (text := each.findtext(f".//{{{namespace}}}{name}"))), "")
+def _text(told: Mapping[str, etree._Element], tag: str) -> str:
+    return (told[tag].text or "").strip() if tag in told else ""
 
 
 def _status(line: str | None) -> int:
