@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -159,9 +160,9 @@ def once(context: typer.Context, *, as_json: Json = False) -> None:
 
 @app.command()
 def run(context: typer.Context) -> None:
-    """Work until SIGTERM: no new step begins, and the current ones finish."""
+    """Work until SIGTERM: no new step begins, and the current ones finish. SIGHUP reads the configuration anew."""
     with _daemon(context) as (daemon, _):
-        daemon.run()
+        daemon.run(partial(config.reload, context.obj))
 
 
 @app.command()

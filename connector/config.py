@@ -24,6 +24,7 @@ from connector.model import Audience
 from connector.names import check_template, home
 from connector.people import Holds, Memberships
 from connector.policy import Defaults, Exclude, Hold, Mode, Pilot, Policy, Rules, all_reached
+from connector.policy.sketch import PolicyTests
 from connector.policy.values import Domain, Some
 from connector.problems import checked, told
 from connector.rewrite import Wording
@@ -40,6 +41,8 @@ T = TypeVar("T")
 #: Shorter ones can be guessed, and with the key anyone could make our marker.
 SHORTEST_KEY = 32
 ENVIRONMENT = "CONNECTOR_"
+#: Beside the policy NAME.yaml stand its tests.
+TESTS = ".tests.yaml"
 
 MailConfig = EwsMailboxes | GraphMailboxes
 ShareConfig = TeamsShares
@@ -227,23 +230,6 @@ class TenantConfig(_Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _knows_what_rules_ask(self) -> Self:
-        named = [*(self.pilot.groups if self.pilot else ()), *self.exclude.groups]
-        if (named or "group" in self.policy.asks) and not self.groups:
-            raise ValueError("groups are asked for, and none are known: name a CSV file under `groups`")
-        if "recipients" in self.policy.asks and not self.domains:
-            raise ValueError("`recipients` asks who is external: name the house's own domains under `domains`")
-        if {Hold.LITIGATION, Hold.RETENTION} & set(self.exclude.hold) and not self.holds:
-            raise ValueError("mailboxes on hold are excluded, and none is known: name a CSV file under `holds`")
-        if self.holds and not self.exclude.hold:
-            raise ValueError("`holds` names mailboxes, and nothing excludes them: add `exclude: {hold: [litigation]}`")
-        if "infected" in self.policy.asks and not self.scanner:
-            raise ValueError("`infected` asks a virus scanner, and none is known: name one under `scanner`")
-        if self.exclude.identity and not (self.store.opens_folders or self.reader_lists):
-            raise ValueError("nothing says here whose mailboxes are: name a list under `links.readers`")
-        return self
-
     @property
     def reader_lists(self) -> tuple[Path, ...]:
         """The lists that say whose mailboxes are."""
@@ -275,12 +261,36 @@ def load(folder: Path) -> Config:
     """Read and check everything in the folder. Raises ConfigError with the problems of all files."""
     problems: list[str] = []
     settings = _tried(load_settings, folder, problems)
+    problems += _testing_nothing(folder / "tenants")
     found = [_tried(_tenant, path, problems) for path in _tenant_files(folder / "tenants", problems)]
     read_well = [each for each in found if each]
     problems += _clashes(read_well)
     if settings is None or problems:
         raise ConfigError(*problems)
     return Config(settings, tuple(tenant for _, tenant in read_well))
+
+
+def reload(folder: Path, still: Callable[[], object]) -> Config:
+    """Read everything once more, while people may be writing it. `still` waits a moment.
+
+    Raises ConfigError too where a file is not whole yet: one that ends within a line, or that changes meanwhile.
+    """
+    before = _written(folder)
+    still()
+    config = load(folder)
+    if _written(folder) != before:
+        raise ConfigError(f"{folder}: somebody is writing there; ask again once the files are whole")
+    if cut := [f"{path}: ends within a line; it may have been cut off" for path, text in before if text[-1:] != b"\n"]:
+        raise ConfigError(*cut)
+    return config
+
+
+def _written(folder: Path) -> tuple[tuple[Path, bytes], ...]:
+    paths = [folder / "connector.yaml", *sorted((folder / "tenants").glob("*.yaml"))]
+    try:
+        return tuple((path, path.read_bytes()) for path in paths)
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
 
 def load_tenant(path: Path) -> TenantConfig:
@@ -303,6 +313,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         "connector.schema.json": Settings.model_json_schema(),
         "links.schema.json": LinkSettings.model_json_schema(),
         "tenant.schema.json": TenantConfig.model_json_schema(),
+        "tests.schema.json": PolicyTests.model_json_schema(),
     }
 
 
@@ -319,18 +330,66 @@ def _with_environment(document: Document) -> Document:
 
 
 def _tenant_files(folder: Path, problems: list[str]) -> Iterable[Path]:
-    paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+    paths = sorted(
+        path for path in folder.glob("*.yaml") if not path.name.startswith(".") and not path.name.endswith(TESTS)
+    )
     if not paths:
         problems.append(f"{folder}: holds no tenant; add a file such as {folder / 'acme.yaml'}")
     return paths
 
 
+def _testing_nothing(folder: Path) -> Iterator[str]:
+    """Tests beside which no policy stands: their name has a mistake, and they would never fail."""
+    for path in sorted(folder.glob(f"*{TESTS}")):
+        if not (tested := path.with_name(path.name.removesuffix(TESTS) + ".yaml")).exists():
+            yield f"{path}: tests a policy that is not there: {tested}"
+
+
 def _tenant(path: Path) -> tuple[Document, TenantConfig]:
     document = read(path)
     tenant = checked(document, TenantConfig)
-    if beyond := [*_beyond_the_store(document, tenant)]:
+    if beyond := [*_beyond_the_store(document, tenant), *_beyond_what_is_known(document, tenant)]:
         raise ConfigError(*beyond)
+    if failed := [*_failures(path.with_suffix(TESTS), tenant)]:
+        raise ConfigError(*failed)
     return document, tenant
+
+
+def _failures(path: Path, tenant: TenantConfig) -> Iterator[str]:
+    """What the policy does not say although its tests expect it. It needs no tests, and then none fails."""
+    if not path.exists():
+        return
+    document = read(path)
+    for number, test in enumerate(checked(document, PolicyTests).tests):
+        if failure := test.failure(tenant.policy, tenant.domains):
+            yield f"{document.places['tests', number]} tests.{number}: {failure}"
+
+
+def _beyond_what_is_known(document: Document, tenant: TenantConfig) -> Iterator[str]:
+    """What is asked for, and nobody here could answer."""
+
+    def problem(said: str, *steps: str | int) -> str:
+        return f"{document.places[steps]} {dotted(steps)}: {said}"
+
+    asked: list[tuple[Steps, frozenset[str]]] = [
+        (("rules", number), Policy(rules=(rule,)).asks) for number, rule in enumerate(tenant.rules)
+    ]
+    groups = [steps for steps, asks in asked if "group" in asks]
+    groups += [("exclude", "mailboxes")] if tenant.exclude.groups else []
+    groups += [("pilot", "groups")] if tenant.pilot and tenant.pilot.groups else []
+    for steps in () if tenant.groups else groups:
+        yield problem("asks for groups, and none are known: name a CSV file under `groups`", *steps)
+    for steps in () if tenant.domains else [steps for steps, asks in asked if "recipients" in asks]:
+        yield problem("asks who is external: name the house's own domains under `domains`", *steps)
+    for steps in () if tenant.scanner else [steps for steps, asks in asked if "infected" in asks]:
+        yield problem("asks a virus scanner (`infected`), and none is known: name one under `scanner`", *steps)
+    of_mailboxes = {Hold.LITIGATION, Hold.RETENTION} & set(tenant.exclude.hold)
+    if of_mailboxes and not tenant.holds:
+        yield problem("which mailboxes are on hold is not known: name a CSV file under `holds`", "exclude", "hold")
+    if tenant.holds and not of_mailboxes:
+        yield problem("nothing excludes these: add `exclude: {hold: [litigation, retention]}`", "holds")
+    if tenant.exclude.identity and not (tenant.store.opens_folders or tenant.reader_lists):
+        yield problem("nothing says whose mailboxes are: name a list under `links.readers`", "exclude", "identity")
 
 
 def _beyond_the_store(document: Document, tenant: TenantConfig) -> Iterator[str]:

@@ -75,6 +75,7 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
         looked=looked,
         now=turn.clock(),
         monitored=turn.watch.monitor,
+        policy=turn.watch.policy.fingerprint,
     )
 
 

@@ -165,6 +165,10 @@ class Event(StrEnum):
 
     #: The daemon is up.
     SERVICE_STARTED = "service.started"
+    #: SIGHUP: from the next turn of each mailbox on, the configuration is another one. `policies` by their tenants.
+    CONFIG_LOADED = "config.loaded"
+    #: SIGHUP, but the configuration cannot be used: the one that was in force stays.
+    CONFIG_REFUSED = "config.refused"
     #: No new steps; the current ones finish.
     SERVICE_STOPPING = "service.stopping"
     #: The daemon is down.

@@ -22,7 +22,7 @@ from typing import Literal, ParamSpec
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from connector.config import Config, ShareConfig, SourceConfig, TenantConfig
+from connector.config import Config, Settings, ShareConfig, SourceConfig, TenantConfig
 from connector.errors import ConnectorError, Unavailable
 from connector.ledger import LeaseLost, Ledger, LedgerError
 from connector.links.book import Book
@@ -54,8 +54,13 @@ QUIET = timedelta(seconds=1)
 SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=5)
 #: A connection that ended sooner than this did not go well, whatever the server says.
 STEADY = timedelta(minutes=1)
+#: Files of a configuration that are the same for so long are not being written.
+WRITING = timedelta(seconds=1)
+#: Reads the configuration anew; it is given something that waits a moment. Raises ConfigError.
+Reload = Callable[[Callable[[], object]], Config]
 _NEVER = datetime.fromtimestamp(0, UTC)
 _ENDING = {signal.SIGTERM, signal.SIGINT}
+_SIGNALS = {*_ENDING, signal.SIGHUP}
 
 
 def clock() -> datetime:
@@ -93,6 +98,11 @@ class Tenant:
         if any(each.asks for each in self.config.sources):
             self._know(self._found(self.config.sources, self.mailboxes))
 
+    def go_on(self, before: "Tenant") -> None:
+        """Know those mailboxes that only a directory tells of, until it is asked again."""
+        told = [each for each in before.mailboxes if each.entry.asks and each.entry in self.config.sources]
+        self._know((*self.mailboxes, *(replace(each, tenant=self) for each in told)))
+
     def _know(self, mailboxes: "tuple[Mailbox, ...]") -> None:
         self.mailboxes = mailboxes
         #: The addresses of all of them by the collection that their names make: two names may be one to a store.
@@ -127,7 +137,7 @@ class Tenant:
     @property
     def monitor(self) -> bool:
         """Whether it only wants to know what its rules would do."""
-        return self.config.mode is Mode.MONITOR
+        return self.config.mode == Mode.MONITOR
 
     def pilots(self, watch: Watch) -> bool:
         """Whether rules are enforced in this source of its, where it enforces them at all."""
@@ -250,10 +260,18 @@ def alone(state: Path) -> Iterator[str]:
         yield owner
 
 
-def tenants(config: Config) -> tuple[Tenant, ...]:
-    """All tenants, with their secrets read. Raises ConfigError where one is not to be had."""
+def tenants(config: Config, before: Iterable[Tenant] = ()) -> tuple[Tenant, ...]:
+    """All tenants, with their secrets read. Raises ConfigError where one is not to be had.
+
+    Until directories are asked, which may be down, they know the mailboxes that they had `before`.
+    """
     key = config.settings.read_marker_key()
-    return tuple(Tenant(each, key) for each in config.tenants)
+    made = tuple(Tenant(each, key) for each in config.tenants)
+    former = {each.name: each for each in before}
+    for tenant in made:
+        if tenant.name in former:
+            tenant.go_on(former[tenant.name])
+    return made
 
 
 class Daemon:
@@ -263,6 +281,7 @@ class Daemon:
         """Work under the name that `alone` gave. Raises ConfigError where a secret is not to be had."""
         self._tenants = tenants(config)
         self._settings = config.settings
+        self._place = (config.settings.state, config.settings.ledger_url)
         self._ledger = ledger
         self._owner = owner
         self._stopping = threading.Event()
@@ -282,28 +301,62 @@ class Daemon:
         for tenant in self._tenants:
             self._collect(tenant)
 
-    def run(self) -> None:
-        """Give every mailbox its turn again and again, until SIGTERM or SIGINT. A second one ends it at once."""
+    def run(self, reload: Reload) -> None:
+        """Give every mailbox its turn again and again, until SIGTERM or SIGINT. A second one ends it at once.
+
+        SIGHUP has the configuration read anew, by `reload`, which raises ConfigError where it cannot be used: then the
+        one in force stays. Between the two no turn runs; what was queued is due at once.
+        """
         # Blocked before there are threads, so that all of them inherit it, and `sigwait` gets the signal.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        log.info(Event.SERVICE_STARTED, tenants=len(self._tenants))
+        while other := self._work(reload):
+            self._settings, self._tenants = other
+            self._claimed, self._looked_up = {}, {}
+            self._stopping.clear()
+            log.info(
+                Event.CONFIG_LOADED, policies={each.name: each.config.policy.fingerprint for each in self._tenants}
+            )
+        log.info(Event.SERVICE_STOPPED)
+
+    def _work(self, reload: Reload) -> "tuple[Settings, tuple[Tenant, ...]] | None":
+        """Turn after turn, until the process is to end, or there is another configuration: that is given back."""
         with ThreadPoolExecutor(self._settings.threads) as pool:
             turns = Turns(pool, self._planned_turn)
             scheduler = self._scheduler(turns)
             scheduler.start()
             listeners = self._listeners(scheduler, turns)
             notify("READY=1")
-            log.info(Event.SERVICE_STARTED, tenants=len(self._tenants))
-            signal.sigwait(_ENDING)
+            other = self._other(reload)
             self._stopping.set()
-            notify("STOPPING=1")
-            log.info(Event.SERVICE_STOPPING)
+            notify("STOPPING=1" if other is None else "WATCHDOG=1")
+            if other is None:
+                log.info(Event.SERVICE_STOPPING)
             for listener in listeners:
                 listener.stop()
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+            if other is None:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
             scheduler.shutdown()
             pool.shutdown(cancel_futures=True)
-        log.info(Event.SERVICE_STOPPED)
+        return other
+
+    def _other(self, reload: Reload) -> "tuple[Settings, tuple[Tenant, ...]] | None":
+        """The next configuration that can be used, as soon as somebody wants it; None: the process is to end."""
+        while signal.sigwait(_SIGNALS) == signal.SIGHUP:
+            try:
+                config = reload(lambda: self._stopping.wait(WRITING.total_seconds()))
+                self._require_same_place(config.settings)
+                return config.settings, tenants(config, self._tenants)
+            except ConfigError as error:
+                log.error(Event.CONFIG_REFUSED, problems=error.problems)
+            except Exception:  # noqa: BLE001 - whatever is wrong with the new one, the old one goes on
+                log.exception(Event.BUG)
+        return None
+
+    def _require_same_place(self, settings: Settings) -> None:
+        if (settings.state, settings.ledger_url) != self._place:
+            raise ConfigError("connector.yaml: another `state` or `ledger` needs a restart")
 
     def sweep(self) -> int:
         """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.

@@ -83,7 +83,9 @@ def test_an_example_names_its_schema(example: str) -> None:
     assert (path.parent / first.removeprefix("# yaml-language-server: $schema=")).is_file()
 
 
-@pytest.mark.parametrize("name", ["connector.schema.json", "links.schema.json", "tenant.schema.json"])
+@pytest.mark.parametrize(
+    "name", ["connector.schema.json", "links.schema.json", "tenant.schema.json", "tests.schema.json"]
+)
 def test_the_schemas_are_up_to_date(name: str) -> None:
     """An editor is told what the models accept today; `python -m tests.test_config` writes the files anew."""
     assert json.loads((EXAMPLES / name).read_text()) == schemas()[name]

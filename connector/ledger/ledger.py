@@ -159,17 +159,19 @@ class Ledger:
         now: datetime,
         looked: Collection[str] = (),
         monitored: bool = False,
+        policy: str = "",
     ) -> tuple[Redirect, ...]:
         """Write down what a page of changes brought, together with the cursor behind it: all of it or none.
 
         Returns what is really new, as it now stands; `absorb.absorbed` says what is not. Recorded again: nothing new.
         `later` names the items to look at again and when; `looked` those of earlier pages that were looked at again.
         `cursor` None leaves the cursor where it is. `complete` counts a full pass. `monitored`: the source was only
-        looked at, and what came up to now is never to be touched. Raises LeaseLost, Stale.
+        looked at, and what came up to now is never to be touched. `policy` is the fingerprint of the one that wants it.
+        Raises LeaseLost, Stale.
         """
         with self._writing() as connection:
             tenant = sources.fence(connection, lease)
-            new = [each for plan in planned if (each := _recorded(connection, plan, now)) is not None]
+            new = [each for plan in planned if (each := _recorded(connection, plan, now, policy)) is not None]
             seen = {*looked, *(plan.item_id for plan in planned)}
             sources.look_later(connection, lease.source, seen, later)
             sources.move(connection, lease.source, cursor, complete=complete, monitored=now if monitored else None)
@@ -445,7 +447,7 @@ def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) ->
     return sources.fence(connection, lease) if lease else sources.tenant(connection, redirect.source)
 
 
-def _recorded(connection: Connection, planned: Redirect, now: datetime) -> tuple[Redirect, Fact] | None:
+def _recorded(connection: Connection, planned: Redirect, now: datetime, policy: str) -> tuple[Redirect, Fact] | None:
     """Write what is new in this plan; it and what to tell about it, or None."""
     new = absorbed(planned, rows.concerning(connection, planned))
     if new is None:
@@ -458,7 +460,8 @@ def _recorded(connection: Connection, planned: Redirect, now: datetime) -> tuple
         new = rows.change(connection, new, now)
     if new.state is State.HELD:
         event = "redirect.held"
-    return new, _fact(new, event, files=len(new.live), rules=sorted({each.rule for each in new.live}))
+    by = {"policy": policy} if policy else {}
+    return new, _fact(new, event, files=len(new.live), rules=sorted({each.rule for each in new.live}), **by)
 
 
 def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:

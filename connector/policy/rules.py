@@ -230,6 +230,11 @@ class Policy(Model):
     rules: Rules = ()
 
     @cached_property
+    def fingerprint(self) -> str:
+        """Another one for every other policy: redirects name it, so that it can be told which one made them."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @cached_property
     def unpacks(self) -> bool:
         """Whether some rule reaches winmail.dat."""
         return any(rule.unpack for rule in self.rules)
