@@ -270,6 +270,91 @@ def test_a_tenant_may_bring_its_own_templates(write: Write, tmp_path: Path) -> N
     assert len(problems(write(acme=content))) == 1
 
 
+#: Words that ask for what nothing here tells, and what is said about them.
+UNKNOWN = [
+    ("pilot: {groups: IT}\n", "acme.yaml:13:17 pilot.groups: asks for groups, and none are known"),
+    ("exclude: {mailboxes: 'group:IT'}\n", "acme.yaml:13:22 exclude.mailboxes: asks for groups, and none are known"),
+    ("rules: [{name: a, when: {group: IT}, action: copy}]\n", "acme.yaml:13:9 rules.0: asks for groups"),
+    ("rules: [{name: a, when: {any: [{group: IT}]}, action: copy}]\n", "acme.yaml:13:9 rules.0: asks for groups"),
+    (
+        "rules: [{name: a, unless: {recipients: all external}, action: copy}]\n",
+        "acme.yaml:13:9 rules.0: asks who is external: name the house's own domains under `domains`",
+    ),
+    (
+        "rules: [{name: a, when: {infected: true}, action: hold}]\n",
+        "acme.yaml:13:9 rules.0: asks a virus scanner (`infected`), and none is known",
+    ),
+    (
+        "exclude: {hold: [record, litigation]}\n",
+        "acme.yaml:13:17 exclude.hold: which mailboxes are on hold is not known",
+    ),
+    ("exclude: {identity: unmapped}\n", "acme.yaml:13:21 exclude.identity: nothing says whose mailboxes are"),
+    (
+        "rules: [{name: a, action: copy}, {name: b, action: keep}]\n",
+        "acme.yaml:13:34 rules.1: is never reached: the rule 'a' above matches whatever this one does",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "problem"), UNKNOWN)
+def test_a_policy_that_asks_what_nothing_tells_is_refused(write: Write, more: str, problem: str) -> None:
+    """Its conditions would never hold, and nobody would notice."""
+    (said,) = problems(write(acme=TENANT + more))
+    assert problem in said
+
+
+def test_what_is_told_may_be_asked_for(write: Write, tmp_path: Path) -> None:
+    """Groups and holds come from lists; holds that nothing excludes are a mistake."""
+    (tmp_path / "groups.csv").write_text("mailbox,group\nanna@example.org,IT\n")
+    (tmp_path / "holds.csv").write_text(
+        "PrimarySmtpAddress,LitigationHoldEnabled,RetentionHoldEnabled,InPlaceHolds\nanna@example.org,True,False,\n"
+    )
+    lists = f"groups: {tmp_path}/groups.csv\nholds: {tmp_path}/holds.csv\ndomains: [example.org]\n"
+    asked = "rules: [{name: a, when: {group: it, recipients: any external}, action: copy}]\n"
+    (tenant,) = load(write(acme=TENANT + lists + asked + "exclude: {hold: [litigation]}\n")).tenants
+    assert tenant.groups == {"anna@example.org": {"it"}}
+    assert tenant.holds == {"anna@example.org": {"litigation"}}
+    (said,) = problems(write(acme=TENANT + lists + asked))
+    assert "holds: nothing excludes these: add `exclude: {hold: [litigation, retention]}`" in said
+
+
+#: What people write by mistake, and what they are told: the place, what is wrong, what would be right.
+MISTAKES = [
+    (
+        "rules:\n  - {name: a, when: {size_over: 10}, action: copy}\n",
+        "14:33 rules.0.when.size_over: a size is a number with",
+    ),
+    (
+        "rules:\n  - {name: a, when: {sender: '@x.org'}, action: copy}\n",
+        "14:30 rules.0.when.sender: '@x.org' is neither",
+    ),
+    ("domains: [a@x.org]\n", "13:11 domains.0: 'a@x.org' is no domain, such as example.org"),
+    ("rules:\n\t- {name: a, action: copy}\n", "14:1 a tab indents this line; only spaces may"),
+    ("mode: monitor\nmode: enforce\n", "14:1 mode: stands here a second time; keep one"),
+    ("domains: &a [x.org]\n", "13:10 domains: anchors and aliases (& and *) are not allowed"),
+    ("#" + "x" * 5_000_000 + "\n", "is larger than 1,048,576 bytes, the most that is read"),
+    (
+        "rules:\n  - {name: a, when: {subject: '(a+)+\\1'}, action: copy}\n",
+        "14:31 rules.0.when.subject: is no pattern that RE2 knows",
+    ),
+    (
+        "rules:\n  - {name: a, when: {older_than: 30d, younger_than: 1d}, action: copy}\n",
+        "14:5 rules.0: `older_than` and `younger_than` exclude each other",
+    ),
+    (
+        "rules:\n  - {name: a, when: {direction: outgoing external}, action: redirect}\n",
+        "14:33 rules.0.when.direction: what is sent to others has left with its attachments",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "problem"), MISTAKES)
+def test_a_mistake_is_told_with_its_place_and_what_would_be_right(write: Write, more: str, problem: str) -> None:
+    """In one sentence, and nothing hangs or fills the memory."""
+    (said,) = problems(write(acme=TENANT + more))
+    assert problem in said
+
+
 @pytest.mark.parametrize("model", [Settings, TenantConfig])
 def test_every_model_refuses_what_it_does_not_know(model: type[BaseModel]) -> None:
     """A misspelt field is never a silent default, however deep."""
