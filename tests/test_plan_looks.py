@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from connector.errors import Denied, Unavailable
 from connector.ledger import Ledger
@@ -22,7 +23,7 @@ from connector.plan.make import Looks, Scope, make, read_departments
 from connector.plan.robots import Habits
 from connector.plan.sums import By, Plan
 from connector.plan.tables import FEW, csv_text, exclusions, rows, told
-from connector.policy import Policy
+from connector.policy import Exclude, Policy
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from tests.world import START, Saboteur, World
 
@@ -228,7 +229,7 @@ def test_recoverable_items_grow_by_what_edits_leave_there(tmp_path: Path) -> Non
     assert [each.address for each in plan.shares if each.fills] == [full.address]
     assert plan.recoverable == 2 * 2 * 3 * size
     which = told(plan, named=True)["recoverable_items"]["which"]
-    assert [each["mailbox"] for each in which] == [full.address]
+    assert [(each["mailbox"], each["fills"]) for each in which] == [(full.address, True), (roomy.address, False)]
 
 
 def test_shares_are_held_against_what_the_store_allows(tmp_path: Path) -> None:
@@ -313,8 +314,30 @@ def test_of_fewer_than_five_people_in_all_no_number_is_told(tmp_path: Path) -> N
     assert not any(str(value) in csv_text([of]) for value in (4 * 15_300, 15_300))
 
 
+def test_no_sum_tells_what_a_line_leaves_out(tmp_path: Path) -> None:
+    """The growth of the store is what is redirected and what is copied: one of them shown would tell the other."""
+    policy = Policy.model_validate(
+        {
+            "rules": [
+                {"name": "one", "when": {"recipient": "person0@example.org"}, "action": "copy"},
+                {"name": "all", "action": "redirect"},
+            ]
+        }
+    )
+    mailboxes = people(8)
+    for each in mailboxes:
+        each.deliver(REPORT)
+    plan = plan_of(tmp_path, *mailboxes, policy=policy)
+    assert [(row["action"], row["files"]) for row in told(plan, named=False)["total"]] == [
+        ("redirect", 7),
+        ("copy", None),
+    ]
+    assert told(plan, named=False)["store"] is None
+    assert told(plan, named=True)["store"]["files"] == 8
+
+
 def test_departments_are_those_of_a_list(tmp_path: Path) -> None:
-    """Of people who are not in it, there is a line too."""
+    """Of people who are not in it, there is a line too. Without a list, the groups that the tenant knows are told."""
     mailboxes = people(12)
     for each in mailboxes:
         each.deliver(REPORT)
@@ -323,7 +346,11 @@ def test_departments_are_those_of_a_list(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, *mailboxes, departments=read_departments(file))
     lines = rows(plan, By.DEPARTMENT, named=False)
     assert [(row["group"], row["people"]) for row in lines] == [("Finance", 7), ("(no department)", 5)]
-    assert rows(plan_of(tmp_path, *mailboxes), By.DEPARTMENT, named=True) == []
+    with house(tmp_path, *mailboxes) as (looks, ledger):
+        groups = [frozenset({"it", "pilot"}) if number < 6 else frozenset() for number in range(12)]
+        watches = tuple(replace(w, groups=of) for w, of in zip(looks.watches, groups, strict=True))
+        plan = make(replace(looks, watches=watches), ledger, Scope(now=START, begin=None))
+    assert [(row["group"], row["people"]) for row in rows(plan, By.DEPARTMENT, named=False)] == [("it", 6), ("pilot", 6)]
 
 
 @pytest.mark.parametrize(
@@ -396,7 +423,8 @@ def test_exclusions_are_drafted_as_yaml(tmp_path: Path) -> None:
     for _ in range(20):
         shop.deliver(REPORT, sender="noreply@shop.example")
     plan = plan_of(tmp_path, scanner, shop)
-    assert exclusions(plan, named=False).splitlines()[:2] == ["exclude:", "  mailboxes:"]
+    drafted = Exclude.model_validate(YAML(typ="safe").load(exclusions(plan, named=True))["exclude"])
+    assert drafted.mailboxes == ("scan@example.org", "orders@example.org")
     assert "scan@example.org" in exclusions(plan, named=False)
     assert "orders" not in exclusions(plan, named=False)
     assert "orders" in exclusions(plan, named=True)

@@ -28,7 +28,7 @@ class Scope:
     now: datetime
     #: Items from before then are passed over. None: everything is looked at.
     begin: datetime | None
-    #: Where each mailbox belongs to, by its address in lower case.
+    #: Where each mailbox belongs to, by its address in lower case. Empty: to the groups that its tenant knows.
     departments: Mapping[str, str] = field(default_factory=dict)
     #: The same source as another policy would have it, to compare with.
     other: Callable[[Watch], Watch] | None = None
@@ -118,6 +118,12 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             yield row[0].strip().lower(), row[1].strip()
 
 
+def _departments(watch: Watch, scope: Scope) -> tuple[str, ...]:
+    if not scope.departments:
+        return tuple(sorted(watch.groups))
+    return (scope.departments.get(watch.source.address.lower(), "(no department)"),)
+
+
 def _share(watch: Watch, ledger: Ledger, scope: Scope) -> Share:
     address = watch.source.address
     owner, members = ledger.owner(watch.tenant, address), watch.source.members
@@ -128,7 +134,7 @@ def _share(watch: Watch, ledger: Ledger, scope: Scope) -> Share:
         blocked = "the store knows nobody, or more than one, to whom the mailbox belongs"
     return Share(
         address=address,
-        department=scope.departments.get(address.lower(), "(no department)" if scope.departments else ""),
+        departments=_departments(watch, scope),
         blocked=blocked,
         needs_share=bool(watch.home) and not blocked and not watch.store.admits(watch.home, owner, members),
         versions=VERSIONS_OF_COPIES if watch.replace else VERSIONS,

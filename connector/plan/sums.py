@@ -82,8 +82,8 @@ class Share:
     """One mailbox, or one share of files, and what the plan means for it."""
 
     address: str
-    #: Where it belongs to; "" where nobody told.
-    department: str = ""
+    #: Where it belongs to: a department, or groups.
+    departments: tuple[str, ...] = ()
     #: Why nothing at all would be done in it; "" where nothing stands against it.
     blocked: str = ""
     #: Why it could not be looked at to its end; "" where it could.
@@ -175,7 +175,7 @@ class Plan:
         for by in By:
             grouped: dict[tuple[str, str], list[Verdict]] = {}
             for each in verdicts:
-                if group := self._group(by, share, item, each):
+                for group in share.departments if by is By.DEPARTMENT else (self._group(by, share, item, each),):
                     grouped.setdefault((group, each.action), []).append(each)
             for key, told in grouped.items():
                 self._add_line(self.lines[by].setdefault(key, Line()), number, told, at_once)
@@ -216,15 +216,13 @@ class Plan:
         match by:
             case By.MAILBOX:
                 return share.address
-            case By.DEPARTMENT:
-                return share.department
             case By.RULE:
                 return verdict.rule or "(no rule)"
             case By.TYPE:
                 return kind(verdict.file)
             case By.DOMAIN:
                 return item.sender.rpartition("@")[2].lower() or "(unknown)"
-            case By.SENDER:
+            case _:
                 return item.sender.lower() or "(unknown)"
 
     def _add_line(self, line: Line, number: int, verdicts: Iterable[Verdict], at_once: frozenset[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from connector.model import FULLEST
+from connector.model import FULLEST, Action
 from connector.plan.sums import Amount, By, Line, Lines, Plan
 
 Row = Mapping[str, Any]
@@ -79,12 +79,10 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
         yield f"Of {FEW} nothing more is told; --named with --reason tells it, and is written down."
         return
     store, room, shares = of["store"], of["recoverable_items"], of["shares"]
-    yield f"The store would grow by {size(store['bytes'] + store['originals_bytes'])}" + (
-        f", of which {size(store['repeated_bytes'])} are {store['repeated_files']} files that went to several mailboxes"
-        f" ({size(store['repeated_bytes_once'])}, were each stored once)."
-        if store["repeated_files"]
-        else "."
-    )
+    if store is None:
+        yield f"By how much the store would grow is not told: it would tell of {FEW}."
+    else:
+        yield _growth(store)
     yield (
         f"Recoverable Items would grow by {size(room['bytes_per_night'])} on an average night, and transaction logs by"
         f" as much at least: where single item recovery is on, the server keeps each message as it was before an edit,"
@@ -103,6 +101,16 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
     if of["later"]["files"]:
         later = of["later"]
         yield f"{later['files']} files ({size(later['bytes'])}) stay for now, and are looked at again later."
+
+
+def _growth(store: Mapping[str, int]) -> str:
+    told = f"The store would grow by {size(store['bytes'] + store['originals_bytes'])}"
+    if not store["repeated_files"]:
+        return f"{told}."
+    return (
+        f"{told}, of which {size(store['repeated_bytes'])} are {store['repeated_files']} files that went to several"
+        f" mailboxes ({size(store['repeated_bytes_once'])}, were each stored once)."
+    )
 
 
 def csv_text(told: Iterable[Mapping[str, Any]]) -> str:
@@ -145,10 +153,13 @@ def _all(plan: Plan) -> Lines:
 
 def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
     different, once, in_all = plan.repeated
+    # What is redirected and what is copied make the sum: one that is shown would tell the other, of few people.
+    stored = [line for (_, action), line in _all(plan).items() if action in (Action.REDIRECT, Action.COPY)]
+    few = not named and any(len(line.people) < FEWEST for line in stored)
     filling = [each for each in plan.shares if each.fills]
     blocked = [each for each in plan.shares if each.blocked]
     return {
-        "store": {
+        "store": None if few else {
             **asdict(plan.stored),
             "originals": plan.originals.messages,
             "originals_bytes": plan.originals.bytes,
@@ -163,9 +174,14 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
             "days_kept": 14,
             "mailboxes_that_fill": len(filling),
             "which": [
-                {"mailbox": each.address, "now": str(each.room), "grows_by": each.most_recoverable}
-                for each in filling
-                if named
+                {
+                    "mailbox": each.address,
+                    "now": str(each.room) if each.room else None,
+                    "grows_by": each.most_recoverable,
+                    "fills": each.fills,
+                }
+                for each in sorted(plan.shares, key=lambda each: -each.most_recoverable)
+                if named and each.most_recoverable
             ],
         },
         "shares": {
