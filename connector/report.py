@@ -101,6 +101,12 @@ def _verdicts(found: Iterable[Found]) -> list[Row]:
     ]
 
 
+def _policies(found: Iterable[Found]) -> list[Row]:
+    """The policies that are in force; the history names that which made a redirect."""
+    in_force = {each.watch.tenant: each.watch.policy.fingerprint for each in found}
+    return [{"tenant": tenant, "policy": fingerprint} for tenant, fingerprint in in_force.items()]
+
+
 def _guards(found: Iterable[Found]) -> list[Row]:
     return [
         {"mailbox": each.watch.source.address, "guard": kept.name, "asks": kept.because, "holds": _ANSWERS[holds]}
@@ -222,6 +228,7 @@ def tell_explanation(
     """What the policy says now, what its files wait for, who may open what, and what happened so far."""
     sentences = why(known, found, ledger, now)
     parts = {
+        "policies": _policies(found),
         "verdicts": _verdicts(found),
         "guards": _guards(found),
         "rules": _rules(found),

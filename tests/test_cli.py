@@ -257,6 +257,8 @@ def test_explain_tells_the_verdict_and_the_history(world: World, tmp_path: Path)
     world.run("once")
     found = world.json(*EXPLAIN, str(eml))
     assert {each["rule"] for each in found["verdicts"]} <= {"guard:ours"}
+    (planned,) = (each["detail"] for each in found["history"] if each["event"] == "redirect.planned")
+    assert [(each["tenant"], each["policy"]) for each in found["policies"]] == [("acme", planned["policy"])]
     assert [each["guard"] for each in found["guards"] if each["holds"] == "yes"] == ["ours"]
     assert {"signed", "encrypted", "calendar", "first-contact"} <= {each["guard"] for each in found["guards"]}
     assert [each["event"] for each in found["history"]][-1] == "redirect.done"

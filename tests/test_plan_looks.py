@@ -350,7 +350,10 @@ def test_departments_are_those_of_a_list(tmp_path: Path) -> None:
         groups = [frozenset({"it", "pilot"}) if number < 6 else frozenset() for number in range(12)]
         watches = tuple(replace(w, groups=of) for w, of in zip(looks.watches, groups, strict=True))
         plan = make(replace(looks, watches=watches), ledger, Scope(now=START, begin=None))
-    assert [(row["group"], row["people"]) for row in rows(plan, By.DEPARTMENT, named=False)] == [("it", 6), ("pilot", 6)]
+    assert [(row["group"], row["people"]) for row in rows(plan, By.DEPARTMENT, named=False)] == [
+        ("it", 6),
+        ("pilot", 6),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,10 @@ def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:
     Writes nothing, neither to a source or a store nor into the ledger. Raises what the store raises.
     """
     budget = BUDGET if any(watch.home for watch in looks.watches) else None
-    plan = Plan(tenant=looks.tenant, begin=scope.begin, end=scope.now, domains=looks.house, budget=budget)
+    policy = looks.watches[0].policy.fingerprint
+    plan = Plan(
+        tenant=looks.tenant, begin=scope.begin, end=scope.now, policy=policy, domains=looks.house, budget=budget
+    )
     for watch in looks.watches:
         share = _share(watch, ledger, scope)
         share.on_trial = watch.source.address in looks.outside

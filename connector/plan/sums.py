@@ -120,6 +120,8 @@ class Plan:
     tenant: str
     begin: datetime | None
     end: datetime
+    #: The fingerprint of its policy.
+    policy: str = ""
     #: The domains of the house: whoever has another one is outside.
     domains: tuple[str, ...] = ()
     #: How many shares the store lets us make in ten minutes; None: as many as we like.

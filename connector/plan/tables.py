@@ -33,6 +33,7 @@ def told(plan: Plan, *, named: bool) -> dict[str, Any]:
         "tenant": plan.tenant,
         "begin": plan.begin,
         "end": plan.end,
+        "policy": plan.policy,
         "named": named,
         "mailboxes_looked_at": len(plan.shares),
         "mailboxes_with_files": len(plan.people),
@@ -159,7 +160,9 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
     filling = [each for each in plan.shares if each.fills]
     blocked = [each for each in plan.shares if each.blocked]
     return {
-        "store": None if few else {
+        "store": None
+        if few
+        else {
             **asdict(plan.stored),
             "originals": plan.originals.messages,
             "originals_bytes": plan.originals.bytes,
