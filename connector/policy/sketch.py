@@ -76,7 +76,7 @@ class Sketch(Model):
     unmapped: bool = Field(default=False, description="nobody knows whose mailbox it is")
     direction: Direction = Direction.INCOMING
     sender: str = "bob@example.net"
-    recipients: Some[str] = ("anna@example.org",)
+    recipients: int | Some[str] = Field(default=("anna@example.org",), description="their addresses, or how many")
     subject: str = ""
     body: str = Field(default="", description="its text")
     html: str = Field(default="", description="its text as HTML, in place of `body`")
@@ -95,6 +95,12 @@ class Sketch(Model):
     chat: str = Field(default="", description="a shared file lies in the chats of this person")
 
     @property
+    def _recipients(self) -> tuple[str, ...]:
+        if isinstance(self.recipients, int):
+            return tuple(f"{number}@example.org" for number in range(self.recipients))
+        return self.recipients
+
+    @property
     def item(self) -> Item:
         """What it sketches."""
         received = None if self.age is None else _NOW - self.age
@@ -111,7 +117,7 @@ class Sketch(Model):
                 version="",
                 folder=self.channel if self.team else "Microsoft Teams Chat Files",
                 sender=self.sender,
-                recipients=self.recipients,
+                recipients=self._recipients,
                 received=received,
                 files=(file,),
             )
@@ -122,7 +128,7 @@ class Sketch(Model):
             folder=self.folder,
             subject=self.subject,
             sender=self.sender,
-            recipients=self.recipients,
+            recipients=self._recipients,
             received=received,
             direction=self.direction,
             message_class=self.message_class,
