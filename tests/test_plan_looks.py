@@ -172,6 +172,8 @@ def test_a_mailbox_of_nobody_is_told_and_nothing_is_done_in_it(tmp_path: Path) -
     (line,) = plan.lines[By.RULE].values()
     assert (line.amount.files, line.at_once.files) == (1, 0)
     assert any("nobody could open" in problem for _, problem in plan.problems)
+    assert world.mailbox.address not in repr(told(plan, named=False))
+    assert world.mailbox.address in repr(told(plan, named=True)["shares"])
     world.run(ticks=3)
     with world.ledger() as ledger:
         assert ledger.redirects() == ()
@@ -221,13 +223,13 @@ def test_recoverable_items_grow_by_what_edits_leave_there(tmp_path: Path) -> Non
     full, roomy, *others = people(6)
     size = len(REPORT.content) + 300
     for each in (full, roomy):
-        for days in (1, 2, 30):
+        for days in (1, 14, 15, 30):
             each.deliver(REPORT, received=START - timedelta(days=days))
     full.quota = int(4 * size / 0.7)
     plan = plan_of(tmp_path, full, roomy, *others)
     assert [each.most_recoverable for each in plan.shares[:2]] == [4 * size, 4 * size]
     assert [each.address for each in plan.shares if each.fills] == [full.address]
-    assert plan.recoverable == 2 * 2 * 3 * size
+    assert plan.recoverable == 2 * 2 * 4 * size
     which = told(plan, named=True)["recoverable_items"]["which"]
     assert [(each["mailbox"], each["fills"]) for each in which] == [(full.address, True), (roomy.address, False)]
 

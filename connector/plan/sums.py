@@ -93,7 +93,7 @@ class Share:
     room: Room | None = None
     #: Its people have to be let into the store first, with a new share.
     needs_share: bool = False
-    #: How often the server keeps a message while files leave it; 0 where it keeps none.
+    #: How often the server keeps a message while files leave it.
     versions: int = VERSIONS
     #: Bytes of the messages that are edited, by the day on which they came.
     edited: Counter[date] = field(default_factory=Counter)
@@ -102,9 +102,14 @@ class Share:
     @property
     def most_recoverable(self) -> int:
         """The most bytes that the server would keep of them at a time: the worst days of its retention."""
-        days = sorted(self.edited)
-        sums = (sum(self.edited[each] for each in days if first <= each < first + RETENTION) for first in days)
-        return self.versions * max(sums, default=0)
+        days, kept, most, oldest = sorted(self.edited), 0, 0, 0
+        for day in days:
+            kept += self.edited[day]
+            while days[oldest] <= day - RETENTION:
+                kept -= self.edited[days[oldest]]
+                oldest += 1
+            most = max(most, kept)
+        return self.versions * most
 
     @property
     def fills(self) -> bool:
@@ -129,7 +134,6 @@ class Plan:
     shares: list[Share] = field(default_factory=list)
     habits: list[Habits] = field(default_factory=list)
     lines: dict[By, Lines] = field(default_factory=lambda: {by: {} for by in By})
-    looked_at: Amount = field(default_factory=Amount)
     people: set[int] = field(default_factory=set)
     #: What rules look into, and how many bytes of it are read.
     looked_into: Amount = field(default_factory=Amount)
@@ -171,19 +175,9 @@ class Plan:
         if not verdicts:
             return
         self.people.add(number)
-        self.looked_at.add(item.files)
         self._look_into(looked)
         self.later.add(each.file for each in verdicts if each.look_again)
-        for by in By:
-            grouped: dict[tuple[str, str], list[Verdict]] = {}
-            for each in verdicts:
-                for group in share.departments if by is By.DEPARTMENT else (self._group(by, share, item, each),):
-                    grouped.setdefault((group, each.action), []).append(each)
-            for key, told in grouped.items():
-                self._add_line(self.lines[by].setdefault(key, Line()), number, told, at_once)
-        for key in dict.fromkeys(would for each in verdicts for would in each.would):
-            told = [each for each in verdicts if key in each.would]
-            self._add_line(self.trials.setdefault(key, Line()), number, told, frozenset())
+        self._add_lines(number, item, verdicts, at_once)
         self._add_to_store(number, item, verdicts)
         self._compare(number, share, item, looked)
 
@@ -213,6 +207,19 @@ class Plan:
     def time_for_shares(self) -> timedelta:
         """How long the store takes to allow them."""
         return timedelta(minutes=10) * ((self.new_shares - 1) // self.budget) if self.budget else timedelta(0)
+
+    def _add_lines(self, number: int, item: Item, verdicts: tuple[Verdict, ...], at_once: frozenset[str]) -> None:
+        share = self.shares[number]
+        for by in By:
+            grouped: dict[tuple[str, str], list[Verdict]] = {}
+            for each in verdicts:
+                for group in share.departments if by is By.DEPARTMENT else (self._group(by, share, item, each),):
+                    grouped.setdefault((group, each.action), []).append(each)
+            for key, told in grouped.items():
+                self._add_line(self.lines[by].setdefault(key, Line()), number, told, at_once)
+        for would in dict.fromkeys(would for each in verdicts for would in each.would):
+            told = [each for each in verdicts if would in each.would]
+            self._add_line(self.trials.setdefault(would, Line()), number, told, frozenset())
 
     def _group(self, by: By, share: Share, item: Item, verdict: Verdict) -> str:
         match by:
@@ -280,7 +287,8 @@ class Plan:
     def _problems(self, number: int, item: Item, verdict: Verdict) -> Iterable[str]:
         audience = verdict.terms.audience
         if self.shares[number].blocked:
-            yield f"nobody could open the link: {self.shares[number].blocked}"
+            # Why, is told where people may be named.
+            yield "nobody could open the link: whose mailbox it is, is not clear"
         if audience is Audience.ANYONE and not verdict.terms.password:
             yield "whoever comes by the link can open it: it asks for no password"
         if audience is not Audience.ANYONE and isinstance(item, Message) and self._has_outsiders(item):
