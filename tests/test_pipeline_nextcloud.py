@@ -250,15 +250,19 @@ def _only(pipeline: CloudPipeline) -> str:
     return str(listed["redirect"])
 
 
+def _act_as_owners(pipeline: CloudPipeline) -> None:
+    pipeline.server.cloud.apps["connector"] = "secret-of-the-app"
+    pipeline.secret("app-secret", "secret-of-the-app")
+    pipeline.app = "app-secret"
+    pipeline.configure()
+
+
 def test_files_that_lie_with_their_owner(pipeline: CloudPipeline) -> None:
     """An app acts as her: they are hers, the link opens for her alone, and undo brings back what she has taken away.
 
     Also what she has edited since, as it was: Nextcloud still has it.
     """
-    pipeline.server.cloud.apps["connector"] = "secret-of-the-app"
-    pipeline.secret("app-secret", "secret-of-the-app")
-    pipeline.app = "app-secret"
-    pipeline.configure()
+    _act_as_owners(pipeline)
     assert "acts as every account of the server" in pipeline.run("check", code=0).answer
     item = pipeline.deliver(letter({"report.pdf": REPORT}))
     before = pipeline.see(item)
@@ -333,8 +337,14 @@ def test_survives_kills_at_the_store(pipeline: CloudPipeline, kills: range, *, a
     assert cloud.uploads == {}
 
 
-def test_whoever_leaves_has_a_successor(pipeline: CloudPipeline) -> None:
-    """The files open for the successor, at the same addresses, and for nobody who left; new ones too."""
+@pytest.mark.parametrize("app", [False, True])
+def test_whoever_leaves_has_a_successor(pipeline: CloudPipeline, *, app: bool) -> None:
+    """The files open for the successor, at the same addresses, and for nobody who left; new ones too.
+
+    Where files lie with their owners, they go to hers.
+    """
+    if app:
+        _act_as_owners(pipeline)
     item = pipeline.deliver(letter({"report.pdf": REPORT}))
     pipeline.run("once", code=0)
     links = pipeline.links(item)
@@ -349,6 +359,9 @@ def test_whoever_leaves_has_a_successor(pipeline: CloudPipeline) -> None:
     later = pipeline.deliver(letter({"report.pdf": REPORT + b"2"}))
     pipeline.run("once", code=0, hours=48)
     assert (pipeline.reached(later), pipeline.reached(later, "bert")) == (set(), {REPORT + b"2"})
+    if app:
+        owners = {each.owner for home in pipeline.server.cloud.homes.values() for each in home.below() if each.content}
+        assert owners == {"bert", "connector"}
     assert (
         "the ledger knows no mailbox x@example.org"
         in pipeline.run("leaver", "x@example.org", "--successor", ANNA, code=2).told

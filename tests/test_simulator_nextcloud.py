@@ -1180,6 +1180,25 @@ def app_api_refused(at: At) -> None:
         assert at.dav("PROPFIND", "", headers, who=None).status_code == 401
 
 
+@law("code", "what is moved out of a share keeps its number", Need.OTHER)
+def moved_out_of_a_share(at: At) -> None:
+    """And belongs to whom took it; the folder itself stays [I]."""
+    at.put("sub/a.bin", b"a")
+    number = at.properties("sub/a.bin", f"{OC}fileid")
+    shared = data(at.ocs("POST", SHARES, json={"path": at.path("sub"), "shareType": 0, "shareWith": at.other.user,
+                                               "permissions": 31}))  # fmt: skip
+    theirs = data(at.ocs("GET", f"{SHARES}?shared_with_me=true", who=at.other))
+    (target,) = (each["file_target"] for each in theirs if each["id"] == shared["id"])
+    home = f"/remote.php/dav/files/{at.other.user}"
+    to = {"Destination": f"{at.place.url}{home}/{at.folder}.bin", "Overwrite": "F"}
+    assert at.ask("MOVE", f"{home}{target}/a.bin", to, who=at.other).status_code == 201
+    assert at.properties("", f"{OC}fileid", who=at.other, url=f"{home}/{at.folder}.bin") == number
+    owner = f"{OC}owner-id"
+    assert at.properties("", owner, who=at.other, url=f"{home}/{at.folder}.bin") == {owner: at.other.user}
+    assert at.holds("sub/a.bin") is None
+    assert at.ask("DELETE", f"{home}/{at.folder}.bin", who=at.other).status_code == 204
+
+
 # --- system tags, as the code has them [I] ---------------------------------------------------------------------------
 
 

@@ -169,7 +169,7 @@ def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
     """A new folder, three files and their links: six requests, the one that looks at the share included."""
     link(store)
     asked: list[str] = []
-    store._ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
+    store.ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
     world.seen()
     stored = [store.put(f"{HOME}/R2/{number}.pdf", spool(b"%d" % number)) for number in range(3)]
     store.share(stored, LinkTerms(), ORIGIN)
@@ -579,7 +579,7 @@ def test_what_somebody_else_shared_is_closed(world: NextcloudWorld, store: Nextc
     """Of the folder of a mailbox, by the account itself."""
     url = link(store)
     client = world.connect()
-    client._ocs._ask("POST", "apps/files_sharing/api/v1/shares", {"path": HOME, "shareType": 0, "shareWith": "bert"})
+    client.ocs._ask("POST", "apps/files_sharing/api/v1/shares", {"path": HOME, "shareType": 0, "shareWith": "bert"})
     assert opens(world, url) == {"anna", "bert"}
     assert not client.admits(HOME, ANNA)
     client.admit(HOME, ANNA)
@@ -823,7 +823,7 @@ def test_no_cookie_is_kept(world: NextcloudWorld, store: NextcloudStore) -> None
     """With somebody's session, a request would run as that account whatever password comes with it."""
     link(store)
     assert not store._client.session.cookies
-    assert not store._ocs._client.cookies
+    assert not store.ocs._client.cookies
     assert all(user == "connector" for _, _, user in world.cloud.seen)
 
 

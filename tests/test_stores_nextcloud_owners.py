@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from connector.errors import Corrupt, Denied, Edited, FileGone, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud, User
+from connector.simulator.nextcloud.tree import Node, Trees
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.nextcloud.owners import OwnersStore
@@ -236,15 +237,152 @@ def test_the_line_breaks_while_it_is_written_down(world: AppWorld) -> None:
             assert f"{folder}/a.txt" in world.has(world.anna)
 
 
+OTHER = f"{HOME}/2026/R2/other.pdf"
+
+
+def handed(world: AppWorld, tmp_path: Path, reader: str, *, first: str = "user:anna") -> tuple[Path, list[str]]:
+    """Two files of a mailbox whose owner is another one from now on: the list, and the links."""
+    path = readers(tmp_path, f"{ANNA},{first}")
+    store = world.connect(readers=path)
+    store.admit(HOME, ANNA)
+    links = [store.share([store.put(each, spool(b"hers"))], LinkTerms(), ORIGIN)[0].url for each in (PATH, OTHER)]
+    readers(tmp_path, f"{ANNA},{reader}")
+    return path, links
+
+
 def test_a_mailbox_that_becomes_somebody_elses(world: AppWorld, tmp_path: Path) -> None:
-    """Its files do not, so it is left alone, and named; nothing is split between two people."""
+    """All of its files go there, and their addresses stay; who had them before has them no more."""
+    path, links = handed(world, tmp_path, "user:bert")
+    store = world.connect(readers=path)
+    assert not store.admits(HOME, ANNA)
+    for _ in "twice":
+        store.admit(HOME, ANNA)
+        assert store.admits(HOME, ANNA)
+    assert (world.has(world.anna), world.has(world.bert)) == (set(), {PATH, OTHER})
+    assert [world.opens(link) for link in links] == [{"bert"}, {"bert"}]
+    thrown_away = (below for each in world.cloud.trash.values() for one in each for below in one.node.below())
+    assert (world.cloud.shares, [each for each in thrown_away if each.content]) == ({}, [])
+    other = world.connect(readers=path)
+    assert other.admits(HOME, ANNA)
+    assert contents(other, PATH) == b"hers"
+    assert other.share([other.put(PATH, spool(b"hers"))], LinkTerms(), ORIGIN)[0].url == links[0]
+
+
+def test_another_thread_knows_of_it(world: AppWorld, tmp_path: Path) -> None:
+    """It believes for a day to whom the mailbox belongs, and must not put anything where it was."""
     path = readers(tmp_path, f"{ANNA},user:anna")
-    world.connect(readers=path).admit(HOME, ANNA)
+    told = {"type": "nextcloud", "url": world.server.url, "user": "connector", "readers": path}
+    config = NextcloudConfig.model_validate(told | {"appapi": {"secret": {"env": "APP_SECRET"}}})
+    one, two = config.connect(KEY), config.connect(KEY)
+    one.admit(HOME, ANNA)
+    assert two.admits(HOME, ANNA)
+    path, _ = handed(world, tmp_path, "user:bert")
+    one.admit(HOME, ANNA)
+    assert not two.admits(HOME, ANNA)
+    two.admit(HOME, ANNA)
+    two.put(f"{HOME}/2026/R3/a.txt", spool(b"new"))
+    assert (world.has(world.anna), len(world.has(world.bert))) == (set(), 3)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_line_breaks_while_files_go_to_another_account(world: AppWorld, tmp_path: Path, when: str) -> None:
+    """However it ended, all of them are there in the end, at the same addresses, and nothing is left over."""
+    world.cloud.settings.rate_limits = False
+    path, links = handed(world, tmp_path, "user:bert")
+    for number in range(1, 60):
+        reader, taker = ("bert", world.bert) if number % 2 else ("anna", world.anna)
+        readers(tmp_path, f"{ANNA},user:{reader}")
+        world.server.drops.append((number, when))
+        try:
+            world.connect(readers=path).admit(HOME, ANNA)
+        except (Unavailable, Rejected):
+            world.connect(readers=path).admit(HOME, ANNA)
+        broken = not world.server.drops
+        world.server.drops.clear()
+        assert {user.id: world.has(user) for user in (world.anna, world.bert) if world.has(user)} == {
+            taker.id: {PATH, OTHER}
+        }
+        assert [world.opens(link) for link in links] == [{reader}, {reader}]
+        assert world.cloud.shares == {}
+        assert world.connect(readers=path).admits(HOME, ANNA)
+        if not broken:
+            return
+    pytest.fail("there were more requests than expected")
+
+
+def test_a_mailbox_that_becomes_a_groups(world: AppWorld, tmp_path: Path) -> None:
+    """Its files come to us, and are open to the group; and they go to one account again."""
+    path, links = handed(world, tmp_path, "group:Front desk")
+    store = world.connect(readers=path)
+    assert not store.admits(HOME, ANNA)
+    store.admit(HOME, ANNA)
+    assert store.admits(HOME, ANNA)
+    assert (world.has(world.anna), {PATH, OTHER} <= world.has(world.account)) == (set(), True)
+    assert [world.opens(link) for link in links] == [{"connector", "anna", "bert"}] * 2
     readers(tmp_path, f"{ANNA},user:bert")
     store = world.connect(readers=path)
     assert not store.admits(HOME, ANNA)
-    with pytest.raises(Rejected, match=f"{ANNA} belongs to bert, and its files lie with anna, .* exclude the mailbox"):
+    store.admit(HOME, ANNA)
+    assert [world.opens(link) for link in links] == [{"bert"}] * 2
+    assert world.cloud.shares == {}
+
+
+def test_files_with_public_links_stay(world: AppWorld, tmp_path: Path) -> None:
+    """They would end without a word: one sentence says what to do."""
+    path, links = handed(world, tmp_path, "user:bert")
+    readers(tmp_path, f"{ANNA},user:anna")
+    store = world.connect(readers=path)
+    store.share([store.put(PATH, spool(b"hers"))], LinkTerms(Audience.ANYONE), ORIGIN)
+    readers(tmp_path, f"{ANNA},user:bert")
+    store = world.connect(readers=path)
+    with pytest.raises(Rejected, match=r"public links on .* lead into files that lie with anna, .*: revoke them first"):
         store.admit(HOME, ANNA)
+    assert world.has(world.anna) == {PATH, OTHER}
+    store.revoke(PATH.rpartition("/")[0])
+    store.admit(HOME, ANNA)
+    assert [world.opens(link) for link in links] == [{"bert"}] * 2
+
+
+def test_a_server_where_files_get_other_numbers(
+    world: AppWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is tried first, on a file of nobody's: links that change are worse than files that stay."""
+    path, links = handed(world, tmp_path, "user:bert")
+    moves = Trees.move
+
+    def moves_anew(trees: Trees, node: Node, parent: Node, name: str) -> None:
+        moves(trees, node, parent, name)
+        node.id += 1000
+
+    monkeypatch.setattr(Trees, "move", moves_anew)
+    with pytest.raises(Rejected, match="other numbers when they go to another account: their links change"):
+        world.connect(readers=path).admit(HOME, ANNA)
+    assert [world.opens(link) for link in links] == [{"anna"}] * 2
+    assert (world.cloud.shares, world.has(world.bert)) == ({}, set())
+
+
+def test_a_file_that_is_with_both(world: AppWorld, tmp_path: Path) -> None:
+    """Neither of them goes over the other."""
+    path, _ = handed(world, tmp_path, "user:bert")
+    for folder in ("acme", HOME, f"{HOME}/2026", f"{HOME}/2026/R1"):
+        above, _, name = folder.rpartition("/")
+        world.cloud.trees.add(world.cloud.find(world.bert, above)[0], name, folder=True, now=0)
+    node = world.cloud.trees.add(world.cloud.find(world.bert, f"{HOME}/2026/R1")[0], "report.pdf", folder=False, now=0)
+    with pytest.raises(Rejected, match=r"a file of one name is with anna and with bert on .*: take one of them away"):
+        world.connect(readers=path).admit(HOME, ANNA)
+    world.cloud.remove(node)
+    world.connect(readers=path).admit(HOME, ANNA)
+    assert world.has(world.bert) == {PATH, OTHER}
+
+
+def test_an_account_that_is_gone_gives_nothing(world: AppWorld, tmp_path: Path) -> None:
+    """Whoever removes accounts has to hand over first: it is told, and nothing new is put anywhere."""
+    path, _ = handed(world, tmp_path, "user:bert")
+    world.cloud.remove_user("anna")
+    with pytest.raises(
+        Rejected, match=r"files of a mailbox are to go from the account anna to bert: .* no such account"
+    ):
+        world.connect(readers=path).admit(HOME, ANNA)
 
 
 def test_what_belongs_to_a_group_or_is_shared_lies_with_us(world: AppWorld, tmp_path: Path) -> None:
@@ -268,15 +406,6 @@ def test_what_belongs_to_a_group_or_is_shared_lies_with_us(world: AppWorld, tmp_
     assert world.opens(link.url) == {"connector", "anna"}
 
 
-def test_a_mailbox_that_becomes_a_groups(world: AppWorld, tmp_path: Path) -> None:
-    """Its files do not, so it is left alone, and named."""
-    world.connect(readers=readers(tmp_path, f"{ANNA},user:anna")).admit(HOME, ANNA)
-    store = world.connect(readers=readers(tmp_path, f"{ANNA},group:Front desk"))
-    assert not store.admits(HOME, ANNA)
-    with pytest.raises(Rejected, match=f"{ANNA} belongs to a group, and its files lie with anna, "):
-        store.admit(HOME, ANNA)
-
-
 @pytest.mark.parametrize("line", ["", f"{ANNA},user:nobody", f"{ANNA},group:Nobodies"])
 def test_a_mailbox_of_no_account(world: AppWorld, tmp_path: Path, line: str) -> None:
     """It is left alone, and named."""
@@ -288,12 +417,13 @@ def test_a_mailbox_of_no_account(world: AppWorld, tmp_path: Path, line: str) -> 
 
 
 def test_files_that_lie_with_us_already(world: AppWorld) -> None:
-    """They would not be found where their owner has hers."""
+    """They go to their owner, with their addresses: a service account kept them until the app was registered."""
     store = world.connect()
-    store.put(PATH, spool(b"before"))
-    with pytest.raises(Rejected, match=r"lie with the service account already, .* give `path` another beginning"):
-        store.admit(HOME, ANNA)
-    assert contents(store, PATH) == b"before"
+    (link,) = store.share([store.put(PATH, spool(b"before"))], LinkTerms(), ORIGIN)
+    assert world.opens(link.url) == {"connector"}
+    store.admit(HOME, ANNA)
+    assert world.opens(link.url) == {"anna"}
+    assert contents(world.connect(), PATH) == b"before"
 
 
 @pytest.mark.parametrize("gone", [False, True])

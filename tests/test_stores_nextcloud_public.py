@@ -99,7 +99,7 @@ def test_requests(world: NextcloudWorld, store: NextcloudStore) -> None:
         if "Authorization" in request.headers:
             secret.add(request.url.path.split("/")[1])
 
-    store._ocs._client.event_hooks["request"].append(noted)
+    store.ocs._client.event_hooks["request"].append(noted)
     world.seen()
     stored = put(store, FOLDER, "a.txt", "b.txt", "c.txt")
     store.share(stored, ANYONE, ORIGIN)
@@ -147,7 +147,7 @@ def test_requests_with_a_password(world: NextcloudWorld, store: NextcloudStore) 
     """One asks what the server says to it, two whether it opens with it alone; a later look takes three."""
     stored = put(store)
     asked: list[str] = []
-    store._ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
+    store.ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
     store.share(stored, PASSWORD, ORIGIN)
     assert asked == ["GET", "GET", "POST", "POST", "HEAD", "HEAD", "PUT", "GET", "DELETE"]
     asked.clear()
@@ -209,7 +209,7 @@ def test_revoked(world: NextcloudWorld, store: NextcloudStore) -> None:
     """Nothing opens any more, and what is shared with people stays."""
     link = store.share(put(store), ANYONE, ORIGIN)[0]
     store.admit(HOME, ANNA)
-    store._ocs.share(FOLDER, Reader(USER, "bert"))
+    store.ocs.share(FOLDER, Reader(USER, "bert"))
     for _ in "twice":
         store.revoke(FOLDER)
     assert opened(link) is None
@@ -458,7 +458,7 @@ def test_of_two_shares_with_one_label_one_stays(world: NextcloudWorld, store: Ne
     stored = put(store)
     links = store.share(stored, ANYONE, ORIGIN)
     (first,) = world.cloud.shares.values()
-    store._ocs.link(FOLDER, first.label, "", None, "")
+    store.ocs.link(FOLDER, first.label, "", None, "")
     assert len(world.cloud.shares) == 2
     assert store.share(stored, ANYONE, ORIGIN) == links
     assert list(world.cloud.shares.values()) == [first]

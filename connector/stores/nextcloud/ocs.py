@@ -4,7 +4,7 @@ No cookies are kept: with those of one account, a request runs as that account w
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from http import HTTPStatus
@@ -24,7 +24,7 @@ JSON = Any
 
 LINK = 3
 _KINDS = {USER: 0, GROUP: 1}
-READ, RESHARE = 1, 16
+READ, RESHARE, ALL = 1, 16, 31
 _SHARES = "apps/files_sharing/api/v1/shares"
 _VALIDATION = "apps/password_policy/api/v1/validate"
 #: By which name whoever has a link and its password logs in.
@@ -57,6 +57,9 @@ class Share:
     password: bool
     #: At the beginning of this day it ends; None: it never does.
     ends: date | None
+    #: What is shared, as the account that asks sees it; and where it was put for whom it is shared with.
+    path: str
+    target: str
 
     @property
     def reader(self) -> Reader | None:
@@ -104,8 +107,21 @@ class Ocs:
         told = self._ask("GET", _SHARES, {"path": self._path(path), "reshares": "true"}, absent=[])
         return tuple(map(_share, told))
 
-    def share(self, path: str, reader: Reader) -> Share:
-        """Let somebody read below a folder. Made again: the same share.
+    def links_below(self, path: str) -> bool:
+        """Whether the account made public links to this folder, or to anything in it."""
+        inside = f"{self._path(path)}/"
+        return any(share.kind == LINK and f"{share.path}/".startswith(inside) for share in self._own())
+
+    def received(self, share_id: str) -> str | None:
+        """Where the account sees what somebody shares with it; None where it does not."""
+        told = map(_share, self._ask("GET", _SHARES, {"shared_with_me": "true"}))
+        return next((share.target.strip("/") for share in told if share.id == share_id), None)
+
+    def _own(self) -> Iterator[Share]:
+        return map(_share, self._ask("GET", _SHARES, {"reshares": "false"}))
+
+    def share(self, path: str, reader: Reader, permissions: int = READ) -> Share:
+        """Let somebody read below a folder, or do more there. Made again: the same share.
 
         No mail is sent about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
         """
@@ -113,7 +129,7 @@ class Ocs:
             "path": self._path(path),
             "shareType": _KINDS[reader.kind],
             "shareWith": reader.id,
-            "permissions": READ,
+            "permissions": permissions,
         }
         return _share(self._ask("POST", _SHARES, {**wanted, "sendMail": "false"}))
 
@@ -235,6 +251,8 @@ def _share(told: JSON) -> Share:
         token=str(told.get("token") or ""),
         password=bool(told.get("password")),
         ends=date.fromisoformat(str(ends)[:10]) if ends else None,
+        path=str(told.get("path") or ""),
+        target=str(told.get("file_target") or ""),
     )
 
 

@@ -1,8 +1,8 @@
 """AppAPI: the files of a mailbox lie with its owner, in the space and the quota of that account; we act as it.
 
-Whose each folder is stands in a space of our own, before anything is put there, and does not change: files would stay
-behind with somebody else. So do the numbers of files, which find them wherever their owner takes them. What belongs to
-no mailbox, such as manifests, lies in that space too.
+Whose each folder is stands in a space of our own, before anything is put there; when the mailbox belongs to somebody
+else, all of it goes there. So do the numbers of files stand there, which find them wherever their owner takes them.
+What belongs to no mailbox, such as manifests, lies in that space too, and what belongs to a group or is shared.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from connector.errors import Corrupt, Denied, Edited, FileGone, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool, spooled
 from connector.stores.nextcloud.dav import QuotaUsedUp
+from connector.stores.nextcloud.handover import hand_over
 from connector.stores.nextcloud.readers import People, Readers
 from connector.stores.nextcloud.store import NextcloudStore
 
@@ -35,15 +36,20 @@ _POWER = (
 class OwnersStore:
     """The files of all mailboxes, each with its owner. For one thread."""
 
-    def __init__(self, own: NextcloudStore, of: Callable[[str], NextcloudStore], readers: Readers) -> None:
-        """`own` is our space, `of` gives that of an account by its id."""
+    def __init__(
+        self, own: NextcloudStore, of: Callable[[str], NextcloudStore], readers: Readers, owners: dict[str, str]
+    ) -> None:
+        """`own` is our space, `of` gives that of an account by its id.
+
+        `owners` are the accounts with whom folders of mailboxes lie, as far as any thread knows: when one of them has a
+        folder handed over, the others must not look for it where it was.
+        """
         self._own = own
         self._of = of
         self._readers = readers
         self._stores: dict[str, NextcloudStore] = {}
         self._last = own
-        #: To whom each folder of a mailbox belongs.
-        self._owners: dict[str, str] = {}
+        self._owners = owners
         #: What was written down about files.
         self._numbered: set[str] = set()
 
@@ -133,33 +139,40 @@ class OwnersStore:
         return owner is not None and self._recorded(folder) == owner
 
     def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
-        """Have the folder with whom the mailbox belongs to, from now on. Raises Rejected where it is with another.
+        """Have the folder with whom the mailbox belongs to, from now on: what is with another goes there.
 
-        Where it is stays so: the address of a file would lead to nothing. What belongs to a group, or is shared, lies
-        with us, and is open to them.
+        What belongs to a group, or is shared, lies with us, and is open to them.
         """
-        people, now = self._readers.of(mailbox, members), self._recorded(folder)
-        if people.group and not now:
-            self._own.admit(folder, mailbox, members)
-            return
-        if not people.readers:
+        self._readers.forget()
+        people = self._readers.of(mailbox, members)
+        owner = _account(people)
+        if not (people.readers or people.group):
             raise Rejected(
                 f"no account, or more than one, is known to whom the mailbox {mailbox} belongs: {self._readers.where}"
             )
-        owner = _account(people) or "a group"
-        if now and now != owner:
-            raise Rejected(
-                f"the mailbox {mailbox} belongs to {owner}, and its files lie with {now}, who goes on seeing them: say"
-                f" that it belongs to {now} for as long as they stay there, or exclude the mailbox"
-            )
-        if not now and self._own.names(folder):
-            raise Rejected(
-                f"files of the mailbox {mailbox} lie with the service account already, and would not be found any more:"
-                " give `path` another beginning for new ones, or leave out `appapi`"
-            )
-        # Before anything is put there: another process of ours must not look for it elsewhere.
-        self._write(f"{_OWNERS}/{_digest(folder)}/{owner}")
-        self._owners[folder] = owner
+        record = f"{_OWNERS}/{_digest(folder)}"
+        others = [each for each in self._own.names(record) if each != owner]
+        self._hand_over(folder, owner, others)
+        if owner:
+            # Before anything is put there: another process of ours must not look for it elsewhere.
+            self._write(f"{record}/{owner}")
+            self._owners[folder] = owner
+        for each in others:
+            self._own.delete(f"{record}/{each}")
+        if owner is None:
+            self._owners.pop(folder, None)
+            self._own.admit(folder, mailbox, members)
+
+    def _hand_over(self, folder: str, owner: str | None, others: Sequence[str]) -> None:
+        taker = self._store(owner) if owner else self._own
+        givers = [self._store(each) for each in others] + ([self._own] if owner else [])
+        for giver in givers:
+            try:
+                hand_over(folder, giver, taker)
+            except (Denied, QuotaUsedUp) as error:
+                raise Rejected(
+                    f"files of a mailbox are to go from the account {giver.ocs.user} to {taker.ocs.user}: {error}"
+                ) from error
 
     def now(self) -> datetime | None:
         """What time the server's last answer said it was, whoever it was for."""

@@ -1,7 +1,7 @@
 """What an administrator writes about a Nextcloud, and how it becomes a store."""
 
 import ssl
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 from urllib.parse import quote
@@ -101,7 +101,11 @@ class NextcloudConfig(BaseModel):
         own, ocs = self._space(self.user, key)
         if self.appapi is None:
             return own
-        return OwnersStore(own, lambda user: self._space(user, key)[0], Readers(ocs, self.readers))
+        return OwnersStore(own, lambda user: self._space(user, key)[0], Readers(ocs, self.readers), self._owners)
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {}
 
     def _space(self, user: str, key: bytes) -> tuple[NextcloudStore, Ocs]:
         """That of an account, and its access to the API."""

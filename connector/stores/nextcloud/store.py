@@ -61,7 +61,7 @@ class NextcloudStore(WebdavStore):
         super().__init__(client, link_url)
         self._chunks = Chunks(uploads)
         self._piece = PIECE
-        self._ocs = ocs
+        self.ocs = ocs
         self._readers = readers
         self._trash = trash
         self._versions = versions
@@ -154,6 +154,16 @@ class NextcloudStore(WebdavStore):
             raise Conflict(f"{self._client.host} does not list a file that was stored there")
         return found
 
+    def take(self, source: str, target: str) -> bool:
+        """Move something that the account sees to a place of its own; False where that is taken."""
+        self._make_collections(target.rpartition("/")[0])
+        return self._move(source, target)
+
+    def has_file(self, path: str) -> bool:
+        """Whether a file is there, and not a collection, or nothing."""
+        entry = self._entry(path)
+        return entry is not None and not entry.collection
+
     def place(self, file_id: str) -> str | None:
         """Where the account has a file by now, whose number this is; None where it has it no more. Looks everywhere."""
         root = self._client.location("")
@@ -182,14 +192,14 @@ class NextcloudStore(WebdavStore):
     def remarks(self) -> tuple[str, ...]:
         """How many shares the server allows, where that is few; and the account, where it goes by another id."""
         told = []
-        if not self._ocs.allows_us():
+        if not self.ocs.allows_us():
             told.append(
                 "an account may make 20 shares in 10 minutes, so links for many mailboxes take a while to begin: allow"
                 " our address in the brute-force settings (app bruteforcesettings), and for the rate limit too"
             )
-        if (known := self._ocs.account()) != self._ocs.user:
+        if (known := self.ocs.account()) != self.ocs.user:
             told.append(
-                f"the id of the account is {known}: write that as `user`, {self._ocs.user} is another name for it"
+                f"the id of the account is {known}: write that as `user`, {self.ocs.user} is another name for it"
             )
         return tuple(told)
 
@@ -207,18 +217,18 @@ class NextcloudStore(WebdavStore):
     def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
         """Open the folder to whom its files belong to, for reading, and close it to everybody else, see the port."""
         people, there = self._readers.of(mailbox, members), set()
-        for share in self._ocs.shares(folder):
+        for share in self.ocs.shares(folder):
             if share.reader in people.readers and _only_reads(share):
                 there.add(share.reader)
             else:
-                self._ocs.unshare(share.id)
+                self.ocs.unshare(share.id)
         if not people.readers:
             raise Rejected(f"{self._client.host} {self._nobody(mailbox, members)}")
         self._make_collections(folder)
         for reader in sorted(people.readers - there, key=str):
-            made = self._ocs.share(folder, reader)
+            made = self.ocs.share(folder, reader)
             if made.reader != reader or not _only_reads(made):
-                self._ocs.unshare(made.id)
+                self.ocs.unshare(made.id)
                 raise Rejected(
                     f"{self._client.host} shares folders for more than reading, or with others than it was asked"
                 )
@@ -247,7 +257,7 @@ class NextcloudStore(WebdavStore):
                 )
 
     def _is_open(self, folder: str, people: People) -> bool:
-        shares = self._ocs.shares(folder)
+        shares = self.ocs.shares(folder)
         return {share.reader for share in shares} == people.readers and all(map(_only_reads, shares))
 
     def _file_id(self, path: str, answer: Answer) -> str:
