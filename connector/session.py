@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.hooks import default_hooks, dispatch_hook
 
-from connector.wire import rewire
+from connector.wire import POOLS
 
 Untyped = Any  # the stubs of requests know too little of what the library shows
 #: What asks for something and brings nothing along; all else says how much it brings, be it nothing.
@@ -80,11 +80,15 @@ class _Adapter(HTTPAdapter):
         self._server = server
         self._pool: Untyped = None
 
+    def init_poolmanager(self, *args: Untyped, **kwargs: Untyped) -> None:
+        """What makes pools, and so connections."""
+        super().init_poolmanager(*args, **kwargs)
+        manager: Untyped = self.poolmanager
+        manager.pool_classes_by_scheme = POOLS
+
     def get_connection_with_tls_context(self, *args: Untyped, **kwargs: Untyped) -> Untyped:
         """The pool of connections to the server."""
-        if self._pool is None:
-            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
-            rewire(self._pool)
+        self._pool = self._pool or super().get_connection_with_tls_context(*args, **kwargs)
         return self._pool
 
     def request_url(self, request: requests.PreparedRequest, _proxies: object) -> str:

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError
 
 Untyped = Any  # what typeshed and urllib3 do not tell of themselves
 
@@ -151,10 +152,45 @@ class _SecureWire(_Wire, HTTPSConnection):
     """The same over TLS."""
 
 
-def rewire(pool: HTTPConnectionPool) -> None:
-    """Let all connections that a pool makes from now on be of this kind."""
-    kind: Untyped = _SecureWire if pool.scheme == "https" else _Wire
-    pool.ConnectionCls = kind
+class _Pool(HTTPConnectionPool):
+    """The connections to one server."""
+
+    ConnectionCls: Untyped = _Wire
+
+    def urlopen(  # type: ignore[override]  # what else urllib3 takes makes no sense with one attempt at one server
+        self,
+        method: str,
+        url: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: urllib3.Timeout,
+        **_: object,
+    ) -> urllib3.BaseHTTPResponse:
+        """One attempt. What fails is told as urllib3 tells it; most of what that does here is for further ones."""
+        connection = self._get_conn()
+        try:
+            return self._make_request(
+                connection, method, url, body=body, headers=headers, timeout=timeout, response_conn=connection
+            )
+        except BaseException as error:
+            connection.close()
+            self._put_conn(connection)
+            if isinstance(error, (ConnectTimeoutError, NewConnectionError)):
+                raise MaxRetryError(self, url, error) from error
+            if isinstance(error, (OSError, HTTPException)):
+                raise ProtocolError("Connection aborted.", error) from error
+            raise
+
+
+class _SecurePool(_Pool, HTTPSConnectionPool):
+    """The same over TLS."""
+
+    ConnectionCls: Untyped = _SecureWire
+
+
+#: For the pool manager of an adapter.
+POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 def head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
