@@ -6,12 +6,14 @@ serves for: authentication (Basic, Digest, NTLM and Kerberos are hooks, and work
 connections, and its errors.
 """
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sized
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.hooks import default_hooks, dispatch_hook
 
@@ -70,6 +72,19 @@ class Session(requests.Session):
         if "Set-Cookie" in response.headers:
             extract_cookies_to_jar(self.cookies, request, response.raw)  # type: ignore[no-untyped-call]
         return cast("requests.Response", response)
+
+
+class Basic(AuthBase):
+    """A login by name and password, whose header is made once."""
+
+    def __init__(self, user: str, password: str) -> None:
+        # Left as text, requests would take them for Latin-1; servers read UTF-8 (RFC 7617 section 2.1).
+        self._header = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """The hook of requests."""
+        request.headers["Authorization"] = self._header
+        return request
 
 
 class _Adapter(HTTPAdapter):

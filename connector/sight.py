@@ -92,6 +92,8 @@ def untouched(item: Item, each: RedirectedFile) -> bool:
 
 def with_file(redirect: Redirect, old: RedirectedFile, new: RedirectedFile) -> Redirect:
     """The redirect, with one file in another's place."""
+    if new == old:
+        return redirect  # As most looks find it.
     return replace(redirect, files=tuple(new if each is old else each for each in redirect.files))
 
 

@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import requests
 from lxml import etree
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 from webdav3.client import Client
 
@@ -108,6 +108,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         self.session.auth = auth
         self.session.verify = self.verify
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._root = str(self.get_url(""))
         self._date = ""
 
     def ask(
@@ -180,7 +181,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
 
     def url(self, path: str) -> str:
         """The address of `path`, quoted."""
-        return cast("str", self.get_url("/" + quote(path)))
+        return f"{self._root}/{quote(path)}"
 
     def location(self, path: str) -> str:
         """`path` as `Entry.path` has it."""
@@ -219,12 +220,6 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             yield
         except (OSError, HTTPError) as error:
             raise unreachable(self.host, error) from error
-
-
-def basic(user: str, password: str) -> HTTPBasicAuth:
-    """A login by name and password."""
-    # As bytes: requests would write text as Latin-1, and servers read UTF-8 (RFC 7617 section 2.1).
-    return HTTPBasicAuth(user.encode(), password.encode())
 
 
 class Upload:

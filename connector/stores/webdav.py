@@ -23,8 +23,9 @@ from connector.addresses import Address
 from connector.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
+from connector.session import Basic
 from connector.spool import CHUNK, Spool
-from connector.stores.dav import DavClient, Entry, Upload, WrongPassword, basic
+from connector.stores.dav import DavClient, Entry, Upload, WrongPassword
 
 _CREATED = (201, 204)  # nginx answers a MOVE to a new name with 204
 _TAKEN = 412
@@ -293,4 +294,4 @@ class WebdavConfig(BaseModel):
             return None
         if self.auth == "digest":
             return HTTPDigestAuth(self.user, self.password.read())
-        return basic(self.user, self.password.read())
+        return Basic(self.user, self.password.read())

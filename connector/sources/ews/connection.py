@@ -32,7 +32,7 @@ from lxml import etree
 from requests import Response
 from requests.auth import HTTPBasicAuth
 
-from connector.session import Session
+from connector.session import Basic, Session
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
 from connector.sources.ews.filled import Filled
 from connector.sources.ews.words import Element, M, first, text
@@ -93,9 +93,7 @@ class _Protocol(Protocol, metaclass=_Uncached):  # type: ignore[misc]  # exchang
         session.verify = str(self._login.ca) if self._login.ca else True
         session.cert = self._login.certificate
         if isinstance(session.auth, HTTPBasicAuth):
-            # Left as text, requests would take them for Latin-1.
-            user, password = str(session.auth.username), str(session.auth.password)
-            session.auth = HTTPBasicAuth(user.encode(), password.encode())
+            session.auth = Basic(str(session.auth.username), str(session.auth.password))
         return session
 
 
