@@ -264,13 +264,17 @@ def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime, key: byt
     is left as it is: the message keeps what it shows, and the files are not known to any sweep.
     """
     taken = refused = 0
+    watched: set[tuple[str, str]] = set()
     for told in manifests(store, key):
         if isinstance(told, str):
             log.error(Event.MANIFEST_REFUSED, tenant=tenant, manifest=told)
             ledger.note(tenant, Event.MANIFEST_REFUSED, now, redirect_id=told.partition(".")[0])
             refused += 1
         elif told.tenant == tenant:
-            ledger.watch(told.redirect.source, tenant=tenant, address=told.mailbox, now=now)
+            if (told.redirect.source, told.mailbox) not in watched:
+                # Once, and not for each message: that would write, and wait for the disk, as often again.
+                ledger.watch(told.redirect.source, tenant=tenant, address=told.mailbox, now=now)
+                watched.add((told.redirect.source, told.mailbox))
             taken += _take_over(told.redirect, ledger, now)
     claimed = _claimed(store)
     ledger.adopt_generation(claimed[-1][0] if claimed else 0)
