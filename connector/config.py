@@ -23,7 +23,7 @@ from connector.log import Format, Level
 from connector.model import Audience
 from connector.names import check_template, home
 from connector.people import Holds, Memberships
-from connector.policy import Defaults, Exclude, Hold, Mode, Pilot, Policy, Rules, all_reached
+from connector.policy import Defaults, Exclude, Hold, Mode, People, Pilot, Policy, Rules, all_reached
 from connector.policy.sketch import PolicyTests
 from connector.policy.values import Domain, Some
 from connector.problems import checked, told
@@ -212,6 +212,7 @@ class TenantConfig(_Section):
         default=(), description="mailboxes in which no retention ends, as long as somebody looks into something"
     )
     exclude: Exclude = Exclude()
+    people: People = People()
     pilot: Pilot | None = Field(default=None, description="mailboxes for which rules are enforced; left out: all")
     defaults: Defaults = Defaults()
     rules: Annotated[Rules, AfterValidator(all_reached)] = ()
@@ -243,7 +244,9 @@ class TenantConfig(_Section):
     @cached_property
     def policy(self) -> Policy:
         """What the tenant wants for each file."""
-        return Policy(exclude=self.exclude, pilot=self.pilot, defaults=self.defaults, rules=self.rules)
+        return Policy(
+            exclude=self.exclude, people=self.people, pilot=self.pilot, defaults=self.defaults, rules=self.rules
+        )
 
 
 # --- both together ------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 import secrets
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector import names
 from connector.ask import ask, facts
+from connector.decisions import recall
 from connector.errors import Denied, Gone, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
@@ -82,9 +84,13 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
 def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
     """What is to become of one item, and when to ask again."""
     try:
+        if not item.marker and turn.watch.policy.people.give_back.of(item):
+            # A feed may leave out the marker of what has no attachments any more.
+            item = turn.watch.source.fetch(item.id)
         ours = genuine(item, turn)
         if ours:
             _recognise(item, ours, turn)
+            _give_back(item, ours, turn)
         answer = ask(item, turn.watch, facts(turn.watch, now=turn.clock(), since=turn.since, ours=ours is not None))
     except Gone:
         return None, None
@@ -100,6 +106,8 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
         _tell(answer.verdicts, turn)
         return None, None
     _tell_trials(answer.verdicts, turn)
+    if kept := sum(verdict.by_owner for verdict in answer.verdicts):
+        log.info(Event.PEOPLE_KEPT, source=turn.watch.name, files=kept)
     if answer.wanted and isinstance(item, SharedFile) and turn.ledger.comes_back(turn.watch.name, item.subject):
         # Undo put it there, and a power cut kept it from saying so: it is known for ours a moment later.
         return None, turn.clock() + UNAVAILABLE_PAUSE
@@ -221,6 +229,26 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
         return
     # One that is held and still missed is held for just that: nobody has to let it go on.
     adopt(_revived(redirect) if redirect.state in (State.DROPPED, State.HELD) else redirect, item, turn)
+
+
+def _give_back(item: Item, found: Marker, turn: Turn) -> None:
+    """Whoever it belongs to asks, by a category or a folder, for what was taken out of this very item.
+
+    A copy asks for nothing: as long as the old id answers, the item itself has not moved.
+    """
+    policy = turn.watch.policy
+    redirect = turn.ledger.redirect(found.redirect_id)
+    if turn.watch.monitor or redirect is None or not policy.people.give_back.of(item):
+        return
+    if redirect.state is not State.DONE or not policy.lets_go_back({each.rule for each in redirect.shown}):
+        return
+    if redirect.item_id != item.id:
+        with suppress(Gone):
+            turn.watch.source.fetch(redirect.item_id)
+            return
+        redirect = adopt(redirect, item, turn)
+    recall(redirect, turn.ledger, turn.clock(), turn.watch.source.address)
+    log.info(Event.PEOPLE_RECALLED, redirect=redirect.id, source=redirect.source)
 
 
 def _revived(redirect: Redirect) -> Redirect:

@@ -12,13 +12,17 @@ from connector.ledger import FOR_EVER
 from connector.log import Event
 from connector.model import Ending, Item, Letter, LinkTerms, Message, Redirect
 from connector.reactions import in_store
-from connector.rewrite import Reminder, password_letter, reminder_letter
+from connector.rewrite import Mentioned, held_letter, password_letter, reminder_letter
 from connector.sight import with_file
 from connector.turn import Turn
 
 _DOMAIN = "connector.invalid"
 #: How long before links end their owner is told, but never before three quarters of their time are over.
 _SOON = timedelta(days=7)
+#: What somebody decides within this time needs no word.
+_UNDECIDED = timedelta(hours=12)
+#: How often an owner is told at the most what is held.
+_DIGEST = timedelta(days=1)
 #: So many at once: nobody reads a longer letter, and the rest comes with the next.
 _MOST = 50
 
@@ -45,7 +49,7 @@ def remind(turn: Turn) -> None:
     now, name = turn.clock(), turn.watch.name
     if not any(_is_soon(each, now) for each in turn.ledger.ending(name, now, now + _SOON)):
         return
-    told: list[tuple[Redirect, Reminder]] = []
+    told: list[tuple[Redirect, Mentioned]] = []
     for redirect in sorted(turn.ledger.ending(name, now, now + 2 * _SOON), key=_end)[:_MOST]:
         turn.keep_lease()
         item = _message(redirect, turn)
@@ -55,12 +59,28 @@ def remind(turn: Turn) -> None:
         elif ending.at > now + 2 * _SOON:
             turn.write(lasting, Event.LINK_LASTS, until=ending.at)
         else:
-            told.append((lasting, Reminder(item.subject, item.sender, item.received, ending)))
+            told.append((lasting, Mentioned(item.subject, item.sender, item.received, ending)))
     if told:
         which = " ".join(f"{redirect.id} {_end(redirect)}" for redirect, _ in told)
         _leave(f"ending-{_short(which)}", *reminder_letter([each for _, each in told], turn.watch.wording), turn)
     for redirect, _ in told:
         turn.write(replace(redirect, reminded=_end(redirect)), Event.LINK_REMINDED, told=True)
+
+
+def tell_held(turn: Turn) -> None:
+    """Once a day, the owner of a mailbox reads of which messages the attachments wait for somebody's decision."""
+    ledger, now, name = turn.ledger, turn.clock(), turn.watch.name
+    held = ledger.untold(name, now - _UNDECIDED)[:_MOST] if turn.watch.policy.people.digest else ()
+    last = ledger.last_told(name) if held else None
+    if last and now - last < _DIGEST:
+        return
+    found = [(redirect, item) for redirect in held if (item := _message(redirect, turn))]
+    if found:
+        mentioned = [Mentioned(item.subject, item.sender, item.received) for _, item in found]
+        which = " ".join(f"{redirect.id} {redirect.revision}" for redirect, _ in found)
+        _leave(f"held-{_short(which)}", *held_letter(mentioned, turn.watch.wording), turn)
+    for redirect in held:
+        turn.write(replace(redirect, told=now), Event.HELD_TOLD)
 
 
 def _message(redirect: Redirect, turn: Turn) -> Message | None:

@@ -68,6 +68,10 @@ class Event(StrEnum):
     REDIRECT_TOLD = "redirect.told"
     #: Its files, links and manifests are deleted, and what trash and versions had of them.
     REDIRECT_ERASED = "redirect.erased"
+    #: Whoever a message belongs to wants it left as it is, by a category or a folder: what a rule wants stays.
+    PEOPLE_KEPT = "people.kept"
+    #: Whoever a message belongs to asked for its attachments, by a category or a folder: they come back.
+    PEOPLE_RECALLED = "people.recalled"
     #: A step went back, because the item or the store is not what it was.
     REDIRECT_RETURNED = "redirect.returned"
     #: What enforcing would do with a message, where its tenant only monitors.
@@ -110,6 +114,8 @@ class Event(StrEnum):
     LETTER_LEFT = "letter.left"
     #: The owner of links was told that they end soon.
     LINK_REMINDED = "link.reminded"
+    #: The owner of a message was told that its attachments wait for a decision.
+    HELD_TOLD = "held.told"
     #: Somebody let links last longer than the ledger knew.
     LINK_LASTS = "link.lasts"
     #: Somebody came to a link: `what` for, and with which `result`; noted again, it has the same `seen`.

@@ -329,6 +329,8 @@ class Verdict:
     tags: tuple[str, ...] = ()
     #: How long the store keeps it. None: for ever.
     retention: timedelta | None = None
+    #: A rule matched, and whoever the message belongs to wants it left as it is.
+    by_owner: bool = False
     #: Ask again then: what stands now may be another verdict later (age, for instance).
     look_again: datetime | None = None
     #: What decides and is not known yet. Until then the file is kept; the caller fetches all of it, and asks again.
@@ -405,6 +407,8 @@ class Redirect:
     proved: datetime | None = None
     #: The source's count of full passes when its item was first not found; None while nobody misses it.
     missed: int | None = None
+    #: When its owner was told that it is held; None while he was not.
+    told: datetime | None = None
     #: The human who dropped or recalled it. Such a message is not redirected again.
     ended_by: str = ""
     #: Whoever recalled it wants its links to open nothing afterwards.

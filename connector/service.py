@@ -216,7 +216,7 @@ class Mailbox:
             domains=config.domains,
             unmapped=config.exclude.identity is not None and self.tenant.unmapped(owner),
             monitor=self.tenant.monitor,
-            on_hold=self.source.address.lower() in {each.lower() for each in self.tenant.config.retention_holds},
+            on_hold=bool(config.holds.get(owner)) or owner in {each.lower() for each in config.retention_holds},
         )
         if not self.tenant.pilots(watch):
             watch = replace(watch, monitor=True)

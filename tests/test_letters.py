@@ -1,4 +1,4 @@
-"""Before links end, whoever they belong to is told once, and where he can let them last."""
+"""What whoever a message belongs to is told: before its links end, and where its attachments wait for a decision."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from connector.decisions import release
 from connector.ledger import FOR_EVER
 from connector.links.publishing import publication_id
 from connector.manifest import brake
+from connector.model import State
+from connector.policy import People
 from connector.redirect import tick
 from connector.sources.memory import Attached
 from tests.crash.test_every_effect import policy
@@ -196,3 +199,83 @@ def test_a_share_has_nobody_to_be_told(tmp_path: Path) -> None:
     step(world)
     assert only(world).reminded
     assert events(world)[-1] == "link.reminded"
+
+
+# --- what is held -------------------------------------------------------------------------------------------------
+
+
+def held(folder: Path, **people: object) -> World:
+    """Two messages wait for a decision."""
+    rules = policy(action="hold")
+    world = World(folder / "ledger.db", rules.model_copy(update={"people": People.model_validate(people)}))
+    for number in (7, 8):
+        world.deliver(FILE, subject=f"Offer {number}", sender="bert@example.net")
+    step(world)
+    return world
+
+
+def test_what_is_held_is_told_once_where_nobody_decides(tmp_path: Path) -> None:
+    """Half a day later, in one letter; of another one not before the next day."""
+    world = held(tmp_path)
+    world.now += timedelta(hours=11)
+    step(world)
+    assert letters(world) == []
+    world.now += timedelta(hours=2)
+    step(world, 3)
+    (text,) = letters(world)
+    assert "Offer 7" in text
+    assert "Offer 8" in text
+    assert "bert@example.net" in text
+    world.deliver(FILE, subject="Offer 9")
+    step(world)
+    world.now += timedelta(hours=13)
+    step(world, 2)
+    assert len(letters(world)) == 1
+    world.now += timedelta(hours=12)
+    step(world, 3)
+    (other,) = set(letters(world)) - {text}
+    assert "Offer 9" in other
+    assert "Offer 7" not in other
+
+
+def test_what_is_held_once_more_is_told_once_more(tmp_path: Path) -> None:
+    """Somebody let it go on, and it came to a halt again."""
+    world = held(tmp_path)
+    world.now += timedelta(hours=13)
+    step(world)
+    world.store.files = Refusing()
+    with world.ledger() as ledger:
+        for each in ledger.redirects():
+            release(each, ledger, world.now, "ada")
+    step(world)
+    assert {each.state for each in redirects(world)} == {State.HELD}
+    world.now += 2 * DAY
+    step(world)
+    assert len(letters(world)) == 2
+
+
+class Refusing(dict[str, bytes]):
+    """What a store has that keeps other bytes than it is given."""
+
+    def setdefault(self, key: str, default: bytes = b"") -> bytes:
+        super().setdefault(key, default)
+        return b""
+
+
+def test_held_messages_that_are_gone_are_not_told(tmp_path: Path) -> None:
+    """Nor looked for every day."""
+    world = held(tmp_path)
+    for each in redirects(world):
+        world.mailbox.delete(each.item_id)
+    world.now += timedelta(hours=13)
+    step(world)
+    assert letters(world) == []
+    assert all(each.told for each in redirects(world))
+
+
+def test_a_house_may_want_no_digest(tmp_path: Path) -> None:
+    """Then the service desk tells it."""
+    world = held(tmp_path, digest=False)
+    world.now += 2 * DAY
+    step(world)
+    assert letters(world) == []

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from connector.model import Action, Audience, Body, Ending, Link, LinkTerms
 from connector.rewrite import (
-    Reminder,
+    Mentioned,
     Wording,
     insert,
     notice,
@@ -324,9 +324,9 @@ def test_dates_are_told_in_utc() -> None:
 def test_the_letter_about_links_that_end(code: Code) -> None:
     """In each language; what is not known of a message is left out, and where no page is, nothing is said of one."""
     wording = WORDING.model_copy(update={"languages": (code,), "desk": ""})
-    end = datetime(2026, 3, 1, tzinfo=UTC)
-    paged = Reminder("Of\u202efers {x}", "bert@example.net", end, Ending(end, "https://files.example.org/r/1"))
-    bare = Reminder("Plans", "", None, Ending(end))
+    end, page = datetime(2026, 3, 1, tzinfo=UTC), "https://files.example.org/r/1"
+    paged = Mentioned("Of\u202efers {x}", "bert@example.net", end, Ending(end, page))
+    bare = Mentioned("Plans", "", None, Ending(end))
     subject, text = reminder_letter([paged, bare], wording)
     assert subject
     assert "\u202e" not in text
@@ -334,7 +334,7 @@ def test_the_letter_about_links_that_end(code: Code) -> None:
     assert lines[2:5] == [
         "    2026-03-01  Offers {x}",
         "        bert@example.net, 2026-03-01",
-        f"        {paged.ending.page}",
+        f"        {page}",
     ]
     assert lines[6:] == ["    2026-03-01  Plans"]
     assert reminder_letter([bare], wording)[1].splitlines()[0] in lines[0]

@@ -285,6 +285,21 @@ class Ledger:
         with self._reading() as connection:
             return rows.read(connection, c.id.in_(soon))
 
+    def untold(self, source: str, before: datetime) -> tuple[Redirect, ...]:
+        """The redirects of a source that have been held since before this time, and whose owner does not know it."""
+        c = redirects.c
+        with self._reading() as connection:
+            return rows.read(
+                connection, c.source == source, c.state == State.HELD, c.told.is_(None), c.written < before
+            )
+
+    def last_told(self, source: str) -> datetime | None:
+        """When the owner of a source was last told what is held; None where he never was."""
+        with self._reading() as connection:
+            query = select(func.max(redirects.c.told)).where(redirects.c.source == source)
+            last: datetime | None = connection.execute(query).scalar_one()
+        return last
+
     def over(self, source: str, now: datetime) -> tuple[Redirect, ...]:
         """The redirects of a source whose time in the store has ended, and of which no step is under way.
 

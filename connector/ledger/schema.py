@@ -127,6 +127,7 @@ redirects = Table(
     Column("attempts", Integer, nullable=False),
     Column("proved", Time),
     Column("missed", Integer),
+    Column("told", Time),
     Column("ended_by", AnyText, nullable=False),
     Column("revoke", Boolean, nullable=False),
     Column("was_shown", Boolean, nullable=False),

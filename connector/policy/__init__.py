@@ -12,6 +12,7 @@ from connector.policy.case import HEAD, Facts, Hold
 from connector.policy.conditions import Conditions
 from connector.policy.exclude import Exclude
 from connector.policy.explained import Asked, Considered, Explained, explained
+from connector.policy.people import People
 from connector.policy.rules import Defaults, Mode, Pilot, Policy, Rule, Rules, all_reached
 from connector.policy.verdicts import decide
 
@@ -26,6 +27,7 @@ __all__ = [
     "Facts",
     "Hold",
     "Mode",
+    "People",
     "Pilot",
     "Policy",
     "Rule",

@@ -16,6 +16,7 @@ from connector.model import Action, Audience, LinkTerms, Need
 from connector.policy.case import Case
 from connector.policy.conditions import Answer, Conditions, Kind, Model
 from connector.policy.exclude import Exclude
+from connector.policy.people import People
 from connector.policy.sense import contradiction, covers, excepts_no_more, never_matches
 from connector.policy.values import Expiry, Folded, Name, Some, Tag
 
@@ -84,6 +85,9 @@ class Rule(Model):
     keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
     tags: Some[Tag] = Field(default=(), description="what files bear in the store from the first, such as no-ai")
     unpack: bool = Field(default=False, description="winmail.dat too: what is in it goes beside it")
+    overrules_people: bool = Field(
+        default=False, description="what people ask for by category or folder (`people`) does not count"
+    )
 
     @field_validator("name")
     @classmethod
@@ -225,6 +229,7 @@ class Policy(Model):
     """The rules of a tenant, in their order, and what none of them overrides."""
 
     exclude: Exclude = Exclude()
+    people: People = People()
     pilot: Pilot | None = None
     defaults: Defaults = Defaults()
     rules: Rules = ()
@@ -254,6 +259,10 @@ class Policy(Model):
     def headers(self) -> frozenset[str]:
         """The names of all headers, in lower case, that a source has to tell for some rule."""
         return frozenset(header.name for each in self.groups for header in each.header)
+
+    def lets_go_back(self, rules: Collection[str]) -> bool:
+        """Whether people may have files back that these rules, by their names, took out of their messages."""
+        return not any(rule.overrules_people for rule in self.rules if rule.name in rules)
 
     @cached_property
     def asks(self) -> frozenset[str]:

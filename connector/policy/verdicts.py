@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from connector.guards import NESTED, TNEF, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use, is_tnef
 from connector.model import Action, File, Item, Need, SharedFile, Verdict
 from connector.policy.case import Case, Facts, Matter
-from connector.policy.rules import LEAVING, Defaults, Mode, Policy, Rule
+from connector.policy.rules import LEAVING, Mode, Policy, Rule
 
 #: What a need is of, in a sentence.
 _NEEDED = {
@@ -80,7 +80,7 @@ def _judged(policy: Policy, case: Case) -> Verdict:
         lacking = frozenset() if matches else rule.needs(case)
         needs |= lacking
         if rule.mode is Mode.ENFORCE and not lacking:
-            verdict = _fired(rule, policy.defaults, case) if matches else _stays(rule, case)
+            verdict = _fired(rule, policy, case) if matches else _stays(rule, case)
             break
         if matches:
             would.append((rule.name, rule.action))
@@ -105,14 +105,17 @@ def _unmatched(case: Case) -> Verdict:
     return Verdict(file=case.file, action=Action.KEEP, rule="", because="no rule matches")
 
 
-def _fired(rule: Rule, defaults: Defaults, case: Case) -> Verdict:
+def _fired(rule: Rule, policy: Policy, case: Case) -> Verdict:
     if case.packed and not rule.unpack:
         return _kept(case.file, TNEF)
     because = ", ".join(rule.when.reasons(case)) or "the rule has no conditions"
     if rule.action is Action.REDIRECT and not (case.returns or rule.irreversible):
         because = f"{because}; but it is too large to be put back later, and the rule is not `irreversible`"
         return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because)
-    action = rule.action
+    action, defaults = rule.action, policy.defaults
+    if action in LEAVING and not rule.overrules_people and (wish := policy.people.keeps(case.matter.item)):
+        because = f"{because}; but whoever it belongs to wants it left as it is ({wish})"
+        return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, by_owner=True)
     if case.copied and action in LEAVING:
         action, because = Action.COPY, f"{because}; but nobody wants shared files to give way to pointers here"
     return Verdict(

@@ -9,11 +9,13 @@ from collections.abc import Collection
 from connector.model import Body, Notice
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
-from connector.rewrite.wording import Reminder, Wording, notice, password_letter, reminder_letter, tombstone
+from connector.rewrite.letter import Mentioned, held_letter, password_letter, reminder_letter
+from connector.rewrite.wording import Wording, notice, tombstone
 
 __all__ = [
-    "Reminder",
+    "Mentioned",
     "Wording",
+    "held_letter",
     "insert",
     "notice",
     "password_letter",

@@ -43,6 +43,9 @@ class Language:
     letter_ends_subject: str
     letter_ends: str
     letter_last: str
+    #: Of the letter that tells an owner what is held.
+    letter_held_subject: str
+    letter_held: str
     #: Of numbers.
     comma: str
     #: Bytes, and thousand times as many, and so on.
@@ -79,6 +82,11 @@ LANGUAGES: dict[Code, Language] = {
         letter_ends_subject="Links in Ihren Nachrichten enden bald",
         letter_ends="Die Links in diesen Nachrichten öffnen nur noch bis zu dem Tag, der davor steht.",
         letter_last="Länger offen halten können Sie einen Link auf der Seite, die darunter steht.",
+        letter_held_subject="Anhänge, die auf eine Entscheidung warten",
+        letter_held=(
+            "Die Anhänge dieser Nachrichten warten auf eine Entscheidung der Stelle, die {product} betreut. "
+            "Bis dahin ändert sich an den Nachrichten nichts. Sie müssen nichts tun."
+        ),
         comma=",",
         units=("Byte", "kB", "MB", "GB", "TB"),
     ),
@@ -112,6 +120,11 @@ LANGUAGES: dict[Code, Language] = {
         letter_ends_subject="Links in your messages end soon",
         letter_ends="The links in these messages open until the day before each of them.",
         letter_last="To let a link last longer, open the page below its message.",
+        letter_held_subject="Attachments that wait for a decision",
+        letter_held=(
+            "The attachments of these messages wait for a decision of those who look after {product}. "
+            "Until then nothing changes in the messages. You need not do anything."
+        ),
         comma=".",
         units=("bytes", "kB", "MB", "GB", "TB"),
     ),
@@ -149,6 +162,11 @@ LANGUAGES: dict[Code, Language] = {
         letter_ends_subject="Des liens dans vos messages prennent bientôt fin",
         letter_ends="Les liens de ces messages s'ouvrent jusqu'au jour indiqué devant chacun.",
         letter_last="Pour prolonger un lien, ouvrez la page indiquée sous son message.",
+        letter_held_subject="Pièces jointes en attente d'une décision",
+        letter_held=(
+            "Les pièces jointes de ces messages attendent une décision du service qui gère {product}. "
+            "D'ici là, rien ne change dans ces messages. Vous n'avez rien à faire."
+        ),
         comma=",",
         units=("octets", "ko", "Mo", "Go", "To"),
     ),
@@ -181,6 +199,11 @@ LANGUAGES: dict[Code, Language] = {
         letter_ends_subject="Links in uw berichten lopen binnenkort af",
         letter_ends="De links in deze berichten openen tot de dag die ervoor staat.",
         letter_last="Wilt u een link langer laten openen, open dan de pagina onder het bericht.",
+        letter_held_subject="Bijlagen die op een besluit wachten",
+        letter_held=(
+            "De bijlagen van deze berichten wachten op een besluit van wie {product} beheert. "
+            "Tot die tijd verandert er niets aan de berichten. U hoeft niets te doen."
+        ),
         comma=",",
         units=("bytes", "kB", "MB", "GB", "TB"),
     ),

@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
@@ -10,7 +10,7 @@ from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connector.model import Action, Audience, Ending, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
+from connector.model import Action, Audience, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
 from connector.names import NAMELESS, plain
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
@@ -20,7 +20,7 @@ from connector.rewrite.tokens import tokens
 #: What may stand in a URL, so that it stays one word in a text and one value in an attribute.
 _URL = re.compile(r"https?://[!#-;=?-~]+")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
-_HOUSE = {"product", "organisation", "host", "desk"}
+HOUSE = {"product", "organisation", "host", "desk"}
 #: What the sample names try to smuggle in, as a tag or as an attribute.
 _HOSTILE = "x-hostile"
 
@@ -68,57 +68,8 @@ def tombstone(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
     """
     assert redirect.ends is not None
     html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording, ends=redirect.ends, over=True)
-    ended = f"{LANGUAGES[wording.languages[0]].deleted} {_day(redirect.ends)}"
+    ended = f"{LANGUAGES[wording.languages[0]].deleted} {day(redirect.ends)}"
     return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=(), ended=ended)
-
-
-def password_letter(subject: str, passwords: Collection[str], wording: Wording) -> tuple[str, str]:
-    """Subject and text of the letter that tells an owner what the links in the message of this subject ask for."""
-    languages = [LANGUAGES[code] for code in wording.languages]
-    facts = {"subject": plain(subject), **wording.model_dump(include=_HOUSE)}
-    shown = "\n".join(f"    {each}" for each in passwords)
-    parts = [
-        "\n\n".join(
-            (
-                each.letter_asks.format_map(facts),
-                shown,
-                each.letter_tell,
-                *([each.help.format_map(facts)] if wording.desk else []),
-            )
-        )
-        for each in languages
-    ]
-    return languages[0].letter_subject, "\n\n\n".join(parts) + "\n"
-
-
-class Reminder(NamedTuple):
-    """Of one message, what its owner has to know before its links end."""
-
-    subject: str
-    sender: str
-    received: datetime | None
-    ending: Ending
-
-
-def reminder_letter(reminders: Sequence[Reminder], wording: Wording) -> tuple[str, str]:
-    """Subject and text of the letter that tells an owner which links end soon, and where he lets them last."""
-    languages = [LANGUAGES[code] for code in wording.languages]
-    facts = wording.model_dump(include=_HOUSE)
-    shown = "\n\n".join(_reminded(each) for each in reminders)
-    paged = any(each.ending.page for each in reminders)
-    heads = ((each.letter_ends, *([each.letter_last] if paged else ())) for each in languages)
-    helped = (each.help.format_map(facts) for each in languages if wording.desk)
-    text = "\n\n".join((*(" ".join(each) for each in heads), shown, *helped))
-    return languages[0].letter_ends_subject, f"{text}\n"
-
-
-def _reminded(each: Reminder) -> str:
-    assert each.ending.at
-    first = f"    {_day(each.ending.at)}  {plain(each.subject)}"
-    about = ", ".join(
-        (*([plain(each.sender)] if each.sender else ()), *([_day(each.received)] if each.received else ()))
-    )
-    return "\n".join((first, *(f"        {line}" for line in (about, each.ending.page) if line)))
 
 
 def _in_order(files: Sequence[RedirectedFile]) -> Sequence[RedirectedFile]:
@@ -170,7 +121,7 @@ def _rendered(
         "headers": first,
         "lines": [_lines(code, files, wording, ends, over=over) for code in wording.languages],
         "expiring": not over and _expiring(files),
-        **wording.model_dump(include=_HOUSE),
+        **wording.model_dump(include=HOUSE),
     }
     # A template of a tenant's own was tried with links only.
     html = _fragment(_HTML, None if over else wording.html_template, redirect_id, words)
@@ -201,7 +152,8 @@ def _expiring(files: Sequence[RedirectedFile]) -> bool:
     return any(_link(file).expires for file in files)
 
 
-def _day(at: datetime) -> str:
+def day(at: datetime) -> str:
+    """A day as all languages write it."""
     return f"{at.astimezone(UTC):%Y-%m-%d}"
 
 
@@ -212,8 +164,8 @@ def _lines(
     facts = {
         "count": len(files),
         "size": human_size(sum(map(_size, files)), language),
-        "day": _day(ends) if ends else "",
-        **wording.model_dump(include=_HOUSE),
+        "day": day(ends) if ends else "",
+        **wording.model_dump(include=HOUSE),
     }
     help_lines = (language.help,) if wording.desk else ()
     owner = _of_tombstone(language, files) if over else _for_owner(language, files, ends)

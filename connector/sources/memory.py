@@ -146,6 +146,11 @@ class MemoryMailbox:
         self.entry(item_id).read = read
         self._changed(item_id)
 
+    def categorise(self, item_id: str, *categories: str) -> None:
+        """The user gives the message these categories, and no others."""
+        self.entry(item_id).categories = categories
+        self._changed(item_id)
+
     def change(self, item_id: str, **message: Any) -> None:
         """Replace fields of the message: one save, one new version."""
         entry = self.entry(item_id)

@@ -50,6 +50,7 @@ _FEED = (
     "item:Sensitivity",
     "item:DateTimeReceived",
     "item:HasAttachments",
+    "item:Categories",
     "message:From",
     "message:InternetMessageId",
 )

@@ -1,0 +1,39 @@
+"""What the people of a mailbox decide about their messages themselves: by a category or a folder in any mail client.
+
+They may only tighten: what they ask for keeps attachments in messages, or brings them back.
+"""
+
+from pydantic import Field
+
+from connector.model import Item, Message
+from connector.policy.conditions import Model
+from connector.policy.values import Folded, Folder, fold
+
+
+class Wish(Model):
+    """How a message asks for something: by either of the two."""
+
+    category: Folded | None = Field(default=None, description="a category of Outlook that the message bears")
+    folder: Folder | None = Field(default=None, description="a folder anywhere in the mailbox, with what is below it")
+
+    def of(self, item: Item) -> str:
+        """By what the item asks for it, in the words of the policy; "" where it does not, as no shared file does."""
+        if not isinstance(item, Message):
+            return ""
+        if self.category and self.category in map(fold, item.categories):
+            return f"category {self.category}"
+        if self.folder and f"/{self.folder}/" in f"/{fold(item.folder)}/":
+            return f"folder {self.folder}"
+        return ""
+
+
+class People(Model):
+    """What people may ask for, and what they are told."""
+
+    keep: Wish = Field(default=Wish(), description="its message stays as it is")
+    give_back: Wish = Field(default=Wish(), description="attachments that were taken out come back into the message")
+    digest: bool = Field(default=True, description="whoever a message belongs to reads once a day what is held")
+
+    def keeps(self, item: Item) -> str:
+        """By what whoever the item belongs to wants it left as it is; "" where that is not so."""
+        return self.keep.of(item) or self.give_back.of(item)

@@ -1,0 +1,140 @@
+"""What people decide about their messages themselves, by a category or a folder: only so that more stays in them."""
+
+from pathlib import Path
+
+import pytest
+
+from connector.model import State
+from connector.policy import People, Policy
+from connector.sources.memory import Attached
+from tests.crash.test_every_effect import policy
+from tests.test_redirect import events, only, redirects, step
+from tests.world import World
+
+FILE = Attached("report.pdf", b"%PDF-1.7 report")
+PEOPLE = {
+    "keep": {"category": "Keep attachments", "folder": "Keep"},
+    "give_back": {"category": "Give back", "folder": "Give back"},
+}
+
+
+def heeding(**rule: object) -> Policy:
+    """Everything goes, unless people say otherwise."""
+    return policy(**rule).model_copy(update={"people": People.model_validate(PEOPLE)})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A mailbox whose owner has a say."""
+    return World(tmp_path / "ledger.db", heeding())
+
+
+@pytest.mark.parametrize("category", ["KEEP attachments", "give back"])
+def test_a_category_keeps_a_message(world: World, category: str) -> None:
+    """In any case of letters; also one that asks for what was never taken."""
+    world.deliver(FILE, categories=("Red", category))
+    world.run()
+    assert redirects(world) == ()
+
+
+@pytest.mark.parametrize("folder", ["Keep", "Inbox/keep/2026", "Give back"])
+def test_a_folder_keeps_a_message(world: World, folder: str) -> None:
+    """With what is below it."""
+    world.deliver(FILE, folder=folder)
+    world.run()
+    assert redirects(world) == ()
+
+
+def test_others_are_redirected(world: World) -> None:
+    """A category or folder of another name says nothing."""
+    world.deliver(FILE, categories=("Keep",), folder="Inbox/Keeper")
+    world.run()
+    assert only(world).state is State.DONE
+
+
+def test_a_category_during_settle_keeps_a_message(tmp_path: Path) -> None:
+    """The policy is asked once more before anything shows."""
+    world = World(tmp_path / "ledger.db", heeding(settle="24h"))
+    item_id = world.deliver(FILE)
+    step(world)
+    world.mailbox.categorise(item_id, "Keep attachments")
+    world.run()
+    assert only(world).state is State.DROPPED
+    assert not world.lost()
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_category_gives_attachments_back(tmp_path: Path, *, replaces: bool) -> None:
+    """Without a ticket; and the message is not redirected again, also when the category is gone."""
+    world = World(tmp_path / "ledger.db", heeding(), replace=replaces)
+    world.deliver(FILE)
+    before = world.view()
+    world.run()
+    assert world.view() != before
+    world.mailbox.categorise(only(world).item_id, "Give back")
+    world.run()
+    assert world.view() == before
+    assert only(world).state is State.RESTORED
+    assert only(world).ended_by == world.mailbox.address
+    assert "redirect.recalled" in events(world)
+    world.mailbox.categorise(world.mailbox.entries()[0].message.id)
+    world.lose_cursors()
+    world.run()
+    assert world.view() == before
+
+
+def test_a_folder_gives_attachments_back(world: World) -> None:
+    """The message has another id there."""
+    item_id = world.deliver(FILE)
+    world.run()
+    world.mailbox.move(item_id, "Give back")
+    world.run()
+    (entry,) = world.mailbox.entries()
+    assert list(entry.contents.values()) == [b"%PDF-1.7 report"]
+    assert entry.message.folder == "Give back"
+
+
+def test_a_copy_asks_for_nothing(world: World) -> None:
+    """As long as the message itself is where it was."""
+    item_id = world.deliver(FILE)
+    world.run()
+    world.mailbox.copy(item_id, "Give back")
+    world.run()
+    assert only(world).state is State.DONE
+
+
+def test_a_rule_may_overrule_people(tmp_path: Path) -> None:
+    """For both."""
+    world = World(tmp_path / "ledger.db", heeding(overrules_people=True))
+    item_id = world.deliver(FILE, categories=("Keep attachments",))
+    world.run()
+    assert only(world).state is State.DONE
+    world.mailbox.categorise(item_id, "Give back")
+    world.run()
+    assert only(world).state is State.DONE
+
+
+def test_copies_go_on(tmp_path: Path) -> None:
+    """They leave a message as it is."""
+    world = World(tmp_path / "ledger.db", heeding(action="copy"))
+    world.deliver(FILE, categories=("Keep attachments",))
+    world.run()
+    assert len(world.manifest_free()) == 1
+
+
+def test_a_mark_that_is_forged_gives_nothing_back(world: World) -> None:
+    """Whoever plants one has no say about another message."""
+    world.deliver(FILE)
+    world.run()
+    world.deliver(marker=f"1.{only(world).id}.1.00", categories=("Give back",))
+    world.run()
+    assert only(world).state is State.DONE
+
+
+def test_what_is_on_its_way_is_not_recalled_twice(world: World) -> None:
+    """Each change of the message comes by again."""
+    item_id = world.deliver(FILE)
+    world.run()
+    world.mailbox.categorise(item_id, "Give back")
+    step(world, 4)
+    assert events(world).count("redirect.recalled") == 1
