@@ -295,6 +295,7 @@ def plan(
             begin=None if whole else clock() - last,
             departments=read_departments(departments) if departments else {},
             other=with_policy(other) if other else None,
+            threads=whole_config.settings.threads,
         )
         known = [each for each in tenants(whole_config) if other is None or each.name == other.tenant]
         looks = [Looks.at(each, source or ()) for each in known]

@@ -11,13 +11,13 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Literal, ParamSpec
+from typing import Literal, ParamSpec, TypeVar
 
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -41,6 +41,7 @@ from connector.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, Watch, leave_alone, 
 from connector.yamlfile import ConfigError
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 #: How long a claim on the store is good for, until we look whether another ledger came along.
 CLAIM = timedelta(hours=1)
@@ -272,6 +273,30 @@ def tenants(config: Config, before: Iterable[Tenant] = ()) -> tuple[Tenant, ...]
         if tenant.name in former:
             tenant.go_on(former[tenant.name])
     return made
+
+
+def side_by_side(feeds: Sequence[Iterable[T]], take: Callable[[int, T], None], threads: int) -> None:
+    """Hand on what each of these tells, with its number, as it comes from so many threads; `take` has one at a time.
+
+    Raises the first error, and looks no further.
+    """
+    one_at_a_time, ended = threading.Lock(), threading.Event()
+
+    def exhaust(number: int) -> None:
+        for each in feeds[number]:
+            if ended.is_set():
+                return
+            with one_at_a_time:
+                take(number, each)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for _ in pool.map(exhaust, range(len(feeds))):
+                pass
+        except BaseException:
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 class Daemon:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from ruamel.yaml import YAML
 
 from connector.errors import Denied, Unavailable
 from connector.ledger import Ledger
-from connector.model import Body, Direction, FileKind, Message
+from connector.model import Body, Direction, FileKind, Message, Page
 from connector.plan.make import Looks, Scope, make, read_departments
 from connector.plan.robots import Habits
 from connector.plan.sums import By, Plan
@@ -200,6 +201,42 @@ def test_one_mailbox_that_is_refused_hides_no_other(tmp_path: Path) -> None:
     of = told(plan, named=True)
     assert of["not_looked_at"] == [{"mailbox": two.address, "because": "no impersonation here"}]
     assert (of["messages_not_judged"], [row["files"] for row in of["total"]]) == (1, [1])
+
+
+def test_several_mailboxes_are_looked_at_at_a_time(tmp_path: Path) -> None:
+    """Each of three waits until the others are read too; the sums are those of one after the other."""
+    mailboxes = people(3)
+    together = Barrier(3)
+
+    class Waiting(MemorySource):
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            together.wait(timeout=60)
+            return super().changes(cursor)
+
+    for each in mailboxes:
+        for _ in range(30):
+            each.deliver(REPORT, BIT)
+    with house(tmp_path, *mailboxes) as (looks, ledger):
+        one_by_one = make(looks, ledger, Scope(now=START, begin=None))
+        waiting = tuple(
+            replace(watch, source=Waiting(each)) for watch, each in zip(looks.watches, mailboxes, strict=True)
+        )
+        at_a_time = make(replace(looks, watches=waiting), ledger, Scope(now=START, begin=None, threads=3))
+    assert told(at_a_time, named=True) == told(one_by_one, named=True)
+
+
+def test_a_bug_ends_it(tmp_path: Path) -> None:
+    """It is not swallowed with the mailbox that it is in, nor does anybody wait for all the others."""
+
+    class Broken(MemorySource):
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            raise ZeroDivisionError
+
+    mailboxes = people(3)
+    with house(tmp_path, *mailboxes) as (looks, ledger):
+        watches = tuple(replace(watch, source=Broken(mailboxes[0])) for watch in looks.watches)
+        with pytest.raises(ZeroDivisionError):
+            make(replace(looks, watches=watches), ledger, Scope(now=START, begin=None, threads=2))
 
 
 # --- what it comes to ---------------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ from connector.admission import of_nobody, shared_with
 from connector.config import TenantConfig
 from connector.errors import ConnectorError
 from connector.ledger import Ledger
-from connector.plan.look import Look
+from connector.plan.look import Look, Looked, Unread
 from connector.plan.sums import VERSIONS, VERSIONS_OF_COPIES, Plan, Share
 from connector.policy.values import fold
-from connector.service import Tenant
+from connector.service import Tenant, side_by_side
 from connector.turn import Watch
 
 #: How many shares Nextcloud lets an account make in ten minutes, where nobody has changed that.
@@ -32,6 +32,8 @@ class Scope:
     departments: Mapping[str, str] = field(default_factory=dict)
     #: The same source as another policy would have it, to compare with.
     other: Callable[[Watch], Watch] | None = None
+    #: How many sources are looked at at the same time.
+    threads: int = 1
 
 
 def with_policy(config: TenantConfig) -> Callable[[Watch], Watch]:
@@ -76,7 +78,7 @@ def _domain(address: str) -> str:
 
 
 def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:
-    """Look at these sources, one after the other.
+    """Look at these sources, so many at a time.
 
     Writes nothing, neither to a source or a store nor into the ledger. Raises what the store raises.
     """
@@ -85,19 +87,24 @@ def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:
     plan = Plan(
         tenant=looks.tenant, begin=scope.begin, end=scope.now, policy=policy, domains=looks.house, budget=budget
     )
+    feeds = []
     for watch in looks.watches:
         share = _share(watch, ledger, scope)
         share.on_trial = watch.source.address in looks.outside
+        plan.begin_mailbox(share)
         other = scope.other(watch) if scope.other else None
-        number = plan.begin_mailbox(share)
-        try:
-            share.room = watch.source.room()
-            look = Look(watch=watch, ledger=ledger, now=scope.now, begin=scope.begin, other=other)
-            for looked in look.items():
-                plan.add(number, looked)
-        except ConnectorError as error:
-            share.failed = str(error)
+        look = Look(watch=watch, ledger=ledger, now=scope.now, begin=scope.begin, other=other)
+        feeds.append(_feed(look, share))
+    side_by_side(feeds, plan.add, scope.threads)
     return plan
+
+
+def _feed(look: Look, share: Share) -> Iterator[Looked | Unread]:
+    try:
+        share.room = look.watch.source.room()
+        yield from look.items()
+    except ConnectorError as error:
+        share.failed = str(error)
 
 
 def read_departments(path: Path) -> Mapping[str, str]:

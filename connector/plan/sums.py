@@ -157,11 +157,10 @@ class Plan:
     #: By what makes it one: how often it goes into the store, and its size.
     _copies: dict[bytes, tuple[int, int]] = field(default_factory=dict)
 
-    def begin_mailbox(self, share: Share) -> int:
-        """What follows is of this one; its number."""
+    def begin_mailbox(self, share: Share) -> None:
+        """One more is looked at: its number is how many there were before."""
         self.shares.append(share)
         self.habits.append(Habits(share.address))
-        return len(self.shares) - 1
 
     def add(self, number: int, looked: Looked | Unread) -> None:
         """One more item of the mailbox with this number."""
