@@ -19,7 +19,7 @@ from connector.ledger import Ledger
 from connector.model import ACTIVE, Redirect, State
 from connector.names import plain
 from connector.plan.sums import By
-from connector.plan.tables import sentences, size
+from connector.plan.tables import MOST, sentences, size
 from connector.turn import edits, strangers, unproved, unread
 
 Row = Mapping[str, Any]
@@ -258,8 +258,10 @@ def tell_plans(told: Sequence[Mapping[str, Any]], by: By, *, as_json: bool) -> N
         return
     for of in told:
         begin = f"{of['begin']:%Y-%m-%d}" if of["begin"] else "the beginning"
-        files = [_amounts(row) for row in (*of["total"], *of[by])]
+        files = [_amounts(row) for row in (*of["total"], *of[by][:MOST])]
         tell_rows(f"{of['tenant']}: mail from {begin} until {of['end']:%Y-%m-%d}, by {by}", files, as_json=False)
+        if len(of[by]) > MOST:
+            typer.echo(f"{len(of[by]) - MOST} smaller lines are told by --csv and --json only.")
         for sentence in sentences(of):
             typer.echo(sentence)
         parts = {"Rules on trial": of["trials"], "Links": of["links"], "What another policy changes": of["changes"]}

@@ -154,18 +154,20 @@ def test_to_plan_changes_nothing(pipeline: Pipeline, exchange: Exchange) -> None
     pipeline.run("once", code=0)
     pipeline.deliver(letter({"new.pdf": b"%PDF" * 9_000}))
     exchange.order(reset=True)
-    before, files = tables(pipeline), pipeline.stored()
+    before, noted, files = tables(pipeline), events(pipeline), pipeline.stored()
     pipeline.configure(POLICY, store="http://127.0.0.1:9/")
     told = planned(pipeline)
     assert at_once(told, "rule")["large"]["files"] == 1
     assert set(exchange.seen) <= READING
     assert (tables(pipeline), pipeline.stored()) == (before, files)
+    by_name = {"by": pipeline_user(), "reason": "a test", "mailboxes": 1}
+    assert events(pipeline) == [*noted, ("plan.named", by_name)]
+
+
+def events(pipeline: Pipeline) -> list[tuple[str, dict[str, Any]]]:
+    """The audit trail, as far as it tells what happened."""
     with closing(Ledger(f"sqlite:///{pipeline.folder / 'ledger.db'}")) as ledger:
-        *_, last = ledger.events(tenant="acme")
-    assert (last.name, dict(last.detail)) == (
-        "plan.named",
-        {"by": pipeline_user(), "reason": "a test", "mailboxes": 1},
-    )
+        return [(each.name, dict(each.detail)) for each in ledger.events(tenant="acme")]
 
 
 def pipeline_user() -> str:
@@ -183,11 +185,13 @@ def test_the_command(pipeline: Pipeline, exchange: Exchange) -> None:
     other = pipeline.folder / "other.yaml"
     other.write_text((pipeline.folder / "tenants" / "acme.yaml").read_text().replace("name: large", "name: huge"))
     out, html = pipeline.folder / "plan.csv", pipeline.folder / "plan.html"
+    noted = events(pipeline)
     told = pipeline.run("plan", "--last", "3650d", "--diff", str(other), "--csv", str(out), "--html", str(html), code=0)
     assert "large redirect 6 6 6 " in " ".join(told.answer.split())
     assert "large → huge" not in told.answer
     assert "person" not in told.answer + told.told + out.read_text() + html.read_text()
     assert "acme: what the policy would do" in html.read_text()
+    assert events(pipeline) == noted
     assert "acme,rule,large,redirect,6,6,6," in out.read_text()
     (told_named,) = pipeline.run(
         *("plan", "--named", "--reason", "a test", "--whole", "--source", mailboxes[3], "--by", "mailbox", "--json"),

@@ -25,6 +25,7 @@ from connector.plan.robots import Habits
 from connector.plan.sums import By, Plan
 from connector.plan.tables import FEW, csv_text, exclusions, rows, told
 from connector.policy import Exclude, Policy
+from connector.report import tell_plans
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from tests.world import START, Saboteur, World
 
@@ -418,6 +419,20 @@ def test_a_spreadsheet_takes_nothing_for_a_formula(tmp_path: Path) -> None:
     mailbox.deliver(REPORT, sender="eve@=cmd|'/c calc'!a1")
     text = csv_text([told(plan_of(tmp_path, mailbox), named=True)])
     assert "acme,domain,'=cmd|'/c calc'!a1,redirect" in text
+
+
+def test_people_read_the_largest_lines_and_a_csv_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the table says how many it leaves out."""
+    (mailbox,) = people(1)
+    for number in range(45):
+        mailbox.deliver(Attached("a.bin", bytes(1000 + number)), sender=f"eve@number{number}.example")
+    of = told(plan_of(tmp_path, mailbox), named=True)
+    assert csv_text([of]).count("acme,domain,") == 45
+    tell_plans([of], By.DOMAIN, as_json=False)
+    table = capsys.readouterr().out
+    assert "number44.example" in table
+    assert "number4.example" not in table
+    assert "5 smaller lines are told by --csv and --json only" in table
 
 
 # --- robots -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from connector.names import plain
 from connector.plan.sums import By
-from connector.plan.tables import Row, sentences, size
+from connector.plan.tables import MOST, Row, sentences, size
 
 _TEMPLATES = Environment(
     loader=PackageLoader("connector", "plan/templates"),
@@ -31,8 +31,6 @@ _TITLES = {
     By.MAILBOX: "Mailboxes",
     By.SENDER: "Senders",
 }
-#: So many lines of each; the rest is in the CSV.
-_MOST = 40
 _WIDTH, _HEIGHT = 720, 140
 #: The least that can be seen.
 _THIN = 1.5
@@ -63,9 +61,7 @@ def page(plans: Sequence[Mapping[str, Any]]) -> str:
         {
             "of": of,
             "sentences": tuple(sentences(of)),
-            "tables": [
-                (by, _TITLES[by], _with_shares(of[by][:_MOST]), len(of[by]) - _MOST) for by in _TITLES if of[by]
-            ],
+            "tables": [(by, _TITLES[by], _with_shares(of[by][:MOST]), len(of[by]) - MOST) for by in _TITLES if of[by]],
             "total": _with_shares(of["total"]),
             "chart": _chart(of["days"]),
         }

@@ -19,8 +19,8 @@ Row = Mapping[str, Any]
 #: Of fewer people nothing is told without their names being asked for.
 FEWEST = 5
 FEW = "fewer than five people"
-#: So many lines of senders; all of the others.
-_TOP = 20
+#: So many lines of a table are for people to read; a CSV has all.
+MOST = 40
 _FORMULA = tuple("=+-@\t\r")
 _AMOUNTS = ("messages", "files", "bytes")
 _COLUMNS = ("tenant", "by", "group", "action", "people", *_AMOUNTS, *(f"at_once_{each}" for each in _AMOUNTS))
@@ -60,8 +60,7 @@ def rows(plan: Plan, by: By | None, *, named: bool) -> list[Row]:
         return list(_folded(_all(plan), "group", "action", named=named))
     if by is By.SENDER and not named:
         return []
-    found = list(_folded(plan.lines[by], "group", "action", named=named))
-    return found[:_TOP] if by in (By.SENDER, By.DOMAIN) else found
+    return list(_folded(plan.lines[by], "group", "action", named=named))
 
 
 def exclusions(plan: Plan, *, named: bool) -> str:
