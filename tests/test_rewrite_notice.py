@@ -67,7 +67,19 @@ def test_each_line_is_in_the_words_of_its_language(code: Code) -> None:
     ours = LANGUAGES[code]
     for other in set(CODES) - {code}:
         theirs = LANGUAGES[other]
-        of_notices = ("kept_one", "kept_many", "stays_one", "stays_many", "colleague", "outsider", "genuine", "help")
+        of_notices = (
+            "kept_one",
+            "kept_many",
+            "stays_one",
+            "stays_many",
+            "colleague",
+            "outsider",
+            "staff",
+            "stranger",
+            "closed",
+            "genuine",
+            "help",
+        )
         of_ends = ("until_one", "until_many", "ended_one", "ended_many", "deleted")
         of_letters = (
             "letter_subject",
@@ -108,10 +120,29 @@ def test_until_when(code: Code) -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_who_may_open_it(code: Code) -> None:
-    """What is said to colleagues and outsiders is said of links that open with a login at the store only."""
-    opening = LANGUAGES[code].colleague.replace("\u00a0", " ").partition("?")[0]
-    assert all(opening in words for words in said(code, FOREVER))
-    assert all(opening not in words for words in said(code, FOREVER, terms=LinkTerms(Audience.ANYONE)))
+    """To colleagues and outsiders is said what is true for them: by whom a link opens, in this very notice."""
+    language = LANGUAGES[code]
+    lines = {
+        Audience.STORE: (language.colleague, language.outsider),
+        Audience.STAFF: (language.staff, language.stranger),
+        Audience.OWNER: (language.closed,),
+        Audience.GROUP: (language.closed,),
+        Audience.ANYONE: (),
+    }
+    all_lines = {line for each in lines.values() for line in each}
+    for audience, shown in lines.items():
+        for words in said(code, FOREVER, terms=LinkTerms(audience)):
+            for line in all_lines:
+                house = {"product": "Example Cloud", "organisation": "Example House"}
+                assert (" ".join(line.format(**house).split()) in words) is (line in shown)
+
+
+def test_links_of_two_kinds_tell_others_nothing() -> None:
+    """What is true for one file only is not said of both."""
+    files = [replace(redirected(id=each), terms=LinkTerms(each)) for each in (Audience.STORE, Audience.STAFF)]
+    made = notice(redirect(*files), WORDING, marker="m")
+    assert "Forwarded" not in made.text
+    assert "Not at" not in made.text
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
@@ -187,9 +187,10 @@ def _for_owner(language: Language, files: Sequence[RedirectedFile], ends: dateti
 
 
 def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wording) -> Iterator[str]:
-    if all(file.terms.audience is Audience.STORE for file in files):
-        yield language.colleague
-        yield language.outsider
+    audiences = frozenset(file.terms.audience for file in files)
+    for kinds, lines in _OTHERS:
+        if audiences <= kinds:
+            yield from lines(language)
     if wording.host and all(_link(file).url.startswith(f"https://{wording.host}/") for file in files):
         yield language.genuine
 
@@ -242,6 +243,12 @@ def _sample(name: str, expires: datetime | None) -> RedirectedFile:
     )
 
 
+#: Who is told what, by the audiences of a notice. To whoever may open a link by having it, there is nothing to say.
+_OTHERS: tuple[tuple[frozenset[Audience], Callable[[Language], Sequence[str]]], ...] = (
+    (frozenset({Audience.STORE}), lambda language: (language.colleague, language.outsider)),
+    (frozenset({Audience.STAFF}), lambda language: (language.staff, language.stranger)),
+    (frozenset({Audience.OWNER, Audience.GROUP}), lambda language: (language.closed,)),
+)
 _HTML = _Kind(markup, "notice.html.j2", _environment(autoescape=True))
 _TEXT = _Kind(text, "notice.txt.j2", _environment(autoescape=False))
 _SAMPLES = (
