@@ -4,10 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from connector.model import Action, Direction
 from connector.policy import Conditions, Policy, all_reached
+from connector.policy.values import Domain
 from tests.test_policy import policy, redirects_when
 
 
@@ -217,6 +218,14 @@ def test_what_makes_no_sense_is_refused(rule: dict[str, Any], where: str, word: 
     place, said = rule_problem(**rule)
     assert place == where
     assert word in said
+
+
+@pytest.mark.parametrize("value", ["a@example.org", "@example.org", "*.example.org", "example"])
+def test_the_domains_of_a_house_are_domains(value: str) -> None:
+    """An address among them would make all of its house external."""
+    with pytest.raises(ValidationError, match="is no domain, such as example"):
+        TypeAdapter(Domain).validate_python(value)
+    assert TypeAdapter(Domain).validate_python("Example.ORG") == "example.org"
 
 
 def test_to_fail_closed_is_refused() -> None:

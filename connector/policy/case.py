@@ -10,10 +10,12 @@ from connector.filetype import TrueType, true_type
 from connector.guards import is_tnef
 from connector.model import Body, Content, File, FileKind, Item, Message, Need
 from connector.policy.patterns import as_text, found, shown
-from connector.policy.values import fold, is_who
+from connector.policy.values import fold, names_of
 
 #: How many first bytes of a file `Content.head` should carry.
 HEAD = 64 * 1024
+#: No extension has more dots than this has ends; a name may be made of them.
+_MOST_ENDS = 8
 
 
 class Hold(StrEnum):
@@ -80,24 +82,25 @@ class Matter:
         return received.replace(tzinfo=UTC) if received and received.tzinfo is None else received
 
     @cached_property
-    def mailbox(self) -> str:
-        """The address of its mailbox, folded; "" for a shared file."""
-        return fold(self.facts.mailbox) if self.message else ""
+    def mailbox(self) -> frozenset[str]:
+        """All that its mailbox may be called by; nothing for a shared file."""
+        return frozenset(names_of(self.facts.mailbox)) if self.message else frozenset()
 
     @cached_property
-    def sender(self) -> str:
-        """Folded. Of a shared file, whoever changed it last."""
-        return fold(self.item.sender)
+    def sender(self) -> frozenset[str]:
+        """All that its sender may be called by: of a shared file, whoever changed it last."""
+        return frozenset(names_of(self.item.sender))
 
     @cached_property
-    def recipients(self) -> tuple[str, ...]:
-        """Folded. Of a shared file, who may open it where it is."""
-        return tuple(fold(each) for each in self.item.recipients)
+    def recipients(self) -> frozenset[str]:
+        """All that any of its recipients may be called by: of a shared file, whoever may open it where it is."""
+        return frozenset(name for each in self.item.recipients for name in names_of(each))
 
     @cached_property
     def external(self) -> int:
         """How many of the recipients are outside of the house's own domains."""
-        return sum(not any(is_who(domain, each) for domain in self.facts.domains) for each in self.recipients)
+        own = frozenset(self.facts.domains)
+        return sum(own.isdisjoint(names_of(each)) for each in self.item.recipients)
 
     @cached_property
     def folder(self) -> str:
@@ -182,6 +185,12 @@ class Case:
     def name(self) -> str:
         """Folded."""
         return fold(self.file.name)
+
+    @cached_property
+    def extensions(self) -> frozenset[str]:
+        """All ends of its name behind a dot. Windows ignores dots and blanks behind them."""
+        parts = self.name.rstrip(". ").rsplit(".", _MOST_ENDS)
+        return frozenset(".".join(parts[at:]) for at in range(1, len(parts)))
 
     @cached_property
     def true_type(self) -> TrueType | None:

@@ -5,6 +5,7 @@ An answer is True, False, or None: unknown, because it was not fetched yet, or b
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -30,11 +31,11 @@ from connector.policy.values import (
     Some,
     Who,
     fold,
-    is_who,
     listed,
 )
 
 Answer = bool | None
+Asking = Callable[[Case], Answer]
 
 
 class Kind(StrEnum):
@@ -126,24 +127,22 @@ class Conditions(Model):
 
     @cached_property
     def questions(self) -> tuple["Question", ...]:
-        """The same, ready to be asked: first what costs least to answer."""
-        made = [Question(name, values, _asking(name, values)) for name, values in self.asked]
-        return tuple(sorted(made, key=lambda question: _COSTS.get(question.name, 0)))
+        """The same, ready to be asked."""
+        return tuple(Question(name, values, _asking(name, values)) for name, values in self.asked)
+
+    @cached_property
+    def asking(self) -> tuple[Asking, ...]:
+        """The same again: first what costs least to answer."""
+        ordered = sorted(self.questions, key=lambda question: _COSTS.get(question.name, 0))
+        return tuple(question.holds for question in ordered)
 
     def every(self, case: Case) -> Answer:
         """Whether all of it holds."""
-        answer: Answer = True
-        for question in self.questions:
-            holds = question.holds(case)
-            if holds is False:
-                return False
-            if holds is None:
-                answer = None
-        return answer
+        return _all(self.asking, case)
 
     def some(self, case: Case) -> Answer:
         """Whether one of its conditions holds."""
-        return _one(question.holds(case) for question in self.questions)
+        return _one(self.asking, case)
 
     def everywhere(self) -> Iterator["Conditions"]:
         """Itself, and all groups in it."""
@@ -177,7 +176,7 @@ class Question:
 
     name: str
     values: tuple[Any, ...]
-    holds: Callable[[Case], Answer]
+    holds: Asking
 
     def __str__(self) -> str:
         """As the policy says it."""
@@ -197,31 +196,34 @@ class Question:
             yield f"{_words(self.name)} {_told(value)}"
 
 
-def _asking(name: str, values: tuple[Any, ...]) -> Callable[[Case], Answer]:
+def _asking(name: str, values: tuple[Any, ...]) -> Asking:
     if name == "any":
-        return lambda case: _one(group.every(case) for group in values)
+        return partial(_one, tuple(group.every for group in values))
     if name == "all":
-        return lambda case: _all(group.every(case) for group in values)
-    holds = _CONDITIONS[name]
-    if len(values) == 1:
-        return partial(holds, values[0])
-    return lambda case: _one(holds(value, case) for value in values)
+        return partial(_all, tuple(group.every for group in values))
+    if name in _NAMED:
+        names, wanted = _NAMED[name], frozenset(values)
+        return lambda case: not wanted.isdisjoint(names(case))
+    asking = tuple(partial(_CONDITIONS[name], value) for value in values)
+    return asking[0] if len(asking) == 1 else partial(_one, asking)
 
 
-def _one(answers: Iterable[Answer]) -> Answer:
+def _one(asking: Iterable[Asking], case: Case) -> Answer:
     """Yes, as soon as one says yes; otherwise unknown, if one does not know."""
     unknown = False
-    for answer in answers:
+    for holds in asking:
+        answer = holds(case)
         if answer:
             return True
         unknown = unknown or answer is None
     return None if unknown else False
 
 
-def _all(answers: Iterable[Answer]) -> Answer:
+def _all(asking: Iterable[Asking], case: Case) -> Answer:
     """No, as soon as one says no; otherwise unknown, if one does not know."""
     unknown = False
-    for answer in answers:
+    for holds in asking:
+        answer = holds(case)
         if answer is False:
             return False
         unknown = unknown or answer is None
@@ -246,6 +248,10 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 def _globbed(glob: str, text: str) -> bool:
     return text != "" and _pattern(glob).match(text) is not None
+
+
+def _is_named(names: Callable[[Case], AbstractSet[str]], name: str, case: Case) -> bool:
+    return name in names(case)
 
 
 def _told_is(wanted: bool, told: bool | None) -> Answer:  # noqa: FBT001 - both are what a file is said to be
@@ -280,7 +286,7 @@ def _has_external(which: Recipients, case: Case) -> bool:
     outside = matter.external
     if which is Recipients.ANY:
         return outside > 0
-    return outside == 0 if which is Recipients.NONE else 0 < outside == len(matter.recipients)
+    return outside == 0 if which is Recipients.NONE else 0 < outside == len(matter.item.recipients)
 
 
 def _is_message_size(holds: Callable[[int], bool], case: Case) -> bool:
@@ -292,24 +298,29 @@ def _is_labelled(label: str, case: Case) -> bool:
     return case.matter.message is not None and fold(case.matter.message.label) == fold(label)
 
 
-#: Whether one value of a condition holds. A new condition is a field above and a line here.
+#: All the names that a condition may call something by.
+_NAMED: Mapping[str, Callable[[Case], AbstractSet[str]]] = {
+    "extension": lambda case: case.extensions,
+    "mailbox": lambda case: case.matter.mailbox,
+    "group": lambda case: case.matter.facts.groups,
+    "sender": lambda case: case.matter.sender,
+    "recipient": lambda case: case.matter.recipients,
+    "category": lambda case: case.matter.categories,
+}
+#: Whether one value of a condition holds. A new condition is a field above and a line here, or above.
 _CONDITIONS: Mapping[str, Callable[[Any, Case], Answer]] = {
+    **{name: partial(_is_named, names) for name, names in _NAMED.items()},
     "size_over": lambda size, case: case.file.size > size,
     "size_under": lambda size, case: case.file.size < size,
     "name": lambda glob, case: _pattern(glob).match(case.name) is not None,
-    "extension": lambda extension, case: case.name.rstrip(". ").endswith(f".{extension}"),
     "true_type": _is_type,
     "disguised": _is_disguised,
     "encrypted": partial(_of_content, "encrypted"),
     "macros": partial(_of_content, "macros"),
     "infected": partial(_of_content, "infected"),
     "kind": _is_kind,
-    "mailbox": lambda who, case: is_who(who, case.matter.mailbox),
-    "group": lambda group, case: group in case.matter.facts.groups,
-    "sender": lambda who, case: is_who(who, case.matter.sender),
-    "recipient": lambda who, case: any(is_who(who, each) for each in case.matter.recipients),
     "recipients": _has_external,
-    "recipients_over": lambda number, case: len(case.matter.recipients) > number,
+    "recipients_over": lambda number, case: len(case.matter.item.recipients) > number,
     "direction": lambda direction, case: case.matter.item.direction is direction,
     "message_over": lambda size, case: _is_message_size(lambda found: found > size, case),
     "message_under": lambda size, case: _is_message_size(lambda found: found < size, case),
@@ -321,7 +332,6 @@ _CONDITIONS: Mapping[str, Callable[[Any, Case], Answer]] = {
     "younger_than": lambda age, case: case.age is not None and case.age < age,
     "older_than": lambda age, case: case.age is not None and case.age >= age,
     "read": _is_read,
-    "category": lambda category, case: category in case.matter.categories,
     "team": lambda glob, case: _globbed(glob, case.matter.place[0]),
     "channel": lambda glob, case: _globbed(glob, case.matter.place[1]),
     "chat": lambda glob, case: _globbed(glob, case.matter.place[2]),
@@ -337,5 +347,13 @@ _NEEDS = {
     "infected": Need.SCAN,
     "body": Need.BODY,
 }
-#: Text is looked through last, and what may have to be fetched.
-_COSTS = {"any": 1, "all": 1, "subject": 2, "header": 2, **dict.fromkeys(_NEEDS, 3), "kind": 0}
+#: To look up a name costs least, and says no most often. Text is looked through last, and what may have to be fetched.
+_COSTS = {
+    **dict.fromkeys(_NAMED, -1),
+    "any": 1,
+    "all": 1,
+    "subject": 2,
+    "header": 2,
+    **dict.fromkeys(_NEEDS, 3),
+    "kind": 0,
+}

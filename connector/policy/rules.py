@@ -14,7 +14,7 @@ from pydantic_core import InitErrorDetails
 from connector.amounts import Duration
 from connector.model import Action, Audience, LinkTerms, Need
 from connector.policy.case import Case
-from connector.policy.conditions import Answer, Conditions, Kind, Model
+from connector.policy.conditions import Answer, Asking, Conditions, Kind, Model
 from connector.policy.exclude import Exclude
 from connector.policy.people import People
 from connector.policy.sense import contradiction, covers, excepts_no_more, never_matches
@@ -130,6 +130,11 @@ class Rule(Model):
     def reaches_messages(self) -> bool:
         """Whether it is meant for attached messages too."""
         return any(Kind.MESSAGE in group.kind for group in self.when.everywhere())
+
+    @cached_property
+    def first(self) -> Asking:
+        """The one of its questions that costs least: where the answer is no, nothing else of the rule matters."""
+        return self.when.asking[0] if self.when.asking else self.when.every
 
     def matches(self, case: Case) -> Answer:
         """Whether it decides about the file; None where nobody knows, or not yet."""

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
@@ -17,6 +18,7 @@ from connector.policy.patterns import compiled
 T = TypeVar("T")
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_LONGEST_DOMAIN = 255
 _FIELD_NAME = re.compile(r"[!-9;-~]+")
 _DOMAIN = re.compile(r"[^@\s.*]+(\.[^@\s.*]+)+")
 
@@ -84,6 +86,16 @@ def is_who(who: str, address: str) -> bool:
     return domain == who or domain.endswith(f".{who}")
 
 
+def names_of(address: str) -> Iterator[str]:
+    """Whatever `is_who` knows the address by, folded: itself, its domain, and all domains above that."""
+    address = fold(address)
+    yield address
+    domain = address.rpartition("@")[2][-_LONGEST_DOMAIN:]
+    while domain:
+        yield domain
+        domain = domain.partition(".")[2]
+
+
 def _direction(value: object) -> object:
     if value in ("outgoing external", "outgoing", "outbound"):
         raise ValueError(
@@ -110,8 +122,6 @@ class Header:
 
 
 def _header(value: object) -> Header:
-    if isinstance(value, Header):
-        return value
     name, colon, pattern = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon or not _FIELD_NAME.fullmatch(name) or not pattern.strip():
         raise ValueError("give the name of a header and a pattern, such as `X-Spam-Flag: ^yes`, in quotes")
