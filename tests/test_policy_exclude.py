@@ -35,9 +35,6 @@ EXCLUSIONS: tuple[tuple[dict[str, Any], dict[str, Any], bool], ...] = (
     ({}, {"unmapped": True, "hold": "litigation"}, False),
     ({"folders": ["Privat", "Nicht auslagern"]}, {"folder": "Posteingang/nicht auslagern/2026"}, True),
     ({"folders": ["Privat", "Nicht auslagern"]}, {"folder": "Privates"}, False),
-    ({"categories": "Nicht auslagern"}, {"categories": ["Rot", "nicht AUSLAGERN"]}, True),
-    ({"categories": "Nicht auslagern"}, {"categories": ["Auslagern"]}, False),
-    ({"categories": "Nicht auslagern"}, {"team": "Planning"}, False),
     ({"sensitivity": ["private", "personal", "confidential"]}, {"sensitivity": "normal"}, False),
 )
 

@@ -144,7 +144,6 @@ EXCLUDED = {
     "hold": ["litigation", "retention", "record"],
     "identity": "unmapped",
     "folders": "Inbox",
-    "categories": "Red",
 }
 EXCLUSIONS = st.sets(st.sampled_from(sorted(EXCLUDED))).map(lambda names: {name: EXCLUDED[name] for name in names})
 

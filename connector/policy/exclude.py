@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from connector.guards import Kept
 from connector.policy.case import Hold, Matter
 from connector.policy.conditions import Model
-from connector.policy.values import Folded, Folder, Name, Some, fold, is_who, who
+from connector.policy.values import Folder, Name, Some, fold, is_who, who
 
 _GROUP = "group:"
 
@@ -38,7 +38,6 @@ class Exclude(Model):
     )
     identity: Literal["unmapped"] | None = Field(default=None, description="mailboxes of which nobody knows whose")
     folders: Some[Folder] = Field(default=(), description="folders anywhere in the mailbox, with what is below them")
-    categories: Some[Folded] = Field(default=(), description="messages that bear such a category in Outlook")
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -82,10 +81,5 @@ _EXCLUDED: tuple[tuple[str, Callable[[Exclude, Matter], bool], str], ...] = (
         "folders",
         lambda exclude, matter: any(f"/{each}/" in matter.folder for each in exclude.folders),
         "the message is in a folder that is excluded",
-    ),
-    (
-        "categories",
-        lambda exclude, matter: not matter.categories.isdisjoint(exclude.categories),
-        "the message bears a category that is excluded",
     ),
 )
