@@ -27,6 +27,8 @@ class Spool:
     size: int
     #: Tells the hash.
     hashed: Callable[[], str]
+    #: It comes straight from its source: what its hash is takes reading all of it.
+    passing: bool = False
 
     @property
     def sha256(self) -> str:
@@ -74,7 +76,7 @@ def _kept(stream: BinaryIO, announced: int) -> Iterator[Spool]:
 def _passing(stream: BinaryIO, size: int) -> Iterator[Spool]:
     try:
         passing = _Passing(stream, size)
-        yield Spool(cast("BinaryIO", passing), size, passing.sha256)
+        yield Spool(cast("BinaryIO", passing), size, passing.sha256, passing=True)
     except _BrokeOff as broken:
         raise broken.error from None
 

@@ -266,6 +266,16 @@ def test_a_large_file_comes_from_its_source_once(
 
 
 @pytest.mark.usefixtures("pieces")
+def test_chunks_of_other_bytes_are_not_taken_for_ours(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Two write one name, or one died and the file is another one by now: neither gets pieces of the other's."""
+    world.server.drops.append((12, "before"))
+    with pytest.raises(Unavailable):
+        store.put(PATH, spool(b"a" * 10 * PIECE))
+    assert len(unfinished(world)) == 1
+    assert contents(store, store.put(PATH, spool(b"b" * 10 * PIECE)).path) == b"b" * 10 * PIECE
+
+
+@pytest.mark.usefixtures("pieces")
 def test_chunks_of_which_the_bytes_are_wrong(world: NextcloudWorld, store: NextcloudStore) -> None:
     """The hash of the whole tells; nothing is left at the path, nor of the upload, and it goes well anew."""
     data = bytes(range(251)) * 800

@@ -1,9 +1,9 @@
 """Chunked upload, version 2, by its strict rules: those that hold with any storage behind the server.
 
 Chunks are named by numbers from 1, at most 10,000, each of 5 MB or more but the last; every request names the target
-and the whole length. An upload that died is gone on with: its name is made of where it brings how much, so that
-whatever chunks the server has of it are ours, and the server's own hash of the whole proves them. What they are of is
-not known before a file that comes straight from its source has come by, and for that it would have to come twice.
+and the whole length. An upload that died is gone on with: its name is made of where it brings what, so that whatever
+chunks the server has of it are ours, and the server's own hash of the whole proves them. Of a file that comes straight
+from its source the name says only how much it is: to know what, it would have to come twice.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class Chunks:
         Raises TooLarge, and Conflict where what it had of an earlier attempt does not fit: then nothing is left of it.
         """
         size = max(size, -(-content.size // _MOST))
-        name = _name(target, content.size, size)
+        name = _name(target, content, size)
         bound = (f"Destination: {target}", f"OC-Total-Length: {content.size}")
         begun = self._client.ask("mkdir", f"{name}/", success=(*_CREATED, _THERE), headers=bound).status == _THERE
         there = self._there(name) if begun else {}
@@ -70,8 +70,8 @@ class Chunks:
         self._client.ask("clean", f"{name}/", success=(*_CREATED, 404))
 
 
-def _name(target: str, whole: int, size: int) -> str:
-    told = f"{target}\0{whole}\0{size}".encode()
+def _name(target: str, content: Spool, size: int) -> str:
+    told = f"{target}\0{content.size}\0{size}\0{'' if content.passing else content.sha256}".encode()
     return f"connector-{hashlib.sha256(told).hexdigest()[:32]}"
 
 
