@@ -269,15 +269,18 @@ def test_once_takes_what_comes_up_while_it_works(world: World) -> None:
 UNIT = Path(__file__).parent.parent / "systemd" / "connector.service"
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    """It is checked by systemd itself, with a program in place of the one that is installed elsewhere."""
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """They are checked by systemd itself, with a program in place of the one that is installed elsewhere."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/connector/bin/connector", sys.executable))
-    checked = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+    units = [tmp_path / each.name for each in UNIT.parent.iterdir()]
+    for unit in units:
+        told = (UNIT.parent / unit.name).read_text()
+        unit.write_text(told.replace("/opt/connector/bin/connector", sys.executable))
+    checked = subprocess.run([analyze, "verify", *map(str, units)], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
+    assert len(units) >= 4
 
 
 def test_the_unit_loads_every_credential_that_the_examples_name() -> None:
