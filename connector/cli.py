@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import typer
 
 from connector import __version__, config, decisions, log, report
 from connector.amounts import duration
+from connector.backfill import Hours, Wish, leave, progress, want
 from connector.certify import CLIENTS, certificates
 from connector.check import findings, grants
 from connector.errors import ConnectorError, Unavailable
@@ -76,6 +77,18 @@ def _future(said: str) -> datetime:
     if moment <= clock():
         raise ValueError(said)
     return moment.astimezone(UTC)
+
+
+def _day(said: str) -> datetime:
+    return datetime.combine(date.fromisoformat(said), time(), UTC)
+
+
+def _hours(said: str) -> Hours:
+    begin, _, end = said.partition("-")
+    hours = Hours(int(begin), int(end))
+    if not all(0 <= each < 24 for each in (hours.begin, hours.end)):  # noqa: PLR2004 - hours of a day
+        raise ValueError(said)
+    return hours
 
 
 def _days(said: str) -> timedelta:
@@ -401,6 +414,34 @@ def restore(
             raise ValueError("say what to restore, or --everything")
         recalled = decisions.restore(wanted, ledger, clock(), _user(), pace=pace, revoke=revoke)
     report.tell_recalled(recalled, as_json=as_json)
+
+
+@app.command()
+def backfill(
+    context: typer.Context,
+    source: Annotated[str | None, typer.Option(help="Only this mailbox or share; else all that are watched.")] = None,
+    *,
+    biggest: Annotated[bool, typer.Option("--biggest/--newest", help="Which messages go first.")] = False,
+    since: Annotated[datetime | None, typer.Option(help="Nothing older: 2020-01-31.", parser=_day)] = None,
+    hours: Annotated[
+        Hours | None, typer.Option(help="Only from one hour to another: 20-06.", parser=_hours, metavar="FROM-TO")
+    ] = None,
+    per_hour: Annotated[int, typer.Option(min=1, help="Messages an hour and mailbox.")] = Wish().per_hour,
+    pause: Annotated[bool, typer.Option("--pause", help="Leave it for now.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with it.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only tell how far it is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Want what is older than first contact to be treated by the policy too. The daemon does it, or `once`."""
+    if pause + resume + status > 1:
+        raise typer.BadParameter("give one of --pause, --resume and --status")
+    with _ledger(context) as ledger, _told():
+        if pause or resume:
+            leave(source, ledger, clock(), _user(), paused=pause)
+        elif not status:
+            wish = Wish(biggest=biggest, since=since, hours=hours or Hours(0, 0), per_hour=per_hour)
+            want(wish, source, ledger, clock(), _user())
+        report.tell_rows("Backfill", [asdict(each) for each in progress(ledger, clock())], as_json=as_json)
 
 
 @links_app.command(name="list")

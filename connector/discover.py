@@ -63,7 +63,7 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
     new: list[Redirect] = []
     later: dict[str, datetime] = {}
     for item in items:
-        redirect, again = _plan(item, turn)
+        redirect, again = plan(item, turn, turn.since)
         if redirect:
             new.append(redirect)
         if again:
@@ -81,8 +81,8 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
     )
 
 
-def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
-    """What is to become of one item, and when to ask again."""
+def plan(item: Item, turn: Turn, since: datetime | None) -> tuple[Redirect | None, datetime | None]:
+    """What is to become of one item, and when to ask again. Nothing, where it was received before `since`."""
     try:
         if not item.marker and turn.watch.policy.people.give_back.of(item):
             # A feed may leave out the marker of what has no attachments any more.
@@ -91,7 +91,7 @@ def _plan(item: Item, turn: Turn) -> tuple[Redirect | None, datetime | None]:
         if ours:
             _recognise(item, ours, turn)
             _give_back(item, ours, turn)
-        answer = ask(item, turn.watch, facts(turn.watch, now=turn.clock(), since=turn.since, ours=ours is not None))
+        answer = ask(item, turn.watch, facts(turn.watch, now=turn.clock(), since=since, ours=ours is not None))
     except Gone:
         return None, None
     except Unavailable as error:

@@ -70,7 +70,7 @@ def guards_of_item(item: Item, *, ours: bool, since: datetime | None) -> Iterato
     where = "mailbox" if isinstance(item, Message) else "share"
     yield Kept("ours", f"the {noun} carries our own marker"), ours
     old = Kept("first-contact", f"the {noun} is older than the first contact with this {where}")
-    yield old, since is not None and not _received_after(item, since)
+    yield old, since is not None and not received_after(item, since)
     if isinstance(item, SharedFile):
         yield _POINTER, item.subject.casefold().endswith(".url")
     else:
@@ -117,8 +117,8 @@ def _received(item: Item) -> datetime | None:
     return received.replace(tzinfo=UTC) if received and received.tzinfo is None else received
 
 
-def _received_after(item: Item, since: datetime) -> bool:
-    """An item whose age nobody knows may be an old one."""
+def received_after(item: Item, since: datetime) -> bool:
+    """Whether the server received it then or later. An item whose age nobody knows may be an old one."""
     received = _received(item)
     return received is not None and received >= since
 

@@ -56,6 +56,12 @@ class Event(StrEnum):
     REDIRECT_RELEASED = "redirect.released"
     #: A manifest in the store told what the ledger did not know.
     REDIRECT_RECONCILED = "redirect.reconciled"
+    #: A human wants what is older than first contact with a source, too; or leaves it for now, or goes on with it.
+    BACKFILL_WANTED = "backfill.wanted"
+    BACKFILL_PAUSED = "backfill.paused"
+    BACKFILL_RESUMED = "backfill.resumed"
+    #: All items of a source from before first contact are known: so many wait.
+    BACKFILL_LISTED = "backfill.listed"
     #: A human wants the files back in the message.
     REDIRECT_RECALLED = "redirect.recalled"
     #: The files are in the message again, byte for byte: `files` of them, behind as many as `behind` that had stayed.

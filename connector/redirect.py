@@ -21,6 +21,7 @@ from datetime import timedelta
 from connector import marker
 from connector.admission import require_admission
 from connector.ask import ask_before_showing, facts
+from connector.backfill import backfill
 from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, Edited, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
@@ -88,6 +89,9 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
                 discover(ours)
             if not watch.monitor:
                 _advance_all(ours)
+                # New mail goes first: only when nothing of it is due.
+                if admitted and backfill(ours):
+                    _advance_all(ours)
                 _tell_people(ours)
         except (Unavailable, Denied) as error:
             ours.pause(watch.name, error)
@@ -393,7 +397,9 @@ def _looked_at(redirect: Redirect, item: Item) -> Redirect:
 def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """Ask the policy once more before anything shows: the item may be a private one by now, or the policy another."""
     sizes = {each.file.id: each.stored.size for each in redirect.live if each.stored}
-    known = facts(turn.watch, now=turn.clock(), since=turn.since, ours=False)
+    # What was planned although it is older than first contact was asked for: by a backfill.
+    since = None if redirect.created >= turn.since else turn.since
+    known = facts(turn.watch, now=turn.clock(), since=since, ours=False)
     wanted = ask_before_showing(item, turn.watch, replace(known, sizes=sizes, quiet=timedelta(0)))
     for each in redirect.live:
         match wanted.get(each.file.id):

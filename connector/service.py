@@ -446,11 +446,13 @@ class Daemon:
     def _exhaust(self, mailbox: Mailbox) -> None:
         """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""
         moved: object = None
+        filled: object = None
         while self._turn(mailbox):
             name = mailbox.watch().name
             complete = any(each.passes for each in self._ledger.watched() if each.name == name)
             due = frozenset((each.id, each.revision) for each in self._ledger.due(name, clock()))
-            if complete and due in (frozenset(), moved):
+            before, filled = filled, self._ledger.backfill(name)
+            if complete and due in (frozenset(), moved) and filled == before:
                 return
             moved = due
 

@@ -17,6 +17,7 @@ FLOW = (
     "reactions",
     "ask",
     "discover",
+    "backfill",
     "decisions",
     "restore",
     "replace",

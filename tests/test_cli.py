@@ -554,3 +554,29 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.2)
+
+
+# --- backfill -----------------------------------------------------------------------------------------------------
+
+
+def test_backfill(world: World) -> None:
+    """What was there before first contact stays, until somebody wants it too; `once` does it then."""
+    tenant = world.folder / "tenants" / "acme.yaml"
+    tenant.write_text(tenant.read_text().replace("    since: everything\n", ""))
+    world.exchange.deliver(ANNA, message("old.bin"))
+    world.run("once")
+    assert (world.json("backfill", "--status"), world.stored()) == ([], [])
+    world.run("backfill", "--source", "nobody@example.org", code=2)
+    world.run("backfill", "--hours", "20-25", code=2)
+    world.run("backfill", "--pause", "--resume", code=2)
+    (wanted,) = world.json("backfill", "--source", ANNA, "--biggest", "--since", "2020-01-31", "--per-hour", "100")
+    assert (wanted["source"], wanted["state"], wanted["done"]) == (ANNA, "being listed", 0)
+    (paused,) = world.json("backfill", "--pause")
+    world.run("once")
+    assert (paused["state"], world.stored()) == ("paused", [])
+    world.run("backfill", "--resume")
+    world.run("once")
+    (done,) = world.json("backfill", "--status")
+    assert (done["state"], done["done"], done["left"]) == ("done", 1, 0)
+    assert world.hashes() == [sha256(BIG).hexdigest()]
+    assert "under" not in world.run("backfill", "--status")

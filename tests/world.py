@@ -99,7 +99,7 @@ SOURCE_VERBS = (
 )
 STORE_VERBS = ("put", "verify", "open", "original", "admit", "share", "revoke", "delete", "erase", "names")
 BOOK_VERBS = ("publish", "admit", "end")
-LEDGER_VERBS = ("write", "record", "watch", "lease", "release")
+LEDGER_VERBS = ("write", "record", "watch", "lease", "release", "list_backlog", "record_backfilled")
 
 
 @dataclass
@@ -113,6 +113,8 @@ class World:
     now: datetime = START
     wording: Wording = WORDING
     scanner: Scanner | None = None
+    #: What `since` of the configuration says; None: first contact.
+    since: datetime | None = EVERYTHING
     #: `rewrite: replace`, and not `in_place`.
     replace: bool = False
     #: Links are those of our own service.
@@ -158,7 +160,7 @@ class World:
             marker_key=KEY,
             scanner=self.scanner,
             replace=self.replace,
-            since=EVERYTHING,
+            since=self.since,
         )
         with self.ledger() as ledger:
             yield watch, Plugged(ledger, saboteur, LEDGER_VERBS)  # type: ignore[misc]

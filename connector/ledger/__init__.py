@@ -1,5 +1,6 @@
 """The journal of everything that connector intends, does and did. The only SQL of the project."""
 
+from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Event
 from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
 from connector.ledger.ledger import FOR_EVER, Ledger, Pause
@@ -8,6 +9,7 @@ from connector.ledger.sources import Lease, Watched
 
 __all__ = [
     "FOR_EVER",
+    "Backfill",
     "Event",
     "Lease",
     "LeaseLost",
@@ -18,5 +20,6 @@ __all__ = [
     "Proved",
     "Stale",
     "Taken",
+    "Waiting",
     "Watched",
 ]

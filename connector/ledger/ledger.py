@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from connector import sql
-from connector.ledger import chain, database, proofs, rows, sources
+from connector.ledger import backlog, chain, database, proofs, rows, sources
+from connector.ledger import schema as tables
 from connector.ledger.absorb import absorbed
+from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Event, Fact
 from connector.ledger.errors import TROUBLE
 from connector.ledger.prepared import Prepared
@@ -322,6 +324,70 @@ class Ledger:
             connection.execute(update(redirects).where(redirects.c.id == redirect.id).values(swept=now))
             chain.append(connection, tenant, now, [_fact(written, "sweep.deleted", **detail)])
         return written
+
+    # Backfill: items from before first contact, which nobody touches unless it is wanted.
+
+    def backfills(self) -> tuple[Backfill, ...]:
+        """All that are wanted, by source."""
+        with self._reading() as connection:
+            return backlog.read(connection)
+
+    def backfill(self, source: str) -> Backfill | None:
+        """What is wanted of this source; None where nothing is."""
+        with self._reading() as connection:
+            return next(iter(backlog.read(connection, tables.backfills.c.source == source)), None)
+
+    def want_backfill(self, wanted: Backfill, event: str, now: datetime, *, by: str) -> None:
+        """Want it from now on, as it stands here. Its source must be watched."""
+        with self._writing() as connection:
+            tenant = sources.tenant(connection, wanted.source)
+            backlog.write(connection, wanted)
+            detail = {"by": by, "since": wanted.since, "per_hour": wanted.per_hour}
+            chain.append(connection, tenant, now, [Fact(event, wanted.source, detail=detail)])
+
+    def list_backlog(self, lease: Lease, listed: Backfill, found: Collection[Waiting], now: datetime) -> None:
+        """Write down what a page of the feed has of it, together with the cursor behind the page. Raises LeaseLost."""
+        with self._writing() as connection:
+            sources.fence(connection, lease)
+            backlog.add(connection, lease.source, found, now)
+            moved = {"cursor": listed.cursor, "listed": listed.listed}
+            this = tables.backfills.c.source == lease.source
+            connection.execute(update(tables.backfills).where(this).values(moved))
+
+    def next_in_backlog(self, of: Backfill, now: datetime) -> Waiting | None:
+        """The item whose turn it is."""
+        with self._reading() as connection:
+            return backlog.waiting(connection, of, now)
+
+    def left_in_backlog(self, source: str) -> tuple[int, int]:
+        """How many items wait, and their bytes."""
+        with self._reading() as connection:
+            return backlog.left(connection, source)
+
+    def record_backfilled(
+        self,
+        lease: Lease,
+        item: Waiting,
+        planned: Redirect | None,
+        *,
+        again: datetime | None,
+        next_at: datetime,
+        now: datetime,
+        policy: str = "",
+    ) -> None:
+        """Write down what is to become of an item from before first contact, and when the turn of the next one comes.
+
+        `again`: the policy is to be asked once more then. Raises LeaseLost, Stale.
+        """
+        with self._writing() as connection:
+            tenant = sources.fence(connection, lease)
+            new = _recorded(connection, planned, now, policy) if planned else None
+            backlog.settle(connection, lease.source, item.item_id, again)
+            c = tables.backfills.c
+            counted = {"done": c.done + 1, "done_bytes": c.done_bytes + item.size} if again is None else {}
+            this = c.source == lease.source
+            connection.execute(update(tables.backfills).where(this).values(next=next_at, **counted))
+            chain.append(connection, tenant, now, [new[1]] if new else [])
 
     # Pauses and breakers: they are kept here, so that a restart does not knock at a locked door again.
 

@@ -208,6 +208,36 @@ later = Table(
     Index("ix_later_at", "source", "at"),
 )
 
+#: Whose items from before first contact are wanted; see `backlog.Backfill`.
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("source", AnyText, ForeignKey("sources.name"), primary_key=True),
+    Column("biggest", Boolean, nullable=False),
+    Column("since", Time),
+    Column("from_hour", Integer, nullable=False),
+    Column("to_hour", Integer, nullable=False),
+    Column("per_hour", Integer, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("cursor", AnyText),
+    Column("listed", Boolean, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("done_bytes", BigInteger, nullable=False),
+    Column("next", Time, nullable=False),
+)
+
+#: The items of them that wait.
+backlog = Table(
+    "backlog",
+    metadata,
+    Column("source", AnyText, ForeignKey("sources.name"), primary_key=True),
+    Column("item_id", AnyText, primary_key=True),
+    Column("received", Time),
+    Column("size", BigInteger, nullable=False),
+    #: Its turn does not come before.
+    Column("at", Time, nullable=False),
+)
+
 pauses = Table(
     "pauses",
     metadata,
