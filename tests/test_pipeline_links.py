@@ -136,7 +136,7 @@ def test_when_retention_ends_the_message_says_so(pipeline: LinkedPipeline) -> No
         pipeline.run("once", code=0, hours=90 * 24 + 1 + minutes / 60)
     seen = pipeline.see(item)
     assert pipeline.shown(item) == []
-    assert f"until {until:%Y-%m-%d}. It is deleted." in seen.body
+    assert f"until {until:%Y-%m-%d}. It has been deleted." in seen.body
     assert "report.pdf" in seen.body
     assert pipeline.fetched(link).status == pipeline.site.ask("/a/nothing/1").status
     assert [path for path in pipeline.stored() if REPORT in path.read_bytes()] == []

@@ -133,6 +133,25 @@ def test_a_link_opens_for_the_owner_and_nobody_else(pipeline: CloudPipeline) -> 
     assert pipeline.see(item).body == before.body
 
 
+def test_when_retention_ends_nothing_is_left_in_the_trash(pipeline: CloudPipeline) -> None:
+    """Nor as a version; the message says that its file is deleted, and its link leads nowhere."""
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    tenant = pipeline.folder / "tenants" / "acme.yaml"
+    tenant.write_text(tenant.read_text().replace("settle: 0", "settle: 0, retention: {file: 90d}"))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.links(item)
+    node = pipeline.server.opens("anna", link)
+    later = 90 * 24 + 1
+    assert pipeline.run("sweep", "--json", code=0, hours=later).json == {"swept": 1}
+    for minutes in (0, 2):
+        pipeline.run("once", code=0, hours=later + minutes / 60)
+    assert (node, pipeline.server.opens("anna", link)) == (REPORT, None)
+    assert pipeline.links(item) == []
+    assert "deleted" in pipeline.see(item).body
+    left = [each for each in pipeline.server.cloud.trash["connector"] if "report.pdf" in str(each.location)]
+    assert left == []
+
+
 def test_a_mailbox_of_nobody(pipeline: CloudPipeline) -> None:
     """It is left alone, `once` says what to do, and all goes on when it was done."""
     pipeline.readers()
