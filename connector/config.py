@@ -405,6 +405,12 @@ def _beyond_the_store(document: Document, tenant: TenantConfig) -> Iterator[str]
                 f"{document.places[steps]} {dotted(steps)}: the store has no links for the audience"
                 f" {rule.link.audience.value!r}, only for {', '.join(sorted(able))}; a link service has, see `links`"
             )
+        elif tenant.links and rule.link.audience is not Audience.STORE and not tenant.store.one_account:
+            steps = ("rules", number, "link", "audience")
+            yield (
+                f"{document.places[steps]} {dotted(steps)}: the pages of `links` read files by one login, and with"
+                " `appapi` these lie with many accounts: give it the audience store, or leave out one of the two"
+            )
         if rule.tags and not tenant.store.has_tags:
             steps = ("rules", number, "tags")
             yield (

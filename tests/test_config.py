@@ -184,6 +184,17 @@ def test_what_the_store_cannot_do_is_told_where_a_rule_asks_for_it(write: Write,
     assert re.match(rf"tenants/acme\.yaml:\d+:\d+ {re.escape(problem)}", told), told
 
 
+def test_pages_that_could_not_read_what_lies_with_its_owners(write: Write) -> None:
+    """They have one login; where they only lead on, they need none."""
+    store = "  type: nextcloud\n  url: https://cloud.example.org/\n  user: c\n  appapi: {secret: {env: APP}}\n"
+    links = "links: {url: https://links.example.org/, database: sqlite://, key: {env: KEY}}\n"
+    tenant = TENANT.replace("  type: webdav\n  url: https://files.example.org/dav/\n", store) + links
+    rule = "rules:\n  - {name: all, action: redirect, link: {audience: AUDIENCE}}\n"
+    (told,) = problems(write(acme=tenant + rule.replace("AUDIENCE", "owner")))
+    assert "rules.0.link.audience: the pages of `links` read files by one login, and with `appapi`" in told
+    assert load(write(acme=tenant + rule.replace("AUDIENCE", "store"))).tenants
+
+
 def test_the_problems_of_all_files_are_told_at_once(write: Write) -> None:
     """Nobody mends a configuration one run at a time."""
     told = problems(write("interval: x\n", a="- x\n", b=TENANT.replace("acme", "A").replace("url", "ulr", 1)))

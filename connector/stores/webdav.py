@@ -260,6 +260,8 @@ class WebdavConfig(BaseModel):
     opens_folders: ClassVar[bool] = False
     #: For whom it can give links.
     audiences: ClassVar[frozenset[Audience]] = frozenset({Audience.STORE})
+    #: Whether one login reads all files.
+    one_account: ClassVar[bool] = True
     #: Whether files bear tags there.
     has_tags: ClassVar[bool] = False
 

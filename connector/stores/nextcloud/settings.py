@@ -93,6 +93,11 @@ class NextcloudConfig(BaseModel):
             )
         return self
 
+    @property
+    def one_account(self) -> bool:
+        """Whether one login reads all files."""
+        return self.appapi is None
+
     def connect(self, key: bytes) -> NextcloudStore | OwnersStore:
         """A client for one thread; nothing is sent yet. Raises LookupError where the secret is not to be had.
 
