@@ -83,7 +83,7 @@ def why(redirects: Sequence[Redirect], found: Sequence[Found], ledger: Ledger, n
     """Why attachments are still in the message, or are not: what each redirect waits for, and what keeps the rest."""
     told = [sentence for each in redirects for sentence in _waiting(each, ledger, now)]
     for each in found:
-        told += _not_begun(each, redirects)
+        told += _not_begun(each, redirects, ledger)
     return tuple(dict.fromkeys(told))
 
 
@@ -123,13 +123,16 @@ def _paused(redirect: Redirect, ledger: Ledger, now: datetime) -> Iterator[str]:
             yield f"nothing goes on until {end}: {pause.reason}"
 
 
-def _not_begun(found: Found, redirects: Sequence[Redirect]) -> Iterator[str]:
+def _not_begun(found: Found, redirects: Sequence[Redirect], ledger: Ledger) -> Iterator[str]:
     wanted = [each for each in found.verdicts if each.action is not Action.KEEP]
     begun = {file.file.id for each in redirects for file in each.files}
     if found.watch.monitor and wanted:
-        yield f"the tenant {found.watch.tenant} only monitors: nothing is done to any message"
+        yield f"rules are only monitored in {found.watch.source.address}: nothing is done to any message there"
     elif any(each.file.id not in begun for each in wanted) and not any(each.ended_by for each in redirects):
         yield "what the policy wants now was not begun yet: the next turn of the mailbox does"
+    if any(each.rule == "guard:first-contact" for each in found.verdicts):
+        wait = ledger.backfill(found.watch.name)
+        yield f"mail that old goes {'in its turn, as a backfill is wanted' if wait else 'only by `connector backfill`'}"
     for each in found.verdicts:
         if each.look_again:
             yield f"a file stays for now, and is looked at again at {_at(each.look_again)}"

@@ -1,13 +1,16 @@
 """`connector explain`: why an attachment is still in its message, and who asked."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connector.errors import Conflict
 from connector.explain import Found, why
 from connector.ledger import FOR_EVER
+from connector.ledger.backlog import Backfill
 from connector.model import Action, Item, Notice, Verdict
 from connector.policy import Policy
 from connector.redirect import tick
@@ -111,3 +114,28 @@ def test_what_was_not_begun_is_told(tmp_path: Path) -> None:
         assert why((), [Found(watch, item, (later,))], ledger, world.now) == (
             "a file stays for now, and is looked at again at 2026-03-01 00:00Z",
         )
+        (told,) = why((), [Found(replace(watch, monitor=True), item, (verdict,))], ledger, world.now)
+        assert told == f"rules are only monitored in {watch.source.address}: nothing is done to any message there"
+
+
+def test_what_is_older_than_first_contact_waits_for_a_backfill(tmp_path: Path) -> None:
+    """Or for somebody who wants one."""
+    world = World(tmp_path / "ledger.db", policy())
+    item = world.mailbox.entry(world.deliver(REPORT)).message
+    old = Verdict(file=item.files[0], action=Action.KEEP, rule="guard:first-contact", because="")
+    wanted: dict[str, Any] = {
+        "biggest": False,
+        "since": None,
+        "from_hour": 0,
+        "to_hour": 0,
+        "per_hour": 100,
+        "next": world.now,
+    }
+    with world.process() as (watch, ledger):
+        found = [Found(watch, item, (old,))]
+        assert why((), found, ledger, world.now) == ("mail that old goes only by `connector backfill`",)
+        ledger.watch(watch.name, tenant="acme", address=watch.source.address, now=world.now)
+        ledger.want_backfill(
+            Backfill(source=watch.name, next=world.now, **wanted), "backfill.wanted", world.now, by="ada"
+        )
+        assert why((), found, ledger, world.now) == ("mail that old goes in its turn, as a backfill is wanted",)
