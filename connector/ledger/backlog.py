@@ -82,7 +82,7 @@ def add(connection: Connection, source: str, found: Collection[Waiting], at: dat
 def waiting(connection: Connection, of: Backfill, now: datetime) -> Waiting | None:
     """The first whose time has come."""
     b = backlog.c
-    order = (b.size.desc(), b.item_id) if of.biggest else (b.received.desc(), b.item_id)
+    order = (b.size.desc(), b.item_id) if of.biggest else (b.received.desc().nulls_last(), b.item_id)
     first = select(b.item_id, b.received, b.size).where(b.source == of.source, b.at <= now).order_by(*order).limit(1)
     row = connection.execute(first).mappings().first()
     return None if row is None else Waiting(**row)
