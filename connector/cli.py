@@ -30,6 +30,8 @@ from connector.plan.make import Looks, Scope, make, read_departments, with_polic
 from connector.plan.page import page
 from connector.plan.sums import By
 from connector.plan.tables import FEWEST, csv_text, told
+from connector.rollout import Readers
+from connector.rollout import text as rollout_text
 from connector.service import Daemon, alone, clock, tenants
 from connector.upkeep import Upkeep
 from connector.yamlfile import ConfigError
@@ -355,6 +357,23 @@ def explain(
         for tenant_name, source in sorted(looked):
             ledger.note(tenant_name, Event.MESSAGE_EXPLAINED, clock(), source=source, by=_user(), reason=reason)
         report.tell_explanation(found, redirects, ledger, clock(), as_json=as_json)
+
+
+@app.command()
+def rollout(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(help="The name of the tenant.")],
+    *,
+    language: Annotated[str, typer.Option(help="de, en, fr or nl.")],
+    readers: Annotated[Readers, typer.Option("--for", help="Who is to read it.")],
+) -> None:
+    """A text that tells people what changes, filled in with what is configured; from rollout/ beside connector.yaml."""
+    whole = config.load(context.obj)
+    found = next((each for each in whole.tenants if each.tenant == tenant), None)
+    if found is None:
+        known = ", ".join(each.tenant for each in whole.tenants)
+        raise ConfigError(f"there is no tenant {tenant!r}, only {known}")
+    typer.echo(rollout_text(context.obj, found, whole.settings, readers, language), nl=False)
 
 
 @app.command()

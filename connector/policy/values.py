@@ -66,7 +66,11 @@ def _extension(value: str) -> str:
 
 
 def _folder(value: str) -> str:
-    parts = [part for part in fold(value).split("/") if part.strip()]
+    return fold(_written(value))
+
+
+def _written(value: str) -> str:
+    parts = [part for part in value.split("/") if part.strip()]
     if not parts:
         raise ValueError("name a folder, such as Inbox/Projects")
     return "/".join(parts)
@@ -147,6 +151,8 @@ From = Annotated[Direction, BeforeValidator(_direction)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 HeaderPattern = Annotated[Header, PlainValidator(_header, json_schema_input_type=str)]
 Folder = Annotated[str, AfterValidator(_folder)]
+#: The same, as people wrote it: for what they are to read.
+WrittenFolder = Annotated[str, AfterValidator(_written)]
 Tag = Annotated[str, AfterValidator(_tag)]
 #: One value, or a list of which any will do.
 Some = Annotated[tuple[T, ...], BeforeValidator(listed), _OneOrMany()]

@@ -1,0 +1,136 @@
+"""Texts for the people of a house, from `rollout/` beside `connector.yaml`, filled in with what is configured there.
+
+The texts are the house's own, to be changed as it likes. What they claim of a tenant stands behind conditions, so that
+each is told only where it is so.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_args
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import SandboxedEnvironment
+
+from connector.amounts import said
+from connector.config import Settings, ShareConfig, TenantConfig
+from connector.model import Action
+from connector.plan.tables import FEWEST
+from connector.policy import Rule
+from connector.rewrite.languages import LANGUAGES, Code
+from connector.rewrite.wording import HOUSE
+from connector.yamlfile import ConfigError
+
+FOLDER = "rollout"
+#: Conditions that search what people wrote.
+_TEXT = {"subject", "body", "header"}
+#: Conditions for which files are looked into.
+_INSIDE = {"true_type", "disguised", "encrypted", "macros", "infected"}
+#: Of days and hours there are always several: a day is 24 hours, and an hour 60 minutes.
+_DAYS_AND_HOURS: dict[Code, tuple[str, str]] = {
+    "de": ("Tage", "Stunden"),
+    "en": ("days", "hours"),
+    "fr": ("jours", "heures"),
+    "nl": ("dagen", "uur"),
+}
+_MINUTE = timedelta(minutes=1)
+_SIZES = ("B", "kB", "MB", "GB")
+
+
+class Readers(StrEnum):
+    """Whom a text is for."""
+
+    STAFF = "staff"
+    WORKS_COUNCIL = "works-council"
+
+
+def text(folder: Path, tenant: TenantConfig, settings: Settings, readers: Readers, language: str) -> str:
+    """The text for these readers. Raises ConfigError where there is none, or it asks for what nothing here says."""
+    code = next((each for each in get_args(Code) if each == language), None)
+    if code is None:
+        raise ConfigError(f"there are texts in {', '.join(get_args(Code))}, and none in {language!r}")
+    path = folder / FOLDER / f"{readers}.{code}.md"
+    try:
+        template = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; connector's own texts are in config/{FOLDER}, copy them there"
+        ) from None
+    try:
+        return _TEMPLATES.from_string(template).render(words(tenant, settings, code)).strip() + "\n"
+    except TemplateSyntaxError as error:
+        raise ConfigError(f"{path}:{error.lineno}: {error.message}") from None
+    except TemplateError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def words(tenant: TenantConfig, settings: Settings, code: Code) -> Mapping[str, Any]:
+    """All that a text may say or ask of a tenant."""
+    policy, people = tenant.policy, tenant.people
+    moving = [rule for rule in tenant.rules if rule.action is Action.REDIRECT]
+    terms = [rule.link for rule in moving]
+    audiences = {each.audience.value for each in terms}
+    kept = [each for rule in tenant.rules if (each := (rule.retention or tenant.defaults.retention).file)]
+    shares = [each for each in tenant.sources if isinstance(each, ShareConfig)]
+    return {
+        **tenant.notice.model_dump(include=HOUSE),
+        "keep": people.keep,
+        "give_back": people.give_back,
+        "digest": people.digest and any(rule.action is Action.HOLD for rule in tenant.rules),
+        "overruled": any(rule.overrules_people for rule in tenant.rules),
+        "over": _size(moving, code),
+        "settle": _longest_settle(moving, tenant, code),
+        "audiences": audiences,
+        "password": any(each.password for each in terms),
+        "expires": any(each.expires for each in terms),
+        "releases": tenant.links is not None and bool(audiences & {"owner", "group", "staff"}),
+        "pages": tenant.links is not None,
+        "irreversible": any(rule.irreversible for rule in moving),
+        "keeps_original": any(rule.keep_original for rule in tenant.rules),
+        "retention": _spoken(min(kept), code) if kept else "",
+        "grace": _spoken(settings.sweep.grace, code),
+        "fewest": FEWEST,
+        "rules": [f"{rule.name} ({rule.action}){' *' if rule.overrules_people else ''}" for rule in tenant.rules],
+        "reads_text": not policy.asks.isdisjoint(_TEXT),
+        "inspects": not policy.asks.isdisjoint(_INSIDE),
+        "asks_read": "read" in policy.asks,
+        "names_subject": "{subject}" in tenant.path,
+        "excluded": list(_excluded(tenant)),
+        "since": any(each.since is not None for each in tenant.sources),
+        "teams": bool(shares),
+        "pointers": any(each.redirect for each in shares),
+    }
+
+
+def _excluded(tenant: TenantConfig) -> Iterator[str]:
+    yield from (each.removeprefix("group:") for each in tenant.exclude.mailboxes)
+    for source in tenant.sources:
+        yield from getattr(source, "exclude", ())
+
+
+def _size(moving: list[Rule], code: Code) -> str:
+    """Above which size attachments move; "" where some move whatever their size."""
+    sizes = [rule.when.size_over for rule in moving]
+    least = min((each for each in sizes if each), default=None)
+    if least is None or None in sizes:
+        return ""
+    number, unit = said(least).split()
+    return f"{number}\u00a0{LANGUAGES[code].units[_SIZES.index(unit)]}"
+
+
+def _longest_settle(moving: list[Rule], tenant: TenantConfig, code: Code) -> str:
+    settles = [tenant.defaults.settle if rule.settle is None else rule.settle for rule in moving]
+    longest = max(settles, default=timedelta(0))
+    return _spoken(longest, code) if longest else ""
+
+
+def _spoken(span: timedelta, code: Code) -> str:
+    """As people say it: 24 hours, 30 days."""
+    units = zip((timedelta(days=1), timedelta(hours=1)), _DAYS_AND_HOURS[code], strict=True)
+    fitting = ((unit, word) for unit, word in units if span > unit and not span % unit)
+    unit, word = next(fitting, (_MINUTE, "min"))
+    return f"{max(1, round(span / unit))}\u00a0{word}"
+
+
+_TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
