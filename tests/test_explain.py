@@ -129,7 +129,6 @@ def test_what_is_older_than_first_contact_waits_for_a_backfill(tmp_path: Path) -
         "from_hour": 0,
         "to_hour": 0,
         "per_hour": 100,
-        "next": world.now,
     }
     with world.process() as (watch, ledger):
         found = [Found(watch, item, (old,))]
