@@ -13,13 +13,14 @@ import pytest
 from jinja2 import Environment, meta
 
 from connector.cli import main
-from connector.config import Settings, TenantConfig, load
+from connector.config import TESTS, Settings, TenantConfig, load
 from connector.plan.tables import FEWEST
 from connector.policy.conditions import Conditions
 from connector.rewrite.languages import LANGUAGES, Code
 from connector.rollout import FOLDER, Readers, text, words
 
 CONFIG = Path(__file__).parent.parent / "config"
+POLICIES = sorted(each for each in (CONFIG / "policies").glob("*.yaml") if not each.name.endswith(TESTS))
 CODES: tuple[Code, ...] = get_args(Code)
 EXCHANGE = {
     "type": "ews",
@@ -161,6 +162,20 @@ def test_texts_read_well_whatever_is_configured(readers: Readers, code: Code, of
         assert not below.startswith("## "), heading
 
 
+@pytest.mark.parametrize("path", POLICIES, ids=[path.stem for path in POLICIES])
+def test_texts_are_there_for_every_policy_to_start_with(path: Path, tmp_path: Path) -> None:
+    """Their rules and exclusions are listed as they stand there, in all languages."""
+    (tmp_path / "tenants").mkdir()
+    (tmp_path / "connector.yaml").write_text("marker_key: {env: MARKER}\n")
+    (tmp_path / "tenants" / path.name).write_text(path.read_text().replace("/etc/connector/", f"{path.parent}/"))
+    (of,) = load(tmp_path).tenants
+    for code in CODES:
+        assert of.notice.product in printed(Readers.STAFF, code, of)
+        lines = set(printed(Readers.WORKS_COUNCIL, code, of).splitlines())
+        assert {f"- {each.removeprefix('group:')}" for each in of.exclude.mailboxes} <= lines
+        assert {f"- {each.name} ({each.action})" for each in of.rules if not each.overrules_people} <= lines
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_what_people_may_ask_for_is_told_as_they_have_to_write_it(code: Code) -> None:
     """Categories and folders stand there as they are configured, for both readers; left out, nothing is promised."""
@@ -229,6 +244,16 @@ def test_what_rules_look_at_is_told(when: dict[str, Any], sentence: str) -> None
     assert f"Some rules {sentence}" in with_it
     assert "Some rules" not in without
     assert without.count("No rule ") == 4  # The fourth says that none overrides what is left alone.
+
+
+@pytest.mark.parametrize(
+    ("links", "audience", "noted"), [(None, "store", False), (LINKS, "store", False), (LINKS, "staff", True)]
+)
+def test_who_notes_that_a_link_was_opened(links: dict[str, Any] | None, audience: str, *, noted: bool) -> None:
+    """Our own pages do, except where they only lead on to the store, which then has its own log."""
+    said = printed(Readers.WORKS_COUNCIL, "en", tenant(links=links, rules=[rule(link={"audience": audience})]))
+    assert ("a shortened network address" in said) is noted
+    assert ("is a matter of Example Files" in said) is not noted
 
 
 def test_every_condition_is_told_or_is_about_the_message_itself() -> None:
