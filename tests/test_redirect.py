@@ -15,6 +15,7 @@ from connector.marker import sign
 from connector.model import Item, Message, Notice, Redirect, State, Stored
 from connector.reactions import MOST_ATTEMPTS
 from connector.redirect import tick
+from connector.rewrite.languages import LANGUAGES
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
@@ -112,6 +113,20 @@ def test_identity_before_effect(world: World) -> None:
     world.store = Watching()
     world.run()
     done(world)
+
+
+def test_a_rule_has_its_notice_in_its_own_languages(world: World) -> None:
+    """One that says nothing, or that the policy no longer has, leaves it to the tenant."""
+    world.policy = policy(notice=["fr", "nl"])
+    world.deliver(FILE)
+    world.run()
+    done(world)
+    (message,) = world.mailbox.items()
+    assert message.body
+    assert "tant que ce message existe" in message.body.content
+    assert LANGUAGES["en"].stays_one not in message.body.content
+    assert world.policy.languages("all") == ("fr", "nl")
+    assert (policy().languages("all"), world.policy.languages("gone")) == ((), ())
 
 
 def test_moved_message_is_found_again_by_its_marker(world: World) -> None:

@@ -19,6 +19,7 @@ from connector.policy.exclude import Exclude
 from connector.policy.people import People
 from connector.policy.sense import contradiction, covers, excepts_no_more, never_matches
 from connector.policy.values import Expiry, Folded, Name, Some, Tag
+from connector.rewrite.languages import Code
 
 
 class Terms(Model):
@@ -81,6 +82,7 @@ class Rule(Model):
     settle: Duration | None = Field(default=None, description="how long originals stay after the copy")
     link: Terms = Terms()
     retention: Retention | None = Field(default=None, description="how long the store keeps the files")
+    notice: Some[Code] = Field(default=(), description="languages of the notice, in this order; else as `notice` says")
     irreversible: bool = Field(default=False, description="also files that cannot be put back into their message later")
     keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
     tags: Some[Tag] = Field(default=(), description="what files bear in the store from the first, such as no-ai")
@@ -243,6 +245,10 @@ class Policy(Model):
     def fingerprint(self) -> str:
         """Another one for every other policy: redirects name it, so that it can be told which one made them."""
         return sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def languages(self, rule: str) -> tuple[Code, ...]:
+        """The languages in which this rule wants notices; () where it, or nobody any more, says so."""
+        return next((each.notice for each in self.rules if each.name == rule), ())
 
     @cached_property
     def unpacks(self) -> bool:
