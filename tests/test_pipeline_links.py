@@ -129,7 +129,7 @@ def test_when_retention_ends_the_message_says_so(pipeline: LinkedPipeline) -> No
     (link,) = pipeline.shown(item)
     assert pipeline.fetched(link).body == REPORT
     until = datetime.now(UTC) + timedelta(days=90)
-    assert f"stays there until {until:%Y-%m-%d}, and is deleted then" in pipeline.see(item).body
+    assert f"stays there until {until:%Y-%m-%d} and is then deleted" in pipeline.see(item).body
     assert pipeline.run("sweep", "--json", code=0, hours=90 * 24 - 1).json == {"swept": 0}
     assert pipeline.run("sweep", "--json", code=0, hours=90 * 24 + 1).json == {"swept": 1}
     for minutes in (0, 2):

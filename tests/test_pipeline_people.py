@@ -62,4 +62,4 @@ def test_what_is_held_is_told_to_whom_it_belongs(pipeline: Pipeline) -> None:
     pipeline.run("once", code=1, hours=14)
     texts = [pipeline.see(item).body for item in pipeline.owner().find("inbox")]
     (told,) = [each for each in texts if "Your invoice" in each]
-    assert "wait for a decision" in told
+    assert "waiting for a decision" in told
