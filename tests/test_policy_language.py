@@ -207,6 +207,11 @@ NONSENSE: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"when": {"infected": "perhaps"}}, "when.infected", "boolean"),
     ({"action": "keep", "link": {"audience": "staff"}}, "rules.0", "`keep` shows no link, so nobody could open one"),
     ({"action": "copy", "link": {"audience": "anyone"}}, "rules.0", "`copy` shows no link, so nobody could open one"),
+    (
+        {"link": {"audience": "anyone", "expires": "90d"}, "retention": {"file": "30d"}},
+        "rules.0",
+        "the file would be deleted before its link ends",
+    ),
     ({"name": "exclude:me"}, "name", "taken by what no rule overrides"),
     ({"mode": "dry"}, "mode", "'monitor' or 'enforce'"),
 )

@@ -83,7 +83,7 @@ def test_a_notice_says_until_when(world: World) -> None:
     """And not that a file stays as long as its message."""
     ends = only(world).ends
     assert ends
-    assert f"until {ends:%Y-%m-%d}, and are deleted then" in body(world)
+    assert f"until {ends:%Y-%m-%d} and are then deleted" in body(world)
     assert "as long as" not in body(world)
 
 
