@@ -208,6 +208,9 @@ class TenantConfig(_Section):
         description="how messages are edited: in_place; or replace: a copy is edited, and takes the message's place",
     )
     notice: NoticeSettings
+    notices: dict[str, NoticeSettings] = Field(
+        default={}, description="others, which rules name; what one leaves out is as in `notice`"
+    )
     retention_holds: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(
         default=(), description="mailboxes in which no retention ends, as long as somebody looks into something"
     )
@@ -216,6 +219,16 @@ class TenantConfig(_Section):
     pilot: Pilot | None = Field(default=None, description="mailboxes for which rules are enforced; left out: all")
     defaults: Defaults = Defaults()
     rules: Annotated[Rules, AfterValidator(all_reached)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit_the_notice(cls, values: Any) -> Any:
+        """Each of `notices` has what it leaves out from `notice`."""
+        usual, others = (values.get(name) if isinstance(values, dict) else None for name in ("notice", "notices"))
+        if not isinstance(usual, dict) or not isinstance(others, dict):
+            return values
+        whole = {name: {**usual, **each} if isinstance(each, dict) else each for name, each in others.items()}
+        return {**values, "notices": whole}
 
     @field_validator("path")
     @classmethod
@@ -239,7 +252,14 @@ class TenantConfig(_Section):
 
     def home(self, address: str) -> str:
         """The collection of all files of one source, where the store opens it to its people; "" where it does not."""
-        return home(self.path, {"tenant": self.tenant, "mailbox": address}) if self.store.opens_folders else ""
+        return self._home(self.path, address) if self.store.opens_folders else ""
+
+    def _home(self, template: str, address: str) -> str:
+        return home(template, {"tenant": self.tenant, "mailbox": address})
+
+    def is_at_home(self, template: str) -> bool:
+        """Whether the people of a mailbox can read what goes there."""
+        return not self.store.opens_folders or self._home(template, "x") == self.home("x")
 
     @cached_property
     def policy(self) -> Policy:
@@ -396,7 +416,7 @@ def _beyond_what_is_known(document: Document, tenant: TenantConfig) -> Iterator[
 
 
 def _beyond_the_store(document: Document, tenant: TenantConfig) -> Iterator[str]:
-    """What rules ask for, and the store cannot do."""
+    """What rules ask for, and the tenant's store or section does not have."""
     able = frozenset(Audience) if tenant.links else tenant.store.audiences
     for number, rule in enumerate(tenant.rules):
         if rule.link.audience not in able:
@@ -411,6 +431,15 @@ def _beyond_the_store(document: Document, tenant: TenantConfig) -> Iterator[str]
                 f"{document.places[steps]} {dotted(steps)}: the pages of `links` read files by one login, and with"
                 " `appapi` these lie with many accounts: give it the audience store, or leave out one of the two"
             )
+        if rule.destination and not tenant.is_at_home(rule.destination):
+            steps = ("rules", number, "destination")
+            yield (
+                f"{document.places[steps]} {dotted(steps)}: on Nextcloud, a folder is shared for each mailbox: let this"
+                " begin as `path` does, up to the part with {mailbox}"
+            )
+        if rule.notice and rule.notice not in tenant.notices:
+            steps = ("rules", number, "notice")
+            yield f"{document.places[steps]} {dotted(steps)}: `notices` has none named {rule.notice!r}: add it there"
         if rule.tags and not tenant.store.has_tags:
             steps = ("rules", number, "tags")
             yield (

@@ -141,7 +141,8 @@ def _tell_trials(told: tuple[Verdict, ...], turn: Turn) -> None:
 def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime) -> Redirect:
     """The plan for an item. All that the effects will bear is decided here: the random id, and each file's path."""
     redirect_id = _new_id()
-    folder = names.folder(watch.path, _words(item, redirect_id, watch))
+    template = next((verdict.destination for verdict in wanted if verdict.destination), watch.path)
+    folder = names.folder(template, _words(item, redirect_id, watch))
     paths = names.distinct(_stored_name(verdict.file) for verdict in wanted)
     held = [verdict for verdict in wanted if verdict.action is Action.HOLD]
     return Redirect(

@@ -327,6 +327,8 @@ class Verdict:
     keep_original: bool = False
     #: What the file bears in the store, for other software to heed.
     tags: tuple[str, ...] = ()
+    #: The template of the collection that it goes into; "" for that of its tenant.
+    destination: str = ""
     #: How long the store keeps it. None: for ever.
     retention: timedelta | None = None
     #: A rule matched, and whoever the message belongs to wants it left as it is.

@@ -448,11 +448,7 @@ def _shown_by(item: Item, redirect: Redirect) -> bool:
 
 def _notice(redirect: Redirect, item: Item, turn: Turn) -> Notice:
     marked = turn.marker(redirect.id, item.internet_message_id)
-    wording = turn.watch.wording
-    # One notice for all files: where their rules want different languages, the first file's are shown.
-    if languages := turn.watch.policy.languages((redirect.shown or redirect.files)[0].rule):
-        wording = wording.model_copy(update={"languages": languages})
-    return notice(redirect, wording, marker=marked)
+    return notice(redirect, turn.watch.wording_of(redirect), marker=marked)
 
 
 def _verified(redirect: Redirect, item: Item, turn: Turn) -> Redirect:

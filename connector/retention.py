@@ -127,4 +127,4 @@ def _is_told(item: Item, redirect: Redirect, turn: Turn) -> bool:
 
 def _tombstone(item: Item, redirect: Redirect, turn: Turn) -> Notice:
     marked = turn.marker(redirect.id, item.internet_message_id)
-    return tombstone(redirect, turn.watch.wording, marker=marked)
+    return tombstone(redirect, turn.watch.wording_of(redirect), marker=marked)

@@ -206,6 +206,7 @@ class Mailbox:
             publisher=self.tenant.publisher(),
             policy=config.policy,
             wording=config.notice,
+            notices=config.notices,
             path=config.path,
             home=config.home(self.source.address),
             housemate=self.tenant.housemate(self.source.address),

@@ -3,9 +3,9 @@
 Nothing here decides anything; `connector.redirect` does.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -61,6 +61,8 @@ class Watch:
     home: str = ""
     #: Another source of the tenant of which the files would lie there too; "" where there is none.
     housemate: str = ""
+    #: Other wordings, by the names under which rules ask for them.
+    notices: Mapping[str, Wording] = field(default_factory=dict)
     #: A message is not edited in place: a copy is, and takes its place.
     replace: bool = False
     #: Messages received earlier are left alone; None: those before the first contact.
@@ -92,6 +94,10 @@ class Watch:
     def name(self) -> str:
         """The ledger's key for the source."""
         return f"{self.tenant}/{self.source.key}"
+
+    def wording_of(self, redirect: Redirect) -> Wording:
+        """How the notice of a redirect speaks: as its rules, as they are now, want it."""
+        return self.notices.get(self.policy.notice({each.rule for each in redirect.shown}), self.wording)
 
     @property
     def links(self) -> Links:

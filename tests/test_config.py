@@ -176,6 +176,7 @@ def test_a_wrong_tenant_is_told_with_place_and_remedy(write: Write, old: str, ne
     [
         ("tags: no-ai", "rules.0.tags: on a store of the type webdav, files bear no tags: leave them out, or let the"),
         ("link: {audience: owner}", "rules.0.link.audience: the store has no links for the audience 'owner', only for"),
+        ("notice: legal", "rules.0.notice: `notices` has none named 'legal': add it there"),
     ],
 )
 def test_what_the_store_cannot_do_is_told_where_a_rule_asks_for_it(write: Write, rule: str, problem: str) -> None:
@@ -193,6 +194,34 @@ def test_pages_that_could_not_read_what_lies_with_its_owners(write: Write) -> No
     (told,) = problems(write(acme=tenant + rule.replace("AUDIENCE", "owner")))
     assert "rules.0.link.audience: the pages of `links` read files by one login, and with `appapi`" in told
     assert load(write(acme=tenant + rule.replace("AUDIENCE", "store"))).tenants
+
+
+def test_a_destination_lies_where_its_people_can_read_it(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Nextcloud each mailbox has a folder that is shared; anywhere else nobody could open the links."""
+    monkeypatch.setenv("CLOUD_PASSWORD", "hunter2")
+    cloud = TENANT.replace("type: webdav", "type: nextcloud\n  user: connector\n  password: {env: CLOUD_PASSWORD}")
+    cloud = cloud.replace("dav/", "")
+    rule = "rules:\n  - {{name: all, action: redirect, destination: '{}'}}\n"
+    (told,) = problems(write(acme=cloud + rule.format("{tenant}/legal/{mailbox}/{id}")))
+    assert "rules.0.destination: on Nextcloud, a folder is shared for each mailbox" in told
+    (tenant,) = load(write(acme=cloud + rule.format("{tenant}/{mailbox}/legal/{id}"))).tenants
+    assert tenant.rules[0].destination == "{tenant}/{mailbox}/legal/{id}"
+    assert load(write(acme=TENANT + rule.format("{tenant}/legal/{id}")))
+    (told,) = problems(write(acme=TENANT + rule.format("{tenant}/legal")))
+    assert "the last part of a store path holds {id}" in told
+
+
+def test_other_notices_have_what_they_leave_out_from_the_usual_one(write: Write) -> None:
+    """And a mistake in one is told where it stands."""
+    others = "notices:\n  legal: {languages: [fr], desk: legal@example.org}\n"
+    rule = "rules:\n  - {name: all, action: redirect, notice: legal}\n"
+    (tenant,) = load(write(acme=TENANT + others + rule)).tenants
+    legal = tenant.notices["legal"]
+    assert (legal.product, legal.languages, legal.desk) == ("Files", ("fr",), "legal@example.org")
+    (told,) = problems(write(acme=TENANT + others.replace("fr", "xx") + rule))
+    assert "notices.legal.languages.0" in told
+    assert "notices.legal: " in problems(write(acme=TENANT + "notices: {legal: 3}\n"))[0]
+    assert "notices" in problems(write(acme=TENANT + "notices: 3\n"))[0]
 
 
 def test_the_problems_of_all_files_are_told_at_once(write: Write) -> None:

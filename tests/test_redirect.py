@@ -15,7 +15,6 @@ from connector.marker import sign
 from connector.model import Item, Message, Notice, Redirect, State, Stored
 from connector.reactions import MOST_ATTEMPTS
 from connector.redirect import tick
-from connector.rewrite.languages import LANGUAGES
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
@@ -98,6 +97,28 @@ def done(world: World) -> None:
     assert [each.state for each in redirects(world)] == [State.DONE]
 
 
+def test_a_rule_says_where_files_go_and_how_the_notice_speaks(tmp_path: Path) -> None:
+    """A message has one place and one notice: those of its first file whose rule says so."""
+    legal = policy(
+        name="legal",
+        when={"name": "b.bin"},
+        destination="{tenant}/home/legal/{id}",
+        notice="legal",
+        retention={"file": "1d"},
+    )
+    world = World(tmp_path / "ledger.db", legal.model_copy(update={"rules": (*legal.rules, *policy().rules)}))
+    world.notices = {"legal": world.wording.model_copy(update={"languages": ("fr",)})}
+    world.deliver(FILE, Attached("b.bin", b"bbbb"))
+    world.deliver(FILE)
+    world.run()
+    first, second = redirects(world)
+    assert first.folder == f"acme/home/legal/{first.id}"
+    assert second.folder == f"acme/home/2026/{second.id}"
+    texts = [entry.message.body.content for entry in world.mailbox.entries() if entry.message.body]
+    assert ["sont conservées" in text for text in texts] == [True, False]
+    assert not world.lost()
+
+
 # --- identity -----------------------------------------------------------------------------------------------------
 
 
@@ -113,20 +134,6 @@ def test_identity_before_effect(world: World) -> None:
     world.store = Watching()
     world.run()
     done(world)
-
-
-def test_a_rule_has_its_notice_in_its_own_languages(world: World) -> None:
-    """One that says nothing, or that the policy no longer has, leaves it to the tenant."""
-    world.policy = policy(notice=["fr", "nl"])
-    world.deliver(FILE)
-    world.run()
-    done(world)
-    (message,) = world.mailbox.items()
-    assert message.body
-    assert "tant que ce message existe" in message.body.content
-    assert LANGUAGES["en"].stays_one not in message.body.content
-    assert world.policy.languages("all") == ("fr", "nl")
-    assert (policy().languages("all"), world.policy.languages("gone")) == ((), ())
 
 
 def test_moved_message_is_found_again_by_its_marker(world: World) -> None:

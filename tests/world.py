@@ -112,6 +112,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     now: datetime = START
     wording: Wording = WORDING
+    notices: dict[str, Wording] = field(default_factory=dict)
     scanner: Scanner | None = None
     #: What `since` of the configuration says; None: first contact.
     since: datetime | None = EVERYTHING
@@ -155,6 +156,7 @@ class World:
             publisher=self._publisher(store, saboteur) if self.publishes else None,
             policy=self.policy,
             wording=self.wording,
+            notices=self.notices,
             path="{tenant}/home/{year}/{id}",
             home=HOME,
             marker_key=KEY,

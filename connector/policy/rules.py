@@ -13,13 +13,13 @@ from pydantic_core import InitErrorDetails
 
 from connector.amounts import Duration
 from connector.model import Action, Audience, LinkTerms, Need
+from connector.names import check_template
 from connector.policy.case import Case
 from connector.policy.conditions import Answer, Asking, Conditions, Kind, Model
 from connector.policy.exclude import Exclude
 from connector.policy.people import People
 from connector.policy.sense import contradiction, covers, excepts_no_more, never_matches
 from connector.policy.values import Expiry, Folded, Name, Some, Tag
-from connector.rewrite.languages import Code
 
 
 class Terms(Model):
@@ -61,6 +61,10 @@ class Retention(Model):
     )
 
 
+#: As `path` of a tenant; "" for that.
+Destination = Annotated[str, AfterValidator(lambda value: value and check_template(value))]
+
+
 class Mode(StrEnum):
     """What comes of it when a rule matches."""
 
@@ -82,10 +86,13 @@ class Rule(Model):
     settle: Duration | None = Field(default=None, description="how long originals stay after the copy")
     link: Terms = Terms()
     retention: Retention | None = Field(default=None, description="how long the store keeps the files")
-    notice: Some[Code] = Field(default=(), description="languages of the notice, in this order; else as `notice` says")
     irreversible: bool = Field(default=False, description="also files that cannot be put back into their message later")
     keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
     tags: Some[Tag] = Field(default=(), description="what files bear in the store from the first, such as no-ai")
+    destination: Destination = Field(
+        default="", description="collection in the store, in place of `path`; a message has that of its first such file"
+    )
+    notice: str = Field(default="", description="which of `notices` the message shows; left out: `notice`")
     unpack: bool = Field(default=False, description="winmail.dat too: what is in it goes beside it")
     overrules_people: bool = Field(
         default=False, description="what people ask for by category or folder (`people`) does not count"
@@ -246,10 +253,6 @@ class Policy(Model):
         """Another one for every other policy: redirects name it, so that it can be told which one made them."""
         return sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
-    def languages(self, rule: str) -> tuple[Code, ...]:
-        """The languages in which this rule wants notices; () where it, or nobody any more, says so."""
-        return next((each.notice for each in self.rules if each.name == rule), ())
-
     @cached_property
     def unpacks(self) -> bool:
         """Whether some rule reaches winmail.dat."""
@@ -270,6 +273,10 @@ class Policy(Model):
     def headers(self) -> frozenset[str]:
         """The names of all headers, in lower case, that a source has to tell for some rule."""
         return frozenset(header.name for each in self.groups for header in each.header)
+
+    def notice(self, rules: Collection[str]) -> str:
+        """The name of the notice for a message whose files go by these rules; "" for that of the tenant."""
+        return next((rule.notice for rule in self.rules if rule.notice and rule.name in rules), "")
 
     def lets_go_back(self, rules: Collection[str]) -> bool:
         """Whether people may have files back that these rules, by their names, took out of their messages."""

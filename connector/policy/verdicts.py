@@ -127,6 +127,7 @@ def _fired(rule: Rule, policy: Policy, case: Case) -> Verdict:
         terms=rule.link.as_terms,
         # A shared file is its own original.
         tags=rule.tags,
+        destination=rule.destination,
         retention=(rule.retention or defaults.retention).file,
         keep_original=rule.keep_original and case.matter.message is not None,
     )
