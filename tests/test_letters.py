@@ -201,6 +201,18 @@ def test_a_share_has_nobody_to_be_told(tmp_path: Path) -> None:
     assert events(world)[-1] == "link.reminded"
 
 
+@pytest.mark.parametrize(("wanted", "count"), [(True, 1), (False, 0)])
+def test_passwords_come_by_a_letter_where_the_house_wants_it(tmp_path: Path, wanted: bool, count: int) -> None:  # noqa: FBT001
+    """Else the service desk tells them; the links ask for them in either case."""
+    rules = policy(link={"audience": "anyone", "password": True})
+    people = People.model_validate({"passwords": wanted})
+    world = World(tmp_path / "ledger.db", rules.model_copy(update={"people": people}), publishes=True)
+    world.deliver(FILE)
+    world.run()
+    assert only(world).state is State.DONE
+    assert len(letters(world)) == count
+
+
 # --- what is held -------------------------------------------------------------------------------------------------
 
 

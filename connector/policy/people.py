@@ -34,6 +34,10 @@ class People(Model):
 
     keep: Wish = Field(default=Wish(), description="its message stays as it is")
     give_back: Wish = Field(default=Wish(), description="attachments that were taken out come back into the message")
+    passwords: bool = Field(
+        default=True,
+        description="whoever a message belongs to gets the password of its links by a letter",
+    )
     digest: bool = Field(default=True, description="whoever a message belongs to reads once a day what is held")
 
     def keeps(self, item: Item) -> str:
