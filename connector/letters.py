@@ -30,8 +30,8 @@ _MOST = 50
 def tell_passwords(redirect: Redirect, item: Item, turn: Turn) -> None:
     """The owner of a message knows what its links ask for, before the originals leave it.
 
-    The password is in no message that shows the links. The service desk tells that of a share, which has no owner with a
-    mailbox, and where the house wants no such letters.
+    The password is in no message that shows the links. A share has no owner with a mailbox, and a house may want none
+    of these letters: then the service desk tells it.
     """
     if not isinstance(item, Message) or not turn.watch.policy.people.passwords:
         return
