@@ -363,6 +363,9 @@ class Daemon:
             if other is None:
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+            # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
+            scheduler.pause()
+            scheduler.remove_all_jobs()
             scheduler.shutdown()
             pool.shutdown(cancel_futures=True)
         return other
