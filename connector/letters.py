@@ -51,21 +51,21 @@ def remind(turn: Turn) -> None:
     if not any(_is_soon(each, now) for each in turn.ledger.ending(name, now, now + _SOON)):
         return
     told: list[tuple[Redirect, Mentioned]] = []
-    for redirect in sorted(turn.ledger.ending(name, now, now + 2 * _SOON), key=_end)[:_MOST]:
+    for redirect in sorted(turn.ledger.ending(name, now, now + 2 * _SOON), key=lambda each: _end(each, now))[:_MOST]:
         turn.keep_lease()
         item = _message(redirect, turn)
-        lasting, ending = _as_it_ends(redirect, item, turn) if item else (redirect, Ending(None))
+        lasting, ending = _as_it_ends(redirect, item, now, turn) if item else (redirect, Ending(None))
         if item is None or ending.at is None:
-            turn.write(replace(redirect, reminded=_end(redirect)), Event.LINK_REMINDED, told=False)
+            turn.write(replace(redirect, reminded=_end(redirect, now)), Event.LINK_REMINDED, told=False)
         elif ending.at > now + 2 * _SOON:
             turn.write(lasting, Event.LINK_LASTS, until=ending.at)
         else:
             told.append((lasting, Mentioned(item.subject, item.sender, item.received, ending)))
     if told:
-        which = " ".join(f"{redirect.id} {_end(redirect)}" for redirect, _ in told)
+        which = " ".join(f"{redirect.id} {_end(redirect, now)}" for redirect, _ in told)
         _leave(f"ending-{_short(which)}", *reminder_letter([each for _, each in told], turn.watch.wording), turn)
     for redirect, _ in told:
-        turn.write(replace(redirect, reminded=_end(redirect)), Event.LINK_REMINDED, told=True)
+        turn.write(replace(redirect, reminded=_end(redirect, now)), Event.LINK_REMINDED, told=True)
 
 
 def tell_held(turn: Turn) -> None:
@@ -93,10 +93,10 @@ def _message(redirect: Redirect, turn: Turn) -> Message | None:
     return next((each for each in source.find(redirect.id) if isinstance(each, Message) and genuine(each, turn)), None)
 
 
-def _as_it_ends(redirect: Redirect, item: Item, turn: Turn) -> tuple[Redirect, Ending]:
+def _as_it_ends(redirect: Redirect, item: Item, now: datetime, turn: Turn) -> tuple[Redirect, Ending]:
     """The redirect with the ends that its links have by now, and the first of these; with its owner's page."""
     pages, origin, first = turn.watch.publisher, turn.origin(redirect, item), Ending(None)
-    for terms, end in dict(_ends(redirect)).items():
+    for terms, end in dict(_ends(redirect, now)).items():
         ending = in_store(pages.ending, terms, origin) if pages else Ending(end)
         if ending.at:
             first = min(first, ending, key=lambda each: each.at or FOR_EVER)
@@ -106,16 +106,19 @@ def _as_it_ends(redirect: Redirect, item: Item, turn: Turn) -> tuple[Redirect, E
     return redirect, first
 
 
-def _ends(redirect: Redirect) -> Iterator[tuple[LinkTerms, datetime]]:
-    return ((each.terms, each.link.expires) for each in redirect.shown if each.link and each.link.expires)
+def _ends(redirect: Redirect, now: datetime) -> Iterator[tuple[LinkTerms, datetime]]:
+    """The ends that are to come."""
+    for each in redirect.shown:
+        if each.link and each.link.expires and each.link.expires > now:
+            yield each.terms, each.link.expires
 
 
-def _end(redirect: Redirect) -> datetime:
-    return min(end for _, end in _ends(redirect))
+def _end(redirect: Redirect, now: datetime) -> datetime:
+    return min(end for _, end in _ends(redirect, now))
 
 
 def _is_soon(redirect: Redirect, now: datetime) -> bool:
-    return any(end - now <= min(_SOON, (terms.expires or _SOON) / 4) for terms, end in _ends(redirect))
+    return any(end - now <= min(_SOON, (terms.expires or _SOON) / 4) for terms, end in _ends(redirect, now))
 
 
 def _tell(redirect: Redirect, item: Message, passwords: list[str], turn: Turn) -> None:

@@ -76,6 +76,19 @@ def test_an_owner_is_told_a_week_before_and_once(world: World) -> None:
     assert events(world).count("link.reminded") == 1
 
 
+def test_links_of_one_message_that_end_at_different_times(tmp_path: Path) -> None:
+    """Each is told before its own end."""
+    scans = policy(name="scans", when={"name": "scan.tif"}, link={"audience": "anyone", "expires": "90d"})
+    others = policy(link={"audience": "anyone", "expires": "60d"})
+    both = scans.model_copy(update={"rules": (*scans.rules, *others.rules)})
+    world = World(tmp_path / "ledger.db", both, publishes=True)
+    world.deliver(Attached("report.pdf", b"%PDF-1.7 report"), Attached("scan.tif", b"II*\x00scan"), subject="Offer 7")
+    world.run()
+    assert len(after(world, 53.1)) == 1
+    assert len(after(world, 60)) == 1
+    assert len(after(world, 83.1)) == 2
+
+
 def test_one_letter_for_all_that_ends_within_two_weeks(world: World) -> None:
     """Nobody gets one every day."""
     world.now += 5 * DAY

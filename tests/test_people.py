@@ -1,12 +1,14 @@
 """What people decide about their messages themselves, by a category or a folder: only so that more stays in them."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from connector.model import State
+from connector.model import Page, State
 from connector.policy import People, Policy
-from connector.sources.memory import Attached
+from connector.sources.memory import Attached, MemorySource
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import events, only, redirects, step
 from tests.world import World
@@ -80,6 +82,22 @@ def test_a_category_gives_attachments_back(tmp_path: Path, *, replaces: bool) ->
     world.mailbox.categorise(world.mailbox.entries()[0].message.id)
     world.lose_cursors()
     world.run()
+    assert world.view() == before
+
+
+def test_a_feed_that_leaves_out_the_marker_of_what_has_no_attachments(world: World) -> None:
+    """As that of Exchange does: whoever asks is looked at once more."""
+
+    class Unmarked(MemorySource):
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            for page in super().changes(cursor):
+                yield replace(page, items=tuple(replace(item, marker="") for item in page.items))
+
+    item_id = world.deliver(FILE)
+    before = world.view()
+    world.run(source=Unmarked)
+    world.mailbox.categorise(item_id, "Give back")
+    world.run(source=Unmarked)
     assert world.view() == before
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connector.filetype import TrueType
-from connector.model import Action, Audience, Content, Direction, File, LinkTerms, Message, Need
+from connector.model import Action, Audience, Content, Direction, File, LinkTerms, Message, Need, SharedFile
 from connector.policy import Conditions, Facts, Policy, decide
 from connector.policy.sketch import Sketch
 from connector.yamlfile import read
@@ -336,3 +336,17 @@ def test_what_cannot_be_put_back_is_kept(told: int, true: int | None, rule: dict
     (found,) = decide(policy({"name": "it", "action": "redirect"} | rule), message, facts)
     assert (found.action, found.rule) == (verdict, "it")
     assert ("too large to be put back" in found.because) == (verdict is Action.KEEP)
+
+
+def test_a_shared_file_has_no_text_to_look_through() -> None:
+    """A condition on a body never holds for it, and nothing is fetched."""
+    rules = [
+        {"name": "in it", "when": {"body": "x"}, "action": "copy"},
+        {"name": "not in it", "unless": {"body": "x"}, "action": "copy"},
+    ]
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    file = File(id="1", name="a.pdf", size=3)
+    item = SharedFile(id="1", version="1", folder="General", sender="", received=day, files=(file,))
+    facts = Facts(now=day + timedelta(days=9), since=None, ours=False, pointers=False)
+    (verdict,) = decide(Policy.model_validate({"rules": rules}), item, facts)
+    assert (verdict.rule, verdict.needs) == ("not in it", frozenset())
