@@ -228,6 +228,19 @@ def test_monitoring_writes_nothing_anywhere(world: World, told: Told) -> None:
     assert "a.bin" not in str(told)
 
 
+def test_a_rule_on_trial_is_told_beside_those_that_act(world: World, told: Told) -> None:
+    """In numbers; and what the others want happens."""
+    trial = policy(name="trial", mode="monitor")
+    world.policy = trial.model_copy(update={"rules": (*trial.rules, *policy(action="copy").rules)})
+    world.deliver(FILE, Attached("b.bin", b"bb"), subject="hush")
+    turns(world, 2)
+    lines = [line for line in told if line["event"] == Event.RULE_MONITORED]
+    assert lines[0]["files"] == {"trial: redirect": 2}
+    assert states(world) == [State.DONE]
+    assert len(world.manifest_free()) == 2
+    assert "hush" not in str(told)
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_after_monitoring_only_new_mail_is_redirected(world: World, lost: bool) -> None:  # noqa: FBT001 - a case
     """Also where the server forgets the change feed, and the feed begins again from its beginning."""
