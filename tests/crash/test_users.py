@@ -262,8 +262,13 @@ class Users:
                     decide(known[choice % len(known)], ledger, self.world.now, "operator")
 
     def _one(self, choice: int) -> str | None:
-        ids = sorted(entry.message.id for entry in self.world.mailbox.entries() if not entry.shelf)
+        ids = sorted(self._visible())
         return ids[choice % len(ids)] if ids else None
+
+    def _visible(self) -> list[str]:
+        """What a user sees in the mailbox, but for our letters: nothing of anybody's is in them."""
+        entries = [entry for entry in self.world.mailbox.entries() if not entry.shelf]
+        return [e.message.id for e in entries if not e.message.internet_message_id.endswith("@connector.invalid>")]
 
     def _content(self) -> bytes:
         self.serial += 1
@@ -285,8 +290,8 @@ class Users:
 
     def _seen(self, message: int) -> list[str]:
         """The items that are this message and that a user sees, here or where he took it."""
-        ids = [entry.message.id for entry in self.world.mailbox.entries() if not entry.shelf]
-        return [item_id for item_id in (*ids, *self.away) if self.messages[item_id] == message]
+        ids = (*self._visible(), *self.away)
+        return [item_id for item_id in ids if self.messages[item_id] == message]
 
     def _spoilt(self, content: bytes) -> None:
         """Whoever has a file attached still has it; nobody else does, unless it lies in the store once more."""
