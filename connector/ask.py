@@ -10,7 +10,7 @@ from datetime import datetime
 from connector.errors import FileGone, Rejected
 from connector.inspection import inspected
 from connector.ledger import Watched
-from connector.marker import valid
+from connector.marker import Marker, valid
 from connector.model import Action, Content, File, FileKind, Item, Need, Verdict
 from connector.policy import HEAD, Facts, decide
 from connector.spool import Spool, spooled
@@ -62,10 +62,9 @@ def begins(watch: Watch, known: Watched | None, now: datetime, *, monitor: bool)
     return replace(known, since=min(known.since, watch.since or known.since)).begins(monitor=monitor)
 
 
-def is_ours(item: Item, watch: Watch) -> bool:
-    """Whether the item bears a marker that our key made for it."""
-    found = valid(item.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=item.internet_message_id)
-    return found is not None
+def our_marker(item: Item, watch: Watch) -> Marker | None:
+    """The marker of an item, if our key made it for this very one."""
+    return valid(item.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=item.internet_message_id)
 
 
 def ask(item: Item, watch: Watch, facts: Facts) -> Answer:

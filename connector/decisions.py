@@ -45,7 +45,7 @@ def recall(
     From `due` on, or at once. `revoke`: its links are to open nothing afterwards.
     Raises ValueError where nothing of it can go back, or already has.
     """
-    if not is_recallable(redirect):
+    if not _is_recallable(redirect):
         raise ValueError(f"redirect {redirect.id} is {redirect.state}: there is nothing to put back")
     stood = redirect.held_in or redirect.state
     recalled = replace(
@@ -62,8 +62,7 @@ def recall(
     return ledger.write(recalled, Event.REDIRECT_RECALLED, now, stood=redirect.state, by=by)
 
 
-def is_recallable(redirect: Redirect) -> bool:
-    """Whether its files may go back into their message, and are not on their way there already."""
+def _is_recallable(redirect: Redirect) -> bool:
     is_on_its_way = redirect.ended_by and redirect.state in SWAPPING
     return redirect.state in _RECALLABLE and not is_on_its_way
 
@@ -124,7 +123,7 @@ def restore(
     places: Counter[str] = Counter()
     recalled = Recalled(0, 0, 0, now)
     for redirect in meant(wanted, ledger):
-        if is_recallable(redirect):
+        if _is_recallable(redirect):
             due = pace.due(places[redirect.source], now)
             with suppress(Stale):  # A daemon was faster; the next call finds it.
                 recall(redirect, ledger, now, by, due=due, revoke=revoke)

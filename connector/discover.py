@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector import names
-from connector.ask import ask, facts
+from connector.ask import ask, facts, our_marker
 from connector.decisions import recall
 from connector.errors import Denied, Gone, Unavailable
 from connector.ledger import LeaseLost, LedgerError
 from connector.log import Event, log
-from connector.marker import Marker, valid
+from connector.marker import Marker
 from connector.model import (
     RETURNING,
     SWAPPING,
@@ -207,12 +207,10 @@ def _new_id() -> str:
 
 
 def genuine(item: Item, turn: Turn) -> Marker | None:
-    """The marker of an item, if our key made it for this very message."""
-    if not item.marker:
-        return None
+    """The marker of an item, if it is ours (`our_marker`). One that somebody forged is told."""
     watch = turn.watch
-    found = valid(item.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=item.internet_message_id)
-    if found is None:
+    found = our_marker(item, watch)
+    if item.marker and found is None:
         log.warning(Event.MARKER_FORGED, source=watch.name, next="somebody planted our mark; policy goes on as without")
         turn.ledger.note(watch.tenant, Event.MARKER_FORGED, turn.clock(), source=watch.name)
     return found

@@ -6,7 +6,7 @@ from datetime import datetime
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from connector.ask import ask, begins, facts, is_ours
+from connector.ask import ask, begins, facts, our_marker
 from connector.errors import Gone, Rejected
 from connector.guards import Kept, guards_of_item
 from connector.ledger import FOR_EVER, Ledger
@@ -158,4 +158,4 @@ def _found(internet_message_id: str, ids: Iterable[str], watch: Watch) -> Iterat
 def _facts(message: Item, watch: Watch, ledger: Ledger, now: datetime) -> Facts:
     known = next((each for each in ledger.watched() if each.name == watch.name), None)
     since = begins(watch, known, now, monitor=watch.monitor)
-    return facts(watch, now=now, since=since, ours=is_ours(message, watch))
+    return facts(watch, now=now, since=since, ours=our_marker(message, watch) is not None)

@@ -67,24 +67,25 @@ def erase(redirect: Redirect, turn: Turn) -> Redirect:
         # One came back, out of a recycle bin say, that could not be told.
         return turn.write(replace(redirect, state=State.EXPIRED, due=turn.clock()), Event.REDIRECT_RETURNED)
     delete_stored(redirect, turn)
+    if not redirect.ended_by:
+        # Those of what a human ended stay: it must not be redirected again, also by a ledger that knows nothing else.
+        in_store(delete_manifests, turn.watch.store, redirect.id, keep_original=redirect.keep_original)
     bare = tuple(replace(each, stored=None, link=None) for each in redirect.files)
     return turn.write(replace(redirect, state=State.ERASED, files=bare, original=None), Event.REDIRECT_ERASED)
 
 
 def delete_stored(redirect: Redirect, turn: Turn) -> None:
-    """End the links of a redirect, then delete all that the store has of it; absent counts as deleted.
+    """End the links of a redirect, then delete the files that the store has of it; absent counts as deleted.
 
-    The manifests go last: until then they tell a ledger that was lost what is left to do. Those of a message that was
-    restored stay: it must not be redirected again.
+    Its manifests are the caller's, and go last: until then they tell a ledger that was lost what is left to do.
     """
     watch = turn.watch
     in_store(watch.links.revoke, redirect.folder)
-    for each in redirect.files:
+    original = (redirect.original.path,) if redirect.original else ()
+    for path in (*(each.path for each in redirect.files), *original):
         turn.keep_lease()
-        in_store(watch.store.erase, each.path)
+        in_store(watch.store.erase, path)
     in_store(watch.store.delete, redirect.folder)
-    if not redirect.ended_by:
-        in_store(delete_manifests, watch.store, redirect.id, keep_original=redirect.keep_original)
 
 
 def _held_back(redirect: Redirect, turn: Turn) -> Redirect:

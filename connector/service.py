@@ -405,14 +405,9 @@ class Daemon:
 
     def _sweep_daily(self, mailbox: Mailbox) -> None:
         last, _ = self._swept.get(mailbox.name, (_NEVER, 0))
-        if mailbox.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox):
-            return
-        try:
-            self._sweep(mailbox)
-        except LeaseLost:
-            log.warning(Event.LEASE_LOST, source=mailbox.name)
-        except ConnectorError as error:
-            leave_alone(mailbox.name, error, self._ledger, clock(), mailbox.tenant.name)
+        if not (mailbox.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox)):
+            with self._in_trouble_alone(mailbox):
+                self._sweep(mailbox)
 
     def reconcile(self) -> Reconciled:
         """Take over what the stores tell and the ledger does not."""
@@ -427,13 +422,19 @@ class Daemon:
         """One tick of one mailbox. False where it is paused, out of reach, or another process has it."""
         if self._left_alone(mailbox):
             return False
-        try:
+        with self._in_trouble_alone(mailbox):
             return tick(mailbox.watch(), self._ledger, clock, self._owner, self._stopping.is_set)
+        return False
+
+    @contextmanager
+    def _in_trouble_alone(self, mailbox: Mailbox) -> Iterator[None]:
+        """What goes wrong with one mailbox pauses it, and stops no other."""
+        try:
+            yield
         except LeaseLost:
             log.warning(Event.LEASE_LOST, source=mailbox.name)
         except ConnectorError as error:
             leave_alone(mailbox.name, error, self._ledger, clock(), mailbox.tenant.name)
-        return False
 
     def _left_alone(self, mailbox: Mailbox) -> bool:
         """Whether it is paused, or its whole tenant is.

@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from connector.ledger import Ledger
 from connector.log import Event, log
+from connector.manifest import delete_manifests
 from connector.model import Redirect
-from connector.reactions import StoreFailed
+from connector.reactions import StoreFailed, in_store
 from connector.replace import empty_shelf
 from connector.retention import delete_stored, expire
 from connector.timekeeping import ClockInDoubt, look
@@ -80,6 +81,7 @@ def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
         turn.write(replace(redirect, copy=None, replaced=None), Event.SHELF_CLEARED)
         return True
     delete_stored(redirect, turn)
+    in_store(delete_manifests, turn.watch.store, redirect.id, keep_original=redirect.keep_original)
     turn.ledger.swept(redirect, turn.clock(), lease=turn.lease)
     log.info(Event.SWEEP_DELETED, redirect=redirect.id, source=redirect.source, files=len(redirect.files))
     return True

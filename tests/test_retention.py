@@ -354,6 +354,20 @@ def test_what_was_restored_is_not_told(world: World) -> None:
     assert world.view() == before
 
 
+def test_the_whole_message_goes_also_where_it_was_restored(tmp_path: Path) -> None:
+    """Only a manifest stays, so that it is not redirected again."""
+    world = World(tmp_path / "ledger.db", kept(keep_original=True))
+    world.deliver(FILE)
+    world.run()
+    with world.ledger() as ledger:
+        recall(only(world), ledger, world.now, "ada")
+    world.run()
+    world.now += YEAR
+    over(world)
+    assert only(world).state is State.ERASED
+    assert all(path.startswith(".connector/manifests/") for path in world.store.files)
+
+
 def test_a_copy_of_what_was_restored_is_told(world: World) -> None:
     """It was made before, and shows the links."""
     world.mailbox.copy(only(world).item_id, "Archive")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.decisions import drop
 from connector.errors import Unavailable
 from connector.ledger import FOR_EVER, Ledger
 from connector.manifest import brake
@@ -52,6 +53,20 @@ def test_files_manifests_and_links_go_after_the_grace_time(world: World) -> None
     assert swept(world) == 1
     assert list(world.store.files) == [".connector/manifests/another.000001.json"]
     assert swept(world) == 0
+
+
+def test_of_what_a_human_dropped_no_manifest_stays_either(tmp_path: Path) -> None:
+    """A ledger that knows nothing else would take it for something to do."""
+    world = World(tmp_path / "ledger.db", policy(settle="1h"))
+    world.deliver(Attached("a.bin", b"aaaa"))
+    step(world)
+    with world.ledger() as ledger:
+        stored = only(world)
+        held = ledger.write(replace(stored, state=State.HELD, held_in=State.STORED), "redirect.held", world.now)
+        drop(held, ledger, world.now, "ada")
+    world.now += GRACE + timedelta(days=1)
+    assert swept(world) == 1
+    assert not world.store.files
 
 
 def test_what_a_marker_names_is_not_swept(world: World) -> None:

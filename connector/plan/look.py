@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from connector.ask import Answer, ask, ask_before_showing, begins, facts, is_ours
+from connector.ask import Answer, ask, ask_before_showing, begins, facts, our_marker
 from connector.discover import planned
 from connector.errors import Denied, Gone, Unavailable
 from connector.guards import guard_of_item
@@ -75,7 +75,7 @@ class Look:
             return Unread()
 
     def _judged(self, item: Item, since: datetime) -> Looked:
-        known = facts(self.watch, now=self.now, since=self.begin, ours=is_ours(item, self.watch))
+        known = facts(self.watch, now=self.now, since=self.begin, ours=our_marker(item, self.watch) is not None)
         answer = ask(item, self.watch, known)
         others = self._others(item, answer, ours=known.ours)
         leaves = any(each.action is Action.REDIRECT for told in (answer, others) if told for each in told.wanted)
