@@ -1,7 +1,7 @@
 """Messages of ours to owners: found again by their marker, so that nobody is told twice."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from connector.discover import genuine
 from connector.errors import Gone
 from connector.ledger import FOR_EVER
 from connector.log import Event
-from connector.model import Ending, Item, Letter, LinkTerms, Message, Redirect
+from connector.model import ACTIVE, Ending, Item, Letter, LinkTerms, Message, Redirect
 from connector.reactions import in_store
 from connector.rewrite import Mentioned, held_letter, password_letter, reminder_letter
 from connector.sight import with_file
@@ -41,15 +41,29 @@ def tell_passwords(redirect: Redirect, item: Item, turn: Turn) -> None:
         _tell(redirect, item, passwords, turn)
 
 
-def remind(turn: Turn) -> None:
-    """Before links end, the owner of a mailbox reads which, until when, and where he can let them last.
+def tell_people(turn: Turn) -> None:
+    """What the owner of a mailbox has to know by now, by letters; none while a brake stands, or the store pauses.
+
+    What was told is in the ledger, so that nothing is told twice.
+    """
+    ledger, now, name = turn.ledger, turn.clock(), turn.watch.name
+    soon = any(_is_soon(each, now) for each in ledger.ending(name, now, now + _SOON))
+    held = ledger.untold(name, now - _UNDECIDED)[:_MOST] if turn.watch.policy.people.digest else ()
+    if not (soon or held) or turn.spent() or turn.store_paused() or turn.allowed(going_back=False) != ACTIVE:
+        return
+    if soon:
+        _remind(turn)
+    if held:
+        _tell_held(held, turn)
+
+
+def _remind(turn: Turn) -> None:
+    """Before links end: which, until when, and where their owner can let them last.
 
     One letter for all that ends within two weeks, as soon as something ends within one: nobody gets one every day. What
     was told is not told again, unless somebody let it last and it comes to its end once more.
     """
     now, name = turn.clock(), turn.watch.name
-    if not any(_is_soon(each, now) for each in turn.ledger.ending(name, now, now + _SOON)):
-        return
     told: list[tuple[Redirect, Mentioned]] = []
     for redirect in sorted(turn.ledger.ending(name, now, now + 2 * _SOON), key=lambda each: _end(each, now))[:_MOST]:
         turn.keep_lease()
@@ -68,11 +82,9 @@ def remind(turn: Turn) -> None:
         turn.write(replace(redirect, reminded=_end(redirect, now)), Event.LINK_REMINDED, told=True)
 
 
-def tell_held(turn: Turn) -> None:
-    """Once a day, the owner of a mailbox reads of which messages the attachments wait for somebody's decision."""
-    ledger, now, name = turn.ledger, turn.clock(), turn.watch.name
-    held = ledger.untold(name, now - _UNDECIDED)[:_MOST] if turn.watch.policy.people.digest else ()
-    last = ledger.last_told(name) if held else None
+def _tell_held(held: Sequence[Redirect], turn: Turn) -> None:
+    """Once a day: of which messages the attachments wait for somebody's decision."""
+    now, last = turn.clock(), turn.ledger.last_told(turn.watch.name)
     if last and now - last < _DIGEST:
         return
     found = [(redirect, item) for redirect in held if (item := _message(redirect, turn))]

@@ -26,11 +26,10 @@ from connector.discover import discover
 from connector.errors import Conflict, Corrupt, Denied, Edited, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
-from connector.letters import remind, tell_held, tell_passwords
+from connector.letters import tell_passwords, tell_people
 from connector.log import Event, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.model import (
-    ACTIVE,
     Action,
     Audience,
     File,
@@ -92,7 +91,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
                 # New mail goes first: only when nothing of it is due.
                 if admitted and backfill(ours):
                     _advance_all(ours)
-                _tell_people(ours)
+                tell_people(ours)
         except (Unavailable, Denied) as error:
             ours.pause(watch.name, error)
         except StoreFailed as failed:
@@ -111,12 +110,6 @@ def _advance_all(turn: Turn) -> None:
         if turn.spent():
             return
         advance(redirect, turn)
-
-
-def _tell_people(turn: Turn) -> None:
-    if not (turn.store_paused() or turn.spent() or turn.allowed(going_back=False) != ACTIVE or turn.stopping()):
-        remind(turn)
-        tell_held(turn)
 
 
 def advance(redirect: Redirect, turn: Turn) -> None:

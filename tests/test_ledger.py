@@ -147,6 +147,29 @@ def test_due_are_active_ones_the_oldest_first(ledger: Ledger) -> None:
     assert [each.id for each in ledger.due("acme/anna", NOW, limit=2)] == active[:2]
 
 
+def test_what_owners_have_to_be_told(ledger: Ledger) -> None:
+    """Links of what is done that end by then, but for an end of which they were told; what is held, until it was."""
+    lease, day = taken(ledger), timedelta(days=1)
+    (plan,) = recorded(ledger, lease, a_redirect())
+    (file,) = plan.files
+    linked = replace(file, link=Link("https://files.example.org/1", NOW + 5 * day))
+    done = ledger.write(replace(plan, state=State.DONE, files=(linked,)), "redirect.done", NOW)
+    assert ledger.ending("acme/anna", NOW, NOW + 4 * day) == ()
+    assert ledger.ending("acme/bert", NOW, NOW + 7 * day) == ()
+    assert ledger.ending("acme/anna", NOW + 5 * day, NOW + 7 * day) == ()
+    assert ledger.ending("acme/anna", NOW, NOW + 5 * day) == (done,)
+    told = ledger.write(replace(done, reminded=NOW + 5 * day), "link.reminded", NOW)
+    assert ledger.ending("acme/anna", NOW, NOW + 5 * day) == ()
+    assert ledger.untold("acme/anna", NOW + day) == ()
+    held = ledger.write(replace(told, state=State.HELD, held_in=State.LINKED), "redirect.held", NOW)
+    assert ledger.untold("acme/anna", NOW) == ()
+    assert ledger.untold("acme/anna", NOW + day) == (held,)
+    assert ledger.last_told("acme/anna") is None
+    ledger.write(replace(held, told=NOW + day), "held.told", NOW)
+    assert ledger.untold("acme/anna", NOW + day) == ()
+    assert ledger.last_told("acme/anna") == NOW + day
+
+
 def test_next_due_counts_work_and_second_looks(ledger: Ledger) -> None:
     """The scheduler learns when the first redirect or item is due, of one source or of all."""
     lease, other = taken(ledger), taken(ledger, "acme/bert")

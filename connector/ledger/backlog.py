@@ -4,8 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from connector.ledger.prepared import Prepared
 from connector.ledger.schema import backfills, backlog
 
 
@@ -54,11 +55,15 @@ class Waiting:
     size: int
 
 
-def read(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Backfill, ...]:
-    """Those that meet these conditions."""
-    columns = (backfills.c[name] for name in Backfill.__slots__)
-    rows = connection.execute(select(*columns).where(*conditions).order_by(backfills.c.source)).mappings()
-    return tuple(Backfill(**row) for row in rows)
+def read(connection: Connection) -> tuple[Backfill, ...]:
+    """All, by source."""
+    return tuple(Backfill(**row) for row in connection.execute(_ALL.order_by(backfills.c.source)).mappings())
+
+
+def of_source(connection: Connection, source: str) -> Backfill | None:
+    """What is wanted of a source. Asked in every turn, mostly for nothing."""
+    found = _ONE.rows(connection, of=source)
+    return Backfill(**dict(zip(Backfill.__slots__, found[0], strict=True))) if found else None
 
 
 def write(connection: Connection, backfill: Backfill) -> None:
@@ -99,3 +104,7 @@ def left(connection: Connection, source: str) -> tuple[int, int]:
     counted = select(func.count(), func.coalesce(func.sum(backlog.c.size), 0)).where(backlog.c.source == source)
     items, size = connection.execute(counted).one()
     return int(items), int(size)
+
+
+_ALL = select(*(backfills.c[name] for name in Backfill.__slots__))
+_ONE = Prepared(_ALL.where(backfills.c.source == bindparam("of")))

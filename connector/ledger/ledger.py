@@ -277,23 +277,13 @@ class Ledger:
 
     def ending(self, source: str, now: datetime, until: datetime) -> tuple[Redirect, ...]:
         """The redirects of a source that are done and show a link which ends by then, and whose owner was not told."""
-        c, f = redirects.c, files.c
-        untold = c.reminded.is_(None) | (c.reminded < f.link_expires)
-        soon = (
-            select(f.redirect_id)
-            .join(redirects)
-            .where(f.source == source, f.link_expires > now, f.link_expires <= until, c.state == State.DONE, untold)
-        )
         with self._reading() as connection:
-            return rows.read(connection, c.id.in_(soon))
+            return _of(connection, _ENDING, of=source, now=now, until=until)
 
     def untold(self, source: str, before: datetime) -> tuple[Redirect, ...]:
         """The redirects of a source that have been held since before this time, and whose owner does not know it."""
-        c = redirects.c
         with self._reading() as connection:
-            return rows.read(
-                connection, c.source == source, c.state == State.HELD, c.told.is_(None), c.written < before
-            )
+            return _of(connection, _UNTOLD, of=source, before=before)
 
     def last_told(self, source: str) -> datetime | None:
         """When the owner of a source was last told what is held; None where he never was."""
@@ -335,7 +325,7 @@ class Ledger:
     def backfill(self, source: str) -> Backfill | None:
         """What is wanted of this source; None where nothing is."""
         with self._reading() as connection:
-            return next(iter(backlog.read(connection, tables.backfills.c.source == source)), None)
+            return backlog.of_source(connection, source)
 
     def want_backfill(self, wanted: Backfill, event: str, now: datetime, *, by: str) -> None:
         """Want it from now on, as it stands here. Its source must be watched."""
@@ -528,6 +518,12 @@ def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) ->
     return sources.fence(connection, lease) if lease else sources.tenant(connection, redirect.source)
 
 
+def _of(connection: Connection, wanted: Prepared, **values: Any) -> tuple[Redirect, ...]:
+    """The redirects whose ids a statement finds."""
+    ids = [each for (each,) in wanted.rows(connection, **values)]
+    return rows.read(connection, redirects.c.id.in_(ids)) if ids else ()
+
+
 def _recorded(connection: Connection, planned: Redirect, now: datetime, policy: str) -> tuple[Redirect, Fact] | None:
     """Write what is new in this plan; it and what to tell about it, or None."""
     new = absorbed(planned, rows.concerning(connection, planned))
@@ -549,6 +545,20 @@ def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
     return Fact(event, redirect.source, redirect.id, detail)
 
 
+#: Asked in every turn, mostly for nothing.
+_ENDING = Prepared(
+    select(files.c.redirect_id)
+    .distinct()
+    .join(redirects)
+    .where(files.c.source == bindparam("of"), redirects.c.state == State.DONE)
+    .where(files.c.link_expires > bindparam("now"), files.c.link_expires <= bindparam("until"))
+    .where(redirects.c.reminded.is_(None) | (redirects.c.reminded < files.c.link_expires))
+)
+_UNTOLD = Prepared(
+    select(redirects.c.id)
+    .where(redirects.c.source == bindparam("of"), redirects.c.state == State.HELD)
+    .where(redirects.c.told.is_(None), redirects.c.written < bindparam("before"))
+)
 _LATER = (later.c.source == bindparam("of")) & (later.c.at <= bindparam("now"))
 _LOOK_AGAIN = Prepared(select(later.c.item_id).where(_LATER).order_by(later.c.at))
 _SUCCESSOR = Prepared(
