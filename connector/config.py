@@ -17,12 +17,12 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from connector.amounts import Duration
 from connector.credentials import Secret
+from connector.exports import Holds, Memberships
 from connector.links.publishing import LinksConfig
 from connector.links.settings import LinkSettings
 from connector.log import Format, Level
 from connector.model import Audience
 from connector.names import check_template, home
-from connector.people import Holds, Memberships
 from connector.policy import Defaults, Exclude, Hold, Mode, People, Pilot, Policy, Rules, all_reached
 from connector.policy.sketch import PolicyTests
 from connector.policy.values import Domain, Some

@@ -1,10 +1,10 @@
 """A list that an administrator keeps: to whom each mailbox belongs."""
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from connector.csvfile import lines
 from connector.errors import Denied
 
 USER, GROUP = "user", "group"
@@ -36,26 +36,25 @@ class ReadersList:
             changed = self.path.stat().st_mtime
             if changed != self._read[0]:
                 self._read = (changed, dict(_lines(self.path)))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise Denied(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        except OSError as error:
+            raise Denied(f"{self.path} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise Denied(str(error)) from None
         return self._read[1].get(mailbox.lower())
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Reader]]:
-    """Raises Denied with the number of a line that is not understood: a guess could open files to the wrong person."""
+    """Raises ValueError with the number of a line that is not understood: a guess could let the wrong person in."""
     seen: set[str] = set()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
-        if [each.strip().lower() for each in next(rows, [])] != _COLUMNS:
-            raise Denied(f"{path}, line 1: give the names of the columns: {','.join(_COLUMNS)}")
-        for row in rows:
-            if not any(each.strip() for each in row):
-                continue
-            mailbox, reader = (each.strip() for each in row) if len(row) == len(_COLUMNS) else ("", "")
-            kind, _, name = reader.partition(":")
-            if not mailbox or kind not in (USER, GROUP) or not name:
-                raise Denied(f"{path}, line {rows.line_num}: give a mailbox, and user:ID or group:ID")
-            if mailbox.lower() in seen:
-                raise Denied(f"{path}, line {rows.line_num}: {mailbox} is already in a line above")
-            seen.add(mailbox.lower())
-            yield mailbox.lower(), Reader(kind, name)
+    numbered = lines(path)
+    if [each.lower() for each in next(numbered)[1]] != _COLUMNS:
+        raise ValueError(f"{path}, line 1: give the names of the columns: {','.join(_COLUMNS)}")
+    for number, row in numbered:
+        mailbox, reader = row if len(row) == len(_COLUMNS) else ("", "")
+        kind, _, name = reader.partition(":")
+        if not mailbox or kind not in (USER, GROUP) or not name:
+            raise ValueError(f"{path}, line {number}: give a mailbox, and user:ID or group:ID")
+        if mailbox.lower() in seen:
+            raise ValueError(f"{path}, line {number}: {mailbox} is already in a line above")
+        seen.add(mailbox.lower())
+        yield mailbox.lower(), Reader(kind, name)

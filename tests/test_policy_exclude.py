@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from connector.exports import EXPORT, holds, memberships
 from connector.model import Action, Body, Content, File, FileKind, Need
-from connector.people import EXPORT, holds, memberships
 from connector.policy import Hold, Pilot, decide
 from connector.policy.sketch import BEGINNINGS, PolicyTest, Sketch
 from tests.test_policy import FACTS, FILE, MESSAGE, policy

@@ -1,6 +1,5 @@
 """A plan for one tenant: each of its sources is looked at, and all is summed up."""
 
-import csv
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from connector.admission import of_nobody, shared_with
 from connector.config import TenantConfig
+from connector.csvfile import lines
 from connector.errors import ConnectorError
 from connector.ledger import Ledger
 from connector.plan.look import Look, Looked, Unread
@@ -109,23 +109,15 @@ def _feed(look: Look, share: Share) -> Iterator[Looked | Unread]:
 
 def read_departments(path: Path) -> Mapping[str, str]:
     """A CSV file with the columns mailbox and department. Raises ValueError where it is not understood."""
-    try:
-        return dict(_lines(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
-        if [each.strip().lower() for each in next(rows, [])] != _COLUMNS:
-            raise ValueError(f"{path}, line 1: give the names of the columns: {','.join(_COLUMNS)}")
-        for row in rows:
-            if not any(each.strip() for each in row):
-                continue
-            if len(row) != len(_COLUMNS) or not all(each.strip() for each in row):
-                raise ValueError(f"{path}, line {rows.line_num}: give a mailbox and its department")
-            yield row[0].strip().lower(), row[1].strip()
+    numbered = lines(path)
+    if [each.lower() for each in next(numbered)[1]] != _COLUMNS:
+        raise ValueError(f"{path}, line 1: give the names of the columns: {','.join(_COLUMNS)}")
+    found: dict[str, str] = {}
+    for number, row in numbered:
+        if len(row) != len(_COLUMNS) or not all(row):
+            raise ValueError(f"{path}, line {number}: give a mailbox and its department")
+        found[row[0].lower()] = row[1]
+    return found
 
 
 def _departments(watch: Watch, scope: Scope) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """Two lists that an administrator exports: which groups mailboxes are in, and on which of them Exchange has a hold."""
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from connector.csvfile import lines
 from connector.policy import Hold
 from connector.policy.values import fold
 
@@ -53,30 +53,20 @@ def holds(value: object) -> object:
 
 def _rows(path: Path, *columns: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Each line below the names of the columns, with its number. Raises ValueError where the file is another one."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter=_delimiter(path))
-            names = [fold(each.strip()) for each in next(lines, [])]
-            if missing := [each for each in columns if each not in names]:
-                raise ValueError(f"{path}, line 1: the columns {', '.join(missing)} are missing")
-            for line in lines:
-                if not any(each.strip() for each in line):
-                    continue
-                if len(line) != len(names):
-                    raise ValueError(f"{path}, line {lines.line_num}: has {len(line)} columns instead of {len(names)}")
-                yield lines.line_num, dict(zip(names, (each.strip() for each in line), strict=True))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text; export it with -Encoding UTF8") from None
-    except csv.Error as error:
-        raise ValueError(f"{path} is no CSV: {error}") from None
+    numbered = lines(path, _delimiter(path))
+    names = [fold(each) for each in next(numbered)[1]]
+    if missing := [each for each in columns if each not in names]:
+        raise ValueError(f"{path}, line 1: the columns {', '.join(missing)} are missing")
+    for number, line in numbered:
+        if len(line) != len(names):
+            raise ValueError(f"{path}, line {number}: has {len(line)} columns instead of {len(names)}")
+        yield number, dict(zip(names, line, strict=True))
 
 
 def _delimiter(path: Path) -> str:
     """A German Windows puts semicolons."""
-    with path.open(encoding="utf-8-sig") as file:
-        return ";" if ";" in file.readline() else ","
+    names = next(lines(path, ";"))[1]
+    return ";" if len(names) > 1 else ","
 
 
 Memberships = Annotated[Mapping[str, frozenset[str]], BeforeValidator(memberships, json_schema_input_type=str)]
