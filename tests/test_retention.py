@@ -1,7 +1,5 @@
 """When the retention of files has ended, the message says so first; then their links end, and then the bytes go."""
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +17,7 @@ from connector.rewrite import notice
 from connector.sources.memory import Attached, MemorySource
 from connector.sources.memory_share import MemoryShareSource
 from connector.sweep import sweep
-from tests.crash.test_every_effect import policy
+from tests.crash.test_every_effect import kills, policy
 from tests.share_world import ShareWorld
 from tests.test_redirect import events, only, redirects, step
 from tests.world import KEY, TENANT, Killed, Saboteur, World
@@ -188,33 +186,21 @@ def test_links_of_our_own_end(tmp_path: Path) -> None:
 # --- it dies anywhere ---------------------------------------------------------------------------------------------
 
 
-def kills(folder: Path, when: str) -> Iterator[tuple[int, World, bool]]:
-    """The world after a kill at the n-th effect of the end, for every n; the last one ended without."""
-    at = 1
-    while True:
-        place = folder / f"{when}-{at}"
-        place.mkdir()
-        world = World(place / "ledger.db", kept(keep_original=True))
-        world.deliver(FILE, Attached("scan.tif", b"II*\x00scan"))
-        world.deliver(Attached("report.pdf", b"other"), body=Body("Hello\r\n", html=False))
-        world.run()
-        world.now += YEAR
-        try:
-            over(world, Saboteur(kill_at=at, when=when))
-        except Killed:
-            yield at, world, True
-        else:
-            yield at, world, False
-            return
-        shutil.rmtree(place)
-        at += 1
+def ended(folder: Path) -> World:
+    """Two messages, whose files have had their time."""
+    world = World(folder / "ledger.db", kept(keep_original=True))
+    world.deliver(FILE, Attached("scan.tif", b"II*\x00scan"))
+    world.deliver(Attached("report.pdf", b"other"), body=Body("Hello\r\n", html=False))
+    world.run()
+    world.now += YEAR
+    return world
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_survives_a_kill_at_every_effect_of_the_end(when: str, tmp_path: Path) -> None:
     """At the kill every message has its links, or says that the files are deleted; then all goes on to the end."""
     died_at = 0
-    for at, world, died in kills(tmp_path, when):
+    for at, world, died in kills(ended, tmp_path, when, over):
         for number, entry in enumerate(world.mailbox.entries()):
             told = tells_the_end(body(world, number))
             assert told or len(world.shown(entry.message)) == len(world.files[entry.message.internet_message_id]), at

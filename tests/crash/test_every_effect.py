@@ -130,15 +130,20 @@ def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     remember(monkeypatch)
 
 
-def kills(scene: Callable[[Path], World], tmp_path: Path, when: str) -> Iterator[tuple[int, World, bool]]:
-    """The world after a kill at the n-th effect, for every n; the last one ended without."""
+def kills(
+    scene: Callable[[Path], World],
+    tmp_path: Path,
+    when: str,
+    act: Callable[[World, Saboteur], None] = World.run,
+) -> Iterator[tuple[int, World, bool]]:
+    """The world after a kill at the n-th effect of what is done, for every n; the last one ended without."""
     at = 1
     while True:
         folder = tmp_path / f"{when}-{at}"
         folder.mkdir()
         world = scene(folder)
         try:
-            world.run(Saboteur(kill_at=at, when=when))
+            act(world, Saboteur(kill_at=at, when=when))
         except Killed:
             yield at, world, True
         else:
