@@ -20,9 +20,10 @@ from connector.manifest import delete_manifests
 from connector.model import Item, State
 from connector.policy import Defaults, Policy, Rule
 from connector.probe import Letter, Probe, Seen, mime, seen, sender, trying
+from connector.process import clock
 from connector.redirect import tick
-from connector.service import Tenant, clock
 from connector.stores import Store
+from connector.tenants import Tenant
 from connector.turn import Watch
 
 #: A stop for a look at the clients: whether what is asked is so.

@@ -14,11 +14,12 @@ from connector.log import Event
 from connector.manifest import brake, put_bytes
 from connector.model import Proof
 from connector.probe import Probe, ShareProbe, try_put_back, try_put_back_file
+from connector.process import clock
 from connector.scanners import Scanner
-from connector.service import Tenant, clock
 from connector.sources import Source
 from connector.spool import spooled
 from connector.stores import Store
+from connector.tenants import Tenant
 from connector.turn import MAKE_ROOM
 
 #: What every scanner finds, and does no harm (eicar.org). Put together here: as a whole it would be found in this file.

@@ -30,9 +30,11 @@ from connector.plan.make import Looks, Scope, make, read_departments, with_polic
 from connector.plan.page import page
 from connector.plan.sums import By
 from connector.plan.tables import FEWEST, csv_text, told
+from connector.process import alone, clock
 from connector.rollout import Readers
 from connector.rollout import text as rollout_text
-from connector.service import Daemon, alone, clock, tenants
+from connector.service import Daemon
+from connector.tenants import tenants
 from connector.upkeep import Upkeep
 from connector.yamlfile import ConfigError
 

@@ -14,7 +14,7 @@ from connector.links.book import Publication
 from connector.links.publishing import publication_id
 from connector.log import Event
 from connector.model import Link, LinkTerms, Origin, Redirect, State
-from connector.service import Tenant
+from connector.tenants import Tenant
 
 #: No step is about to look at their links.
 _RESTING = frozenset({State.DONE, State.HELD})

@@ -9,7 +9,7 @@ from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from connector import check, cli, service
+from connector import check, cli, process, service
 from connector.stores.webdav import WebdavStore
 
 NOW = timedelta(0)
@@ -43,7 +43,7 @@ def _run(folder: Path, arguments: tuple[str, ...], clocks: tuple[timedelta, time
     later, ahead = clocks
     for descriptor, name in ((1, answer), (2, told)):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
-    real = service.clock
+    real = process.clock
     for module in (service, cli, check):
         module.clock = lambda: real() + later + ahead  # type: ignore[attr-defined]  # it was imported there
     date = WebdavStore.now

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from connector import service
+from connector import listener
 from connector.errors import Denied, Unavailable
-from connector.service import Listener, Turns
+from connector.listener import Listener
+from connector.turns import Turns
 from tests.test_cli import ANNA, World, message, world
 from tests.test_log import Lines, lines
 
@@ -158,10 +159,10 @@ def test_a_turn_that_fails_gives_way_to_the_next() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes seconds takes milliseconds."""
-    monkeypatch.setattr(service, "SOONEST", timedelta(milliseconds=1))
-    monkeypatch.setattr(service, "LATEST", timedelta(milliseconds=5))
-    monkeypatch.setattr(service, "DENIED_PAUSE", timedelta(milliseconds=5))
-    monkeypatch.setattr(service, "UNAVAILABLE_PAUSE", timedelta(milliseconds=5))
+    monkeypatch.setattr(listener, "SOONEST", timedelta(milliseconds=1))
+    monkeypatch.setattr(listener, "LATEST", timedelta(milliseconds=5))
+    monkeypatch.setattr(listener, "DENIED_PAUSE", timedelta(milliseconds=5))
+    monkeypatch.setattr(listener, "UNAVAILABLE_PAUSE", timedelta(milliseconds=5))
 
 
 def _listening(hints: Any, hinted: Callable[[Any], None], *left_alone: str) -> Listener:

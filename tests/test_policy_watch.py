@@ -7,8 +7,9 @@ import pytest
 from connector.ask import facts
 from connector.config import load
 from connector.policy import Hold
-from connector.service import Mailbox, Tenant, clock, tenants
+from connector.process import clock
 from connector.sources.memory import MemoryMailbox, MemorySource
+from connector.tenants import Mailbox, Tenant, tenants
 
 TENANT = """
 tenant: acme

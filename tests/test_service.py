@@ -21,7 +21,8 @@ from connector.ledger import Ledger, Proved
 from connector.log import Event
 from connector.model import Action, Proof, State
 from connector.policy import Defaults, Rule
-from connector.service import Daemon, alone, clock, notify
+from connector.process import alone, clock, notify
+from connector.service import Daemon
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore

@@ -14,7 +14,8 @@ from connector.demo.world import Place, Store, World
 from connector.model import Action, Verdict
 from connector.names import plain
 from connector.policy import Facts, decide
-from connector.service import clock, tenants
+from connector.process import clock
+from connector.tenants import tenants
 
 #: What stands in a share, by its place and its path there.
 Shared = Mapping[tuple[Place, str], SharedSeen]

@@ -13,8 +13,9 @@ from connector.ledger import Ledger
 from connector.plan.look import Look, Looked, Unread
 from connector.plan.sums import VERSIONS, VERSIONS_OF_COPIES, Plan, Share
 from connector.policy.values import fold
-from connector.service import Tenant, side_by_side
+from connector.tenants import Tenant
 from connector.turn import Watch
+from connector.turns import side_by_side
 
 #: How many shares Nextcloud lets an account make in ten minutes, where nobody has changed that.
 BUDGET = 20

@@ -1,0 +1,100 @@
+"""Where servers tell what happens: one connection for hints, which is made anew for ever."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from connector.errors import ConnectorError, Unavailable
+from connector.ledger import LedgerError
+from connector.log import Event, log
+from connector.process import clock
+from connector.sources import Hints
+from connector.tenants import Mailbox, Tenant
+from connector.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, outage
+
+#: A connection for hints that broke is made anew after the first, then ever later, up to the last.
+SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=5)
+#: A connection that ended sooner than this did not go well, whatever the server says.
+STEADY = timedelta(minutes=1)
+
+
+class Listener:
+    """A thread that passes the hints of one connection on, and connects again for ever."""
+
+    def __init__(
+        self,
+        hints: Hints,
+        tenant: Tenant,
+        *,
+        left_alone: Callable[[Mailbox], bool],
+        hinted: Callable[[Mailbox], None],
+    ) -> None:
+        """Begins at once. A mailbox that is `left_alone` is not subscribed to either."""
+        self._hints = hints
+        self._tenant = tenant
+        self._mailboxes = {mailbox.source.address: mailbox for mailbox in tenant.mailboxes}
+        self._left_alone = left_alone
+        self._hinted = hinted
+        self._stopping = threading.Event()
+        #: Whether the connection stands; None before it was tried.
+        self._stands: bool | None = None
+        #: Since when it has stood.
+        self._began: datetime | None = None
+        #: How often in a row it did not go well.
+        self._failures = 0
+        # As a daemon, which the end of the process does not wait for: a read blocks until the server speaks.
+        threading.Thread(target=self._run, name="hints", daemon=True).start()
+
+    def stop(self) -> None:
+        """Hear no more. Returns at once; the thread may wait for the server until the process ends."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._listen()
+
+    def _listen(self) -> None:
+        """One connection to its end, and the wait until the next."""
+        self._began = None
+        reason, wait = "the server ended the connection", timedelta(0)
+        try:
+            self._pass_on()
+        except ConnectorError as error:
+            reason = str(error)
+            wait = outage(error, timedelta(0)) if isinstance(error, Unavailable) else DENIED_PAUSE
+        except LedgerError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs no more than the hints
+            if not self._stopping.is_set():
+                log.exception(Event.BUG)
+            reason = f"a bug in connector: {type(error).__name__}"
+        steady = self._began is not None and clock() - self._began > STEADY
+        self._failures = 0 if steady else min(self._failures + 1, 10)
+        if self._failures:
+            wait = max(wait, min(SOONEST * 2 ** (self._failures - 1), LATEST))
+        if wait and not self._stopping.is_set():
+            self._lost(reason)
+        self._stopping.wait(wait.total_seconds())
+
+    def _pass_on(self) -> None:
+        wanted = [each for each in self._hints.addresses if not self._left_alone(self._mailboxes[each])]
+        if not wanted:
+            raise Unavailable("its mailboxes are left alone for now", UNAVAILABLE_PAUSE)
+        for told in self._hints.listen(wanted):
+            if self._stopping.is_set():
+                return
+            self._began = self._began or clock()
+            self._connected()
+            for address in told:
+                self._hinted(self._mailboxes[address])
+
+    def _connected(self) -> None:
+        if not self._stands:
+            hears = len(self._hints.hears)
+            log.info(Event.HINTS_CONNECTED, tenant=self._tenant.name, hears=hears, of=len(self._hints.addresses))
+        self._stands = True
+
+    def _lost(self, reason: str) -> None:
+        if self._stands is not False:
+            log.warning(Event.HINTS_LOST, tenant=self._tenant.name, of=len(self._hints.addresses), reason=reason)
+        self._stands = False
