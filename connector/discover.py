@@ -211,7 +211,7 @@ def genuine(item: Item, turn: Turn) -> Marker | None:
     watch = turn.watch
     found = our_marker(item, watch)
     if item.marker and found is None:
-        log.warning(Event.MARKER_FORGED, source=watch.name, next="somebody planted our mark; policy goes on as without")
+        log.warning(Event.MARKER_FORGED, source=watch.name)
         turn.ledger.note(watch.tenant, Event.MARKER_FORGED, turn.clock(), source=watch.name)
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import FOR_EVER, Lease, Ledger
-from connector.log import Event, log
+from connector.log import Event, log, tell
 from connector.manifest import brake
 from connector.marker import sign
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
@@ -183,7 +183,7 @@ class Turn:
         standing = self.ledger.paused(name, now)
         if standing and standing.reason == reason:
             return
-        log.error(event, source=self.watch.name, reason=reason)
+        tell(event, source=self.watch.name, reason=reason)
         self.ledger.pause(name, until=FOR_EVER, reason=reason, error=error, now=now, tenant=self.watch.tenant)
 
     def free(self, name: str) -> None:
@@ -258,7 +258,7 @@ def leave_alone(name: str, error: ConnectorError, ledger: Ledger, now: datetime,
     else:
         event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
     until = now + wait
-    log.warning(event, paused=name, reason=str(error), until=until.isoformat())
+    tell(event, paused=name, reason=str(error), until=until.isoformat())
     ledger.pause(name, until=until, reason=str(error), error=type(error).__name__, now=now, tenant=tenant)
 
 

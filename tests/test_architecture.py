@@ -109,9 +109,12 @@ def test_only_the_ledger_knows_sql() -> None:
 
 
 def test_only_the_service_knows_threads_and_time() -> None:
-    """It and its parts. Simulator and demo have servers of their own; the pages of links are a process of their own."""
+    """It and its parts, and the log, where all threads speak.
+
+    Simulator and demo have servers of their own; the pages of links are a process of their own.
+    """
     timed = {room(path) for path in modules() if libraries(path) & {"threading", "apscheduler", "time", "concurrent"}}
-    assert timed - {"simulator", "demo", "links"} <= {"service", "tenants", "turns", "listener"}
+    assert timed - {"simulator", "demo", "links"} <= {"service", "tenants", "turns", "listener", "repeats"}
 
 
 def test_the_simulator_shares_no_code() -> None:

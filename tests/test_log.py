@@ -2,16 +2,19 @@
 
 import json
 import logging
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
+from connector import repeats
 from connector.errors import Rejected
-from connector.log import Event, configure, log
+from connector.log import Event, about, configure, flush, log, tell
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -29,10 +32,104 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
 
 def test_a_line_is_json_with_a_stable_event(lines: Lines) -> None:
     """A line says when, how grave, what by its stable name, and the details."""
-    log.warning(Event.SOURCE_PAUSED, source="acme/1", reason="busy")
+    log.info(Event.SERVICE_STARTED, tenants=2)
     (line,) = lines()
     assert line.pop("timestamp").endswith("Z")
-    assert line == {"event": "source.paused", "level": "warning", "source": "acme/1", "reason": "busy"}
+    assert line == {"event": "service.started", "level": "info", "tenants": 2}
+
+
+def test_what_is_wrong_says_what_to_do(lines: Lines) -> None:
+    """At night, nobody looks it up. Whoever says it may know better."""
+    log.error(Event.LEDGER_FAILED)
+    log.error(Event.LEDGER_FAILED, to_do="wait")
+    log.info(Event.LEDGER_FAILED)
+    assert [line.get("to_do") for line in lines()] == [Event.LEDGER_FAILED.to_do, "wait", None]
+
+
+def test_an_event_is_told_as_gravely_as_the_catalogue_says(lines: Lines) -> None:
+    """Where the code does not know which one it is."""
+    for event in (Event.SERVICE_STARTED, Event.STORE_PAUSED, Event.BUG):
+        tell(event)
+    assert [line["level"] for line in lines()] == ["info", "warning", "error"]
+
+
+def test_a_line_says_what_it_is_about(lines: Lines) -> None:
+    """What is said anywhere below has the ids of the tick and of the redirect; what is said after it has not."""
+    with about(tick="t1"), about(redirect="r1"):
+        logging.getLogger("some.library").warning("hush")
+    log.info("x")
+    inside, after = lines()
+    assert (inside["tick"], inside["redirect"]) == ("t1", "r1")
+    assert "tick" not in after
+
+
+def _paused(**more: object) -> None:
+    log.warning(Event.STORE_PAUSED, paused="acme/store", reason="busy", **more)
+
+
+def test_what_is_said_again_is_counted(lines: Lines) -> None:
+    """A thousand mailboxes meet the same broken store: it is told at once, and how often when all is over."""
+    for number in range(1000):
+        with about(tick=str(number)):
+            _paused(until=number)
+    assert len(lines()) == 1
+    flush(after=600)
+    assert lines() == []
+    flush()
+    (summed,) = lines()
+    assert (summed["event"], summed["repeated"], summed["until"]) == ("store.paused", 999, 999)
+    flush()
+    assert lines() == []
+
+
+def test_what_is_another_thing_is_told_at_once(lines: Lines) -> None:
+    """Another mailbox, another reason, another traceback; and what is not wrong is never counted."""
+    for source, reason in (("a", "busy"), ("a", "down"), ("b", "busy")):
+        log.warning(Event.SOURCE_PAUSED, paused=source, reason=reason)
+    for error in (KeyError("x"), LookupError("x")):
+        log.error(Event.BUG, exc_info=error)
+    for _ in range(2):
+        log.info(Event.PEOPLE_KEPT, files=1)
+    assert len(lines()) == 7
+
+
+def test_what_was_counted_is_told_when_its_time_is_over(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With whatever is said next; and if it is said again by then, it is told again."""
+    now = 0.0
+    monkeypatch.setattr(repeats, "monotonic", lambda: now)
+    for _ in range(2):
+        _paused()
+    now = 599.0
+    log.info(Event.PEOPLE_KEPT)
+    assert [line["event"] for line in lines()] == ["store.paused", "people.kept"]
+    now = 600.0
+    _paused()
+    summed, again = lines()
+    assert (summed["repeated"], "repeated" in again) == (1, False)
+
+
+def test_nobody_fills_the_memory_with_lines(lines: Lines) -> None:
+    """What is said beyond a number of different lines is told each time."""
+    for number in (*range(1001), 0, 1000):
+        log.warning(Event.LINK_BROKEN_OFF, publication=number)
+    assert len(lines()) == 1002
+
+
+def test_the_journal_is_told_how_grave_a_line_is(lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`journalctl -p warning` finds what is wrong: systemd takes the number off."""
+    with (tmp_path / "journal").open("w+") as journal:
+        there = os.fstat(journal.fileno())
+        monkeypatch.setattr("sys.stderr", journal)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{there.st_dev}:{there.st_ino}")
+        configure("json", "info")
+        log.info(Event.SERVICE_STARTED)
+        _paused()
+        _paused()
+        flush()
+        journal.seek(0)
+        told = [line.partition("{")[0] for line in journal]
+    assert told == ["<6>", "<4>", "<4>"]
+    assert lines() == []
 
 
 @pytest.mark.parametrize("key", ["subject", "body", "password", "api_token", "Authorization", "name", "marker_key"])

@@ -522,7 +522,7 @@ class Site:
     def _tenant(self, opening: _Opening) -> Tenant:
         tenant = self._settings.tenants.get(opening.publication.tenant)
         if tenant is None:
-            log.error(Event.LINK_BROKEN_OFF, reason=f"links.yaml has no tenant {opening.publication.tenant}")
+            log.error(Event.LINK_OF_NOBODY, tenant=opening.publication.tenant)
             raise Gone
         return tenant
 
