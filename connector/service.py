@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from connector.config import Config, Settings
+from connector.config import Config
 from connector.errors import ConnectorError
 from connector.ledger import LeaseLost, Ledger
 from connector.listener import Listener
@@ -25,6 +25,7 @@ from connector.log import Event, log
 from connector.manifest import Reconciled, claim, reconcile
 from connector.process import NEVER, clock, notify
 from connector.redirect import tick
+from connector.settings import Settings
 from connector.sweep import sweep
 from connector.tenants import Mailbox, Tenant, tenants
 from connector.turn import leave_alone, store_name

@@ -5,18 +5,21 @@ import multiprocessing
 import os
 import resource
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Self
 
-from connector import check, cli, process, service
+from connector import cli, process
 from connector.stores.webdav import WebdavStore
 
 NOW = timedelta(0)
 
 # Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["connector.cli", "tests.command", "tests.warm"])
+_processes.set_forkserver_preload(
+    ["connector.cli.looking", "connector.cli.links", "connector.service", "tests.command", "tests.warm"]
+)
 
 
 def start(
@@ -43,9 +46,13 @@ def _run(folder: Path, arguments: tuple[str, ...], clocks: tuple[timedelta, time
     later, ahead = clocks
     for descriptor, name in ((1, answer), (2, told)):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
-    real = process.clock
-    for module in (service, cli, check):
-        module.clock = lambda: real() + later + ahead  # type: ignore[attr-defined]  # it was imported there
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + later + ahead
+
+    process.datetime = Shifted  # type: ignore[attr-defined]  # whoever asks for the time, asks there
     date = WebdavStore.now
     WebdavStore.now = lambda self: (at := date(self)) and at + later  # type: ignore[method-assign]
     sys.argv = ["connector", "--config", str(folder), *arguments]

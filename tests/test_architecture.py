@@ -37,8 +37,13 @@ ADAPTERS = ("connector.sources.", "connector.stores.")
 
 def imports(path: Path) -> set[str]:
     """The full names of all modules that a file imports, wherever it does."""
+    return imports_of(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """The same, of what was read of a file."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
@@ -132,3 +137,26 @@ def test_the_pages_of_links_know_nothing_of_the_daemon() -> None:
     assert not any(name.startswith("connector.links.publishing") for name in known)
     ours = {name.split(".")[1] for name in known}
     assert not ours & {"ledger", "sources", "config", "redirect", "service", "marker", "manifest"}
+
+
+def test_who_asks_the_ledger_alone_waits_for_no_adapter() -> None:
+    """Exchange's library alone takes longer to load than `status` to answer."""
+    loaded, wanted = set(), {"connector.cli", "connector.cli.asking", "connector.cli.deciding", "connector.cli.ledger"}
+    while wanted:
+        name = wanted.pop()
+        loaded.add(name)
+        base = PACKAGE.parent / name.replace(".", "/")
+        path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if path.exists():
+            wanted |= at_the_start(path) - loaded
+    assert {"connector.ledger.chain", "sqlalchemy"} <= loaded
+    assert not {name for name in loaded if name.startswith(("exchangelib", "httpx", "msal", *ADAPTERS))} - {
+        f"connector.{port}" for port in ("sources.Source", "stores.Links", "stores.Pages", "stores.Store")
+    }
+
+
+def at_the_start(path: Path) -> set[str]:
+    """What a file imports, and the packages that this is in, as soon as it is imported itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = imports_of(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
+    return named | {name.rpartition(".")[0] for name in named if "." in name}

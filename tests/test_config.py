@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from connector.config import Settings, TenantConfig, load, load_settings, schemas
+from connector.config import TenantConfig, load, schemas
+from connector.settings import Settings, load_settings
 from connector.yamlfile import ConfigError, read
 
 EXAMPLES = Path(__file__).parent.parent / "config"

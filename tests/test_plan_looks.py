@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from connector.cli.answers import tell_plans
 from connector.errors import Denied, Unavailable
 from connector.ledger import Ledger
 from connector.model import Body, Direction, FileKind, Message, Page
@@ -25,7 +26,6 @@ from connector.plan.robots import Habits
 from connector.plan.sums import By, Plan
 from connector.plan.tables import FEW, csv_text, exclusions, rows, told
 from connector.policy import Exclude, Policy
-from connector.report import tell_plans
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from tests.world import START, Saboteur, World
 

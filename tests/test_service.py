@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from connector.config import Config, NoticeSettings, Settings, TenantConfig
+from connector.config import Config, NoticeSettings, TenantConfig
 from connector.credentials import Secret
 from connector.errors import Denied, Unavailable
 from connector.ledger import Ledger, Proved
@@ -23,6 +23,7 @@ from connector.model import Action, Proof, State
 from connector.policy import Defaults, Rule
 from connector.process import alone, clock, notify
 from connector.service import Daemon
+from connector.settings import Settings
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore

@@ -1,0 +1,94 @@
+"""The commands. What they do is in the modules; what they answer is in `connector.report`."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from connector import __version__, log
+from connector.cli.ground import Exit
+from connector.errors import ConnectorError, Unavailable
+from connector.ledger import LedgerError, Stale
+from connector.log import Event
+from connector.yamlfile import ConfigError
+
+#: Where commands are, from those that ask the ledger alone to those that need all libraries.
+_ROOMS = ("asking", "deciding", "ledger", "trying", "work", "looking", "links")
+
+_EPILOG = """
+Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong;
+3 a server or the ledger is out of reach; 4 a server refuses: a login or a right is missing; 70 a bug.
+"""
+
+
+class _Commands(TyperGroup):
+    """All commands; for one of them, no more rooms are opened than those up to its own."""
+
+    # What Typer has of Click is under another name in each of its versions.
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is the library's
+        """All, as the rooms stand."""
+        return [name for room in _ROOMS for name in _commands(room)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature is the library's
+        """The command of this name, or None."""
+        return next((_commands(room)[cmd_name] for room in _ROOMS if cmd_name in _commands(room)), None)
+
+
+def _commands(room: str) -> Mapping[str, Any]:
+    return typer.main.get_group(import_module(f"connector.cli.{room}").commands).commands
+
+
+app = typer.Typer(
+    add_completion=False,
+    cls=_Commands,
+    epilog=_EPILOG,
+    help="Moves attachments from Exchange mailboxes into a WebDAV store, and leaves links in the messages.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run one command, and end the process with one of `Exit`. Whatever fails, the user reads sentences."""
+    log.configure()
+    try:
+        app()
+    except ConfigError as error:
+        _fail(Exit.CONFIGURATION, *error.problems)
+    except (LedgerError, Stale, Unavailable) as error:
+        _fail(Exit.UNREACHABLE, str(error))
+    except ConnectorError as error:
+        _fail(Exit.REFUSED, str(error))
+    except Exception as error:  # noqa: BLE001 - the traceback goes to the log, the user gets a sentence
+        log.log.exception(Event.BUG)
+        _fail(
+            Exit.BUG, f"connector: this is a bug ({type(error).__name__}); the log above says where. Nothing is lost."
+        )
+
+
+def _fail(code: Exit, *sentences: str) -> None:
+    print(*sentences, sep="\n", file=sys.stderr)  # noqa: T201 - for the user, beside the log
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _settings(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Option("--config", envvar="CONNECTOR_CONFIG", help="Folder of connector.yaml and tenants/.")
+    ] = Path("/etc/connector"),
+    *,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")] = False,
+) -> None:
+    context.obj = folder

@@ -1,0 +1,25 @@
+"""Questions to the ledger alone: they are answered while every server is down."""
+
+import typer
+
+from connector import report
+from connector.cli.ground import Exit, Json, opened_ledger, sum_up
+from connector.model import State
+
+commands = typer.Typer(rich_markup_mode=None)
+
+
+@commands.command()
+def status(context: typer.Context, *, as_json: Json = False) -> None:
+    """How far each mailbox is, and what waits for what. Asks the ledger only."""
+    with opened_ledger(context) as ledger:
+        sum_up(ledger, as_json=as_json)
+
+
+@commands.command()
+def held(context: typer.Context, *, as_json: Json = False) -> None:
+    """The redirects that wait for a human, with their reasons. Asks the ledger only."""
+    with opened_ledger(context) as ledger:
+        found = report.redirects(ledger.redirects(state=State.HELD))
+    report.tell_rows("Held: `connector release ID` or `connector drop ID`", found, as_json=as_json)
+    raise typer.Exit(Exit.HELD if found else Exit.DONE)

@@ -1,0 +1,123 @@
+"""Deciding about redirects, and wanting more of them."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from connector import decisions, report
+from connector.backfill import Hours, Wish, leave, progress, want
+from connector.cli.ground import (
+    All,
+    Begun,
+    Decision,
+    Id,
+    Json,
+    Moment,
+    Only,
+    Rule,
+    Wanted,
+    day,
+    opened_ledger,
+    told,
+    user,
+)
+from connector.explain import message_id
+from connector.process import clock
+
+commands = typer.Typer(rich_markup_mode=None)
+
+
+def _hours(said: str) -> Hours:
+    begin, _, end = said.partition("-")
+    hours = Hours(int(begin), int(end))
+    if not all(0 <= each < 24 for each in (hours.begin, hours.end)):  # noqa: PLR2004 - hours of a day
+        raise ValueError(said)
+    return hours
+
+
+@commands.command()
+def release(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
+    """Let a held redirect go on where it stood. Asks the ledger only."""
+    _decide(context, decisions.release, redirect_id, as_json=as_json)
+
+
+@commands.command()
+def drop(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
+    """End a held redirect: its message stays as it is, for ever. Asks the ledger only."""
+    _decide(context, decisions.drop, redirect_id, as_json=as_json)
+
+
+@commands.command()
+def restore(
+    context: typer.Context,
+    message: Wanted = None,
+    mailbox: Only = None,
+    *,
+    rule: Rule = None,
+    since: Moment = None,
+    until: Moment = None,
+    everything: All = False,
+    revoke: Annotated[
+        bool, typer.Option(help="The links open nothing afterwards, where the store can do that.")
+    ] = False,
+    per_hour: Annotated[
+        int, typer.Option(min=1, help="Messages an hour and mailbox, once the first 100 of each are back.")
+    ] = decisions.Pace().per_hour,
+    as_json: Json = False,
+) -> None:
+    """Want attachments back in their messages; all that is named has to hold. The daemon, or `once`, does it."""
+    pace = decisions.Pace(per_hour=per_hour)
+    with opened_ledger(context) as ledger, told():
+        wanted = decisions.Wanted(message and message_id(message), mailbox, rule, since, until)
+        if wanted == decisions.Wanted() and not everything:
+            raise ValueError("say what to restore, or --everything")
+        recalled = decisions.restore(wanted, ledger, clock(), user(), pace=pace, revoke=revoke)
+    report.tell_recalled(recalled, as_json=as_json)
+
+
+@commands.command()
+def backfill(
+    context: typer.Context,
+    source: Annotated[str | None, typer.Option(help="Only this mailbox or share; else all that are watched.")] = None,
+    *,
+    biggest: Annotated[bool, typer.Option("--biggest/--newest", help="Which messages go first.")] = False,
+    since: Annotated[datetime | None, typer.Option(help="Nothing older: 2020-01-31.", parser=day)] = None,
+    hours: Annotated[
+        Hours | None, typer.Option(help="Only from one hour to another: 20-06.", parser=_hours, metavar="FROM-TO")
+    ] = None,
+    per_hour: Annotated[int, typer.Option(min=1, help="Messages an hour and mailbox.")] = Wish().per_hour,
+    pause: Annotated[bool, typer.Option("--pause", help="Leave it for now.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with it.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only tell how far it is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Want what is older than first contact to be treated by the policy too. The daemon does it, or `once`."""
+    if pause + resume + status > 1:
+        raise typer.BadParameter("give one of --pause, --resume and --status")
+    with opened_ledger(context) as ledger, told():
+        if pause or resume:
+            leave(source, ledger, clock(), user(), paused=pause)
+        elif not status:
+            wish = Wish(biggest=biggest, since=since, hours=hours or Hours(0, 0), per_hour=per_hour)
+            want(wish, source, ledger, clock(), user())
+        report.tell_rows("Backfill", [asdict(each) for each in progress(ledger, clock())], as_json=as_json)
+
+
+@commands.command()
+def backup_mark(context: typer.Context, begun: Begun, *, as_json: Json = False) -> None:
+    """Say that a backup of the store has ended well: what was copied before it began need not settle any longer."""
+    with opened_ledger(context) as ledger:
+        settled = decisions.backed_up(ledger, begun.astimezone(UTC), clock(), user())
+    report.tell({"settled": settled}, f"{settled} redirects need not wait any longer.", as_json=as_json)
+
+
+def _decide(context: typer.Context, decide: Decision, redirect_id: str, *, as_json: bool) -> None:
+    with opened_ledger(context) as ledger:
+        found = ledger.redirect(redirect_id)
+        if found is None:
+            raise typer.BadParameter(f"the ledger knows no redirect {redirect_id}")
+        with told():
+            decided = decide(found, ledger, clock(), user())
+    report.tell_rows("", report.redirects([decided]), as_json=as_json)

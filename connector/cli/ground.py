@@ -1,0 +1,161 @@
+"""What commands stand on: their exit codes, the options that several have, and what they open.
+
+What needs a mailbox or a store is imported where it is opened: a command that asks the ledger alone starts in a third
+of the time.
+"""
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, time
+from enum import IntEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector import log, report
+from connector.ledger import Ledger
+from connector.model import Redirect
+from connector.process import alone, clock
+from connector.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from connector.config import Config
+    from connector.service import Daemon
+
+
+class Exit(IntEnum):
+    """What a script may rely on."""
+
+    DONE = 0
+    HELD = 1
+    CONFIGURATION = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    BUG = 70
+
+
+def moment(said: str) -> datetime:
+    """A time that is over, with its zone."""
+    moment = datetime.fromisoformat(said)
+    if moment.tzinfo is None or moment > clock():
+        raise ValueError(said)
+    return moment
+
+
+def future(said: str) -> datetime:
+    """A time to come, in UTC where no zone is said."""
+    moment = datetime.fromisoformat(said)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment <= clock():
+        raise ValueError(said)
+    return moment.astimezone(UTC)
+
+
+def day(said: str) -> datetime:
+    """The beginning of a day, in UTC."""
+    return datetime.combine(date.fromisoformat(said), time(), UTC)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the redirect, as `connector held` shows it.")]
+Message = Annotated[
+    str,
+    typer.Argument(
+        help="Message-ID, id in the mailbox or of a redirect, a link, a path in the store, or an .eml file."
+    ),
+]
+Only = Annotated[
+    str | None,
+    typer.Option("--mailbox", help="Look into this one; else into those of its redirects, or, where it has none, all."),
+]
+Wanted = Annotated[str | None, typer.Argument(help="Message-ID, id of a redirect, or path of an .eml file.")]
+Rule = Annotated[str | None, typer.Option(help="Only messages with files that this rule moved.")]
+All = Annotated[bool, typer.Option("--everything", help="All of them.")]
+Moment = Annotated[datetime | None, typer.Option(help="Bounds when it was redirected: `date -Is`.", parser=moment)]
+Begun = Annotated[
+    datetime, typer.Argument(metavar="BEGUN", help="When the backup began, as `date -Is` told then.", parser=moment)
+]
+Decision = Callable[[Redirect, Ledger, datetime, str], Redirect]
+
+
+def user() -> str:
+    """Who decides, for the events: the person behind sudo, where there is one."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What an argument cannot mean is the user's to put right."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@contextmanager
+def configured(context: typer.Context) -> Iterator[tuple["Config", Ledger]]:
+    """The whole configuration, and the ledger."""
+    from connector.config import load  # noqa: PLC0415 - all adapters and their libraries
+
+    whole = load(context.obj)
+    with _opened(whole.settings) as ledger:
+        yield whole, ledger
+
+
+@contextmanager
+def working(context: typer.Context) -> Iterator[tuple["Daemon", Ledger]]:
+    """All that works for the tenants, while no other process does."""
+    from connector.service import Daemon  # noqa: PLC0415 - see `configured`
+
+    with configured(context) as (whole, ledger), alone(whole.settings.state) as owner:
+        yield Daemon(whole, ledger, owner), ledger
+
+
+@contextmanager
+def opened_ledger(context: typer.Context) -> Iterator[Ledger]:
+    """The ledger alone: what looks only into it works while every server is down, and every tenant file broken."""
+    with _opened(load_settings(context.obj)) as ledger:
+        yield ledger
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Ledger]:
+    log.configure(settings.log.format, settings.log.level)
+    with closing(Ledger(settings.ledger_url)) as ledger:
+        yield ledger
+
+
+def sum_up(ledger: Ledger, *, as_json: bool) -> None:
+    """Tell how far each mailbox is, and end with what waits."""
+    summary = report.summary(ledger, clock())
+    report.tell_summary(summary, as_json=as_json)
+    codes = [_PAUSED.get(each["error"], Exit.REFUSED) for each in summary["paused"]]
+    if any(each["held"] for each in summary["mailboxes"]):
+        codes.append(Exit.HELD)
+    raise typer.Exit(max(codes, default=Exit.DONE))
+
+
+#: What a finding means, by its severity.
+CODES = {
+    "fine": Exit.DONE,
+    "stopped": Exit.HELD,
+    "exposed": Exit.HELD,
+    "unreachable": Exit.UNREACHABLE,
+    "refused": Exit.REFUSED,
+}
+#: What a pause means, by the error that it came from.
+_PAUSED = {
+    "Unavailable": Exit.UNREACHABLE,
+    "Foreign": Exit.HELD,
+    "Clock": Exit.HELD,
+    "Unproved": Exit.HELD,
+    "Unread": Exit.HELD,
+    "Exhausted": Exit.DONE,
+    "Unknown": Exit.DONE,
+    "Full": Exit.HELD,
+}

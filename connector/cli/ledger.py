@@ -1,0 +1,42 @@
+"""The ledger itself."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connector import report
+from connector.cli.ground import Exit, Json, opened_ledger, working
+
+commands = typer.Typer(rich_markup_mode=None)
+
+ledger_app = typer.Typer(help="The ledger itself.", no_args_is_help=True)
+commands.add_typer(ledger_app, name="ledger")
+
+
+@ledger_app.command()
+def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
+    """Take over what the store knows and the ledger does not: after a restored backup. Stop every daemon first."""
+    with working(context) as (daemon, _):
+        told = daemon.reconcile()
+    sentence = f"{told.taken_over} redirects were taken over."
+    if told.refused:
+        sentence += (
+            f" {told.refused} manifests were refused: they are not as connector wrote them, the log names them. Bring"
+            " them back from the store's backup and call this again; until then their messages and files stay as they"
+            " are. Whoever may write to the store may have changed them, or `marker_key` is another one by now."
+        )
+    report.tell(asdict(told), sentence, as_json=as_json)
+    raise typer.Exit(Exit.HELD if told.refused else Exit.DONE)
+
+
+@ledger_app.command()
+def backup(context: typer.Context, file: Annotated[Path, typer.Argument(help="A file that is not there yet.")]) -> None:
+    """Copy the ledger as it is now into a file; the daemon may be at work. README, "Back up", tells the way back."""
+    with opened_ledger(context) as ledger:
+        try:
+            ledger.back_up(file)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    typer.echo(f"The ledger was copied into {file}.")

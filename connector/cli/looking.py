@@ -1,0 +1,163 @@
+"""Looking: at servers, at what the policy would do, and at why something is where it is."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connector import config, report
+from connector.amounts import duration
+from connector.certify import CLIENTS, certificates
+from connector.check import findings, grants
+from connector.cli import answers
+from connector.cli.ground import CODES, Exit, Json, Message, Only, configured, told, user
+from connector.explain import find, known, mailboxes_of, message_id
+from connector.log import Event
+from connector.plan.make import Looks, Scope, make, read_departments, with_policy
+from connector.plan.page import page
+from connector.plan.sums import By
+from connector.plan.tables import FEWEST, csv_text
+from connector.plan.tables import told as as_told
+from connector.process import clock
+from connector.rollout import Readers
+from connector.rollout import text as rollout_text
+from connector.tenants import tenants
+from connector.yamlfile import ConfigError
+
+commands = typer.Typer(rich_markup_mode=None)
+
+
+@commands.command()
+def check(context: typer.Context, *, as_json: Json = False) -> None:
+    """Try everything that the daemon needs: configuration, secrets, ledger, stores, mailboxes."""
+    with configured(context) as (whole, ledger):
+        known = tenants(whole)
+        found = list(findings(known, ledger, user()))
+    report.tell_rows("Tried", [asdict(each) for each in found], as_json=as_json)
+    for line in grants(known):
+        typer.echo(line, err=True)
+    raise typer.Exit(max(CODES[each.severity] for each in found))
+
+
+@commands.command()
+def certify(
+    context: typer.Context,
+    *,
+    with_clients: Annotated[
+        bool, typer.Option("--with-clients", help="Stop for a look at Outlook and phones, and ask how it went.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Redirect and restore messages in the probe mailbox, compare all their properties, and record how it went."""
+
+    def ask(what: str) -> bool:
+        return not with_clients or typer.confirm(f"{what} Is all well?", err=True)
+
+    if with_clients:
+        typer.echo(answers.by_hand(CLIENTS), err=True)
+    with configured(context) as (whole, ledger):
+        found = list(certificates(tenants(whole), ledger, user(), ask))
+    answers.tell_certificates(found, CLIENTS, as_json=as_json)
+    raise typer.Exit(max(CODES[each.finding.severity] for each in found))
+
+
+@commands.command()
+def plan(
+    context: typer.Context,
+    last: Annotated[timedelta, typer.Option(help="Mail of so many days: 30d.", parser=duration)] = timedelta(days=30),
+    *,
+    whole: Annotated[bool, typer.Option("--whole", help="All that is in the mailboxes, however old.")] = False,
+    source: Annotated[list[str] | None, typer.Option(help="Only this mailbox; may be given several times.")] = None,
+    by: Annotated[By, typer.Option(help="What the table has a line for.")] = By.RULE,
+    departments: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A CSV file: mailbox,department.")
+    ] = None,
+    diff: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Another file of the tenant: what it changes.")
+    ] = None,
+    to_csv: Annotated[
+        Path | None, typer.Option("--csv", dir_okay=False, help="Write all lines into this file.")
+    ] = None,
+    to_html: Annotated[
+        Path | None, typer.Option("--html", dir_okay=False, help="Write a page with charts into this file.")
+    ] = None,
+    named: Annotated[bool, typer.Option("--named", help="Tell of single people too; it is written down.")] = False,
+    reason: Annotated[str, typer.Option(help="Why people are looked at by name.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What the policy would do to the mail that is there, without a change to any mailbox or store."""
+    if named and not reason.strip():
+        raise typer.BadParameter("--named looks at people by name: say why with --reason, it is written down")
+    other = config.load_tenant(diff) if diff else None
+    with configured(context) as (whole_config, ledger), told():
+        scope = Scope(
+            now=clock(),
+            begin=None if whole else clock() - last,
+            departments=read_departments(departments) if departments else {},
+            other=with_policy(other) if other else None,
+            threads=whole_config.settings.threads,
+        )
+        known = [each for each in tenants(whole_config) if other is None or each.name == other.tenant]
+        looks = [Looks.at(each, source or ()) for each in known]
+        looks = [each for each in looks if each.watches]
+        if not looks:
+            raise ValueError("no such mailbox is configured")
+        if not named and any(len(each.watches) < FEWEST for each in looks):
+            raise ValueError("of fewer than five people, nothing is told without --named and --reason")
+        for each in looks if named else ():
+            ledger.note(each.tenant, Event.PLAN_NAMED, clock(), by=user(), reason=reason, mailboxes=len(each.watches))
+        plans = [as_told(make(each, ledger, scope), named=named) for each in looks]
+    for path, text in ((to_csv, csv_text), (to_html, page)):
+        if path:
+            path.write_text(text(plans), encoding="utf-8")
+    answers.tell_plans(plans, by, as_json=as_json)
+    raise typer.Exit(Exit.UNREACHABLE if any(each["not_looked_at"] for each in plans) else Exit.DONE)
+
+
+@commands.command()
+def explain(
+    context: typer.Context,
+    message: Message,
+    mailbox: Only = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why somebody's mail is looked into: it is written down.")],
+    as_json: Json = False,
+) -> None:
+    """Why the attachments of a message are where they are: verdict, rule, reason, and what happened so far."""
+    with configured(context) as (whole, ledger):
+        with told():
+            said = message_id(message)
+            if not reason.strip():
+                raise ValueError("say why with --reason: it is written down")
+        redirects = known(said, ledger)
+        addresses = {mailbox} if mailbox else mailboxes_of(redirects, ledger)
+        known_tenants = tenants(whole)
+        for tenant in known_tenants:
+            tenant.look_up()
+        watches = [each.watch() for tenant in known_tenants for each in tenant.mailboxes]
+        wanted = [each for each in watches if not addresses or each.source.address in addresses]
+        found = list(find(said, redirects, wanted, ledger, clock()))
+        # Before anything is told: who looks and is cut off has looked.
+        looked = {(each.watch.tenant, each.watch.name) for each in found} or {(each.tenant, "") for each in wanted}
+        for tenant_name, source in sorted(looked):
+            ledger.note(tenant_name, Event.MESSAGE_EXPLAINED, clock(), source=source, by=user(), reason=reason)
+        answers.tell_explanation(found, redirects, ledger, clock(), as_json=as_json)
+
+
+@commands.command()
+def rollout(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(help="The name of the tenant.")],
+    *,
+    language: Annotated[str, typer.Option(help="de, en, fr or nl.")],
+    readers: Annotated[Readers, typer.Option("--for", help="Who is to read it.")],
+) -> None:
+    """A text that tells people what changes, filled in with what is configured; from rollout/ beside connector.yaml."""
+    whole = config.load(context.obj)
+    found = next((each for each in whole.tenants if each.tenant == tenant), None)
+    if found is None:
+        known = ", ".join(each.tenant for each in whole.tenants)
+        raise ConfigError(f"there is no tenant {tenant!r}, only {known}")
+    typer.echo(rollout_text(context.obj, found, whole.settings, readers, language), nl=False)
