@@ -105,6 +105,7 @@ class TenantConfig(_Section):
         default=None, description="our own link service, for links that the store cannot give, and that outlive it"
     )
     scanner: ScannerConfig | None = Field(default=None, description="a virus scanner: what rules ask with `infected`")
+    log_file_names: bool = Field(default=False, description="the log names the files of redirects that end")
     path: str = Field(
         default="{tenant}/{mailbox}/{year}/{month}/{id}",
         description="collection in the store for the files of one message",

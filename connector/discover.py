@@ -68,7 +68,7 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
             new.append(redirect)
         if again:
             later[item.id] = again
-    turn.ledger.record(
+    recorded = turn.ledger.record(
         turn.lease,
         new,
         later,
@@ -79,6 +79,10 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
         monitored=turn.watch.monitor,
         policy=turn.watch.policy.fingerprint,
     )
+    for redirect in recorded:
+        if redirect.state is State.HELD:
+            # What the rule has found may quote the message.
+            turn.tell_end(replace(redirect, reason="a rule wants a human to decide"), Event.REDIRECT_HELD)
 
 
 def plan(item: Item, turn: Turn, since: datetime | None) -> tuple[Redirect | None, datetime | None]:
@@ -166,6 +170,7 @@ def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime
         settle=max(verdict.settle for verdict in wanted),
         keep_original=any(verdict.keep_original for verdict in wanted),
         retention=_longest([verdict.retention for verdict in wanted]),
+        received=item.received,
         created=now,
         due=now,
         state=State.HELD if held else State.PLANNED,

@@ -386,6 +386,8 @@ class Redirect:
     folder: str
     files: tuple[RedirectedFile, ...]
     settle: timedelta
+    #: When the server received its item, in UTC; None where it did not say, or only a manifest knew of the redirect.
+    received: datetime | None = None
     created: datetime
     #: Nothing is done before this time: settle, a deferral and "now" are all told by it.
     due: datetime

@@ -101,7 +101,6 @@ def hold(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
 
 
 def _held(redirect: Redirect, turn: Turn) -> Redirect:
-    log.error(Event.REDIRECT_HELD, redirect=redirect.id, source=redirect.source, reason=redirect.reason)
     held = replace(redirect, state=State.HELD, held_in=redirect.state, told=None)
     return turn.write(held, Event.REDIRECT_HELD, stood=redirect.state, reason=redirect.reason)
 

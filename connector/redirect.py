@@ -27,7 +27,7 @@ from connector.errors import Conflict, Corrupt, Denied, Edited, Exhausted, FileG
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
 from connector.letters import tell_passwords, tell_people
-from connector.log import Event, log
+from connector.log import Event, about, log
 from connector.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.model import (
     Action,
@@ -120,7 +120,8 @@ def advance(redirect: Redirect, turn: Turn) -> None:
             return
         turn.keep_lease()
         try:
-            redirect = _step(redirect, turn)
+            with about(redirect=redirect.id):
+                redirect = _step(redirect, turn)
         except Stale:
             # A human decided about it meanwhile. The next tick reads it anew.
             return

@@ -168,6 +168,7 @@ class Mailbox:
             holds=config.holds.get(owner, frozenset()),
             domains=config.domains,
             unmapped=config.exclude.identity is not None and self.tenant.unmapped(owner),
+            file_names=config.log_file_names,
             monitor=self.tenant.monitor,
             on_hold=bool(config.holds.get(owner)) or owner in {each.lower() for each in config.retention_holds},
         )

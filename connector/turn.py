@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from secrets import token_hex
 from typing import Any
 
+from connector.account import ENDS, give_account
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import FOR_EVER, Lease, Ledger
-from connector.log import Event, log, tell
+from connector.log import Event, about, log, tell
 from connector.manifest import brake
 from connector.marker import sign
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
@@ -81,6 +83,8 @@ class Watch:
     unmapped: bool = False
     #: The house's own domains, folded.
     domains: tuple[str, ...] = ()
+    #: The log may name files.
+    file_names: bool = False
     #: Only tell what the policy says: nothing is planned, and nothing is written into mailbox or store.
     monitor: bool = False
     #: What has to be proved about the source's server before anything is shown or removed.
@@ -129,8 +133,17 @@ class Turn:
     _full: bool | None = None
 
     def write(self, redirect: Redirect, event: Event, **detail: Any) -> Redirect:
-        """Journal what is so now, and what happened."""
-        return self.ledger.write(redirect, event, self.clock(), lease=self.lease, **detail)
+        """Journal what is so now, and what happened. An end is told in the log."""
+        now = self.clock()
+        written = self.ledger.write(redirect, event, now, lease=self.lease, **detail)
+        if event in ENDS:
+            self.tell_end(written, event)
+        return written
+
+    def tell_end(self, redirect: Redirect, event: Event) -> None:
+        """Tell in the log what came of a redirect."""
+        watch = self.watch
+        give_account(redirect, event, self.ledger, self.clock(), watch.tenant, named=watch.file_names)
 
     @cached_property
     def owner(self) -> str:
@@ -288,7 +301,8 @@ def take_turn(
         stopping=stopping,
     )
     try:
-        yield turn
+        with about(tick=token_hex(4), tenant=watch.tenant, source=watch.name):
+            yield turn
     finally:
         ledger.release(turn.lease)
 

@@ -5,4 +5,12 @@ from connector.log import configure
 
 configure("json", "error")
 
-pytest_plugins = ["tests.servers", "tests.graph", "tests.exchange", "tests.nextcloud", "tests.links", "tests.browser"]
+pytest_plugins = [
+    "tests.servers",
+    "tests.graph",
+    "tests.exchange",
+    "tests.nextcloud",
+    "tests.links",
+    "tests.browser",
+    "tests.logged",
+]

@@ -16,10 +16,10 @@ from connector import listener
 from connector.errors import Denied, Unavailable
 from connector.listener import Listener
 from connector.turns import Turns
+from tests.logged import Lines
 from tests.test_cli import ANNA, World, message, world
-from tests.test_log import Lines, lines
 
-__all__ = ["lines", "world"]
+__all__ = ["world"]
 
 BEN = "ben@example.org"
 #: As long as a test waits for what should happen at once.

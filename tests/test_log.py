@@ -5,29 +5,14 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
 
 from connector import repeats
 from connector.errors import Rejected
 from connector.log import Event, about, configure, flush, log, tell
-
-Lines = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The JSON lines that were logged."""
-    handlers = logging.root.handlers[:]
-    configure("json", "debug")
-    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    logging.captureWarnings(capture=False)
-    logging.root.handlers[:] = handlers
-    structlog.reset_defaults()
+from tests.logged import Lines
 
 
 def test_a_line_is_json_with_a_stable_event(lines: Lines) -> None:

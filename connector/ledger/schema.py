@@ -119,6 +119,7 @@ redirects = Table(
     Column("retention", Duration),
     Column("ends", Time),
     Column("reminded", Time),
+    Column("received", Time),
     Column("created", Time, nullable=False),
     Column("due", Time, nullable=False),
     Column("state", Word(State), nullable=False),
