@@ -1,6 +1,7 @@
 """The catalogue of events and the code say the same."""
 
 import ast
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import get_args
 import pytest
 
 import connector
+from connector.cli import app
 from connector.events import Event, Severity
 
 PACKAGE = Path(connector.__file__).parent
@@ -76,3 +78,21 @@ def test_an_event_says_what_it_means_and_what_to_do(event: Event) -> None:
     assert event.meaning.endswith(".")
     assert bool(event.to_do) == (event.severity in {"warning", "error"})
     assert not event.to_do or event.to_do.endswith(".")
+
+
+def test_whoever_reads_a_log_asks_what_a_line_means(capsys: pytest.CaptureFixture[str]) -> None:
+    """`connector events`, of one event or of some; it needs no configuration."""
+    with pytest.raises(SystemExit) as ended:
+        app(["events", "redirect.held", "--json"])
+    assert not ended.value.code
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told == {
+        "event": "redirect.held",
+        "severity": "error",
+        "meaning": Event.REDIRECT_HELD.meaning,
+        "to_do": Event.REDIRECT_HELD.to_do,
+    }
+    for name, found in (("link.", "link.corrupt"), ("", "service.started"), ("no.such", "Nothing.")):
+        with pytest.raises(SystemExit):
+            app(["events", name])
+        assert found in capsys.readouterr().out

@@ -1,9 +1,12 @@
 """Questions to the ledger alone: they are answered while every server is down."""
 
+from typing import Annotated
+
 import typer
 
 from connector import report
 from connector.cli.ground import Exit, Json, opened_ledger, sum_up
+from connector.events import Event
 from connector.model import State
 
 commands = typer.Typer(rich_markup_mode=None)
@@ -23,3 +26,18 @@ def held(context: typer.Context, *, as_json: Json = False) -> None:
         found = report.redirects(ledger.redirects(state=State.HELD))
     report.tell_rows("Held: `connector release ID` or `connector drop ID`", found, as_json=as_json)
     raise typer.Exit(Exit.HELD if found else Exit.DONE)
+
+
+@commands.command()
+def events(
+    name: Annotated[str, typer.Argument(help="One of them, or the beginning of some: redirect.held, link.")] = "",
+    *,
+    as_json: Json = False,
+) -> None:
+    """All that can happen, as the log and the audit trail name it: what it means, and what to do."""
+    found = [each for each in Event if each.startswith(name)]
+    rows = [
+        {"event": each.value, "severity": each.severity, "meaning": each.meaning, "to_do": each.to_do} for each in found
+    ]
+    report.tell_rows("Events", rows, as_json=as_json)
+    raise typer.Exit(Exit.DONE if found else Exit.CONFIGURATION)
