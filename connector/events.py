@@ -173,6 +173,12 @@ class Event(StrEnum):
         AUDIT,
         "Somebody came to a link: `what` for, and with which `result`; noted again, it has the same `seen`.",
     )
+    LINK_GUESSED = (
+        "link.guessed",
+        WARNING,
+        "Links were asked for that never were: so many `times`, from one network (`client`).",
+        "A few are mistyped. Thousands are somebody who guesses, in vain: let the proxy turn the network away.",
+    )
     LINK_TOLD = "link.password_told", AUDIT, "An operator asked for the password of a link."
     LINKS_LISTED = "links.listed", AUDIT, "An operator looked at the links of messages."
     MAILBOX_LEFT = (

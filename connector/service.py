@@ -8,6 +8,7 @@ Where servers tell what happens, a tick comes sooner; no tick is left out becaus
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from connector.config import Config
 from connector.errors import ConnectorError
 from connector.ledger import LeaseLost, Ledger
+from connector.links.book import Access, Book
 from connector.listener import Listener
 from connector.log import Event, log
 from connector.manifest import Reconciled, claim, reconcile
@@ -244,7 +246,7 @@ class Daemon:
         return tenant.mailboxes
 
     def _collect(self, tenant: Tenant) -> None:
-        """Take over into the audit trail who came to the tenant's links.
+        """Take over into the audit trail who came to the tenant's links; who came to none is told in the log.
 
         Noted first and forgotten then: after a crash in between, some stand there twice, with the same `seen`.
         """
@@ -258,7 +260,7 @@ class Daemon:
                     told = {name: value for name, value in asdict(each).items() if name != "publication"}
                     of = each.publication.partition("-")[0]
                     self._ledger.note(tenant.name, Event.LINK_OPENED, now, redirect_id=of, **told)
-                book.forget(seen)
+                book.forget([*seen, *_guessed(book)])
         except ConnectorError as error:
             leave_alone(links, error, self._ledger, now, tenant.name)
 
@@ -308,3 +310,14 @@ class Daemon:
             for tenant in self._tenants
             for hints in tenant.hints
         )
+
+
+def _guessed(book: Book) -> tuple[Access, ...]:
+    """Who asked for links that never were, which no tenant has in its trail: told in the log, by network."""
+    guesses = book.guesses()
+    times: Counter[str] = Counter()
+    for each in guesses:
+        times[each.client] += each.times
+    for client, so_many in times.items():
+        log.warning(Event.LINK_GUESSED, client=client, times=so_many)
+    return guesses

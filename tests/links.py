@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from connector.links import settings as link_settings
 from connector.links.book import Access, Book, Offered, Publication, Token
+from connector.links.refusals import Refusals
 from connector.links.server import listening, server
 from connector.links.site import Site
 from connector.links.tokens import hashed, sealed
@@ -58,6 +59,7 @@ class World:
     store: DavServer
     settings: link_settings.LinkSettings
     book: Book
+    refusals: Refusals
     site: Site
     port: int
     clock: "Clock"
@@ -109,7 +111,8 @@ class World:
         return [(each.what, each.number, each.result) for each in self.noted()]
 
     def noted(self) -> tuple[Access, ...]:
-        """All that was written down."""
+        """All that was written down, and what the clock would write next."""
+        self.refusals.write()
         return self.book.accesses("acme")
 
 
@@ -216,12 +219,13 @@ def opened(folder: Path, store: DavServer, **more: Any) -> Iterator[World]:
         heard = stack.enter_context(closing(listening(settings)))
         port = heard.getsockname()[1]
         settings = settings.model_copy(update={"url": f"http://127.0.0.1:{port}"})
-        site = Site(settings, book, clock)
+        refusals = Refusals(book)
+        site = Site(settings, book, refusals, clock)
         pages = server(settings, site)
         thread = threading.Thread(target=pages.run, kwargs={"sockets": [heard]}, daemon=True)
         thread.start()
         until(lambda: pages.started)
-        world = World(folder, store, settings, book, site, port, clock, pages)
+        world = World(folder, store, settings, book, refusals, site, port, clock, pages)
         try:
             yield world
         finally:

@@ -10,20 +10,26 @@ import threading
 import time
 import zipfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from copy import copy
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
 from connector.links import server as link_server
 from connector.links import settings as link_settings
 from connector.links import site as link_site
-from connector.links.book import Book, Publication, Token
+from connector.links.book import Access, Book, Publication, Token
+from connector.links.refusals import Refusals
 from connector.links.server import application
 from connector.links.site import Site
 from connector.links.tokens import hashed
@@ -32,15 +38,19 @@ from tests.links import NOW, Clock, World, opened, settings_of, until, written
 from tests.servers import DavServer
 
 NOWHERE = DavServer("none", "http://127.0.0.1:9/", Path("/nowhere"))
-#: As many at once as leave the machine time for each.
-_AT_ONCE = 6
+#: As many at once as leave the machine time for each, and no multiple of the kinds: each comes in every place.
+_AT_ONCE = 7
+#: How many samples, what of them is chance at the most (`told_apart`), and how long the pages wait meanwhile.
+_SHORT = (300, 0.3, 0.02)
+_LONG = (10_000, 0.15, link_site.PAUSE)
 
 
 @contextmanager
 def pages(folder: Path) -> Iterator[tuple[ASGIApp, dict[str, list[str]]]]:
     """The pages without a socket, and tokens of each kind that opens nothing."""
     settings = link_settings.load(written(folder, settings_of(folder, NOWHERE)))
-    with closing(Book(settings.book)) as book:
+    # The clock writes far more often than in earnest: should it tell anything, it tells it here.
+    with closing(Book(settings.book)) as book, Refusals(book).written(every=0.05) as refusals:
         kinds: dict[str, list[str]] = {"unknown": [f"unknown-{number}" for number in range(50)]}
         for kind in ("expired", "revoked"):
             kinds[kind] = [f"{kind}-{number}" for number in range(50)]
@@ -50,7 +60,7 @@ def pages(folder: Path) -> Iterator[tuple[ASGIApp, dict[str, list[str]]]]:
                 book.admit(Token(hash=hashed(name), publication=name))
                 if kind == "revoked":
                     book.end("acme", f"acme/{name}", NOW)
-        yield application(settings, Site(settings, book, Clock())), kinds
+        yield application(settings, Site(settings, book, refusals, Clock())), kinds
 
 
 def _publication(name: str, expires: object) -> Publication:
@@ -91,15 +101,20 @@ async def _asked(app: ASGIApp, path: str) -> tuple[float, bytes]:
     return took[0], b"".join(said)
 
 
+#: How long answers took, by what was asked for.
+Times = dict[str, list[float]]
+
+
 async def _sampled(
-    app: ASGIApp, kinds: dict[str, list[str]], count: int, *, at_once: int = _AT_ONCE
-) -> dict[str, list[float]]:
-    """So many answers, of all kinds in turn, several at once."""
+    app: ASGIApp, kinds: dict[str, list[str]], count: int, *, shuffled: bool, at_once: int = _AT_ONCE
+) -> Times:
+    """So many answers, of all kinds in turn or as chance has it, several at once."""
     chance = random.Random(4)
-    wanted = iter(
-        [(kind, chance.choice(kinds[kind])) for kind, _ in zip(itertools.cycle(kinds), range(count), strict=False)]
-    )
-    took: dict[str, list[float]] = {kind: [] for kind in kinds}
+    order = [kind for kind, _ in zip(itertools.cycle(kinds), range(count), strict=False)]
+    if shuffled:
+        chance.shuffle(order)
+    wanted = iter([(kind, chance.choice(kinds[kind])) for kind in order])
+    took: Times = {kind: [] for kind in kinds}
     bodies = set()
 
     async def ask() -> None:
@@ -113,6 +128,18 @@ async def _sampled(
     return took
 
 
+async def _paired(app: ASGIApp, kinds: dict[str, list[str]], count: int) -> Times:
+    """So many, in pairs that are sent together: what the second took, always unknown, by the kind of the first."""
+    chance = random.Random(4)
+    took: Times = {kind: [] for kind in kinds}
+    for _ in range(count // 2):
+        kind = chance.choice(list(kinds))
+        asked = (chance.choice(kinds[each]) for each in (kind, "unknown"))
+        _, (seconds, _) = await asyncio.gather(*(_asked(app, f"/a/{name}") for name in asked))
+        took[kind].append(seconds)
+    return took
+
+
 def told_apart(some: Sequence[float], others: Sequence[float]) -> float:
     """How well one sample tells its kind: 0 is by chance, 1 is always (twice the distance of Mann and Whitney's U)."""
     ordered = sorted(others)
@@ -120,31 +147,70 @@ def told_apart(some: Sequence[float], others: Sequence[float]) -> float:
     return abs(2 * behind / (len(some) * len(others)) - 1)
 
 
-def apart(took: dict[str, list[float]]) -> float:
+def apart(took: Times) -> float:
     """The same for the two kinds that are told apart best."""
     return max(told_apart(took[one], took[other]) for one, other in itertools.combinations(took, 2))
 
 
-@pytest.mark.parametrize("count", [1500, pytest.param(10_000, marks=pytest.mark.by_hand)])
-def test_nobody_learns_by_the_clock_whether_a_link_ever_was(tmp_path: Path, count: int) -> None:
-    """So many answers, interleaved: unknown, expired and revoked take the same time."""
+#: By their names, what an attacker may do with the order of his requests.
+ATTACKS: dict[str, Callable[[ASGIApp, dict[str, list[str]], int], Coroutine[Any, Any, Times]]] = {
+    "in turn": partial(_sampled, shuffled=False),
+    "by chance": partial(_sampled, shuffled=True),
+    "in pairs": _paired,
+}
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("form", [_SHORT, pytest.param(_LONG, marks=pytest.mark.by_hand)], ids=["short", "long"])
+def test_nobody_learns_by_the_clock_whether_a_link_ever_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: tuple[int, float, float], attack: str
+) -> None:
+    """Unknown, expired and revoked take the same time, interleaved; and so does what is sent together with them."""
+    count, chance, pause = form
+    monkeypatch.setattr(link_site, "PAUSE", pause)
     with pages(tmp_path) as (app, kinds):
-        asyncio.run(_sampled(app, kinds, 100))
         # What a busy machine tells once by chance, a site that tells it tells every time.
-        assert any(apart(asyncio.run(_sampled(app, kinds, count))) < 0.15 for _ in range(3))
+        assert any(apart(asyncio.run(ATTACKS[attack](app, kinds, count))) < chance for _ in range(3))
 
 
 def test_a_site_that_answers_as_soon_as_it_knows_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same measure, on pages that do not wait, and write down what they refuse first: a few samples are enough."""
+    """The same measure, on pages that do not wait, and write down what they refuse first."""
 
-    def refuse(site: Any, opening: Any) -> None:
-        site._note(opening, 0, "page", "refused")
-        raise link_site.Gone
+    def add(refusals: Refusals, refused: Access) -> None:
+        if refused.publication:
+            refusals._book.note(refused)
 
+    count, chance, _ = _SHORT
     monkeypatch.setattr(link_site, "PAUSE", 0.0)
-    monkeypatch.setattr(link_site.Site, "_refuse", refuse)
+    monkeypatch.setattr(Refusals, "add", add)
     with pages(tmp_path) as (app, kinds):
-        assert all(apart(asyncio.run(_sampled(app, kinds, 600, at_once=1))) > 0.15 for _ in range(3))
+        assert all(apart(asyncio.run(_sampled(app, kinds, count, shuffled=True, at_once=1))) > chance for _ in range(3))
+
+
+def test_a_site_that_writes_by_request_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it has answered, and where there was something: that is told by what was sent together with it."""
+    after: list[Access] = []
+
+    async def by_token(site: Site, request: Request) -> Response:
+        answer = copy(await site._answered(request, site._by_token))
+        answer.background = BackgroundTask(write, site._book, after.pop())
+        return answer
+
+    async def write(book: Book, refused: Access) -> None:
+        if refused.publication:
+            slowly_written(book, refused)
+
+    def slowly_written(book: Book, refused: Access) -> None:
+        book.note(refused)
+        time.sleep(0.01)  # As a slow disk: so a few samples are enough.
+
+    count, chance, pause = _SHORT
+    monkeypatch.setattr(link_site, "PAUSE", pause)
+    monkeypatch.setattr(Refusals, "add", lambda _, refused: after.append(refused))
+    monkeypatch.setattr(Site, "by_token", by_token)
+    with pages(tmp_path) as (app, kinds):
+        assert all(apart(asyncio.run(ATTACKS["in pairs"](app, kinds, count))) > chance for _ in range(3))
 
 
 def test_requests_of_a_client_and_of_a_link_are_limited(tmp_path: Path, apache: DavServer) -> None:

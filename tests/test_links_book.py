@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,6 +180,41 @@ def test_accesses_are_collected_once(book: Book) -> None:
     assert book.accesses("other") == ()
 
 
+def test_what_was_guessed_is_no_tenants(book: Book) -> None:
+    """It is told apart from what somebody came to."""
+    standing = book.publish(published("a.pdf"))
+    guess = Access(at=NOW, publication="", number=0, client="", who="", what="page", result="refused", times=3)
+    book.note(guess, replace(guess, publication=standing.id))
+    assert [each.publication for each in book.accesses("acme")] == [standing.id]
+    (found,) = book.guesses()
+    assert replace(found, seen=0) == guess
+    book.forget([found])
+    assert book.guesses() == ()
+
+
+def test_a_book_of_format_1_is_gone_on_with(book: Book, url: str) -> None:
+    """Who came before is collected, in the order in which they did."""
+    standing = book.publish(published("a.pdf"))
+    with create_engine(url.replace("postgresql://", "postgresql+psycopg://")).begin() as connection:
+        connection.exec_driver_sql("DROP TABLE visits")
+        connection.exec_driver_sql(
+            "CREATE TABLE accesses (seen INTEGER PRIMARY KEY, at VARCHAR(27), publication VARCHAR(80), number INTEGER,"
+            " client VARCHAR(64), who TEXT, what VARCHAR(32), result VARCHAR(32))"
+        )
+        for seen in (7, 9):
+            row = (seen, "2026-11-28T12:00:00.000000Z", standing.id, seen, "192.0.2.0", "anna", "file", "opened")
+            connection.exec_driver_sql(f"INSERT INTO accesses VALUES {row}")
+        connection.exec_driver_sql("UPDATE format SET number = 1")
+    with closing(Book(url)) as today:
+        assert [(each.number, each.at, each.who, each.times) for each in today.accesses("acme")] == [
+            (7, NOW, "anna", 1),
+            (9, NOW, "anna", 1),
+        ]
+        today.note(replace(today.accesses("acme")[0], number=1))
+    with closing(Book(url)) as again:
+        assert [each.number for each in again.accesses("acme")] == [7, 9, 1]
+
+
 def test_a_book_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     """The sentence names the file, and what to do."""
     no_book = tmp_path / "no.db"
@@ -195,7 +231,7 @@ def test_a_newer_book_is_left_alone(book: Book, url: str) -> None:
     """What a newer connector wrote is not touched by an older one."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE format SET number = 2")
+        connection.exec_driver_sql("UPDATE format SET number = 99")
     with pytest.raises(Unavailable, match="written by a newer connector"):
         Book(url)
     assert book.of_tenant("acme") == ()

@@ -43,7 +43,7 @@ def ended(folder: Path, *arguments: str) -> tuple[int | None, str]:
 
 
 def test_the_pages_are_up_until_they_are_told_to_stop(folder: Path, book: Book, apache: DavServer) -> None:
-    """A download that is under way then is finished."""
+    """A download that is under way then is finished, and what was refused last is written down."""
     content = os.urandom(3_000_000)
     _, token = publish(book, apache, f"command-{folder.name}/R1", {"a.bin": content})
     process = start(folder, "links", "serve", later=NOW)
@@ -52,11 +52,15 @@ def test_the_pages_are_up_until_they_are_told_to_stop(folder: Path, book: Book, 
         connection.request("GET", f"/a/{token}/1/a.bin")
         answer = connection.getresponse()
         began = answer.read(1000)
+        with closing(HTTPConnection("127.0.0.1", link_settings.load(folder).listen.port, timeout=30)) as guesser:
+            guesser.request("GET", "/a/guessed")
+            assert guesser.getresponse().status == 404
         assert process.pid
         os.kill(process.pid, signal.SIGTERM)
         assert began + answer.read() == content
     process.join(60)
     assert process.exitcode == 0
+    assert [(each.result, each.times) for each in book.guesses()] == [("refused", 1)]
     assert token not in (folder / "told").read_text()
 
 

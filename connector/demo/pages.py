@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.links.book import Book
+from connector.links.refusals import Refusals
 from connector.links.server import listening, server
 from connector.links.settings import LinkSettings
 from connector.links.site import Site
@@ -28,10 +29,10 @@ def pages(book: str, *, store: str, user: str, password: Path) -> Iterator[str]:
             "tenants": {"demo": {"store": {"url": store, "user": user, "password": {"file": password}}}},
         }
     )
-    with closing(Book(book)) as opened, closing(listening(settings)) as heard:
+    with closing(Book(book)) as opened, closing(listening(settings)) as heard, Refusals(opened).written() as refusals:
         url = f"http://127.0.0.1:{heard.getsockname()[1]}"
         settings = settings.model_copy(update={"url": url})
-        served = server(settings, Site(settings, opened, lambda: datetime.now(UTC)))
+        served = server(settings, Site(settings, opened, refusals, lambda: datetime.now(UTC)))
         thread = threading.Thread(target=served.run, kwargs={"sockets": [heard]}, daemon=True)
         thread.start()
         while not served.started:

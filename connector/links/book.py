@@ -19,12 +19,16 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     RowMapping,
+    Select,
     String,
     Table,
+    column,
     delete,
     func,
     insert,
+    literal,
     select,
+    table,
     update,
 )
 
@@ -35,7 +39,7 @@ from connector.sql import AnyText, Time, Trouble, tables
 
 TROUBLE = Trouble("links", Unavailable)
 #: Written into the book. A later one is refused.
-_FORMAT = 1
+_FORMAT = 2
 #: Any number that nobody else takes in this database.
 _LOCK = 0x6C696E6B73
 
@@ -107,7 +111,9 @@ class Token:
 class Access:
     """Somebody came."""
 
+    #: The first time, where it stands for several.
     at: datetime
+    #: "" where there is nothing under the name that was said.
     publication: str
     #: Which file; 0: the page.
     number: int
@@ -117,6 +123,8 @@ class Access:
     who: str
     what: str
     result: str
+    #: How often.
+    times: int = 1
     #: Counts up; 0 before it was noted.
     seen: int = 0
 
@@ -139,6 +147,8 @@ class Book:
         found = connection.execute(select(_format.c.number)).scalar_one_or_none()
         if found is None:
             connection.execute(insert(_format).values(number=_FORMAT))
+        elif found == 1:
+            _renew(connection)
         elif found != _FORMAT:
             raise TROUBLE(f"it was written by a newer connector (format {found}): install that one", self._place)
 
@@ -217,21 +227,22 @@ class Book:
 
     def accesses(self, tenant: str, limit: int = 1000) -> tuple[Access, ...]:
         """Who came to files of this tenant, in the order in which they did."""
-        query = (
-            select(_accesses)
-            .join(_publications, _publications.c.id == _accesses.c.publication)
-            .where(_publications.c.tenant == tenant)
-            .order_by(_accesses.c.seen)
-            .limit(limit)
-        )
+        query = select(_visits).join(_publications, _publications.c.id == _visits.c.publication)
+        return self._visits(query.where(_publications.c.tenant == tenant).limit(limit))
+
+    def guesses(self, limit: int = 1000) -> tuple[Access, ...]:
+        """Who said names under which there is nothing, of whatever tenant."""
+        return self._visits(select(_visits).where(_visits.c.publication == "").limit(limit))
+
+    def _visits(self, query: Select[Any]) -> tuple[Access, ...]:
         with self._reading() as connection:
-            return tuple(Access(**row) for row in connection.execute(query).mappings())
+            return tuple(Access(**row) for row in connection.execute(query.order_by(_visits.c.seen)).mappings())
 
     def forget(self, accesses: Sequence[Access]) -> None:
-        """They are in the audit trail by now."""
+        """They are told elsewhere by now."""
         numbers = [each.seen for each in accesses]
         with self._writing() as connection:
-            connection.execute(delete(_accesses).where(_accesses.c.seen.in_(numbers)))
+            connection.execute(delete(_visits).where(_visits.c.seen.in_(numbers)))
 
     # The pages.
 
@@ -247,12 +258,13 @@ class Book:
             row = connection.execute(query).mappings().first()
         return None if row is None else Token(**row)
 
-    def note(self, access: Access) -> None:
+    def note(self, *accesses: Access) -> None:
         """Write down that somebody came."""
-        values = _of(access, _accesses)
-        del values["seen"]
+        values = [_of(each, _visits) for each in accesses]
+        for each in values:
+            del each["seen"]
         with self._writing() as connection:
-            connection.execute(insert(_accesses).values(values))
+            connection.execute(insert(_visits), values)
 
     def released(self, publication: str, now: datetime) -> tuple[Token, ...]:
         """What owners have let outsiders open of it, as long as that opens anything; the next to end comes first."""
@@ -320,6 +332,19 @@ class Book:
             found = self.publication(name)
             if found and found.open(now):
                 yield found
+
+
+def _renew(connection: Connection) -> None:
+    """Make a book of format 1 one of today's. It knew no access to nothing, and did not sum up."""
+    kept = [each.name for each in _visits.columns if each.name not in {"seen", "times"}]
+    old = (
+        select(*(column(name, String) for name in kept), literal(1))
+        .select_from(table("accesses"))
+        .order_by(column("seen"))
+    )
+    connection.execute(insert(_visits).from_select([*kept, "times"], old))
+    connection.exec_driver_sql("DROP TABLE accesses")
+    connection.execute(update(_format).values(number=_FORMAT))
 
 
 def _offer(connection: Connection, wanted: Publication) -> tuple[Offered, ...]:
@@ -425,15 +450,16 @@ _proofs = Table(
     Column("sha256", String(64), nullable=False),
     Column("at", Time, nullable=False),
 )
-_accesses = Table(
-    "accesses",
+_visits = Table(
+    "visits",
     _tables,
     Column("seen", Integer, primary_key=True, autoincrement=True),
     Column("at", Time, nullable=False),
-    Column("publication", ForeignKey(_publications.c.id), nullable=False, index=True),
+    Column("publication", String(80), nullable=False, index=True),
     Column("number", Integer, nullable=False),
     Column("client", String(64), nullable=False),
     Column("who", AnyText, nullable=False),
     Column("what", String(32), nullable=False),
     Column("result", String(32), nullable=False),
+    Column("times", Integer, nullable=False),
 )

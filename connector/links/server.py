@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 import uvicorn
@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connector.links import people
 from connector.links.book import Book
+from connector.links.refusals import Refusals
 from connector.links.settings import LinkSettings
 from connector.links.site import Site
 from connector.log import Event, log
@@ -135,8 +136,11 @@ class _Impatient(H11Protocol):
 
 def serve(settings: LinkSettings) -> None:
     """Serve the pages until SIGTERM. Raises ConfigError where it cannot listen there, and what the book raises."""
-    with closing(Book(settings.book)) as book, closing(listening(settings)) as socket_:
-        pages = server(settings, Site(settings, book, lambda: datetime.now(UTC)))
+    with ExitStack() as stack:
+        book = stack.enter_context(closing(Book(settings.book)))
+        socket_ = stack.enter_context(closing(listening(settings)))
+        refusals = stack.enter_context(Refusals(book).written())
+        pages = server(settings, Site(settings, book, refusals, lambda: datetime.now(UTC)))
         for each in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises it once more when it has ended well.
             signal.signal(each, lambda *_: None)

@@ -10,7 +10,6 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +19,6 @@ from urllib.parse import parse_qs
 import anyio
 from anyio import CapacityLimiter, to_thread
 from itsdangerous import BadData, URLSafeTimedSerializer
-from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -30,6 +28,7 @@ from connector.links.limits import Lanes, Pace, network
 from connector.links.pages import Pages, Shown
 from connector.links.people import Issuer, Visitor, behind_proxy
 from connector.links.reader import Reader
+from connector.links.refusals import Refusals
 from connector.links.sending import Archive, Download, Pieces, Ready, attachment, before_the_end, checked, span
 from connector.links.settings import LinkSettings, Releases, Tenant
 from connector.links.tokens import hashed, opens, sealed
@@ -59,11 +58,6 @@ _RELEASED_DAYS = 7
 class Gone(Exception):
     """There is nothing here for whoever asks; why stays unsaid."""
 
-    def __init__(self, refused: Access | None = None) -> None:
-        """`refused` is to be written down, where there was something."""
-        super().__init__()
-        self.refused = refused
-
 
 class LoginWanted(Exception):
     """Nobody is logged in; whether there is something here stays unsaid."""
@@ -89,6 +83,18 @@ class Visit:
     form: Mapping[str, str]
     client: str
     visitor: Visitor | None
+
+    @property
+    def by_token(self) -> bool:
+        """Whether it is for whoever has a token."""
+        return self.request.url.path.startswith("/a/")
+
+    @property
+    def who(self) -> str:
+        """Who came, as far as we know: the beginning of the hash of a token, or the name of a login."""
+        if self.by_token:
+            return hashed(self.name)[:16]
+        return self.visitor.name if self.visitor else ""
 
     @property
     def base(self) -> str:
@@ -119,10 +125,11 @@ class _Opening:
 class Site:
     """All that the pages know and hold while they run."""
 
-    def __init__(self, settings: LinkSettings, book: Book, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: LinkSettings, book: Book, refusals: Refusals, clock: Callable[[], datetime]) -> None:
         """Secrets are read now, stores are asked later. Raises ConfigError."""
         self._settings = settings
         self._book = book
+        self._refusals = refusals
         self._clock = clock
         self._house = Pages(settings.house)
         self._pages = {name: Pages(each.look) if each.look else self._house for name, each in settings.tenants.items()}
@@ -193,12 +200,9 @@ class Site:
             visitor = self._visitor(request)
             below = request.path_params.get("below", "")
             return await to_thread.run_sync(answer, Visit(request, name, below, form, address, visitor))
-        except Gone as gone:
+        except Gone:
             await anyio.sleep_until(began + PAUSE)
-            nothing = copy(self._house.gone(lang))
-            # After the answer: to write it down takes time, and only where there was something.
-            nothing.background = BackgroundTask(self._written, gone.refused) if gone.refused else None
-            return nothing
+            return self._house.gone(lang)
         except LoginWanted:
             await anyio.sleep_until(began + PAUSE)
             return await self._login(request)
@@ -228,7 +232,7 @@ class Site:
         # Asked for whether there is such a token or not.
         publication = self._book.publication(token.publication if token else "")
         if token is None or publication is None:
-            raise Gone
+            self._refuse(visit)
         opening = _Opening(visit, publication, token)
         if not (publication.open(now) and token.open(now)):
             return self._ended(opening)
@@ -284,18 +288,18 @@ class Site:
         if visit.visitor is None:
             raise LoginWanted
         if publication is None:
-            raise Gone
+            self._refuse(visit)
         opening = _Opening(visit, publication, None)
         owner = visit.visitor.among(publication.readers)
         if not open_ and not (doing == "extend" and owner and self._is_over(publication)):
             return self._ended(opening)
         if not (owner or publication.audience is Audience.STAFF):
-            self._refuse(opening)
+            self._refuse(opening.visit, opening.publication.id)
         tenant = self._tenant(opening)
         pages = self._pages[publication.tenant]
         if visit.request.method == "POST":
             if not (owner and tenant.releases and doing and self._meant(visit, publication)):
-                self._refuse(opening)
+                self._refuse(opening.visit, opening.publication.id)
             return self._owners[doing](opening, pages, tenant)
         if doing:
             return RedirectResponse(visit.base, 303)
@@ -364,7 +368,7 @@ class Site:
         if wanted.number:
             files = [each for each in files if each.number == wanted.number]
         if not files:
-            self._refuse(opening)
+            self._refuse(opening.visit, opening.publication.id)
         if wanted.kind == "page":
             return self._page(opening, wanted, pages, tenant, owner=owner)
         if opening.visit.request.method == "HEAD":
@@ -523,14 +527,14 @@ class Site:
         tenant = self._settings.tenants.get(opening.publication.tenant)
         if tenant is None:
             log.error(Event.LINK_OF_NOBODY, tenant=opening.publication.tenant)
-            raise Gone
+            self._refuse(opening.visit, opening.publication.id)
         return tenant
 
     def _ended(self, opening: _Opening) -> Response:
         """There is nothing any more; but whoever it belongs to reads how its time can be extended."""
         visitor, publication = opening.visit.visitor, opening.publication
         if not (self._is_over(publication) and visitor and visitor.among(publication.readers)):
-            self._refuse(opening)
+            self._refuse(opening.visit, opening.publication.id)
         self._note(opening, 0, "page", "ended")
         assert publication.expires is not None
         pages = self._pages.get(publication.tenant, self._house)
@@ -543,30 +547,21 @@ class Site:
         """Whether it has ended by its time, and nobody took it back."""
         return publication.ended is None and publication.expires is not None and not publication.open(self._clock())
 
-    def _refuse(self, opening: _Opening) -> NoReturn:
-        raise Gone(self._access(opening, 0, "page", "refused"))
+    def _refuse(self, visit: Visit, publication: str = "") -> NoReturn:
+        """The same work whether there is something (`publication`) or not: none of it is done by the request."""
+        self._refusals.add(self._access(visit, publication, 0, "page", "refused"))
+        raise Gone
 
     def _note(self, opening: _Opening, number: int, what: str, result: str) -> None:
-        self._book.note(self._access(opening, number, what, result))
+        self._book.note(self._access(opening.visit, opening.publication.id, number, what, result))
 
-    def _written(self, refused: Access) -> None:
-        try:
-            self._book.note(refused)
-        except Unavailable as error:
-            log.warning(Event.LINK_BROKEN_OFF, reason=str(error))
-
-    def _access(self, opening: _Opening, number: int, what: str, result: str) -> Access:
-        visit = opening.visit
-        who = opening.token.hash[:16] if opening.token else ""
-        if visit.visitor and opening.token is None:
-            who = visit.visitor.name
-        client = network(visit.client, 24, 48)
+    def _access(self, visit: Visit, publication: str, number: int, what: str, result: str) -> Access:
         return Access(
             at=self._clock(),
-            publication=opening.publication.id,
+            publication=publication,
             number=number,
-            client=client,
-            who=who,
+            client=network(visit.client, 24, 48),
+            who=visit.who,
             what=what,
             result=result,
         )
