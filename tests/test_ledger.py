@@ -195,7 +195,7 @@ def test_write_moves_state_files_and_event_together(ledger: Ledger) -> None:
     assert (last.name, last.at, last.source, last.detail) == (
         "redirect.stored",
         NOW + MINUTE,
-        "acme/anna",
+        ledger.pseudonym("acme", "acme/anna"),
         {"size": 1},
     )
 

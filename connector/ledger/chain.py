@@ -12,7 +12,8 @@ How to verify a chain without this program:
    `hash` of the event before, and empty for the first.
 4. `chains` holds the number and the hash of the last event; keep copies of it elsewhere to notice a rewritten chain.
 
-Details never carry subjects, bodies, file names or secrets; whoever appends an event sees to that.
+Details never carry subjects, bodies, file names or secrets; whoever appends an event sees to that. People are in events
+by pseudonyms, which the table `subjects` explains; events from before version 0012 of the ledger name them.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal, se
 
 from connector.ledger.prepared import Prepared
 from connector.ledger.schema import chains, events, identity
+from connector.ledger.subjects import Disguise
 from connector.sql import AnyText, utc_text
 
 
@@ -54,21 +56,24 @@ class Event:
     hash: str
 
 
-def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fact]) -> None:
+def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fact]) -> Mapping[str, str]:
     """Add these facts to the tenant's chain, as the last act of the caller's transaction.
 
+    People are in it by pseudonyms alone, which are returned by what they stand for.
     Chains are locked after redirects by everyone, so that two writers cannot wait for each other.
     """
     if not facts:
-        return
-    length, head = _end(connection, tenant)
+        return {}
+    length, head = lock(connection, tenant)
+    disguise = Disguise(connection, tenant)
     rows = []
     for number, fact in enumerate(facts, length + 1):
-        event = _signed(number, at, tenant, fact, head)
+        event = _signed(number, at, tenant, _disguised(fact, disguise), head)
         head = event.hash
-        rows.append({name: getattr(event, name) for name in Event.__slots__} | {"detail": _json(fact.detail)})
+        rows.append({name: getattr(event, name) for name in Event.__slots__} | {"detail": _json(event.detail)})
     _INSERT.run(connection, *rows)
     _MOVE_END.run(connection, {"of": tenant, "length": length + len(facts), "head": head})
+    return disguise.used
 
 
 def read(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Event]:
@@ -100,6 +105,12 @@ def digest(event: Event) -> str:
     return hashlib.sha256((event.previous + _json(said)).encode()).hexdigest()
 
 
+def _disguised(fact: Fact, disguise: Disguise) -> Fact:
+    # What the hash covers is what a reader will find: tuples become lists, words become text.
+    detail = json.loads(_json(fact.detail))
+    return replace(fact, source=disguise.of(fact.source), detail=disguise.detail(detail, fact.source))
+
+
 def _signed(number: int, at: datetime, tenant: str, fact: Fact, previous: str) -> Event:
     event = Event(
         number=number,
@@ -108,8 +119,7 @@ def _signed(number: int, at: datetime, tenant: str, fact: Fact, previous: str) -
         source=fact.source,
         redirect_id=fact.redirect_id,
         name=fact.name,
-        # What the hash covers is what a reader will find: tuples become lists, words become text.
-        detail=json.loads(_json(fact.detail)),
+        detail=fact.detail,
         previous=previous,
         hash="",
     )
@@ -127,8 +137,8 @@ def _plain(value: object) -> str:
     raise TypeError(f"an event's detail cannot hold {type(value).__name__}")
 
 
-def _end(connection: Connection, tenant: str) -> tuple[int, str]:
-    """Lock the tenant's chain; where it ends."""
+def lock(connection: Connection, tenant: str) -> tuple[int, str]:
+    """Lock the tenant's chain, and with it what stands for its people; where it ends."""
     found = _LOCKED_END.rows(connection, of=tenant)
     if not found:
         _begin(connection, tenant)

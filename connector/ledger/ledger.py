@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from connector import sql
-from connector.ledger import backlog, chain, database, proofs, rows, sources
+from connector.ledger import backlog, chain, database, proofs, rows, sources, subjects
 from connector.ledger import schema as tables
 from connector.ledger.absorb import absorbed
 from connector.ledger.backlog import Backfill, Waiting
@@ -62,6 +62,8 @@ class Ledger:
         #: hundreds of files is written once for each of them; to read all of them each time would cost a square. A
         #: revision is written once, so it stands as long as that does.
         self._known: dict[str, dict[str, Redirect]] = {}
+        #: Of tenants and names; only what is committed.
+        self._pseudonyms: dict[tuple[str, str], str] = {}
         with TROUBLE.translated(self._place):
             database.migrate(self._engine, self._place)
         with self._reading() as connection:
@@ -88,6 +90,12 @@ class Ledger:
     def _writing(self) -> Iterator[Connection]:
         with TROUBLE.translated(self._place), sql.writing(self._engine) as connection:
             yield connection
+
+    def _append(self, connection: Connection, tenant: str, at: datetime, facts: Sequence[Fact]) -> None:
+        for name, pseudonym in chain.append(connection, tenant, at, facts).items():
+            if self._pseudonyms.get((tenant, name), pseudonym) != pseudonym:
+                # Another process has had them forgotten.
+                self._pseudonyms.pop((tenant, name), None)
 
     # The generation: a restored backup has a lower one than the store and the markers.
 
@@ -177,7 +185,7 @@ class Ledger:
             seen = {*looked, *(plan.item_id for plan in planned)}
             sources.look_later(connection, lease.source, seen, later)
             sources.move(connection, lease.source, cursor, complete=complete, monitored=now if monitored else None)
-            chain.append(connection, tenant, now, [fact for _, fact in new])
+            self._append(connection, tenant, now, [fact for _, fact in new])
         return tuple(redirect for redirect, _ in new)
 
     def would_record(self, planned: Redirect) -> Redirect | None:
@@ -241,7 +249,7 @@ class Ledger:
             known = self._known.get(redirect.source, {}).get(redirect.id)
             before = known if known and known.revision == redirect.revision else None
             written = rows.change(connection, redirect, now, before)
-            chain.append(connection, tenant, now, [_fact(written, event, **detail)])
+            self._append(connection, tenant, now, [_fact(written, event, **detail)])
         if known is None:
             self._known[redirect.source] = {}
         self._known[redirect.source][redirect.id] = written
@@ -252,7 +260,7 @@ class Ledger:
     ) -> None:
         """Append an event that moves no redirect: a forgery that was seen, a sweep."""
         with self._writing() as connection:
-            chain.append(connection, tenant, now, [Fact(event, source, redirect_id, detail)])
+            self._append(connection, tenant, now, [Fact(event, source, redirect_id, detail)])
 
     def restore_redirect(self, redirect: Redirect, event: str, now: datetime, **detail: Any) -> bool:
         """Insert a redirect that was rebuilt from its manifest. False: one with its id is here, and stays as it is.
@@ -264,7 +272,7 @@ class Ledger:
             if rows.read(connection, redirects.c.id == redirect.id):
                 return False
             rows.add(connection, redirect, now)
-            chain.append(connection, tenant, now, [_fact(redirect, event, **detail)])
+            self._append(connection, tenant, now, [_fact(redirect, event, **detail)])
         return True
 
     # Sweeping: what was dropped may leave files in the store.
@@ -312,7 +320,7 @@ class Ledger:
             tenant = _allowed(connection, redirect, lease)
             written = rows.change(connection, bare, now)
             connection.execute(update(redirects).where(redirects.c.id == redirect.id).values(swept=now))
-            chain.append(connection, tenant, now, [_fact(written, "sweep.deleted", **detail)])
+            self._append(connection, tenant, now, [_fact(written, "sweep.deleted", **detail)])
         return written
 
     # Backfill: items from before first contact, which nobody touches unless it is wanted.
@@ -333,7 +341,7 @@ class Ledger:
             tenant = sources.tenant(connection, wanted.source)
             backlog.write(connection, wanted)
             detail = {"by": by, "since": wanted.since, "per_hour": wanted.per_hour}
-            chain.append(connection, tenant, now, [Fact(event, wanted.source, detail=detail)])
+            self._append(connection, tenant, now, [Fact(event, wanted.source, detail=detail)])
 
     def list_backlog(self, lease: Lease, listed: Backfill, found: Collection[Waiting], now: datetime) -> None:
         """Write down what a page of the feed has of it, together with the cursor behind the page. Raises LeaseLost."""
@@ -377,7 +385,7 @@ class Ledger:
             counted = {"done": c.done + 1, "done_bytes": c.done_bytes + item.size} if again is None else {}
             this = c.source == lease.source
             connection.execute(update(tables.backfills).where(this).values(next=next_at, **counted))
-            chain.append(connection, tenant, now, [new[1]] if new else [])
+            self._append(connection, tenant, now, [new[1]] if new else [])
 
     # Pauses and breakers: they are kept here, so that a restart does not knock at a locked door again.
 
@@ -390,8 +398,8 @@ class Ledger:
             connection.execute(delete(pauses).where(pauses.c.name == name))
             connection.execute(insert(pauses).values(name=name, until=until, reason=reason, error=error))
             if error != before:
-                detail = {"paused": name, "error": error, "until": until}
-                chain.append(connection, tenant, now, [Fact("paused", detail=detail)])
+                of, detail = sources.of_pause(connection, name), {"paused": name, "error": error, "until": until}
+                self._append(connection, tenant, now, [Fact("paused", of, detail=detail)])
 
     def paused(self, name: str, now: datetime) -> Pause | None:
         """The pause that this source or store is in; None where it may be asked again."""
@@ -429,7 +437,7 @@ class Ledger:
             connection.execute(delete(successors).where(of, c.mailbox.in_([left, successor.lower()])))
             connection.execute(insert(successors).values(tenant=tenant, mailbox=left, successor=successor))
             told = {"mailbox": mailbox, "successor": successor, "by": by}
-            chain.append(connection, tenant, now, [Fact("mailbox.left", detail=told)])
+            self._append(connection, tenant, now, [Fact("mailbox.left", detail=told)])
             return tuple(connection.execute(select(c.mailbox).where(of, c.successor == successor)).scalars())
 
     # Proofs about servers.
@@ -442,12 +450,33 @@ class Ledger:
         detail = {"server": proved.server, "proof": proved.proof, "passed": proved.passed, "by": proved.by}
         with self._writing() as connection:
             if proofs.write(connection, proved):
-                chain.append(connection, proved.tenant, proved.at, [Fact(event, detail=detail)])
+                self._append(connection, proved.tenant, proved.at, [Fact(event, detail=detail)])
 
     def proofs(self, tenant: str, server: str) -> Mapping[Proof, Proved]:
         """How each proof went last on this server."""
         with self._reading() as connection:
             return proofs.read(connection, tenant, server)
+
+    # Of whom events speak.
+
+    def pseudonym(self, tenant: str, name: str) -> str:
+        """What stands in events for a source (by its name there), an address or a login; made where there is none.
+
+        Not to be asked within a call of the ledger. For a moment after somebody was forgotten, the one from before.
+        """
+        known = self._pseudonyms.get((tenant, name))
+        if known is None:
+            known = self._pseudonyms[tenant, name] = self._pseudonym(tenant, name)
+        return known
+
+    def _pseudonym(self, tenant: str, name: str) -> str:
+        with self._reading() as connection:
+            known = subjects.find(connection, tenant, name)
+        if known:
+            return known
+        with self._writing() as connection:
+            chain.lock(connection, tenant)
+            return subjects.pseudonym(connection, tenant, name)
 
     # For people.
 

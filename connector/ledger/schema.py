@@ -284,3 +284,14 @@ events = Table(
     Column("hash", String(64), nullable=False),
     Index("ix_events_redirect", "redirect_id"),
 )
+
+#: Of whom events speak; see `subjects.Disguise`.
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("tenant", AnyText, primary_key=True),
+    #: The name of a source, an address or a login, in lower case.
+    Column("name", AnyText, primary_key=True),
+    Column("pseudonym", String(10), nullable=False),
+    UniqueConstraint("tenant", "pseudonym"),
+)

@@ -75,6 +75,12 @@ def tenant(connection: Connection, source: str) -> str:
     return found
 
 
+def of_pause(connection: Connection, name: str) -> str:
+    """The source that this pause is of, or of one side of it; "" where it is of a tenant."""
+    of = sources.c.name.in_([name, name.rpartition("/")[0]])
+    return str(connection.execute(select(sources.c.name).where(of)).scalars().first() or "")
+
+
 def lease(connection: Connection, source: str, owner: str, now: datetime, ttl: timedelta) -> Lease | None:
     """Take the source's lease; None while somebody else's runs."""
     taken = _TAKE.rows(connection, of=source, now=now, by=owner, until=now + ttl)

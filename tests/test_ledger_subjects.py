@@ -1,0 +1,67 @@
+"""People are in the audit trail by pseudonyms alone, which one table explains. On both databases."""
+
+import json
+import re
+from contextlib import closing
+
+from connector.ledger import Ledger, subjects
+from tests.test_ledger import MINUTE, NOW, a_redirect, recorded, taken
+
+pytest_plugins = ["tests.postgres"]
+
+ANNA = "anna@example.org"
+
+
+def all_said(ledger: Ledger) -> str:
+    """Everything that stands in the table of events."""
+    with ledger._engine.connect() as connection:
+        return json.dumps([list(row) for row in connection.exec_driver_sql("SELECT * FROM events")])
+
+
+def test_a_pseudonym_is_made_once_and_kept(ledger: Ledger, ledger_url: str) -> None:
+    """For each tenant another one, whatever case a name is written in; another process knows the same."""
+    made = ledger.pseudonym("acme", ANNA)
+    assert re.fullmatch("[a-z2-9]{10}", made)
+    assert ledger.pseudonym("acme", "Anna@Example.org") == made
+    assert ledger.pseudonym("other", ANNA) != made
+    assert ledger.pseudonym("acme", "bert@example.org") != made
+    with closing(Ledger(ledger_url)) as second:
+        assert second.pseudonym("acme", ANNA) == made
+
+
+def test_events_name_nobody(ledger: Ledger) -> None:
+    """Neither as their source, nor in a reason, a pause, an access or a list; who acted is told."""
+    recorded(ledger, taken(ledger), a_redirect())
+    for name in ("acme/anna", "acme/anna/edits", "acme/store"):
+        ledger.pause(name, until=NOW + MINUTE, reason="r", error="Full", now=NOW, tenant="acme")
+    reason = f"the mailbox of <{ANNA}>, acme/anna, is full"
+    ledger.note("acme", "sweep.stopped", NOW, source="acme/anna", reason=reason, all=[{"to": ANNA}, 1])
+    ledger.note("acme", "link.opened", NOW, who="anna.login", seen=1)
+    ledger.note("acme", "link.opened", NOW, who="0123456789abcdef")
+    ledger.note("acme", "redirect.held", NOW, by="operator@example.org")
+    ledger.succeed("acme", ANNA, "bert@example.org", NOW, by="root")
+
+    said = all_said(ledger)
+    assert not any(name in said for name in ("anna", "bert"))
+    events = list(ledger.events())
+    anna, source = ledger.pseudonym("acme", ANNA), ledger.pseudonym("acme", "acme/anna")
+    assert [each.detail["paused"] for each in events[1:4]] == [source, f"{source}/edits", "acme/store"]
+    assert [each.source for each in events[:5]] == [source, source, source, "", source]
+    assert events[4].detail == {"reason": f"the mailbox of <{anna}>, {source}, is full", "all": [{"to": anna}, 1]}
+    assert events[5].detail == {"who": ledger.pseudonym("acme", "anna.login"), "seen": 1}
+    assert events[6].detail == {"who": "0123456789abcdef"}
+    assert events[7].detail == {"by": "operator@example.org"}
+    assert events[8].detail["mailbox"] == anna
+    assert ledger.broken_link("acme") is None
+
+
+def test_who_was_forgotten_is_somebody_new(ledger: Ledger, ledger_url: str) -> None:
+    """What was said stays and holds; what is said from then on has another pseudonym, also in a process at work."""
+    ledger.note("acme", "seen", NOW, source="acme/anna")
+    before = ledger.pseudonym("acme", "acme/anna")
+    with closing(Ledger(ledger_url)) as other, other._writing() as connection:
+        subjects.forget(connection, "acme", ["acme/anna"])
+    ledger.note("acme", "seen", NOW, source="acme/anna")
+    first, second = ledger.events()
+    assert first.source == before != second.source == ledger.pseudonym("acme", "acme/anna")
+    assert ledger.broken_link("acme") is None
