@@ -288,6 +288,7 @@ class Event(StrEnum):
         "A tick took so long that another process has the mailbox by now; nothing was written since.",
         "Nothing, once. Often: make sure that one daemon runs, and that this machine is not suspended or overloaded.",
     )
+    LEDGER_BACKED_UP = "ledger.backed_up", AUDIT, "The ledger was copied into a file; `by` tells by whom."
     LEDGER_FAILED = (
         "ledger.failed",
         ERROR,

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -527,6 +528,43 @@ def test_the_daemon_works_tells_systemd_and_drains(world: World) -> None:
     assert process.returncode == 0, told
     events = [json.loads(line)["event"] for line in told.splitlines()]
     assert (events[0], events[-1]) == ("service.started", "service.stopped")
+
+
+#: Put before the daemon: its scheduler stands still as soon as there is such a file.
+_HANGING = """
+import pathlib, threading
+from apscheduler.schedulers.base import BaseScheduler
+work = BaseScheduler._process_jobs
+def hang(self):
+    return threading.Event().wait() if pathlib.Path({file!r}).exists() else work(self)
+BaseScheduler._process_jobs = hang
+"""
+
+
+def test_the_watchdog_heeds_a_scheduler_that_hangs_and_no_store(world: World) -> None:
+    """A store that never answers is its tenant's trouble; where nothing is planned any more, systemd starts it anew."""
+    hang = world.folder / "hang"
+    (world.folder / "sitecustomize.py").write_text(_HANGING.format(file=str(hang)))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, socket.create_server(("127.0.0.1", 0)) as silent:
+        systemd.bind(str(world.folder / "notify"))
+        systemd.settimeout(60)
+        silent.settimeout(60)
+        world.configure(store=f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        told = {"NOTIFY_SOCKET": str(world.folder / "notify"), "PYTHONPATH": str(world.folder)}
+        process = world.start("run", WATCHDOG_USEC="200000", **told)
+        try:
+            asked, _ = silent.accept()
+            assert asked.recv(4)
+            # More than its share of a second: whoever waits for the store does not keep the others from theirs.
+            assert [systemd.recv(100) for _ in range(20)][-15:] == [b"WATCHDOG=1"] * 15
+            hang.touch()
+            systemd.settimeout(3)
+            with pytest.raises(TimeoutError):
+                deque(iter(lambda: systemd.recv(100), b""), maxlen=0)
+            assert process.poll() is None
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def test_simulate_prints_one_line_and_ends_with_sigterm(world: World, tmp_path: Path) -> None:

@@ -1,11 +1,7 @@
 """Which mailbox has its turn, and what one in trouble does to the others."""
 
 import logging
-import re
-import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -266,44 +262,6 @@ def test_once_takes_what_comes_up_while_it_works(world: World) -> None:
     world.boxes.append(MemorySource(box, page_size=50))
     world.daemon().once()
     assert world.ledger.counts() == {("acme/anna", State.DONE): 105}
-
-
-UNIT = Path(__file__).parent.parent / "systemd" / "connector.service"
-
-
-def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    """They are checked by systemd itself, with a program in place of the one that is installed elsewhere."""
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed")
-    units = [tmp_path / each.name for each in UNIT.parent.iterdir()]
-    for unit in units:
-        told = (UNIT.parent / unit.name).read_text()
-        unit.write_text(told.replace("/opt/connector/bin/connector", sys.executable))
-    checked = subprocess.run([analyze, "verify", *map(str, units)], capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stderr) == (0, "")
-    assert len(units) >= 4
-
-
-def test_the_unit_loads_every_credential_that_the_examples_name() -> None:
-    """Whoever starts from our examples finds the unit ready for them; what policies name beside that, stands there."""
-    config = UNIT.parent.parent / "config"
-    policies = [*(config / "policies").glob("*.yaml")]
-    examples = [path for path in config.rglob("*.yaml") if path not in policies]
-    # What is commented out, and its credential in the unit too, would stop the unit where there is no such file.
-    assert _named(examples) == set(re.findall(r"LoadCredential=([a-z-]+):", "\n".join(_settings(UNIT))))
-    assert _named(policies) <= set(re.findall(r"^#?LoadCredential=([a-z-]+):", UNIT.read_text(), re.MULTILINE))
-
-
-def _named(examples: list[Path]) -> set[str]:
-    lines = [line for path in examples for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
-    named = {name for line in lines for name in re.findall(r"\{credential: ([a-z-]+)\}", line)}
-    assert named
-    return named
-
-
-def _settings(unit: Path) -> list[str]:
-    return [line for line in unit.read_text().splitlines() if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("name", ["notify", "@connector-test-notify"])

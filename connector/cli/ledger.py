@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from connector import report
-from connector.cli.ground import Exit, Json, opened_ledger, working
+from connector.backups import back_up, back_up_into
+from connector.cli.ground import Exit, Json, opened_ledger, told, user, working
+from connector.process import clock
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -19,24 +21,30 @@ commands.add_typer(ledger_app, name="ledger")
 def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
     """Take over what the store knows and the ledger does not: after a restored backup. Stop every daemon first."""
     with working(context) as (daemon, _):
-        told = daemon.reconcile()
-    sentence = f"{told.taken_over} redirects were taken over."
-    if told.refused:
+        taken = daemon.reconcile()
+    sentence = f"{taken.taken_over} redirects were taken over."
+    if taken.refused:
         sentence += (
-            f" {told.refused} manifests were refused: they are not as connector wrote them, the log names them. Bring"
+            f" {taken.refused} manifests were refused: they are not as connector wrote them, the log names them. Bring"
             " them back from the store's backup and call this again; until then their messages and files stay as they"
             " are. Whoever may write to the store may have changed them, or `marker_key` is another one by now."
         )
-    report.tell(asdict(told), sentence, as_json=as_json)
-    raise typer.Exit(Exit.HELD if told.refused else Exit.DONE)
+    report.tell(asdict(taken), sentence, as_json=as_json)
+    raise typer.Exit(Exit.HELD if taken.refused else Exit.DONE)
 
 
 @ledger_app.command()
-def backup(context: typer.Context, file: Annotated[Path, typer.Argument(help="A file that is not there yet.")]) -> None:
+def backup(
+    context: typer.Context,
+    place: Annotated[Path, typer.Argument(help="A file that is not there yet; with --keep, the folder of all copies.")],
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Make a dated copy in a folder, and delete all but so many of them.")
+    ] = None,
+) -> None:
     """Copy the ledger as it is now into a file; the daemon may be at work. README, "Back up", tells the way back."""
-    with opened_ledger(context) as ledger:
-        try:
-            ledger.back_up(file)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    typer.echo(f"The ledger was copied into {file}.")
+    with opened_ledger(context) as ledger, told():
+        if keep is None:
+            back_up(ledger, place, clock(), user())
+        else:
+            place = back_up_into(place, keep, ledger, clock(), user())
+    typer.echo(f"The ledger was copied into {place}.")

@@ -528,6 +528,17 @@ class Ledger:
         with self._reading() as connection:
             yield from chain.read(connection, *conditions)
 
+    def tenants(self) -> tuple[str, ...]:
+        """Whoever has a chain of events."""
+        with self._reading() as connection:
+            return tuple(connection.execute(select(chains.c.tenant).order_by(chains.c.tenant)).scalars())
+
+    def last_noted(self, event: str) -> datetime | None:
+        """When an event of this name was last noted, for whichever tenant; None where none ever was."""
+        with self._reading() as connection:
+            at: datetime | None = connection.scalar(select(func.max(events.c.at)).where(events.c.name == event))
+        return at
+
     def last_event_at(self, tenant: str) -> datetime | None:
         """The time of the tenant's last event; None before the first. A clock that is behind it cannot be right."""
         query = select(events.c.at).join(
