@@ -13,7 +13,7 @@ How to verify a chain without this program:
 4. `chains` holds the number and the hash of the last event; keep copies of it elsewhere to notice a rewritten chain.
 
 Details never carry subjects, bodies, file names or secrets; whoever appends an event sees to that. People are in events
-by pseudonyms, which the table `subjects` explains; events from before version 0012 of the ledger name them.
+by pseudonyms, which the table `subjects` explains; events from before version 0013 of the ledger name them.
 """
 
 import hashlib
