@@ -1,7 +1,7 @@
 """Where servers tell what happens: one connection for hints, which is made anew for ever."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from connector.errors import ConnectorError, Unavailable
@@ -48,6 +48,11 @@ class Listener:
     def stop(self) -> None:
         """Hear no more. Returns at once; the thread may wait for the server until the process ends."""
         self._stopping.set()
+
+    @property
+    def heard(self) -> Collection[str]:
+        """The addresses of the mailboxes of which the server tells now."""
+        return self._hints.hears if self._stands else ()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

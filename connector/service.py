@@ -1,10 +1,11 @@
 """The daemon: which mailbox has its turn, and when. Nothing but it and its parts knows threads or time.
 
-One job per tenant plans its mailboxes again and again; a pool of threads gives each its tick. A mailbox never has two
-ticks at a time, and one that fails never stops another. All that must outlast a restart is in the ledger.
+One job per tenant plans its mailboxes again and again, and the tenant's threads give each its tick. A mailbox never has
+two ticks at a time, and one that fails never stops another. All that must outlast a restart is in the ledger.
 Where servers tell what happens, a tick comes sooner; no tick is left out because they are silent.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.jobstores.base import ConflictingIdError
@@ -27,10 +28,11 @@ from connector.log import Event, log
 from connector.manifest import Reconciled, claim, reconcile
 from connector.process import NEVER, clock, notify
 from connector.redirect import tick
+from connector.rota import Rota
 from connector.settings import Settings
 from connector.sweep import sweep
 from connector.tenants import Mailbox, Tenant, tenants
-from connector.turn import leave_alone, store_name
+from connector.turn import BUDGET, leave_alone, store_name
 from connector.turns import Turns, guarded
 from connector.yamlfile import ConfigError
 
@@ -42,6 +44,8 @@ LOOK_UP = timedelta(days=1)
 SWEEPING = timedelta(days=1)
 #: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
 QUIET = timedelta(seconds=1)
+#: How often it is looked whose time it is.
+PLANNING = timedelta(seconds=1)
 #: Files of a configuration that are the same for so long are not being written.
 WRITING = timedelta(seconds=1)
 #: Reads the configuration anew; it is given something that waits a moment. Raises ConfigError.
@@ -63,6 +67,8 @@ class Daemon:
         self._stopping = threading.Event()
         #: When each tenant's store was last claimed for our ledger.
         self._claimed: dict[str, datetime] = {}
+        #: When it was last looked who came to each tenant's links.
+        self._collected: dict[str, datetime] = {}
         #: When each tenant's directory was last asked for its mailboxes.
         self._looked_up: dict[str, datetime] = {}
         #: When each mailbox was last swept, and of how many redirects.
@@ -97,27 +103,29 @@ class Daemon:
 
     def _work(self, reload: Reload) -> "tuple[Settings, tuple[Tenant, ...]] | None":
         """Turn after turn, until the process is to end, or there is another configuration: that is given back."""
-        with ThreadPoolExecutor(self._settings.threads) as pool:
-            turns = Turns(pool, self._planned_turn)
-            scheduler = self._scheduler(turns)
-            scheduler.start()
-            listeners = self._listeners(scheduler, turns)
-            notify("READY=1")
-            other = self._other(reload)
-            self._stopping.set()
-            notify("STOPPING=1" if other is None else "WATCHDOG=1")
-            if other is None:
-                log.info(Event.SERVICE_STOPPING)
-            for listener in listeners:
-                listener.stop()
-            if other is None:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-            # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
-            scheduler.pause()
-            scheduler.remove_all_jobs()
-            scheduler.shutdown()
-            pool.shutdown(cancel_futures=True)
+        desks = tuple(map(self._desk, self._tenants))
+        scheduler = self._scheduler(desks)
+        scheduler.start()
+        for desk in desks:
+            desk.listeners.extend(self._listeners(scheduler, desk))
+        notify("READY=1")
+        other = self._other(reload)
+        self._stopping.set()
+        notify("STOPPING=1" if other is None else "WATCHDOG=1")
+        if other is None:
+            log.info(Event.SERVICE_STOPPING)
+        for listener in (each for desk in desks for each in desk.listeners):
+            listener.stop()
+        if other is None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
+        scheduler.pause()
+        scheduler.remove_all_jobs()
+        scheduler.shutdown()
+        for wait in (False, True):  # Nobody's next turn begins while another one's last is waited for.
+            for desk in desks:
+                desk.pool.shutdown(wait, cancel_futures=True)
         return other
 
     def _other(self, reload: Reload) -> "tuple[Settings, tuple[Tenant, ...]] | None":
@@ -270,45 +278,59 @@ class Daemon:
         """All mailboxes whose store is within reach."""
         return tuple(mailbox for tenant in self._tenants if self._claim(tenant) for mailbox in self._look_up(tenant))
 
-    def _scheduler(self, turns: Turns) -> BackgroundScheduler:
+    def _desk(self, tenant: Tenant) -> "_Desk":
+        pool = ThreadPoolExecutor(self._settings.threads, thread_name_prefix=tenant.name)
+        interval, safety = (timedelta(seconds=each) for each in (self._settings.interval, self._settings.safety))
+        return _Desk(tenant, pool, Turns(pool, self._planned_turn), Rota(interval, safety))
+
+    def _scheduler(self, desks: "tuple[_Desk, ...]") -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
-        threads = {"type": "threadpool", "max_workers": len(self._tenants) + 1}
+        threads = {"type": "threadpool", "max_workers": len(desks) + 1}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        # That a planning still waits for a store is told by what it waits for, and not once a second.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": threads}, job_defaults=late)
-        for tenant in self._tenants:
-            planning = (self._plan, tenant, turns)
+        for desk in desks:
+            every = PLANNING.total_seconds()
             scheduler.add_job(
-                guarded, "interval", planning, seconds=self._settings.interval, next_run_time=clock(), name=tenant.name
+                guarded, "interval", (self._plan, desk), seconds=every, next_run_time=clock(), name=desk.tenant.name
             )
         if usec := os.environ.get("WATCHDOG_USEC"):
             # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
             scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)
         return scheduler
 
-    def _plan(self, tenant: Tenant, turns: Turns) -> None:
-        if self._claim(tenant):
+    def _plan(self, desk: "_Desk") -> None:
+        """Ask for the turns whose time it is."""
+        tenant, now = desk.tenant, clock()
+        if not self._claim(tenant):
+            return
+        if now - self._collected.get(tenant.name, NEVER) >= timedelta(seconds=self._settings.interval):
             self._collect(tenant)
-            for mailbox in self._look_up(tenant):
-                turns.ask(mailbox)
+            self._collected[tenant.name] = now
+        due = self._ledger.agenda(tenant.name, now)
+        heard = frozenset(address for each in desk.listeners for address in each.heard)
+        desk.rota.plan(self._look_up(tenant), now, due=due, heard=heard, ask=desk.turns.ask)
 
-    def _planned_turn(self, mailbox: Mailbox) -> None:
-        if self._claim(mailbox.tenant):
-            self._turn(mailbox)
-            self._sweep_daily(mailbox)
+    def _planned_turn(self, mailbox: Mailbox) -> bool:
+        """A tick, and once a day a sweep. True where its time was up, so that something may be left."""
+        begun = clock()
+        self._turn(mailbox)
+        cut = clock() - begun > BUDGET
+        self._sweep_daily(mailbox)
+        return cut
 
-    def _listeners(self, scheduler: BackgroundScheduler, turns: Turns) -> tuple[Listener, ...]:
+    def _listeners(self, scheduler: BackgroundScheduler, desk: "_Desk") -> tuple[Listener, ...]:
         """One for each connection over which servers tell what happens."""
 
         def hinted(mailbox: Mailbox) -> None:
             """Ask for a turn as soon as it is quiet; one that is asked for already will do."""
             with suppress(ConflictingIdError):
-                asking = (turns.ask_once_more, mailbox)
+                asking = (desk.turns.ask_once_more, mailbox)
                 scheduler.add_job(guarded, "date", asking, run_date=clock() + QUIET, id=mailbox.name)
 
         return tuple(
-            Listener(hints, tenant, left_alone=self._left_alone, hinted=hinted)
-            for tenant in self._tenants
-            for hints in tenant.hints
+            Listener(hints, desk.tenant, left_alone=self._left_alone, hinted=hinted) for hints in desk.tenant.hints
         )
 
 
@@ -321,3 +343,14 @@ def _guessed(book: Book) -> tuple[Access, ...]:
     for client, so_many in times.items():
         log.warning(Event.LINK_GUESSED, client=client, times=so_many)
     return guesses
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Where one tenant is worked for. It has threads of its own: whatever hangs there takes none from another."""
+
+    tenant: Tenant
+    pool: ThreadPoolExecutor
+    turns: Turns
+    rota: Rota
+    listeners: list[Listener] = field(default_factory=list)

@@ -67,7 +67,10 @@ class Settings(BaseSettings):
     marker_key: Secret = Field(description="signs our mark in messages; make one with `openssl rand -hex 32`")
     log: LogSettings = LogSettings()
     interval: int = Field(default=60, ge=1, le=86_400, description="seconds between two looks at a mailbox")
-    threads: int = Field(default=8, ge=1, le=256, description="mailboxes that are looked at at the same time")
+    safety: int = Field(
+        default=900, ge=1, le=900, description="the same, where a server tells of new mail by itself, if that is longer"
+    )
+    threads: int = Field(default=8, ge=1, le=256, description="mailboxes of one tenant that have a turn at a time")
     sweep: SweepSettings = SweepSettings()
 
     @classmethod

@@ -27,7 +27,7 @@ from connector.stores import Links, Pages, Store
 #: How long a tick may own its source without saying so again; half of it is longer than any time-out of an adapter.
 LEASE = timedelta(minutes=15)
 #: A backlog does not starve the other sources: what a tick does not reach stays due.
-BUDGET = timedelta(minutes=5)
+BUDGET = timedelta(minutes=1)
 #: No failure is put off longer than this.
 LONGEST_BACKOFF = timedelta(hours=1)
 #: A refused login is tried again this seldom, so that no restart loop locks an account or an address out.

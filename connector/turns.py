@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Turns:
     """Which mailboxes have their turn now, or are next: no mailbox has two at a time."""
 
-    def __init__(self, pool: ThreadPoolExecutor, give: Callable[[Mailbox], None]) -> None:
-        """`give` is a mailbox's turn."""
+    def __init__(self, pool: ThreadPoolExecutor, give: Callable[[Mailbox], bool]) -> None:
+        """`give` is a mailbox's turn; where it says True, there is one more, after those of all that wait."""
         self._pool = pool
         self._give = give
         self._lock = threading.Lock()
@@ -26,11 +26,13 @@ class Turns:
         self._now: set[str] = set()
         self._again: set[str] = set()
 
-    def ask(self, mailbox: Mailbox) -> None:
-        """Give this mailbox a turn, unless it is next, or has it now."""
+    def ask(self, mailbox: Mailbox) -> bool:
+        """Give this mailbox a turn, unless it is next, or has it now: then False."""
         with self._lock:
-            if mailbox.name not in self._next | self._now:
-                self._submit(mailbox)
+            if mailbox.name in self._next or mailbox.name in self._now:
+                return False
+            self._submit(mailbox)
+            return True
 
     def ask_once_more(self, mailbox: Mailbox) -> None:
         """Give this mailbox a turn that begins from now on: the one that it has now may have looked already."""
@@ -50,12 +52,13 @@ class Turns:
         with self._lock:
             self._next.discard(mailbox.name)
             self._now.add(mailbox.name)
+        more = False
         try:
-            self._give(mailbox)
+            more = self._give(mailbox)
         finally:
             with self._lock:
                 self._now.discard(mailbox.name)
-                if mailbox.name in self._again:
+                if more or mailbox.name in self._again:
                     self._again.discard(mailbox.name)
                     self._submit(mailbox)
 

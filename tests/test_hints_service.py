@@ -82,12 +82,13 @@ class Given:
         self.end = threading.Semaphore(0)
         self.most = self._now = 0
 
-    def _give(self, mailbox: Any) -> None:
+    def _give(self, mailbox: Any) -> bool:
         self._now += 1
         self.most = max(self.most, self._now)
         self.begun.put(mailbox.name)
         assert self.end.acquire(timeout=PATIENCE)
         self._now -= 1
+        return False
 
     def over(self) -> int:
         """End all turns; how many more there were."""
@@ -139,7 +140,7 @@ def test_a_turn_that_fails_gives_way_to_the_next() -> None:
     begun: queue.Queue[str] = queue.Queue()
     go_on = threading.Event()
 
-    def fail(mailbox: Any) -> None:
+    def fail(mailbox: Any) -> bool:
         begun.put(mailbox.name)
         go_on.wait(PATIENCE)
         raise ZeroDivisionError
@@ -151,6 +152,29 @@ def test_a_turn_that_fails_gives_way_to_the_next() -> None:
         turns.ask_once_more(Mailbox())
         go_on.set()
         begun.get(timeout=PATIENCE)
+
+
+def test_a_turn_whose_time_was_up_is_followed_by_one_more_behind_all_that_wait() -> None:
+    """A mailbox with years of mail does not keep the others waiting."""
+    begun = []
+    left = {ANNA: 3, BEN: 1}
+
+    def give(mailbox: Any) -> bool:
+        begun.append(mailbox.name)
+        both.wait(PATIENCE)
+        left[mailbox.name] -= 1
+        return left[mailbox.name] > 0
+
+    both = threading.Event()
+    pool = ThreadPoolExecutor(1)
+    turns: Any = Turns(pool, give)
+    turns.ask(Mailbox())
+    turns.ask(Mailbox(BEN))
+    both.set()
+    while sum(left.values()):
+        time.sleep(0.01)
+    pool.shutdown()
+    assert begun == [ANNA, BEN, ANNA, ANNA]
 
 
 # --- listeners ----------------------------------------------------------------------------------------------------

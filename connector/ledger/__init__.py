@@ -1,5 +1,6 @@
 """The journal of everything that connector intends, does and did. The only SQL of the project."""
 
+from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Event
 from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
@@ -10,6 +11,7 @@ from connector.ledger.sources import Lease, Watched
 __all__ = [
     "FOR_EVER",
     "Backfill",
+    "Due",
     "Event",
     "Lease",
     "LeaseLost",

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from connector import sql
-from connector.ledger import backlog, chain, database, proofs, rows, sources, subjects
+from connector.ledger import agenda, backlog, chain, database, proofs, rows, sources, subjects
 from connector.ledger import schema as tables
 from connector.ledger.absorb import absorbed
+from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Event, Fact
 from connector.ledger.errors import TROUBLE
@@ -225,6 +226,11 @@ class Ledger:
         ours = c.source.in_([each.name for each in self.watched() if each.tenant == tenant])
         with self._reading() as connection:
             return rows.read(connection, ours, c.state.in_(ACTIVE), c.written > at)
+
+    def agenda(self, tenant: str, now: datetime) -> Mapping[str, Due]:
+        """What waits for a tick now, by the addresses of the tenant's sources. One query for all of them."""
+        with self._reading() as connection:
+            return agenda.read(connection, tenant, now, now.astimezone().hour)
 
     def next_due(self, source: str | None = None) -> datetime | None:
         """When the next redirect or item is due, of this source or of all; None where nothing waits."""

@@ -144,7 +144,7 @@ redirects = Table(
     #: When the files of a dropped redirect were deleted from the store.
     Column("swept", Time),
     Index("ix_redirects_source_due", "source", "state", "due"),
-    Index("ix_redirects_due", "state", "due"),
+    Index("ix_redirects_due", "state", "due", "source"),
     Index("ix_redirects_ends", "source", "ends"),
     Index("ix_redirects_item", "source", "item_id"),
     Index("ix_redirects_message", "message_key", "source"),
@@ -207,6 +207,7 @@ later = Table(
     Column("item_id", AnyText, primary_key=True),
     Column("at", Time, nullable=False),
     Index("ix_later_at", "source", "at"),
+    Index("ix_later_due", "at"),
 )
 
 #: Whose items from before first contact are wanted; see `backlog.Backfill`.
