@@ -1,0 +1,144 @@
+"""One tenant in trouble, and the others: the daemon against servers that are slow, silent or gone."""
+
+import json
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import lying_store as lies
+from tests.lying_store import Ask, LyingStore, Reply, Request, lying_store
+from tests.test_cli import ANNA, PROBE, World, message, world
+
+__all__ = ["world"]
+
+#: As long as a test waits for what should happen at once.
+PATIENCE = 60
+
+
+class Slow:
+    """A store that is asked to wait before each answer, as long as it is wanted."""
+
+    def __init__(self) -> None:
+        """In time, until `hang` is called."""
+        self._go_on = threading.Event()
+        self._go_on.set()
+        self.waiting = 0
+
+    def __call__(self, request: Request, ask: Ask) -> Reply:
+        """The lie that `LyingStore` tells."""
+        self.waiting += 1
+        self._go_on.wait()
+        self.waiting -= 1
+        return lies.honest(request, ask)
+
+    def hang(self) -> None:
+        """Answer nobody from now on."""
+        self._go_on.clear()
+
+    def go_on(self) -> None:
+        """Answer all, and in time."""
+        self._go_on.set()
+
+
+@dataclass
+class Two:
+    """Two tenants: `acme`, whose store is behind a proxy, and `beta`."""
+
+    world: World
+    proxy: LyingStore
+    slow: Slow
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    logged: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def configure(self, many: int = 1) -> None:
+        """With so many mailboxes in acme, and one in beta."""
+        addresses = [f"{number}@example.org" for number in range(many)]
+        for address in addresses:
+            self.world.exchange.add_mailbox(address)
+        store = self.proxy.url("/" + self.world.root)
+        self.world.configure(mailbox=", ".join(addresses), store=store)
+        acme = self.world.folder / "tenants" / "acme.yaml"
+        beta = acme.read_text().replace("tenant: acme", "tenant: beta").replace(f"[{', '.join(addresses)}]", "[ANNA]")
+        self.world.exchange.add_mailbox("other-probe@example.org")
+        beta = beta.replace("[ANNA]", f"[{ANNA}]").replace(PROBE, "other-probe@example.org")
+        own = self.world.store.folder / self.world.root / "own"
+        own.mkdir(exist_ok=True)
+        self.tenant("beta").write_text(beta.replace(store, f"{self.world.store.url}{self.world.root}/own"))
+        self.world.run("check")
+
+    def tenant(self, name: str) -> Path:
+        """The file of a tenant."""
+        return self.world.folder / "tenants" / f"{name}.yaml"
+
+    def start(self, **options: str) -> subprocess.Popen[str]:
+        """`connector run`."""
+        process = self.world.start("run", **options)
+        self.processes.append(process)
+        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+        return process
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr
+        for line in process.stderr:
+            self.logged.put(json.loads(line))
+
+    def until(self, event: str) -> dict[str, Any]:
+        """Read the log up to this event."""
+        while True:
+            told = self.logged.get(timeout=PATIENCE)
+            self.lines.append(told)
+            if told["event"] == event:
+                return told
+
+    def stored(self, tenant: str) -> int:
+        """How many files the store has of a tenant."""
+        return len(list(self.world.store.folder.glob(f"{self.world.root}/**/{tenant}/**/*.pdf")))
+
+
+def wait_for(condition: Callable[[], bool]) -> float:
+    """Until it is so; how many seconds that took."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < PATIENCE
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+@pytest.fixture
+def two(world: World) -> Iterator[Two]:
+    """Servers, and no daemon yet."""
+    slow = Slow()
+    with lying_store(world.store.port, slow) as proxy:
+        made = Two(world, proxy, slow)
+        yield made
+        slow.go_on()
+        for each in made.processes:
+            each.kill()
+            each.wait()
+
+
+def test_a_store_that_never_answers_keeps_no_other_tenant_waiting(two: Two) -> None:
+    """Five mailboxes wait for it, with two threads; the other tenant's mail goes on meanwhile, and then theirs."""
+    two.configure(many=5)
+    two.start(CONNECTOR_THREADS="2")
+    two.world.exchange.deliver("0@example.org", message("first.pdf"))
+    wait_for(lambda: two.stored("acme") == 1)
+    two.slow.hang()
+    for number in range(5):
+        two.world.exchange.deliver(f"{number}@example.org", message(f"{number}.pdf"))
+    wait_for(lambda: two.slow.waiting == 2)
+    for number in range(3):
+        two.world.exchange.deliver(ANNA, message(f"urgent{number}.pdf"))
+        wait_for(lambda number=number: two.stored("beta") == number + 1)  # type: ignore[misc]
+    assert two.slow.waiting == 2
+    assert two.stored("acme") == 1
+    two.slow.go_on()
+    wait_for(lambda: two.stored("acme") == 6)
