@@ -169,9 +169,10 @@ def driven(connection: Connection, words: str, *values: Mapping[str, Any]) -> An
 
 # --- what goes wrong ----------------------------------------------------------------------------------------------
 
-_FULL = "the disk is full: make room and start again; what was committed is safe"
+_FULL = "the disk is full: make room, and the daemon goes on by itself; what was committed is safe"
 _READ_ONLY = "it may not be written: check who owns it, its mode, its folder and how the disk is mounted"
 _LOCKED = f"another process has kept it locked for {PATIENCE} seconds: end that process and start again"
+DAMAGED = "it is damaged: keep it, restore the newest backup, then run `connector ledger reconcile`"
 
 #: By the beginning of SQLite's error name or of PostgreSQL's SQLSTATE.
 _SENTENCES = {
@@ -179,8 +180,10 @@ _SENTENCES = {
     "SQLITE_READONLY": _READ_ONLY,
     "SQLITE_BUSY": _LOCKED,
     "SQLITE_NOTADB": "it is not a {what}: name another file, this one is left as it is",
-    "SQLITE_CORRUPT": "it is damaged: keep it, restore the newest backup, then run `connector ledger reconcile`",
-    "SQLITE_CANTOPEN": "it cannot be opened: check who owns it, its mode and its folder",
+    "SQLITE_CORRUPT": DAMAGED,
+    "SQLITE_CANTOPEN": "it cannot be opened: check who owns it, its mode, its folder and how the disk is mounted",
+    # Where the first who opens it has no room for what all of them share.
+    "SQLITE_IOERR_SHMSIZE": _FULL,
     "SQLITE_IOERR": "the disk reports an error: check the disk, then start again",
     "53100": _FULL,
     "25006": _READ_ONLY,

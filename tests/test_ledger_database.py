@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import sqlite3
 import stat
 import sys
@@ -181,6 +182,38 @@ def test_a_damaged_ledger_is_told(on_file: Ledger, file: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(LedgerError, match=r"it is damaged: .* `connector ledger reconcile`"):
         Ledger(f"sqlite:///{file}").watched()
+
+
+def test_noise_in_any_page_is_found(on_file: Ledger, file: Path) -> None:
+    """Wherever it is: a ledger that opens is not yet whole."""
+    recorded(on_file, taken(on_file), a_redirect())
+    on_file.require_whole()
+    on_file.close()
+    whole, page = file.read_bytes(), 4096
+    for number in range(len(whole) // page):
+        file.write_bytes(whole[: number * page] + random.Random(1).randbytes(page) + whole[(number + 1) * page :])
+        with pytest.raises(LedgerError, match=r"it is damaged: .* restore the newest backup|it is not a ledger"):
+            Ledger(f"sqlite:///{file}").require_whole()
+
+
+def test_rows_that_name_what_is_not_there_are_found(on_file: Ledger) -> None:
+    """As after a repair that saved what it could."""
+    recorded(on_file, taken(on_file), a_redirect())
+    with on_file._engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql("DELETE FROM redirects")
+    with pytest.raises(LedgerError, match=r"it is damaged: .* \(a row of files names what is not there\)"):
+        on_file.require_whole()
+
+
+def test_a_changed_event_is_found(ledger: Ledger) -> None:
+    """On either database, with its number and its tenant."""
+    recorded(ledger, taken(ledger), a_redirect())
+    ledger.require_whole()
+    with ledger._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE events SET source = 'acme/nobody' WHERE number = 1")
+    with pytest.raises(LedgerError, match="event 1 of the tenant acme is missing, or not as it was written"):
+        ledger.require_whole()
 
 
 def test_a_full_disk_is_told_and_loses_nothing(on_file: Ledger) -> None:

@@ -34,6 +34,14 @@ def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 @ledger_app.command()
+def check(context: typer.Context) -> None:
+    """Read all of the ledger, every page and every chain of events; the daemon may be at work."""
+    with opened_ledger(context) as ledger:
+        ledger.require_whole()
+    typer.echo("The ledger is whole.")
+
+
+@ledger_app.command()
 def backup(
     context: typer.Context,
     place: Annotated[Path, typer.Argument(help="A file that is not there yet; with --keep, the folder of all copies.")],

@@ -39,6 +39,18 @@ def back_up(engine: Engine, place: str, file: Path) -> None:
         raise LedgerError(f"backup {file}: it cannot be written: {error.strerror}") from error
 
 
+def damage(engine: Engine) -> str:
+    """What the database finds wrong with itself, page by page; "" where it finds nothing."""
+    with reading(engine) as connection:
+        if engine.dialect.name != "sqlite":
+            return ""  # PostgreSQL tells of damage itself, whenever it comes upon some.
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if found != ["ok"]:
+        return str(found[0]).partition("\n")[0]
+    return f"a row of {orphans[0]} names what is not there" if orphans else ""
+
+
 def _copy(engine: Engine, file: Path) -> None:
     try:
         with closing(engine.raw_connection()) as ledger, closing(sqlite3.connect(file)) as copy:

@@ -20,7 +20,7 @@ from connector.ledger.absorb import absorbed
 from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Event, Fact
-from connector.ledger.errors import TROUBLE
+from connector.ledger.errors import TROUBLE, LedgerError
 from connector.ledger.prepared import Prepared
 from connector.ledger.proofs import Proved
 from connector.ledger.schema import chains, events, files, identity, later, pauses, redirects, successors
@@ -81,6 +81,19 @@ class Ledger:
         """
         with TROUBLE.translated(self._place):
             database.back_up(self._engine, self._place, file)
+
+    def require_whole(self) -> None:
+        """Read all of it: every page of the database, and every chain. Raises LedgerError, which says what to do."""
+        with TROUBLE.translated(self._place):
+            wrong = database.damage(self._engine)
+        if wrong:
+            raise LedgerError(f"ledger {self._place}: {sql.DAMAGED} ({wrong})")
+        for tenant in self.tenants():
+            if broken := self.broken_link(tenant):
+                raise LedgerError(
+                    f"ledger {self._place}: event {broken} of the tenant {tenant} is missing, or not as it was written:"
+                    " somebody or something changed it; compare it with your newest backups, and keep both"
+                )
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
