@@ -518,8 +518,8 @@ def test_the_daemon_works_tells_systemd_and_drains(world: World) -> None:
         try:
             assert systemd.recv(100) == b"READY=1"
             assert systemd.recv(100) == b"WATCHDOG=1"
-            _wait_for(lambda: world.stored() != [])
-            _wait_for(lambda: world.json("status")["mailboxes"][0]["redirected"] == 1)
+            wait_for(lambda: world.stored() != [])
+            wait_for(lambda: world.json("status")["mailboxes"][0]["redirected"] == 1)
             process.send_signal(signal.SIGTERM)
             assert b"STOPPING=1" in iter(lambda: systemd.recv(100), b"")
             _, told = process.communicate(timeout=60)
@@ -587,7 +587,8 @@ def test_simulate_without_mailboxes_is_a_mistake(world: World, tmp_path: Path) -
     assert "holds no mailbox" in world.log
 
 
-def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Look until it is so."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
