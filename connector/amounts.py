@@ -9,9 +9,10 @@ from pydantic import BeforeValidator
 
 #: Exchange and Outlook count this way: a limit of 10 MB is 10,485,760 bytes.
 _SIZES = {"GB": 1024**3, "MB": 1024**2, "kB": 1024, "B": 1}
-_DURATIONS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+#: A month is a twelfth of a year, and a year has 365 days.
+_DURATIONS = {"y": 31_536_000, "months": 2_628_000, "d": 86400, "h": 3600, "min": 60, "s": 1}
 _LONGEST = timedelta(days=36500).total_seconds()
-_AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})")
+_AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,6})")
 
 
 def _amount(value: object, units: Mapping[str, int]) -> int | None:
@@ -51,7 +52,8 @@ def duration(value: object) -> timedelta:
     seconds = value.total_seconds() if isinstance(value, timedelta) else _amount(value, _DURATIONS)
     if seconds is None or seconds > _LONGEST:
         raise ValueError(
-            "a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d, the most is 36500d"
+            "a duration is 0 or a number with its unit, such as 24h or 30d; units are s, min, h, d, months, y, the most"
+            " is 100y"
         )
     return timedelta(seconds=seconds)
 

@@ -205,7 +205,7 @@ def _flow(tenant: Tenant, probe: Probe) -> Iterator[_Flow]:
         source=probe,
         store=store,
         policy=Policy(defaults=Defaults(settle=timedelta(0)), rules=(_rule(),)),
-        wording=tenant.config.notice,
+        wording=tenant.config.wording,
         path=f"{{tenant}}/{_TRIAL}/{{id}}",
         marker_key=tenant.marker_key,
         replace=tenant.replaces,

@@ -16,11 +16,12 @@ from connector.links.publishing import LinksConfig
 from connector.links.settings import LinkSettings
 from connector.model import Audience
 from connector.names import check_template, home
-from connector.policy import Defaults, Exclude, Hold, Mode, People, Pilot, Policy, Rules, all_reached
+from connector.policy import Defaults, Exclude, Hold, Mode, People, Pilot, Policy, Rules, Wish, all_reached
 from connector.policy.sketch import PolicyTests
 from connector.policy.values import Domain, Some
 from connector.problems import checked
-from connector.rewrite import Wording
+from connector.rewrite import House, Wording, try_templates
+from connector.rewrite.languages import Code
 from connector.scanners.settings import ScannerConfig
 from connector.settings import Settings, load_settings
 from connector.sources.ews import EwsMailboxes
@@ -48,8 +49,8 @@ class _Section(BaseModel):
 # --- tenants/*.yaml -----------------------------------------------------------------------------------------------
 
 
-class NoticeSettings(Wording):
-    """What the notice in a message says."""
+class NoticeSettings(House):
+    """What the notice in a message says; in which languages, is in `defaults`."""
 
     templates: Path | None = Field(
         default=None, description="folder with a notice.html.j2 or notice.txt.j2 of your own"
@@ -65,6 +66,24 @@ class NoticeSettings(Wording):
         if not found:
             raise ValueError(f"templates: {folder} holds none of {', '.join(_TEMPLATES.values())}")
         return values | found
+
+    @model_validator(mode="after")
+    def _templates_work(self) -> Self:
+        try_templates(Wording.model_construct(**self._said()))
+        return self
+
+    def wording(self, languages: tuple[Code, ...]) -> Wording:
+        """The same, in these languages."""
+        return Wording(languages=languages, **self._said())
+
+    def _said(self) -> Mapping[str, Any]:
+        return {name: getattr(self, name) for name in House.model_fields}
+
+
+class OtherNotice(NoticeSettings):
+    """Another notice, for rules that name it."""
+
+    languages: tuple[Code, ...] = Field(default=(), description="left out: those of `defaults`")
 
 
 _TEMPLATES = {"html_template": "notice.html.j2", "text_template": "notice.txt.j2"}
@@ -115,13 +134,17 @@ class TenantConfig(_Section):
         description="how messages are edited: in_place; or replace: a copy is edited, and takes the message's place",
     )
     notice: NoticeSettings
-    notices: dict[str, NoticeSettings] = Field(
+    notices: dict[str, OtherNotice] = Field(
         default={}, description="others, which rules name; what one leaves out is as in `notice`"
     )
     retention_holds: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(
         default=(), description="mailboxes in which no retention ends, as long as somebody looks into something"
     )
     exclude: Exclude = Exclude()
+    keep_when: Wish = Field(default=Wish(), description="whoever a message belongs to has it stay as it is")
+    restore_when: Wish = Field(
+        default=Wish(), description="whoever a message belongs to has attachments back that were taken out of it"
+    )
     people: People = People()
     pilot: Pilot | None = Field(default=None, description="mailboxes for which rules are enforced; left out: all")
     defaults: Defaults = Defaults()
@@ -171,9 +194,17 @@ class TenantConfig(_Section):
     @cached_property
     def policy(self) -> Policy:
         """What the tenant wants for each file."""
-        return Policy(
-            exclude=self.exclude, people=self.people, pilot=self.pilot, defaults=self.defaults, rules=self.rules
-        )
+        return Policy(**{name: getattr(self, name) for name in Policy.model_fields})
+
+    @cached_property
+    def wording(self) -> Wording:
+        """How messages of this tenant speak."""
+        return self.notice.wording(self.defaults.notice)
+
+    @cached_property
+    def wordings(self) -> Mapping[str, Wording]:
+        """The same for each of `notices`."""
+        return {name: each.wording(each.languages or self.defaults.notice) for name, each in self.notices.items()}
 
 
 # --- both together ------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, look
 def plan(item: Item, turn: Turn, since: datetime | None) -> tuple[Redirect | None, datetime | None]:
     """What is to become of one item, and when to ask again. Nothing, where it was received before `since`."""
     try:
-        if not item.marker and turn.watch.policy.people.give_back.of(item):
+        if not item.marker and turn.watch.policy.restore_when.of(item):
             # A feed may leave out the marker of what has no attachments any more.
             item = turn.watch.source.fetch(item.id)
         ours = genuine(item, turn)
@@ -149,6 +149,7 @@ def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime
     folder = names.folder(template, _words(item, redirect_id, watch))
     paths = names.distinct(_stored_name(verdict.file) for verdict in wanted)
     held = [verdict for verdict in wanted if verdict.action is Action.HOLD]
+    retention, outlives = _longest(wanted)
     return Redirect(
         id=redirect_id,
         source=watch.name,
@@ -169,7 +170,8 @@ def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime
         ),
         settle=max(verdict.settle for verdict in wanted),
         keep_original=any(verdict.keep_original for verdict in wanted),
-        retention=_longest([verdict.retention for verdict in wanted]),
+        retention=retention,
+        outlives=outlives,
         received=item.received,
         created=now,
         due=now,
@@ -179,10 +181,15 @@ def planned(item: Item, wanted: tuple[Verdict, ...], watch: Watch, now: datetime
     )
 
 
-def _longest(retentions: Sequence[timedelta | None]) -> timedelta | None:
-    """A message says one day for all its files. None is for ever."""
-    known = [each for each in retentions if each is not None]
-    return max(known) if len(known) == len(retentions) else None
+def _longest(wanted: Sequence[Verdict]) -> tuple[timedelta | None, timedelta | None]:
+    """How long the store keeps the files, in both ways to say it: a message says one end for all, the last.
+
+    One that stays for ever keeps the others too.
+    """
+    if any(each.retention is None and each.outlives is None for each in wanted):
+        return None, None
+    fixed = max((each.retention for each in wanted if each.retention), default=None)
+    return fixed, max((each.outlives for each in wanted if each.outlives), default=None)
 
 
 def _stored_name(file: File) -> str:
@@ -242,7 +249,7 @@ def _give_back(item: Item, found: Marker, turn: Turn) -> None:
     """
     policy = turn.watch.policy
     redirect = turn.ledger.redirect(found.redirect_id)
-    if turn.watch.monitor or redirect is None or not policy.people.give_back.of(item):
+    if turn.watch.monitor or redirect is None or not policy.restore_when.of(item):
         return
     if redirect.state is not State.DONE or not policy.lets_go_back({each.rule for each in redirect.shown}):
         return
@@ -268,5 +275,5 @@ def _revived(redirect: Redirect) -> Redirect:
 def adopt(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
     """Follow the item to its new id, with files that have new ids too: by name, size and content id."""
     found = replace(followed(redirect, item), item_id=item.id, pointer=item.pointer)
-    adopted = replace(found, missed=None, due=turn.clock())
+    adopted = replace(found, missed=None, gone=None, due=turn.clock())
     return turn.write(adopted, Event.REDIRECT_ADOPTED)

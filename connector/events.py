@@ -60,6 +60,16 @@ class Event(StrEnum):
     )
     REDIRECT_DROPPED = "redirect.dropped", INFO, "Nothing is needed any more; nothing was deleted."
     REDIRECT_REVIVED = "redirect.revived", AUDIT, "A dropped redirect goes on: its item was found again."
+    REDIRECT_MESSAGE_GONE = (
+        "redirect.message_gone",
+        AUDIT,
+        "No copy of its message is left in the mailbox: from now on its files have the time that they outlive it.",
+    )
+    REDIRECT_MESSAGE_BACK = (
+        "redirect.message_back",
+        AUDIT,
+        "Its message is there again, and its files stay as long as that does.",
+    )
     REDIRECT_ADOPTED = "redirect.adopted", AUDIT, "The item was moved; the redirect follows it to its new id."
     REDIRECT_RELEASED = "redirect.released", AUDIT, "A human let a held redirect go on."
     REDIRECT_RECONCILED = "redirect.reconciled", AUDIT, "A manifest in the store told what the ledger did not know."

@@ -40,7 +40,7 @@ _FOLDER = ".connector"
 _MANIFESTS = f"{_FOLDER}/manifests"
 _ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
-_FORMAT = 6
+_FORMAT = 7
 _NAME = re.compile(r"([0-9a-f]+)\.[0-9]{6,}\.json")
 _GENERATION = re.compile(r"([0-9]{1,12})\.([0-9a-f]+)")
 _SIGNED = re.compile(rb'\{\n "mac": "([0-9a-f]{64})",\n(.*)', re.DOTALL)
@@ -50,7 +50,7 @@ _LONGEST = 1 << 26
 #: have to come out, since a manifest is created only.
 _LASTING = {
     *("id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created", "ended_by"),
-    *("keep_original", "original", "retention", "ends"),
+    *("keep_original", "original", "retention", "ends", "outlives"),
 }
 
 
@@ -159,6 +159,8 @@ def _manifest(content: dict[str, Any]) -> Manifest:
         # Format 5 knew none.
         retention=_span(told.get("retention")),
         ends=_moment(told.get("ends")),
+        # Format 6 knew none.
+        outlives=_span(told.get("outlives")),
         state=_state(content),
         was_shown=True,
         ended_by=told["ended_by"],

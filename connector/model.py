@@ -329,8 +329,9 @@ class Verdict:
     tags: tuple[str, ...] = ()
     #: The template of the collection that it goes into; "" for that of its tenant.
     destination: str = ""
-    #: How long the store keeps it. None: for ever.
+    #: How long the store keeps it from when its message shows the link, or from when that is gone. Neither: for ever.
     retention: timedelta | None = None
+    outlives: timedelta | None = None
     #: A rule matched, and whoever the message belongs to wants it left as it is.
     by_owner: bool = False
     #: Ask again then: what stands now may be another verdict later (age, for instance).
@@ -394,10 +395,14 @@ class Redirect:
     #: The whole message goes into the store too (`original`), before anything in it changes.
     keep_original: bool = False
     original: Stored | None = None
-    #: How long the store keeps its files from when they have links, or were copied. None: for ever.
+    #: How long the store keeps its files from when they have links, or were copied. None: for ever, or see below.
     retention: timedelta | None = None
-    #: When that is over. None before it began, or for ever.
+    #: When that is over. None before it began.
     ends: datetime | None = None
+    #: How long they outlive their message and all copies of it in its source; nothing ends before. None: see above.
+    outlives: timedelta | None = None
+    #: Since when the item is known to be gone; None while it is there, or where nothing depends on it.
+    gone: datetime | None = None
     #: The end of links of which their owner was told; None while he was told of none.
     reminded: datetime | None = None
     state: State = State.PLANNED

@@ -6,6 +6,9 @@ TOLD       erase    a fresh look shows no link of ours in any of them; the links
 ERASED
 
 Where somebody finds the item again that nobody could tell, or wants files kept on a hold, no further step is taken.
+
+Files may also outlive their message by a time (`retain: {file: message + 30d}`): `outlived` finds those. Nothing is
+left to be told then: -> TOLD; and where the message comes back in spite of all, so does the redirect: -> DONE.
 """
 
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from connector.discover import genuine
+from connector.discover import adopt, genuine
 from connector.errors import Conflict, Gone
 from connector.log import Event
 from connector.manifest import delete_manifests, manifest_bytes, manifest_path, put_bytes
@@ -25,6 +28,8 @@ from connector.turn import Turn
 
 #: A server is known whose reads are 30 s late: only later is a look at what was told sure.
 _SURE = timedelta(minutes=1)
+#: How seldom a message is looked for that files outlive: their end comes so much later at the most.
+_LOOKED_FOR = timedelta(days=7)
 #: How long a hold is not asked about again.
 _HELD_BACK = timedelta(days=1)
 
@@ -36,24 +41,79 @@ def with_end(redirect: Redirect, now: datetime) -> Redirect:
     return replace(redirect, ends=now + redirect.retention)
 
 
+def outlived(turn: Turn) -> tuple[Redirect, ...]:
+    """The redirects whose files have outlived their message, and all copies in the source, by as long as they should.
+
+    Of the others, it looks for the message now and then. Gone is only suspected until a full pass over all folders has
+    followed: a message that comes in by the feed takes its redirect up again (`connector.discover`).
+    """
+    ledger, now = turn.ledger, turn.clock()
+    over: list[Redirect] = []
+    found: list[str] = []
+    for each in ledger.outliving(turn.watch.name, now - _LOOKED_FOR):
+        if turn.spent():
+            break
+        if each.gone and now < max(each.gone + (each.outlives or timedelta(0)), each.ends or each.gone):
+            continue
+        turn.keep_lease()
+        if there := _sought(each, turn):
+            found.append(each.id)
+            if there.gone:
+                turn.write(replace(there, gone=None, missed=None), Event.REDIRECT_MESSAGE_BACK)
+        elif each.gone is None:
+            turn.write(replace(each, gone=now, missed=turn.passes), Event.REDIRECT_MESSAGE_GONE)
+        elif each.missed is None or turn.passes > each.missed:
+            over.append(each)
+    ledger.looked_for(turn.lease, found, now)
+    return tuple(over)
+
+
+def _sought(redirect: Redirect, turn: Turn) -> Redirect | None:
+    """The redirect, where its item answers, or another with our mark, which it follows; None where none is left.
+
+    What was only copied has no mark. Where it was moved, and has another id by that, the feed told of it as new.
+    """
+    with suppress(Gone):
+        edited(redirect, turn)
+        return redirect
+    copies = (each for each in turn.watch.source.find(redirect.id) if genuine(each, turn))
+    copy = next(copies, None)
+    return adopt(redirect, copy, turn) if copy else None
+
+
 def expire(redirect: Redirect, turn: Turn) -> Redirect:
-    """DONE -> EXPIRED; what no item ever showed has nobody to be told: -> TOLD.
+    """DONE -> EXPIRED; what no item shows has nobody to be told: -> TOLD.
 
     A manifest says so first: a ledger that is lost now must not begin to look for these files.
     """
-    state = State.EXPIRED if redirect.was_shown else State.TOLD
+    state = State.EXPIRED if redirect.was_shown and not redirect.outlives else State.TOLD
     expired = replace(redirect, state=state, held_in=None, missed=None, attempts=0, reason="")
-    watch = turn.watch
-    manifest = manifest_bytes(expired, watch.source.address, watch.tenant, watch.marker_key)
-    in_store(put_bytes, watch.store, manifest_path(expired), manifest)
+    _say_in_store(expired, turn)
     return turn.write(replace(expired, due=turn.clock()), Event.REDIRECT_EXPIRED)
+
+
+def _say_in_store(redirect: Redirect, turn: Turn) -> None:
+    watch = turn.watch
+    manifest = manifest_bytes(redirect, watch.source.address, watch.tenant, watch.marker_key)
+    in_store(put_bytes, watch.store, manifest_path(redirect), manifest)
+
+
+def _lives_on(redirect: Redirect, turn: Turn) -> Redirect:
+    """Back to where it rested: its message is there again. A newer manifest takes back what one said of the end."""
+    state = State.RESTORED if redirect.ended_by else State.DONE
+    again = replace(redirect, state=state, gone=None, missed=None, attempts=0, reason="")
+    _say_in_store(again, turn)
+    return turn.write(again, Event.REDIRECT_MESSAGE_BACK)
 
 
 def tell(redirect: Redirect, turn: Turn) -> Redirect:
     """EXPIRED -> TOLD: the item and all copies of it in its source show a tombstone, seen in freshly read bodies."""
     if turn.watch.on_hold:
         return _held_back(redirect, turn)
-    for each in _copies(edited(redirect, turn), redirect, turn):
+    item = edited(redirect, turn)
+    if redirect.outlives:
+        return _lives_on(redirect, turn)  # Another ledger had found it gone.
+    for each in _copies(item, redirect, turn):
         _bury(each, redirect, turn)
     told = replace(redirect, state=State.TOLD, due=turn.clock() + _SURE, missed=None, attempts=0, reason="")
     return turn.write(told, Event.REDIRECT_TOLD)
@@ -63,6 +123,8 @@ def erase(redirect: Redirect, turn: Turn) -> Redirect:
     """TOLD -> ERASED: only where no copy of the item shows a link any more. Repeated after a crash, it goes on."""
     if turn.watch.on_hold:
         return _held_back(redirect, turn)
+    if redirect.outlives and (there := _sought(redirect, turn)):
+        return _lives_on(there, turn)
     if redirect.was_shown and not all(_is_told(each, redirect, turn) for each in _copies(None, redirect, turn)):
         # One came back, out of a recycle bin say, that could not be told.
         return turn.write(replace(redirect, state=State.EXPIRED, due=turn.clock()), Event.REDIRECT_RETURNED)

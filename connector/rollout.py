@@ -13,7 +13,7 @@ from typing import Any, get_args
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 
-from connector.amounts import said
+from connector.amounts import duration, said
 from connector.config import ShareConfig, TenantConfig
 from connector.model import Action
 from connector.plan.tables import FEWEST
@@ -29,11 +29,12 @@ _TEXT = {"subject", "body", "header"}
 #: Conditions for which files are looked into.
 _INSIDE = {"true_type", "disguised", "encrypted", "macros", "infected"}
 #: Of days and hours there are always several: a day is 24 hours, and an hour 60 minutes.
-_DAYS_AND_HOURS: dict[Code, tuple[str, str]] = {
-    "de": ("Tage", "Stunden"),
-    "en": ("days", "hours"),
-    "fr": ("jours", "heures"),
-    "nl": ("dagen", "uur"),
+_UNITS = (duration("1y"), duration("1 months"), timedelta(days=1), timedelta(hours=1))
+_UNIT_WORDS: dict[Code, tuple[str, ...]] = {
+    "de": ("Jahre", "Monate", "Tage", "Stunden"),
+    "en": ("years", "months", "days", "hours"),
+    "fr": ("ans", "mois", "jours", "heures"),
+    "nl": ("jaar", "maanden", "dagen", "uur"),
 }
 _MINUTE = timedelta(minutes=1)
 _SIZES = ("B", "kB", "MB", "GB")
@@ -72,12 +73,13 @@ def words(tenant: TenantConfig, settings: Settings, code: Code) -> Mapping[str, 
     moving = [rule for rule in tenant.rules if rule.action is Action.REDIRECT]
     terms = [rule.link for rule in moving]
     audiences = {each.audience.value for each in terms}
-    kept = [each for rule in tenant.rules if (each := (rule.retention or tenant.defaults.retention).file)]
+    kept = [each for rule in tenant.rules if (each := rule.retain.file or tenant.defaults.retain.file)]
+    fixed, bound = ([each.span for each in kept if each.span and each.after_message is told] for told in (False, True))
     shares = [each for each in tenant.sources if isinstance(each, ShareConfig)]
     return {
         **tenant.notice.model_dump(include=HOUSE),
-        "keep": people.keep,
-        "give_back": people.give_back,
+        "keep_when": policy.keep_when,
+        "restore_when": policy.restore_when,
         "digest": people.digest and any(rule.action is Action.HOLD for rule in tenant.rules),
         "overruled": any(rule.overrules_people for rule in tenant.rules),
         "over": _size(moving, code),
@@ -90,7 +92,9 @@ def words(tenant: TenantConfig, settings: Settings, code: Code) -> Mapping[str, 
         "pages": tenant.links is not None and bool(audiences - {"store"}),
         "irreversible": any(rule.irreversible for rule in moving),
         "keeps_original": any(rule.keep_original for rule in tenant.rules),
-        "retention": _spoken(min(kept), code) if kept else "",
+        "retention": _spoken(min(fixed), code) if fixed else "",
+        "outlives": _spoken(min(bound), code) if bound else "",
+        "audit": _spoken(policy.audit, code) if policy.audit else "",
         "grace": _spoken(settings.sweep.grace, code),
         "fewest": FEWEST,
         "rules": [f"{rule.name} ({rule.action}){' *' if rule.overrules_people else ''}" for rule in tenant.rules],
@@ -128,8 +132,8 @@ def _longest_settle(moving: list[Rule], tenant: TenantConfig, code: Code) -> str
 
 
 def _spoken(span: timedelta, code: Code) -> str:
-    """As people say it: 24 hours, 30 days."""
-    units = zip((timedelta(days=1), timedelta(hours=1)), _DAYS_AND_HOURS[code], strict=True)
+    """As people say it: 24 hours, 30 days, 18 months."""
+    units = zip(_UNITS, _UNIT_WORDS[code], strict=True)
     fitting = ((unit, word) for unit, word in units if span > unit and not span % unit)
     unit, word = next(fitting, (_MINUTE, "min"))
     return f"{max(1, round(span / unit))}\u00a0{word}"

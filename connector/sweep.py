@@ -14,7 +14,7 @@ from connector.manifest import delete_manifests
 from connector.model import Redirect
 from connector.reactions import StoreFailed, in_store
 from connector.replace import empty_shelf
-from connector.retention import delete_stored, expire
+from connector.retention import delete_stored, expire, outlived
 from connector.timekeeping import ClockInDoubt, look
 from connector.turn import Clock, Turn, Watch, take_turn
 
@@ -37,7 +37,7 @@ def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: time
 def _swept(turn: Turn, grace: timedelta, at_most: int) -> int:
     watch, ledger, now = turn.watch, turn.ledger, turn.clock()
     doomed = [each for each in ledger.droppable(now - grace) if _leaves_something(each, watch)]
-    over = () if watch.on_hold else ledger.over(watch.name, now)
+    over = () if watch.on_hold else (*ledger.over(watch.name, now), *outlived(turn))
     if not (doomed or over):
         return 0
     if doubt := _doubt(turn, len(doomed) + len(over), at_most):

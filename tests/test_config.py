@@ -136,7 +136,12 @@ def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: st
         ("mailboxes: [", "mailbox: [", "acme.yaml:8:5 sources.0.mailbox: is not a field; did you mean mailboxes?"),
         ("{env: EXCHANGE_PASSWORD}", "hunter2", "acme.yaml:7:15 sources.0.password: a secret is never written here"),
         ("product: Files, ", "", "acme.yaml:12:9 notice.product: is missing"),
-        ("notice: {", "notice: {languages: [de, xx], ", "acme.yaml:12:26 notice.languages.1: must be one of: 'de'"),
+        (
+            "notice: {",
+            "defaults: {notice: [de, xx]}\nnotice: {",
+            "acme.yaml:12:25 defaults.notice.1: must be one of: 'de'",
+        ),
+        ("notice: {", "notice: {languages: [de], ", "acme.yaml:12:10 notice.languages: is not a field"),
         ("notice: {", "notice: {templates: /nowhere, ", "acme.yaml:12:9 notice: templates: /nowhere holds none of"),
         ("notice:", "path: '{tenant}/x'\nnotice:", "acme.yaml:12:7 path: the last part"),
         ("    user:", "    since: soon\n    user:", "acme.yaml:6:12 sources.0.since: must be"),
@@ -217,7 +222,7 @@ def test_other_notices_have_what_they_leave_out_from_the_usual_one(write: Write)
     others = "notices:\n  legal: {languages: [fr], desk: legal@example.org}\n"
     rule = "rules:\n  - {name: all, action: redirect, notice: legal}\n"
     (tenant,) = load(write(acme=TENANT + others + rule)).tenants
-    legal = tenant.notices["legal"]
+    legal = tenant.wordings["legal"]
     assert (legal.product, legal.languages, legal.desk) == ("Files", ("fr",), "legal@example.org")
     (told,) = problems(write(acme=TENANT + others.replace("fr", "xx") + rule))
     assert "notices.legal.languages.0" in told

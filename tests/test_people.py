@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.model import Page, State
-from connector.policy import People, Policy
+from connector.policy import Policy, Wish
 from connector.sources.memory import Attached, MemorySource
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import events, only, redirects, step
@@ -15,14 +15,14 @@ from tests.world import World
 
 FILE = Attached("report.pdf", b"%PDF-1.7 report")
 PEOPLE = {
-    "keep": {"category": "Keep attachments", "folder": "Keep"},
-    "give_back": {"category": "Give back", "folder": "Give back"},
+    "keep_when": {"category": "Keep attachments", "folder": "Keep"},
+    "restore_when": {"category": "Give back", "folder": "Give back"},
 }
 
 
 def heeding(**rule: object) -> Policy:
     """Everything goes, unless people say otherwise."""
-    return policy(**rule).model_copy(update={"people": People.model_validate(PEOPLE)})
+    return policy(**rule).model_copy(update={name: Wish.model_validate(wish) for name, wish in PEOPLE.items()})
 
 
 @pytest.fixture

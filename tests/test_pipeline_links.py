@@ -123,7 +123,7 @@ def test_when_retention_ends_the_message_says_so(pipeline: LinkedPipeline) -> No
     """Before, it says until when; then neither its link nor the store has anything."""
     pipeline.publish()
     file = pipeline.folder / "tenants" / "acme.yaml"
-    file.write_text(file.read_text().replace("settle: 0", "settle: 0, retention: {file: 90d}"))
+    file.write_text(file.read_text().replace("settle: 0", "settle: 0, retain: {file: 90d}"))
     item = pipeline.deliver(letter({"report.pdf": REPORT}))
     pipeline.run("once", code=0)
     (link,) = pipeline.shown(item)

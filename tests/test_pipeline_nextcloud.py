@@ -137,7 +137,7 @@ def test_when_retention_ends_nothing_is_left_in_the_trash(pipeline: CloudPipelin
     """Nor as a version; the message says that its file is deleted, and its link leads nowhere."""
     item = pipeline.deliver(letter({"report.pdf": REPORT}))
     tenant = pipeline.folder / "tenants" / "acme.yaml"
-    tenant.write_text(tenant.read_text().replace("settle: 0", "settle: 0, retention: {file: 90d}"))
+    tenant.write_text(tenant.read_text().replace("settle: 0", "settle: 0, retain: {file: 90d}"))
     pipeline.run("once", code=0)
     (link,) = pipeline.links(item)
     node = pipeline.server.opens("anna", link)

@@ -11,9 +11,8 @@ from tests.servers import DavServer
 
 REPORT = b"%PDF-1.7 numbers" * 400
 _POLICY = """\
-people:
-  keep: {category: Behalten}
-  give_back: {category: Zurück}
+keep_when: {category: Behalten}
+restore_when: {category: Zurück}
 defaults: {settle: 0}
 rules:
   - {name: programs, when: {extension: exe}, action: hold}

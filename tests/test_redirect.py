@@ -104,7 +104,7 @@ def test_a_rule_says_where_files_go_and_how_the_notice_speaks(tmp_path: Path) ->
         when={"name": "b.bin"},
         destination="{tenant}/home/legal/{id}",
         notice="legal",
-        retention={"file": "1d"},
+        retain={"file": "1d"},
     )
     world = World(tmp_path / "ledger.db", legal.model_copy(update={"rules": (*legal.rules, *policy().rules)}))
     world.notices = {"legal": world.wording.model_copy(update={"languages": ("fr",)})}

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 
 from connector.decisions import drop, recall, release
-from connector.errors import Conflict, Rejected, Unavailable
+from connector.errors import Conflict, Gone, Rejected, Unavailable
 from connector.manifest import reconcile
 from connector.model import Body, Item, Message, Notice, State
 from connector.policy import Policy
 from connector.redirect import tick
+from connector.retention import outlived
 from connector.rewrite import notice
-from connector.sources.memory import Attached, MemorySource
+from connector.sources.memory import Attached, Entry, MemorySource
 from connector.sources.memory_share import MemoryShareSource
 from connector.sweep import sweep
+from connector.turn import take_turn
 from tests.crash.test_every_effect import kills, policy
 from tests.share_world import ShareWorld
 from tests.test_redirect import events, only, redirects, step
@@ -29,7 +31,7 @@ FILE = Attached("report.pdf", b"%PDF-1.7 report")
 
 def kept(**rule: object) -> Policy:
     """Everything goes, and the store keeps it for a year."""
-    return policy(retention={"file": "365d"}, **rule)
+    return policy(retain={"file": "365d"}, **rule)
 
 
 @pytest.fixture
@@ -425,6 +427,281 @@ def test_what_was_dropped_after_it_was_shown_ends(tmp_path: Path) -> None:
     world.now += YEAR
     over(world)
     assert [tells_the_end(body(world, number)) for number in range(2)] == [True, True]
+
+
+# --- files that outlive their message -----------------------------------------------------------------------------
+
+
+def bound(folder: Path, *files: Attached, retain: str = "message + 30d", **rule: object) -> World:
+    """One message, whose files outlive it."""
+    world = World(folder / "ledger.db", policy(retain={"file": retain}, **rule))
+    world.deliver(*(files or (FILE,)))
+    world.run()
+    return world
+
+
+def looked(world: World, days: float = 0, **swept_as: Any) -> int:
+    """So many days later: a full pass, and a sweep."""
+    world.now += timedelta(days=days)
+    world.run()
+    return swept(world, **swept_as)
+
+
+def comes_back(world: World, entry: Entry) -> None:
+    """Out of Recoverable Items, with a new id."""
+    message = entry.message
+    world.mailbox.deliver(body=message.body, marker=message.marker, internet_message_id=message.internet_message_id)
+
+
+def test_files_stay_as_long_as_their_message(tmp_path: Path) -> None:
+    """And the notice says no day."""
+    world = bound(tmp_path)
+    assert "stays there as long as this message does" in body(world)
+    before = world.view()
+    for _ in range(3):
+        assert looked(world, 1000) == 0
+    assert (world.view(), only(world).gone) == (before, None)
+
+
+def test_files_end_thirty_days_after_their_message(tmp_path: Path) -> None:
+    """Nothing is left to be told: links end, then files and manifests go, and nothing comes of it a second time."""
+    world = bound(tmp_path, keep_original=True)
+    world.mailbox.delete(only(world).item_id)
+    assert looked(world, 7) == 0
+    gone = only(world).gone
+    assert gone
+    assert looked(world, 29.9) == 0
+    assert world.manifest_free()
+    assert looked(world, 0.1) == 1
+    assert only(world).state is State.TOLD
+    seen = Saboteur()
+    world.run(seen)
+    assert [each for each in seen.seen if each in {"rewrite", "revoke", "erase", "delete"}][:2] == ["revoke", "erase"]
+    assert "rewrite" not in seen.seen
+    assert only(world).state is State.ERASED
+    assert not world.store.files
+    assert not world.store.shares
+    assert [each for each in events(world) if each.startswith(("redirect.message", "redirect.e"))] == [
+        *("redirect.message_gone", "redirect.expired", "redirect.erased")
+    ]
+    assert looked(world, 100) == 0
+
+
+def test_gone_is_suspected_until_a_full_pass_has_followed(tmp_path: Path) -> None:
+    """A message that was moved at the moment of the look is told by the feed before anything ends."""
+    world = bound(tmp_path)
+    world.mailbox.delete(only(world).item_id)
+    swept(world)
+    assert only(world).gone
+    world.now += timedelta(days=40)
+    assert swept(world) == 0
+    assert looked(world) == 1
+
+
+def test_a_message_that_was_moved_is_followed(tmp_path: Path) -> None:
+    """It has a new id."""
+    world = bound(tmp_path)
+    moved = world.mailbox.move(only(world).item_id, "Archive")
+    assert looked(world, 8) == 0
+    assert (only(world).item_id, only(world).gone) == (moved, None)
+
+
+def test_a_copy_keeps_the_files(tmp_path: Path) -> None:
+    """As long as one is left in the mailbox, its links open."""
+    world = bound(tmp_path)
+    world.mailbox.copy(only(world).item_id, "Archive")
+    world.mailbox.delete(only(world).item_id)
+    for _ in range(3):
+        assert looked(world, 100) == 0
+    assert not world.lost()
+    assert len(world.shown(world.mailbox.entries()[0].message)) == 1
+
+
+@pytest.mark.parametrize("days", [10, 31])
+def test_a_message_that_comes_back_keeps_its_files(days: int, tmp_path: Path) -> None:
+    """The feed tells of it, before and after the time is over; and it has all of its time anew."""
+    world = bound(tmp_path)
+    entry = world.mailbox.entry(only(world).item_id)
+    world.mailbox.delete(only(world).item_id)
+    assert looked(world, 7) == 0
+    world.now += timedelta(days=days)
+    comes_back(world, entry)
+    assert looked(world) == 0
+    assert (only(world).state, only(world).gone, only(world).missed) == (State.DONE, None, None)
+    world.mailbox.delete(only(world).item_id)
+    assert looked(world, 10) == 0
+    assert looked(world, 29) == 0
+    assert looked(world, 2) == 1
+
+
+def test_a_message_that_answers_again_keeps_its_files(tmp_path: Path) -> None:
+    """The server was behind, or keeps ids: no feed tells of it."""
+    world = bound(tmp_path)
+
+    class Behind(MemorySource):
+        def fetch(self, item_id: str) -> Message:
+            raise Gone("not yet")
+
+        def find(self, redirect_id: str) -> tuple[Message, ...]:
+            return ()
+
+    with world.process(source=Behind) as (watch, ledger):
+        sweep(watch, ledger, world.clock, "one", grace=GRACE, at_most=100)
+    assert only(world).gone
+    assert looked(world, 31) == 0
+    assert only(world).gone is None
+    assert "redirect.message_back" in events(world)
+
+
+def test_a_message_that_comes_back_at_the_last_moment_keeps_its_files(tmp_path: Path) -> None:
+    """After the end was written down, a fresh look comes before anything ends; also a ledger that is lost knows it."""
+    world = bound(tmp_path)
+    entry = world.mailbox.entry(only(world).item_id)
+    world.mailbox.delete(only(world).item_id)
+    looked(world, 7)
+    assert looked(world, 31) == 1
+    comes_back(world, entry)
+    world.run()
+    assert only(world).state is State.DONE
+    assert len(world.shown(world.mailbox.entries()[0].message)) == 1
+    world.ledger_file.unlink()
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+        reconcile(TENANT, world.store, ledger, world.now, KEY)
+    world.run()
+    assert (only(world).state, only(world).outlives) == (State.DONE, timedelta(days=30))
+    assert not world.lost()
+
+
+def test_a_lost_ledger_learns_of_an_end_and_looks_itself(tmp_path: Path) -> None:
+    """The manifest says that it is over; the message has come back since, and is not told so."""
+    world = bound(tmp_path)
+    entry = world.mailbox.entry(only(world).item_id)
+    world.mailbox.delete(only(world).item_id)
+    looked(world, 7)
+    assert looked(world, 31) == 1
+    comes_back(world, entry)
+    world.ledger_file.unlink()
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+        reconcile(TENANT, world.store, ledger, world.now, KEY)
+    assert only(world).state is State.EXPIRED
+    world.run()
+    assert only(world).state is State.DONE
+    assert len(world.shown(world.mailbox.entries()[0].message)) == 1
+
+
+def test_what_was_restored_comes_back_to_rest(tmp_path: Path) -> None:
+    """Its message has its files, and a copy of it, made before, shows links: these open as long as it is there."""
+    world = bound(tmp_path)
+    world.mailbox.copy(only(world).item_id, "Archive")
+    with world.ledger() as ledger:
+        recall(only(world), ledger, world.now, "ada")
+    world.run()
+    entries = world.mailbox.entries()
+    (copied,) = (each for each in entries if each.message.marker)
+    for each in entries:
+        world.mailbox.delete(each.message.id)
+    looked(world, 7)
+    assert looked(world, 31) == 1
+    comes_back(world, copied)
+    world.run()
+    assert (only(world).state, only(world).ended_by) == (State.RESTORED, "ada")
+
+
+def test_copies_end_with_their_message_too(tmp_path: Path) -> None:
+    """They show nothing in it."""
+    world = bound(tmp_path, action="copy")
+    assert looked(world, 100) == 0
+    world.mailbox.delete(only(world).item_id)
+    looked(world, 7)
+    assert looked(world, 31) == 1
+    world.run()
+    assert not world.store.files
+
+
+def test_a_fixed_time_of_another_file_is_waited_for_too(tmp_path: Path) -> None:
+    """A message has one end, the last of all: neither before the one, nor before the other."""
+    scans = policy(name="scans", when={"name": "*.tif"}, retain={"file": "1y"})
+    rules = (*scans.rules, *policy(retain={"file": "message + 30d"}).rules)
+    world = World(tmp_path / "ledger.db", Policy(rules=rules))
+    world.deliver(FILE, Attached("scan.tif", b"II*\x00scan"))
+    world.run()
+    assert "They stay there as long as this message does" in body(world)
+    assert looked(world, 400) == 0
+    world.mailbox.delete(only(world).item_id)
+    looked(world, 8)
+    assert looked(world, 31) == 1
+
+
+def test_a_fixed_time_that_lasts_longer_is_waited_for(tmp_path: Path) -> None:
+    """The message is gone early."""
+    scans = policy(name="scans", when={"name": "*.tif"}, retain={"file": "1y"})
+    rules = (*scans.rules, *policy(retain={"file": "message + 30d"}).rules)
+    world = World(tmp_path / "ledger.db", Policy(rules=rules))
+    world.deliver(FILE, Attached("scan.tif", b"II*\x00scan"))
+    world.run()
+    world.mailbox.delete(only(world).item_id)
+    looked(world, 7)
+    assert looked(world, 100) == 0
+    assert looked(world, 300) == 1
+
+
+def test_a_hold_stops_the_clock_of_messages_too(tmp_path: Path) -> None:
+    """Nothing is looked for, nothing ends."""
+    world = bound(tmp_path)
+    world.mailbox.delete(only(world).item_id)
+    assert looked(world, 7, on_hold=True) == 0
+    assert only(world).gone is None
+    looked(world)
+    assert looked(world, 31, on_hold=True) == 0
+    assert looked(world) == 1
+
+
+def test_messages_are_looked_for_once_a_week(tmp_path: Path) -> None:
+    """And not each day: that would be a request for everything that was ever redirected."""
+    world = bound(tmp_path)
+    asked = Saboteur()
+    for _ in range(14):
+        world.now += timedelta(days=1)
+        swept(world, asked)
+    assert asked.seen.count("fetch") == 2
+
+
+def test_a_look_that_takes_too_long_goes_on_the_next_day(tmp_path: Path) -> None:
+    """Those that waited longest come first, or at least not never."""
+    world = bound(tmp_path)
+    for _ in range(3):
+        world.deliver(FILE)
+    world.run()
+    with world.process() as (watch, ledger), take_turn(watch, ledger, world.clock, "one") as turn:
+        assert turn
+        turn.started -= timedelta(hours=1)
+        assert outlived(turn) == ()
+        turn.started = world.now
+        assert outlived(turn) == ()
+        assert not ledger.outliving(watch.name, world.now - timedelta(days=1))
+
+
+def test_survives_a_kill_at_every_effect_of_outliving(tmp_path: Path) -> None:
+    """The message is gone: at each kill the files are there, or nothing leads to them; in the end all are gone."""
+
+    def lonely(folder: Path) -> World:
+        world = bound(folder, FILE, Attached("scan.tif", b"II*\x00scan"))
+        world.mailbox.delete(only(world).item_id)
+        looked(world, 7)
+        world.now += timedelta(days=31)
+        world.run()
+        return world
+
+    died_at = 0
+    for when in ("before", "after"):
+        for at, world, died in kills(lonely, tmp_path, when, over):
+            over(world)
+            assert not world.store.files, at
+            assert not world.store.shares, at
+            died_at += died
+    assert died_at >= 10
 
 
 # --- brakes -------------------------------------------------------------------------------------------------------

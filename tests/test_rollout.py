@@ -55,10 +55,8 @@ FULL: dict[str, Any] = {
     "links": LINKS,
     "notice": {**NOTICE, "host": "links.example.org", "desk": "desk@example.org"},
     "exclude": {"mailboxes": ["doctor@example.org"]},
-    "people": {
-        "keep": {"category": "Bitte Behalten", "folder": "Nicht Auslagern"},
-        "give_back": {"category": "Anhang Zurück", "folder": "Zurück/Bitte"},
-    },
+    "keep_when": {"category": "Bitte Behalten", "folder": "Nicht Auslagern"},
+    "restore_when": {"category": "Anhang Zurück", "folder": "Zurück/Bitte"},
     "rules": [
         {"name": "text", "when": {"subject": "secret"}, "action": "keep"},
         {"name": "programs", "when": {"true_type": "executable"}, "action": "hold"},
@@ -69,7 +67,7 @@ FULL: dict[str, Any] = {
             "action": "redirect",
             "link": {"audience": "anyone", "expires": "90d", "password": True},
             "settle": "24h",
-            "retention": {"file": "730d"},
+            "retain": {"file": "730d"},
             "overrules_people": True,
             "irreversible": True,
             "keep_original": True,
@@ -184,7 +182,7 @@ def test_what_people_may_ask_for_is_told_as_they_have_to_write_it(code: Code) ->
         said = printed(readers, code, tenant(**FULL))
         for word in ("Bitte Behalten", "Nicht Auslagern", "Anhang Zurück", "Zurück/Bitte"):
             assert word in said
-        one = printed(readers, code, tenant(people={"keep": {"category": "Bitte Behalten"}}))
+        one = printed(readers, code, tenant(keep_when={"category": "Bitte Behalten"}))
         assert "Bitte Behalten" in one
         assert "Anhang Zurück" not in one
 
@@ -198,7 +196,12 @@ def test_times_and_sizes_are_those_that_are_configured(code: Code) -> None:
     assert hours in staff
     assert f"5 {LANGUAGES[code].units[2]}" in staff
     council = printed(Readers.WORKS_COUNCIL, code, tenant(**FULL))
-    assert f": 730 {days}." in council
+    years = {"de": "Jahre", "en": "years", "fr": "ans", "nl": "jaar"}[code]
+    assert f": 2 {years}." in council
+    bound = tenant(rules=[rule(retain={"file": "message + 30d", "audit": "18 months"})])
+    months = {"de": "Monate", "en": "months", "fr": "mois", "nl": "maanden"}[code]
+    assert f": 30 {days}." in printed(Readers.STAFF, code, bound)
+    assert f": 18 {months}." in printed(Readers.WORKS_COUNCIL, code, bound)
     assert f": 30 {days}." in council
     assert f" {FEWEST} " in council
     assert f": 14 {days}." in printed(Readers.WORKS_COUNCIL, code, tenant(), sweep={"grace": "14d"})

@@ -63,13 +63,13 @@ links:
   database: {book}
   key: {{file: {links_key}}}
 notice:
-  languages: [en, de]
   product: Demo Files
   organisation: Example Ltd
   desk: desk@example.org
 defaults:
   # Links are shown at once. In earnest, the store's backup must have the files first: 24h.
   settle: 0
+  notice: [en, de]
 rules:
   - name: calling-cards
     when: {{extension: vcf}}

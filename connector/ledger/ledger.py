@@ -320,14 +320,24 @@ class Ledger:
         return last
 
     def over(self, source: str, now: datetime) -> tuple[Redirect, ...]:
-        """The redirects of a source whose time in the store has ended, and of which no step is under way.
-
-        Those that were dropped before they were shown are the sweep's anyway; a held one is a human's.
-        """
+        """The redirects of a source whose time in the store has ended, and of which no step is under way."""
         c = redirects.c
         with self._reading() as connection:
-            resting = c.state.in_((State.DONE, State.RESTORED)) | ((c.state == State.DROPPED) & c.was_shown)
-            return rows.read(connection, c.source == source, c.ends <= now, resting)
+            return rows.read(connection, c.source == source, c.ends <= now, c.outlives.is_(None), _RESTING)
+
+    def outliving(self, source: str, before: datetime) -> tuple[Redirect, ...]:
+        """Those of them whose files outlive their message: where that is gone, or was not looked for since `before`."""
+        c = redirects.c
+        wanted = c.gone.is_not(None) | c.looked_for.is_(None) | (c.looked_for < before)
+        with self._reading() as connection:
+            return rows.read(connection, c.source == source, c.outlives.is_not(None), _RESTING, wanted)
+
+    def looked_for(self, lease: Lease, found: Collection[str], now: datetime) -> None:
+        """The messages of these redirects were there now. Nothing happened, so no event tells it. Raises LeaseLost."""
+        with self._writing() as connection:
+            sources.fence(connection, lease)
+            for redirect_id in found:
+                connection.execute(update(redirects).where(redirects.c.id == redirect_id).values(looked_for=now))
 
     def swept(self, redirect: Redirect, now: datetime, *, lease: Lease | None = None, **detail: Any) -> Redirect:
         """The files of a dropped redirect are deleted from the store: it is not offered again.
@@ -570,6 +580,12 @@ class Ledger:
         """The number of the first event at which the tenant's hash chain does not hold; None where it is whole."""
         with self._reading() as connection:
             return chain.first_break(connection, tenant)
+
+
+#: No step is under way. What was dropped before it was shown is the sweep's anyway; a held one is a human's.
+_RESTING = redirects.c.state.in_((State.DONE, State.RESTORED)) | (
+    (redirects.c.state == State.DROPPED) & redirects.c.was_shown
+)
 
 
 def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) -> str:

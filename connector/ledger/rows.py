@@ -211,7 +211,7 @@ _INSERT_FILES = Prepared(insert(files))
 _DELETE_FILE = Prepared(
     delete(files).where(files.c.redirect_id == bindparam("of_redirect"), files.c.position == bindparam("at_position"))
 )
-_INSERT = Prepared(insert(redirects), [name for name in _REDIRECT if name != "swept"])
+_INSERT = Prepared(insert(redirects), [name for name in _REDIRECT if name not in {"swept", "looked_for"}])
 _AS_READ = update(redirects).where(
     redirects.c.id == bindparam("as_read_id"), redirects.c.revision == bindparam("as_read_revision")
 )

@@ -118,6 +118,8 @@ redirects = Table(
     Column("original_etag", AnyText),
     Column("retention", Duration),
     Column("ends", Time),
+    Column("outlives", Duration),
+    Column("gone", Time),
     Column("reminded", Time),
     Column("received", Time),
     Column("created", Time, nullable=False),
@@ -143,6 +145,8 @@ redirects = Table(
     Column("written", Time, nullable=False),
     #: When the files of a dropped redirect were deleted from the store.
     Column("swept", Time),
+    #: When its message was last found to be there, of one whose files outlive that.
+    Column("looked_for", Time),
     Index("ix_redirects_source_due", "source", "state", "due"),
     Index("ix_redirects_due", "state", "due", "source"),
     Index("ix_redirects_ends", "source", "ends"),

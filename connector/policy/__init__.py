@@ -12,7 +12,7 @@ from connector.policy.case import HEAD, Facts, Hold
 from connector.policy.conditions import Conditions
 from connector.policy.exclude import Exclude
 from connector.policy.explained import Asked, Considered, Explained, explained
-from connector.policy.people import People
+from connector.policy.people import People, Wish
 from connector.policy.rules import Defaults, Mode, Pilot, Policy, Rule, Rules, all_reached
 from connector.policy.verdicts import decide
 
@@ -32,6 +32,7 @@ __all__ = [
     "Policy",
     "Rule",
     "Rules",
+    "Wish",
     "all_reached",
     "decide",
     "explained",

@@ -136,9 +136,16 @@ class Conditions(Model):
         ordered = sorted(self.questions, key=lambda question: _COSTS.get(question.name, 0))
         return tuple(question.holds for question in ordered)
 
-    def every(self, case: Case) -> Answer:
+    @cached_property
+    def named(self) -> tuple[str, tuple[str, ...]] | None:
+        """A condition that only some names meet, and these; None where it has none."""
+        return next((each for each in self.asked if each[0] in NAMES), None)
+
+    @cached_property
+    def every(self) -> Asking:
         """Whether all of it holds."""
-        return _all(self.asking, case)
+        # Most groups ask one thing only.
+        return self.asking[0] if len(self.asking) == 1 else partial(_all, self.asking)
 
     def some(self, case: Case) -> Answer:
         """Whether one of its conditions holds."""
@@ -201,8 +208,8 @@ def _asking(name: str, values: tuple[Any, ...]) -> Asking:
         return partial(_one, tuple(group.every for group in values))
     if name == "all":
         return partial(_all, tuple(group.every for group in values))
-    if name in _NAMED:
-        names, wanted = _NAMED[name], frozenset(values)
+    if name in NAMES:
+        names, wanted = NAMES[name], frozenset(values)
         return lambda case: not wanted.isdisjoint(names(case))
     asking = tuple(partial(_CONDITIONS[name], value) for value in values)
     return asking[0] if len(asking) == 1 else partial(_one, asking)
@@ -299,7 +306,7 @@ def _is_labelled(label: str, case: Case) -> bool:
 
 
 #: All the names that a condition may call something by.
-_NAMED: Mapping[str, Callable[[Case], AbstractSet[str]]] = {
+NAMES: Mapping[str, Callable[[Case], AbstractSet[str]]] = {
     "extension": lambda case: case.extensions,
     "mailbox": lambda case: case.matter.mailbox,
     "group": lambda case: case.matter.facts.groups,
@@ -309,7 +316,7 @@ _NAMED: Mapping[str, Callable[[Case], AbstractSet[str]]] = {
 }
 #: Whether one value of a condition holds. A new condition is a field above and a line here, or above.
 _CONDITIONS: Mapping[str, Callable[[Any, Case], Answer]] = {
-    **{name: partial(_is_named, names) for name, names in _NAMED.items()},
+    **{name: partial(_is_named, names) for name, names in NAMES.items()},
     "size_over": lambda size, case: case.file.size > size,
     "size_under": lambda size, case: case.file.size < size,
     "name": lambda glob, case: _pattern(glob).match(case.name) is not None,
@@ -349,7 +356,7 @@ _NEEDS = {
 }
 #: To look up a name costs least, and says no most often. Text is looked through last, and what may have to be fetched.
 _COSTS = {
-    **dict.fromkeys(_NAMED, -1),
+    **dict.fromkeys(NAMES, -1),
     "any": 1,
     "all": 1,
     "subject": 2,

@@ -30,16 +30,10 @@ class Wish(Model):
 
 
 class People(Model):
-    """What people may ask for, and what they are told."""
+    """What people are told."""
 
-    keep: Wish = Field(default=Wish(), description="its message stays as it is")
-    give_back: Wish = Field(default=Wish(), description="attachments that were taken out come back into the message")
     passwords: bool = Field(
         default=True,
         description="whoever a message belongs to gets the password of its links by a letter",
     )
     digest: bool = Field(default=True, description="whoever a message belongs to reads once a day what is held")
-
-    def keeps(self, item: Item) -> str:
-        """By what whoever the item belongs to wants it left as it is; "" where that is not so."""
-        return self.keep.of(item) or self.give_back.of(item)

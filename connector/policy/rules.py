@@ -1,7 +1,7 @@
 """The rules of a tenant: what happens to the files that match, and on which terms."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -12,14 +12,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from pydantic_core import InitErrorDetails
 
 from connector.amounts import Duration
-from connector.model import Action, Audience, LinkTerms, Need
+from connector.model import Action, Audience, Item, LinkTerms, Need
 from connector.names import check_template
 from connector.policy.case import Case
-from connector.policy.conditions import Answer, Asking, Conditions, Kind, Model
+from connector.policy.conditions import NAMES, Answer, Asking, Conditions, Kind, Model
 from connector.policy.exclude import Exclude
-from connector.policy.people import People
+from connector.policy.people import People, Wish
 from connector.policy.sense import contradiction, covers, excepts_no_more, never_matches
-from connector.policy.values import Expiry, Folded, Name, Some, Tag
+from connector.policy.values import Audited, Expiry, Folded, KeptFor, Name, Some, Tag
+from connector.rewrite.languages import Code
 
 
 class Terms(Model):
@@ -51,13 +52,19 @@ class Terms(Model):
 LEAVING = {Action.REDIRECT, Action.HOLD}
 
 
-class Retention(Model):
-    """How long things are kept."""
+class Retain(Model):
+    """How long things are kept; what is left out, by `defaults`, and for ever where these say nothing either."""
 
-    file: Expiry = Field(
+    file: KeptFor | None = Field(
         default=None,
-        description="how long the store keeps a file, from when its message shows the link; then the message says that "
-        "it is deleted, and it is; or never: for ever",
+        description="how long the store keeps a file: `message + 30d`, so long after its message is gone, with all"
+        " copies in its mailbox; or a time such as 2y, from when its message shows the link: then the message says that"
+        " it is deleted, and it is; or `for ever`",
+    )
+    audit: Audited | None = Field(
+        default=None,
+        description="how long the audit trail keeps what happened; a tenant has one, so the longest that is said"
+        " anywhere holds for all of it",
     )
 
 
@@ -85,7 +92,7 @@ class Rule(Model):
     action: Action
     settle: Duration | None = Field(default=None, description="how long originals stay after the copy")
     link: Terms = Terms()
-    retention: Retention | None = Field(default=None, description="how long the store keeps the files")
+    retain: Retain = Retain()
     irreversible: bool = Field(default=False, description="also files that cannot be put back into their message later")
     keep_original: bool = Field(default=False, description="the whole message as it was goes into the store too (MIME)")
     tags: Some[Tag] = Field(default=(), description="what files bear in the store from the first, such as no-ai")
@@ -107,9 +114,10 @@ class Rule(Model):
 
     @model_validator(mode="after")
     def _links_end_first(self) -> Self:
-        kept = self.retention.file if self.retention else None
-        if kept and self.link.expires and kept < self.link.expires:
-            raise ValueError("retention: the file would be deleted before its link ends: keep it at least as long")
+        kept = self.retain.file
+        fixed = kept.span if kept and not kept.after_message else None
+        if fixed and self.link.expires and fixed < self.link.expires:
+            raise ValueError("retain: the file would be deleted before its link ends: keep it at least as long")
         return self
 
     @model_validator(mode="after")
@@ -184,7 +192,10 @@ class Defaults(Model):
     """What holds for every rule that does not say otherwise."""
 
     settle: Duration = timedelta(hours=24)
-    retention: Retention = Retention()
+    retain: Retain = Retain()
+    notice: tuple[Code, ...] = Field(
+        default=("en",), description="the languages of what messages say, in this order", min_length=1
+    )
     fail: Annotated[Literal["open"], BeforeValidator(_open)] = Field(
         default="open", description="where a step fails, the original stays in its message"
     )
@@ -243,6 +254,8 @@ class Policy(Model):
     """The rules of a tenant, in their order, and what none of them overrides."""
 
     exclude: Exclude = Exclude()
+    keep_when: Wish = Wish()
+    restore_when: Wish = Wish()
     people: People = People()
     pilot: Pilot | None = None
     defaults: Defaults = Defaults()
@@ -274,9 +287,44 @@ class Policy(Model):
         """The names of all headers, in lower case, that a source has to tell for some rule."""
         return frozenset(header.name for each in self.groups for header in each.header)
 
+    def candidates(self, case: Case) -> Iterator[Rule]:
+        """The rules that may match, in their order: of hundreds, most ask for a name that the case does not have."""
+        unnamed, by_name = self._by_name
+        numbers = set(unnamed)
+        for condition, wanted in by_name.items():
+            for name in wanted.keys() & NAMES[condition](case):
+                numbers.update(wanted[name])
+        return (self.rules[number] for number in sorted(numbers))
+
+    @cached_property
+    def _by_name(self) -> tuple[frozenset[int], Mapping[str, Mapping[str, list[int]]]]:
+        """The numbers of the rules that ask for no name; and, by condition and name, of those that do."""
+        unnamed: set[int] = set()
+        by_name: dict[str, dict[str, list[int]]] = {}
+        for number, rule in enumerate(self.rules):
+            condition, names = rule.when.named or ("", ())
+            for name in names:
+                by_name.setdefault(condition, {}).setdefault(name, []).append(number)
+            if not names:
+                unnamed.add(number)
+        return frozenset(unnamed), by_name
+
     def notice(self, rules: Collection[str]) -> str:
         """The name of the notice for a message whose files go by these rules; "" for that of the tenant."""
         return next((rule.notice for rule in self.rules if rule.notice and rule.name in rules), "")
+
+    def wish(self, item: Item) -> str:
+        """By what whoever the item belongs to wants it left as it is; "" where that is not so."""
+        return self.keep_when.of(item) or self.restore_when.of(item)
+
+    @cached_property
+    def audit(self) -> timedelta | None:
+        """How long the audit trail is kept: the longest time that a rule or the defaults name. None: for ever.
+
+        A trail is one chain, and only its oldest end can go. A rule that names no time does not make it last.
+        """
+        named = (self.defaults.retain.audit, *(rule.retain.audit for rule in self.rules))
+        return max(filter(None, named), default=None)
 
     def lets_go_back(self, rules: Collection[str]) -> bool:
         """Whether people may have files back that these rules, by their names, took out of their messages."""

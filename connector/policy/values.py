@@ -37,6 +37,45 @@ def _expiry(value: object) -> timedelta | None:
     return life
 
 
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long the store keeps a file."""
+
+    #: None: for ever.
+    span: timedelta | None = None
+    #: It counts from when its message is gone, and not from when that shows the link.
+    after_message: bool = False
+
+
+_MESSAGE = re.compile(r"message(?:\s*\+\s*(.*))?", re.DOTALL)
+
+
+def _lifetime(value: object) -> Lifetime:
+    if isinstance(value, Lifetime):
+        return value
+    if value == "for ever":
+        return Lifetime()
+    bound = _MESSAGE.fullmatch(value) if isinstance(value, str) else None
+    try:
+        span = duration(bound[1] or 0 if bound else value)
+    except ValueError as error:
+        raise ValueError(f"say `for ever`, `message + 30d`, or a time such as 2y; {error}") from None
+    if not span:
+        raise ValueError(
+            "that leaves no time to find out that it was needed: `message + 30d` outlives what is in Deleted Items"
+        )
+    return Lifetime(span, after_message=bound is not None)
+
+
+def _audited(value: object) -> timedelta:
+    kept = duration(value)
+    if not kept:
+        raise ValueError(
+            "an audit trail that is not kept proves nothing: give a time such as 18 months, or leave it out"
+        )
+    return kept
+
+
 def listed(value: object) -> tuple[Any, ...]:
     """One value is a list of one."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -141,6 +180,8 @@ class _OneOrMany:
 
 
 Expiry = Annotated[timedelta | None, BeforeValidator(_expiry, json_schema_input_type=str)]
+KeptFor = Annotated[Lifetime, BeforeValidator(_lifetime, json_schema_input_type=str)]
+Audited = Annotated[timedelta, BeforeValidator(_audited, json_schema_input_type=str)]
 Name = Annotated[str, Field(min_length=1)]
 Folded = Annotated[Name, AfterValidator(fold)]
 Glob = Folded

@@ -8,6 +8,7 @@ from connector.guards import NESTED, TNEF, Kept, guard_of_file, guard_of_item, g
 from connector.model import Action, File, Item, Need, SharedFile, Verdict
 from connector.policy.case import Case, Facts, Matter
 from connector.policy.rules import LEAVING, Mode, Policy, Rule
+from connector.policy.values import Lifetime
 
 #: What a need is of, in a sentence.
 _NEEDED = {
@@ -73,8 +74,8 @@ def _judged(policy: Policy, case: Case) -> Verdict:
     needs: set[Need] = set()
     would: list[tuple[str, Action]] = []
     verdict = _unmatched(case)
-    for rule in policy.rules:
-        # Asked for its own sake: of hundreds of rules, most end here.
+    for rule in policy.candidates(case):
+        # Asked for its own sake: most of those that are left end here.
         if rule.first(case) is False or (matches := rule.matches(case)) is False:
             continue
         lacking = frozenset() if matches else rule.needs(case)
@@ -113,7 +114,8 @@ def _fired(rule: Rule, policy: Policy, case: Case) -> Verdict:
         because = f"{because}; but it is too large to be put back later, and the rule is not `irreversible`"
         return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because)
     action, defaults = rule.action, policy.defaults
-    if action in LEAVING and not rule.overrules_people and (wish := policy.people.keeps(case.matter.item)):
+    kept = rule.retain.file or defaults.retain.file or Lifetime()
+    if action in LEAVING and not rule.overrules_people and (wish := policy.wish(case.matter.item)):
         because = f"{because}; but whoever it belongs to wants it left as it is ({wish})"
         return Verdict(file=case.file, action=Action.KEEP, rule=rule.name, because=because, by_owner=True)
     if case.copied and action in LEAVING:
@@ -128,7 +130,8 @@ def _fired(rule: Rule, policy: Policy, case: Case) -> Verdict:
         # A shared file is its own original.
         tags=rule.tags,
         destination=rule.destination,
-        retention=(rule.retention or defaults.retention).file,
+        retention=None if kept.after_message else kept.span,
+        outlives=kept.span if kept.after_message else None,
         keep_original=rule.keep_original and case.matter.message is not None,
     )
 

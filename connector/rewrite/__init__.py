@@ -10,9 +10,10 @@ from connector.model import Body, Notice
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form
 from connector.rewrite.letter import Mentioned, held_letter, password_letter, reminder_letter
-from connector.rewrite.wording import Wording, notice, tombstone
+from connector.rewrite.wording import House, Wording, notice, tombstone, try_templates
 
 __all__ = [
+    "House",
     "Mentioned",
     "Wording",
     "held_letter",
@@ -24,6 +25,7 @@ __all__ = [
     "says_no_more",
     "shows",
     "tombstone",
+    "try_templates",
 ]
 
 

@@ -25,12 +25,11 @@ HOUSE = {"product", "organisation", "host", "desk"}
 _HOSTILE = "x-hostile"
 
 
-class Wording(BaseModel):
-    """How a tenant's notices speak. Templates that fail, or do not show every link, are refused when it is built."""
+class House(BaseModel):
+    """What notices say of a tenant, and their form."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    languages: tuple[Code, ...] = Field(default=("en",), description="of the notice, in this order", min_length=1)
     product: str = Field(description="what people call the store", min_length=1)
     organisation: str = Field(description="the name of the house, for outsiders", min_length=1)
     host: str = Field(default="", description="host of every genuine link; left out where it is empty")
@@ -38,13 +37,24 @@ class Wording(BaseModel):
     html_template: str | None = Field(default=None, description="text of a template in place of our notice.html.j2")
     text_template: str | None = Field(default=None, description="text of a template in place of our notice.txt.j2")
 
+
+class Wording(House):
+    """How a tenant's notices speak. Templates that fail, or do not show every link, are refused when it is built."""
+
+    languages: tuple[Code, ...] = Field(default=("en",), description="of the notice, in this order", min_length=1)
+
     @model_validator(mode="after")
     def _templates_work(self) -> Self:
-        for files in _SAMPLES:
-            html, _ = _rendered("sample", files, self)
-            if any(token.name == _HOSTILE or _HOSTILE in token.attributes for token in tokens(html)):
-                raise ValueError("the template notice.html.j2 lets markup through that stands in the name of a file")
+        try_templates(self)
         return self
+
+
+def try_templates(wording: Wording) -> None:
+    """Raises ValueError where a template fails, does not show every link, or lets markup through."""
+    for files in _SAMPLES:
+        html, _ = _rendered("sample", files, wording)
+        if any(token.name == _HOSTILE or _HOSTILE in token.attributes for token in tokens(html)):
+            raise ValueError("the template notice.html.j2 lets markup through that stands in the name of a file")
 
 
 def notice(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
@@ -56,7 +66,9 @@ def notice(redirect: Redirect, wording: Wording, *, marker: str) -> Notice:
         raise ValueError("the id of a redirect holds letters, digits, '-' and '_' only")
     if not redirect.shown:
         raise ValueError(f"redirect {redirect.id} has no file to show")
-    html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording, ends=redirect.ends)
+    # What outlives its message stays as long as that does, whatever else is said.
+    ends = None if redirect.outlives else redirect.ends
+    html, plain_text = _rendered(redirect.id, _in_order(redirect.shown), wording, ends=ends)
     urls = tuple(_link(file).url for file in redirect.shown)
     return Notice(redirect_id=redirect.id, marker=marker, html=html, text=plain_text, urls=urls)
 

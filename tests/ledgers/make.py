@@ -46,7 +46,8 @@ def main(commit: str) -> None:
             )
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(root)], check=True, cwd=HERE)
-    told = json.loads(ran.stdout)
+    # What it logs goes to standard output too, before that.
+    told = json.loads(ran.stdout.splitlines()[-1])
     # No time within: made again from the same, it is the same.
     packed = gzip.compress(json.dumps(told, sort_keys=True).encode(), mtime=0)
     (HERE / f"{told['schema']}.json.gz").write_bytes(packed)
