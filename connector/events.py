@@ -255,6 +255,14 @@ class Event(StrEnum):
         "Of those who share a source, the store does not know some, who cannot open its links.",
         "Give them an account in the store; the others are served meanwhile.",
     )
+    STORE_ANSWERS = "store.answers", INFO, "A store answers again: the mailboxes of its tenant go on."
+    ACCOUNT_PAUSED = (
+        "account.paused",
+        WARNING,
+        "Mailboxes fail in the same words: it is their server. All reached by it wait, then one tries for all.",
+        "See whether the server answers from this machine, and whether our account there is let in; it then goes on.",
+    )
+    ACCOUNT_ANSWERS = "account.answers", INFO, "A server lets us in again: all mailboxes that are reached by it go on."
     STORE_PAUSED = (
         "store.paused",
         WARNING,

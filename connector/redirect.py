@@ -86,6 +86,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
             admitted = watch.monitor or require_admission(ours)
             if admitted:
                 discover(ours)
+                ours.answered()
             if not watch.monitor:
                 _advance_all(ours)
                 # New mail goes first: only when nothing of it is due.

@@ -10,10 +10,10 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.jobstores.base import ConflictingIdError
@@ -21,7 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import Config
 from connector.errors import ConnectorError
-from connector.ledger import LeaseLost, Ledger
+from connector.ledger import LeaseLost, Ledger, Pause
 from connector.links.book import Access, Book
 from connector.listener import Listener
 from connector.log import Event, log
@@ -32,7 +32,7 @@ from connector.rota import Rota
 from connector.settings import Settings
 from connector.sweep import sweep
 from connector.tenants import Mailbox, Tenant, tenants
-from connector.turn import BUDGET, leave_alone, store_name
+from connector.turn import BUDGET, account_name, leave_alone, store_name
 from connector.turns import Turns, guarded
 from connector.yamlfile import ConfigError
 
@@ -44,6 +44,8 @@ LOOK_UP = timedelta(days=1)
 SWEEPING = timedelta(days=1)
 #: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
 QUIET = timedelta(seconds=1)
+#: How long all others wait at the most while one request tries whether a store answers again.
+TRIAL = timedelta(minutes=5)
 #: How often it is looked whose time it is.
 PLANNING = timedelta(seconds=1)
 #: Files of a configuration that are the same for so long are not being written.
@@ -181,7 +183,8 @@ class Daemon:
         if self._left_alone(mailbox):
             return False
         with self._in_trouble_alone(mailbox):
-            return tick(mailbox.watch(), self._ledger, clock, self._owner, self._stopping.is_set)
+            watch = replace(mailbox.watch(), store_is_tried=True)
+            return tick(watch, self._ledger, clock, self._owner, self._stopping.is_set)
         return False
 
     @contextmanager
@@ -192,19 +195,11 @@ class Daemon:
         except LeaseLost:
             log.warning(Event.LEASE_LOST, source=mailbox.name)
         except ConnectorError as error:
-            leave_alone(mailbox.name, error, self._ledger, clock(), mailbox.tenant.name)
+            leave_alone(mailbox.name, error, self._ledger, clock(), mailbox.tenant.name, account=mailbox.account)
 
     def _left_alone(self, mailbox: Mailbox) -> bool:
-        """Whether it is paused, or its whole tenant is.
-
-        Two mailboxes that are refused in the same words do not speak of a mailbox, but of the account: to try it with
-        a thousand more would lock it.
-        """
-        pauses = self._ledger.pauses(clock())
-        refused = [
-            each.reason for each in pauses if each.error == "Denied" and each.name.startswith(mailbox.tenant.name + "/")
-        ]
-        return len(refused) > len(set(refused)) or any(each.name == mailbox.name for each in pauses)
+        """Whether it is paused, or all that are reached as it is."""
+        return any(each.name in (mailbox.name, mailbox.account) for each in self._ledger.pauses(clock()))
 
     def _exhaust(self, mailbox: Mailbox) -> None:
         """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""
@@ -219,25 +214,31 @@ class Daemon:
                 return
             moved = due
 
-    def _claim(self, tenant: Tenant) -> bool:
-        """Make sure, once in a while, that this ledger is the one the store knows. False where it is out of reach.
+    def _claim(self, tenant: Tenant, trial: Pause | None = None) -> bool:
+        """Make sure, once in a while, that this ledger is the one the store knows. False where nobody knows.
 
-        The store of a tenant that only monitors is not even asked.
+        At the end of a pause of the store (`trial`) too: one request finds out whether it answers by now, while all
+        mailboxes go on waiting for it. The store of a tenant that only monitors is not even asked.
         """
         if tenant.monitor:
             return True
         now = clock()
         store = store_name(tenant.name)
-        if now - self._claimed.get(tenant.name, NEVER) < CLAIM:
-            return True
-        if self._ledger.paused(store, now):
-            return False
+        known = now - self._claimed.get(tenant.name, NEVER) < CLAIM
+        if (known and not trial) or self._ledger.paused(store, now):
+            return known
+        if trial:
+            until, reason = now + TRIAL, trial.reason
+            self._ledger.pause(store, until=until, reason=reason, error=trial.error, now=now, tenant=tenant.name)
         try:
             claim(tenant.name, tenant.store(), self._ledger, now)
         except ConnectorError as error:
             leave_alone(store, error, self._ledger, now, tenant.name)
-            return False
+            return known
         self._claimed[tenant.name] = now
+        if trial:
+            self._ledger.resume(store)
+            log.info(Event.STORE_ANSWERS, paused=store)
         return True
 
     def _look_up(self, tenant: Tenant) -> tuple[Mailbox, ...]:
@@ -276,7 +277,9 @@ class Daemon:
 
     def _mailboxes(self) -> tuple[Mailbox, ...]:
         """All mailboxes whose store is within reach."""
-        return tuple(mailbox for tenant in self._tenants if self._claim(tenant) for mailbox in self._look_up(tenant))
+        ended = {each.name: each for each in self._ledger.ended_pauses(clock())}
+        claimed = [each for each in self._tenants if self._claim(each, ended.get(store_name(each.name)))]
+        return tuple(mailbox for tenant in claimed for mailbox in self._look_up(tenant))
 
     def _desk(self, tenant: Tenant) -> "_Desk":
         pool = ThreadPoolExecutor(self._settings.threads, thread_name_prefix=tenant.name)
@@ -303,14 +306,17 @@ class Daemon:
     def _plan(self, desk: "_Desk") -> None:
         """Ask for the turns whose time it is."""
         tenant, now = desk.tenant, clock()
-        if not self._claim(tenant):
+        ended = {each.name: each for each in self._ledger.ended_pauses(now)}
+        if not self._claim(tenant, ended.get(store_name(tenant.name))):
             return
         if now - self._collected.get(tenant.name, NEVER) >= timedelta(seconds=self._settings.interval):
             self._collect(tenant)
             self._collected[tenant.name] = now
         due = self._ledger.agenda(tenant.name, now)
         heard = frozenset(address for each in desk.listeners for address in each.heard)
-        desk.rota.plan(self._look_up(tenant), now, due=due, heard=heard, ask=desk.turns.ask)
+        standing = {each.name for each in self._ledger.pauses(now)}
+        wanted = _worth_a_try(tenant, self._look_up(tenant), standing, {*ended}, now)
+        desk.rota.plan(wanted, now, due=due, heard=heard, ask=desk.turns.ask)
 
     def _planned_turn(self, mailbox: Mailbox) -> bool:
         """A tick, and once a day a sweep. True where its time was up, so that something may be left."""
@@ -343,6 +349,20 @@ def _guessed(book: Book) -> tuple[Access, ...]:
     for client, so_many in times.items():
         log.warning(Event.LINK_GUESSED, client=client, times=so_many)
     return guesses
+
+
+def _worth_a_try(
+    tenant: Tenant, mailboxes: tuple[Mailbox, ...], standing: Collection[str], ended: Collection[str], now: datetime
+) -> Iterable[Mailbox]:
+    """Those whose servers are not left alone; where that has ended, one mailbox tries for all, each minute another."""
+    accounts = {account_name(tenant.name, number) for number, _ in enumerate(tenant.config.sources, 1)}
+    if accounts.isdisjoint(standing) and accounts.isdisjoint(ended):
+        return mailboxes
+    left = [each for each in mailboxes if each.account not in standing]
+    minute = int(now.timestamp()) // 60
+    on_trial = [[each for each in left if each.account == account] for account in sorted(accounts & {*ended})]
+    trials = [each[minute % len(each)] for each in on_trial if each]
+    return [*trials, *(each for each in left if each.account not in ended)]
 
 
 @dataclass(frozen=True, slots=True)

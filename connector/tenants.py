@@ -16,7 +16,7 @@ from connector.process import NEVER
 from connector.readers import ReadersList
 from connector.sources import Source
 from connector.stores import Links, Store
-from connector.turn import Watch
+from connector.turn import Watch, account_name
 from connector.yamlfile import ConfigError
 
 
@@ -146,6 +146,11 @@ class Mailbox:
         """For people, and for the ledger as long as the mailbox has not told its key."""
         return f"{self.tenant.name}/{self.source.address}"
 
+    @property
+    def account(self) -> str:
+        """The name under which it pauses together with all that are reached by the same server and account."""
+        return account_name(self.tenant.name, self.tenant.config.sources.index(self.entry) + 1)
+
     def watch(self) -> Watch:
         """What a tick needs, in this thread."""
         entry, config = self.entry, self.tenant.config
@@ -153,6 +158,7 @@ class Mailbox:
         watch = Watch(
             tenant=self.tenant.name,
             source=self.source,
+            account=self.account,
             store=self.tenant.store(),
             publisher=self.tenant.publisher(),
             policy=config.policy,

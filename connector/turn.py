@@ -91,6 +91,10 @@ class Watch:
     needs: frozenset[Proof] = frozenset()
     #: Somebody has to be able to find everything: no retention ends here.
     on_hold: bool = False
+    #: The name under which all mailboxes pause that are reached by the same server and account; "" for none.
+    account: str = ""
+    #: At the end of its pause, somebody else tries whether the store answers again.
+    store_is_tried: bool = False
     #: Who answers for doing without a certificate; "" where nobody does.
     waived_by: str = ""
 
@@ -227,12 +231,21 @@ class Turn:
         return True
 
     def store_paused(self) -> bool:
-        """Whether the tenant's store is known to be busy, down or refusing."""
-        return self.ledger.paused(self.watch.store_name, self.clock()) is not None
+        """Whether the tenant's store is known to be busy, down or refusing, or nobody has tried yet if it still is."""
+        name, now = self.watch.store_name, self.clock()
+        if self.ledger.paused(name, now):
+            return True
+        return self.watch.store_is_tried and any(each.name == name for each in self.ledger.ended_pauses(now))
 
     def pause(self, name: str, error: Unavailable | Denied) -> None:
         """Leave the source, or the tenant's store, alone for a while."""
-        leave_alone(name, error, self.ledger, self.clock(), self.watch.tenant)
+        account = self.watch.account if name == self.watch.name else ""
+        leave_alone(name, error, self.ledger, self.clock(), self.watch.tenant, account=account)
+
+    def answered(self) -> None:
+        """The server of the source has: whatever waits for it goes on."""
+        if self.ledger.resume(self.watch.account):
+            log.info(Event.ACCOUNT_ANSWERS, paused=self.watch.account)
 
 
 def unread(source: str) -> str:
@@ -260,8 +273,15 @@ def store_name(tenant: str) -> str:
     return f"{tenant}/store"
 
 
-def leave_alone(name: str, error: ConnectorError, ledger: Ledger, now: datetime, tenant: str) -> None:
-    """Pause a source, or the tenant's store.
+def account_name(tenant: str, number: int) -> str:
+    """The name under which all mailboxes of one entry in `sources` pause: one server, and one account there."""
+    return f"{tenant}/account-{number}"
+
+
+def leave_alone(
+    name: str, error: ConnectorError, ledger: Ledger, now: datetime, tenant: str, *, account: str = ""
+) -> None:
+    """Pause a source, or the tenant's store; and the source's `account`, where it is that which fails.
 
     In the ledger: a restart must not knock at a locked door again, or an account gets locked for good.
     """
@@ -270,9 +290,25 @@ def leave_alone(name: str, error: ConnectorError, ledger: Ledger, now: datetime,
         event, wait = (Event.STORE_PAUSED if of_store else Event.SOURCE_PAUSED), outage(error, UNAVAILABLE_PAUSE)
     else:
         event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
-    until = now + wait
-    tell(event, paused=name, reason=str(error), until=until.isoformat())
-    ledger.pause(name, until=until, reason=str(error), error=type(error).__name__, now=now, tenant=tenant)
+    until, reason, kind = now + wait, str(error), type(error).__name__
+    log.warning(event, paused=name, reason=reason, until=until.isoformat())
+    ledger.pause(name, until=until, reason=reason, error=kind, now=now, tenant=tenant)
+    if account and _is_of_account(account, name, reason, ledger, now):
+        log.warning(Event.ACCOUNT_PAUSED, paused=account, reason=reason, until=until.isoformat())
+        ledger.pause(account, until=until, reason=reason, error=kind, now=now, tenant=tenant)
+
+
+def _is_of_account(account: str, name: str, reason: str, ledger: Ledger, now: datetime) -> bool:
+    """Whether another mailbox fails in the same words, or this one has tried for all and failed.
+
+    Two that do so do not speak of a mailbox, but of what both are reached by: to try that with a thousand more would
+    lock the account, or keep all threads waiting for a server that is down.
+    """
+    if any(each.name == account for each in ledger.ended_pauses(now)):
+        return True
+    of_tenant = account.partition("/")[0] + "/"
+    others = [each for each in ledger.pauses(now) if each.name not in (name, account) and each.reason == reason]
+    return any(each.name.startswith(of_tenant) for each in others)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,63 @@ def test_a_store_that_never_answers_keeps_no_other_tenant_waiting(two: Two) -> N
     assert two.stored("acme") == 1
     two.slow.go_on()
     wait_for(lambda: two.stored("acme") == 6)
+
+
+class Busy:
+    """A server that has no time for anybody, and says until when; it notes who asks, and when."""
+
+    def __init__(self, seconds: int) -> None:
+        """So many seconds."""
+        self._reply = Reply(503, {"Retry-After": str(seconds)})
+        self.asked: list[float] = []
+
+    def __call__(self, request: Request, ask: Ask) -> Reply:
+        """The lie that `LyingStore` tells."""
+        self.asked.append(time.monotonic())
+        return self._reply
+
+    def one_by_one(self) -> None:
+        """After those who were at it anyway, nobody asks before the time is over, and then one alone."""
+        time.sleep(1)
+        begun = len(self.asked)
+        wait_for(lambda: len(self.asked) >= begun + 3)
+        times = self.asked[begun : begun + 3]
+        assert all(later - earlier > 1 for earlier, later in pairwise(times)), times
+
+
+def test_when_a_store_is_back_one_request_finds_out_for_all(two: Two) -> None:
+    """While it is busy, it is asked once each time that it names, and not by each mailbox; then all go on."""
+    two.configure(many=4)
+    two.start(CONNECTOR_THREADS="4")
+    two.world.exchange.deliver("0@example.org", message("first.pdf"))
+    wait_for(lambda: two.stored("acme") == 1)
+    two.proxy.lie = busy = Busy(2)
+    for number in range(4):
+        two.world.exchange.deliver(f"{number}@example.org", message(f"{number}.pdf"))
+    two.until("store.paused")
+    busy.one_by_one()
+    two.proxy.lie = lies.honest
+    two.until("store.answers")
+    wait_for(lambda: two.stored("acme") == 5)
+
+
+def test_when_exchange_is_back_one_mailbox_finds_out_for_all(two: Two) -> None:
+    """The same for the server of mailboxes; those of another tenant have another account, and find out themselves."""
+    with lying_store(int(two.world.exchange.ews.split(":")[2].split("/")[0])) as before_exchange:
+        two.configure(many=4)
+        acme = two.tenant("acme")
+        path = two.world.exchange.ews.split("/", 3)[3]
+        acme.write_text(acme.read_text().replace(two.world.exchange.ews, before_exchange.url(f"/{path}")))
+        two.start(CONNECTOR_THREADS="4")
+        two.world.exchange.deliver("0@example.org", message("first.pdf"))
+        wait_for(lambda: two.stored("acme") == 1)
+        before_exchange.lie = busy = Busy(2)
+        two.until("account.paused")
+        busy.one_by_one()
+        two.world.exchange.deliver(ANNA, message("urgent.pdf"))
+        wait_for(lambda: two.stored("beta") == 1)
+        before_exchange.lie = lies.honest
+        two.until("account.answers")
+        for number in range(4):
+            two.world.exchange.deliver(f"{number}@example.org", message(f"{number}.pdf"))
+        wait_for(lambda: two.stored("acme") == 5)

@@ -440,10 +440,19 @@ class Ledger:
             found = _PAUSES.rows(connection, now=now, latest=now + LONGEST_PAUSE)
         return tuple(Pause(name=name, until=until, reason=reason, error=error) for name, until, reason, error in found)
 
-    def resume(self, name: str) -> None:
-        """It answered again, or a human says so: the pause is over."""
+    def ended_pauses(self, now: datetime) -> tuple[Pause, ...]:
+        """Those whose time is over, while nobody knows yet whether what they were for has ended too."""
+        with self._reading() as connection:
+            found = _ENDED_PAUSES.rows(connection, now=now)
+        return tuple(Pause(name=name, until=until, reason=reason, error=error) for name, until, reason, error in found)
+
+    def resume(self, name: str) -> bool:
+        """It answered again, or a human says so: the pause is over. False where there is none, as mostly."""
+        with self._reading() as connection:
+            if not _PAUSED.rows(connection, of=name):
+                return False
         with self._writing() as connection:
-            connection.execute(delete(pauses).where(pauses.c.name == name))
+            return bool(connection.execute(delete(pauses).where(pauses.c.name == name)).rowcount)
 
     # People who leave.
 
@@ -643,9 +652,11 @@ _SUCCESSOR = Prepared(
 )
 _GENERATION = Prepared(select(identity.c.generation))
 #: One that ends much later was written by a clock that was wrong: nobody should have to wait for that time.
+_ALL_PAUSES = select(pauses.c.name, pauses.c.until, pauses.c.reason, pauses.c.error)
+_PAUSED = Prepared(_ALL_PAUSES.where(pauses.c.name == bindparam("of")))
+_ENDED_PAUSES = Prepared(_ALL_PAUSES.where(pauses.c.until <= bindparam("now")))
 _PAUSES = Prepared(
-    select(pauses.c.name, pauses.c.until, pauses.c.reason, pauses.c.error)
-    .where(pauses.c.until > bindparam("now"))
+    _ALL_PAUSES.where(pauses.c.until > bindparam("now"))
     .where(or_(pauses.c.until <= bindparam("latest"), pauses.c.until == FOR_EVER))
     .order_by(pauses.c.name)
 )

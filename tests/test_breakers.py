@@ -1,0 +1,98 @@
+"""What is left alone because it failed: a mailbox, all that are reached as it is, or a store; and when it goes on."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connector.errors import ConnectorError, Denied, Unavailable
+from connector.ledger import Ledger
+from connector.model import State
+from connector.redirect import tick
+from connector.sources.memory import Attached
+from connector.turn import account_name, leave_alone, store_name
+from tests.crash.test_every_effect import policy
+from tests.test_ledger import MINUTE, NOW
+from tests.world import TENANT, World
+
+pytest_plugins = ["tests.postgres"]
+
+ACCOUNT = account_name("acme", 1)
+DOWN = Unavailable("mail.example.org cannot be used: connection refused")
+REFUSED = Denied("mail.example.org does not accept the user name and password")
+
+
+def fail(ledger: Ledger, mailbox: str, error: ConnectorError, after: timedelta = timedelta(0)) -> bool:
+    """A mailbox fails; whether all that are reached as it is are left alone then."""
+    now = NOW + after
+    leave_alone(f"acme/{mailbox}", error, ledger, now, "acme", account=ACCOUNT)
+    return ledger.paused(ACCOUNT, now) is not None
+
+
+@pytest.mark.parametrize("error", [DOWN, REFUSED], ids=["down", "refused"])
+def test_two_mailboxes_that_fail_in_the_same_words_speak_for_all(ledger: Ledger, error: ConnectorError) -> None:
+    """One does not, however often it fails; nor do others that fail otherwise, long ago, or elsewhere."""
+    leave_alone("beta/anna", error, ledger, NOW, "beta", account=account_name("beta", 1))
+    assert not fail(ledger, "anna", error)
+    assert not fail(ledger, "anna", error)
+    assert not fail(ledger, "ben", Unavailable("the mailbox of ben is being moved"))
+    assert not fail(ledger, "carla", error, after=timedelta(hours=1))
+    assert fail(ledger, "dora", error, after=timedelta(hours=1))
+
+
+def test_one_that_fails_as_it_tries_for_all_closes_the_door_again(ledger: Ledger) -> None:
+    """At the end of the pause nobody knows yet whether what it was for has ended; one failure is enough then."""
+    fail(ledger, "anna", DOWN)
+    assert fail(ledger, "ben", DOWN)
+    assert ledger.ended_pauses(NOW) == ()
+    later = 2 * MINUTE
+    assert not ledger.paused(ACCOUNT, NOW + later)
+    assert ACCOUNT in {each.name for each in ledger.ended_pauses(NOW + later)}
+    assert fail(ledger, "carla", Unavailable("mail.example.org answers with the HTTP status 503"), after=later)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A mailbox with one message, under a policy that redirects everything at once."""
+    world = World(tmp_path / "ledger.db", policy())
+    world.deliver(Attached("plan.pdf", b"a plan"))
+    return world
+
+
+def test_a_server_that_answers_lets_all_its_mailboxes_go_on(world: World) -> None:
+    """Whoever was answered, whether he tried for all or was at it already."""
+    with world.process() as (watch, ledger):
+        for account in (ACCOUNT, "acme/account-2"):
+            until = world.now + MINUTE
+            ledger.pause(account, until=until, reason="down", error="Unavailable", now=world.now, tenant=TENANT)
+        for _ in range(2):
+            tick(replace(watch, account=ACCOUNT), ledger, world.clock, "one")
+            assert {each.name for each in ledger.pauses(world.now)} == {"acme/account-2"}
+
+
+def test_a_mailbox_that_is_down_names_its_account(world: World) -> None:
+    """The pause is that of the mailbox; only another one's failure would make it more."""
+    with world.process() as (watch, ledger):
+        world.mailbox.busy = MINUTE
+        for mailbox in ("anna", "ben"):
+            watched = replace(watch, account=ACCOUNT)
+            leave_alone(f"{TENANT}/{mailbox}", Unavailable(f"the mailbox {mailbox}"), ledger, world.now, TENANT)
+            tick(watched, ledger, world.clock, "one")
+        assert ledger.paused(watch.name, world.now)
+        assert not ledger.paused(ACCOUNT, world.now)
+
+
+def test_who_has_somebody_else_try_the_store_waits_for_him(world: World) -> None:
+    """Also when the time that the store asked for is over: a thousand mailboxes would ask it at once."""
+    with world.process() as (watch, ledger):
+        store, until = store_name(TENANT), world.now + MINUTE
+        ledger.pause(store, until=until, reason="busy", error="Unavailable", now=world.now, tenant=TENANT)
+        patient = replace(watch, store_is_tried=True)
+        world.now += 2 * MINUTE
+        tick(patient, ledger, world.clock, "one")
+        assert {state for _, state in ledger.counts()} == {State.PLANNED}
+        assert ledger.resume(store)
+        assert not ledger.resume(store)
+        tick(patient, ledger, world.clock, "one")
+        assert {state for _, state in ledger.counts()} == {State.DONE}
