@@ -14,6 +14,7 @@ from connector import cli, process
 from connector.stores.webdav import WebdavStore
 
 NOW = timedelta(0)
+JUMP = "jump"
 
 # Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
 _processes = multiprocessing.get_context("forkserver")
@@ -41,6 +42,14 @@ def used(folder: Path) -> tuple[int, float]:
     return memory, processor
 
 
+def _jumped(folder: Path) -> timedelta:
+    """By how much somebody has put the clock on, or back, while commands work: seconds, in the file of that name."""
+    try:
+        return timedelta(seconds=float((folder / JUMP).read_text()))
+    except FileNotFoundError:
+        return NOW
+
+
 def _run(folder: Path, arguments: tuple[str, ...], clocks: tuple[timedelta, timedelta], answer: str, told: str) -> None:
     """What the process does. Its descriptors go to files, so that whatever a library prints is seen too."""
     later, ahead = clocks
@@ -50,7 +59,7 @@ def _run(folder: Path, arguments: tuple[str, ...], clocks: tuple[timedelta, time
     class Shifted(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> Self:
-            return super().now(tz) + later + ahead
+            return super().now(tz) + later + ahead + _jumped(folder)
 
     process.datetime = Shifted  # type: ignore[attr-defined]  # whoever asks for the time, asks there
     date = WebdavStore.now

@@ -4,7 +4,7 @@ The ledger is never asked.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -60,22 +60,22 @@ def _seen(message: EmailMessage) -> Seen:
     return Seen(body.get_content(), frozenset(content for content in contents if isinstance(content, bytes)))
 
 
-def broken(world: World, sight: Sight) -> list[str]:
-    """Where the promise does not hold. Has to be empty at any moment."""
+def broken(world: World, sight: Sight, letters: Sequence[Letter] | None = None) -> list[str]:
+    """Where the promise does not hold, for these letters or for all. Has to be empty at any moment."""
     with requests.Session() as visitor:
         visitor.auth = world.login
         return [
             f"{letter.id}: {complaint}"
-            for letter in world.letters
+            for letter in (world.letters if letters is None else letters)
             for complaint in _broken(letter, sight[letter.id], visitor, world)
         ]
 
 
-def unfinished(world: World, sight: Sight) -> list[str]:
-    """What is left to be done, or was done too often. Has to be empty in the end."""
+def unfinished(world: World, sight: Sight, letters: Sequence[Letter] | None = None) -> list[str]:
+    """What is left to be done, or was done too often, of these letters or of all. Has to be empty in the end."""
     return [
         f"{letter.id}: {complaint}"
-        for letter in world.letters
+        for letter in (world.letters if letters is None else letters)
         for complaint in _unfinished(letter, sight[letter.id], world)
     ]
 

@@ -1,7 +1,8 @@
-"""What stands between the daemon and its store: passes every request on, and pulls the plug at the one it was told."""
+"""What stands between the daemon and a server: passes requests on, and does something bad at the one it was told."""
 
 import http.client
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any, Literal, Never
+from typing import Any, Literal
 
 When = Literal["before", "after"]
+#: Status, headers and content.
+Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Plug:
         """Whether this request is the one. To be asked once for each."""
         return kind == self.kind and next(self._numbers) == self.request
 
-    def pull(self) -> Never:
+    def pull(self) -> Answer | None:
         """Kill. Nobody is left to hear a reply."""
         os.kill(self.pid, signal.SIGKILL)
         raise ConnectionAbortedError
@@ -85,12 +88,12 @@ class _Connection(BaseHTTPRequestHandler):
         if len(body) < announced:
             raise ConnectionAbortedError
         plug = self.server.plug
-        struck = plug.strikes(_kind(self.command, self.path))
-        if struck and plug.when == "before":
-            plug.pull()
-        status, headers, content = self._asked(body)
+        struck = plug.strikes(_kind(self.command, self.path, body))
+        answer = plug.pull() if struck and plug.when == "before" else None
+        answer = answer or self._asked(body)
         if struck and plug.when == "after":
-            plug.pull()
+            answer = plug.pull() or answer
+        status, headers, content = answer
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -98,7 +101,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _asked(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _asked(self, body: bytes) -> Answer:
         with closing(http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=20)) as connection:
             connection.request(self.command, self.path, body, dict(self.headers))
             reply = connection.getresponse()
@@ -106,7 +109,20 @@ class _Connection(BaseHTTPRequestHandler):
             return reply.status, headers, reply.read()
 
 
-def _kind(method: str, path: str) -> str:
-    """The method, and what it is about: a file for people, its manifest, or the generation of the ledger."""
+def _kind(method: str, path: str, body: bytes) -> str:
+    """Of Exchange the operation; else the method, and what it is about.
+
+    That is of the store a file for people, its manifest, or the generation of the ledger; of Graph the last words of
+    the path that are not an id.
+    """
+    if found := _SOAP.search(body[:4000]):
+        return found[1].decode()
+    if path.startswith("/v1.0/"):
+        return f"{method} {next(word for word in reversed(path.partition('?')[0].split('/')) if len(word) < _LONG)}"
     about = (name for name, folder in (("manifest", "/manifests"), ("generation", "/generations")) if folder in path)
     return f"{method} {next(about, 'file')}"
+
+
+_SOAP = re.compile(rb"Body>\s*<(?:\w+:)?(\w+)")
+#: Ids are longer.
+_LONG = 30

@@ -9,7 +9,7 @@ import itertools
 import json
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email import policy
@@ -17,6 +17,7 @@ from email.message import EmailMessage
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
@@ -97,7 +98,7 @@ def letter(number: int) -> Letter:
 
 def _file(name: str, number: int, place: int) -> Attached:
     """Some thousand bytes that no other file has."""
-    content = hashlib.shake_256(f"{number} {place}".encode()).digest(1000 + 30 * number)
+    content = hashlib.shake_256(f"{number} {place}".encode()).digest(1000 + 30 * (number % 1000))
     inline = name == _LOGO
     return Attached(name, content, inline=inline, content_id=f"{name}@example.net" if inline else "")
 
@@ -121,6 +122,8 @@ class World:
     exchange: Exchange
     apache: DavServer
     proxy: Proxy
+    #: Between the daemon and Exchange, where something bad is to happen there too.
+    front: Proxy | None = None
     #: What was delivered so far.
     letters: list[Letter] = field(default_factory=list)
     _commands: Iterator[int] = field(default_factory=itertools.count)
@@ -129,6 +132,16 @@ class World:
     def collection(self) -> Path:
         """Where the store's files lie."""
         return self.apache.folder / self.folder.name
+
+    @property
+    def state(self) -> Path:
+        """Where the ledger lies: on a disk of its own, where somebody has mounted one there."""
+        disk = self.folder / "disk"
+        return disk if disk.is_dir() else self.folder
+
+    def at(self, url: str) -> str:
+        """Where the daemon reaches what is at this address of Exchange."""
+        return urlsplit(url)._replace(netloc=f"127.0.0.1:{self.front.port}").geturl() if self.front else url
 
     @property
     def link_url(self) -> str:
@@ -185,6 +198,11 @@ class World:
         self.proxy.plug = NOBODY
         return Struck(kind, when) if process.exitcode == -signal.SIGKILL else None
 
+    def wait(self, commands: int) -> None:
+        """Time goes by, as with so many commands."""
+        for _ in range(commands):
+            next(self._commands)
+
     def command(self, *arguments: str) -> ForkServerProcess:
         """Start a command, two minutes later than the one before: what waits a minute is due."""
         later = timedelta(minutes=2 * next(self._commands))
@@ -193,13 +211,21 @@ class World:
 
 @contextmanager
 def world(
-    folder: Path, exchange: Exchange, apache: DavServer, *, rewrite: str = "in_place", protocol: str = "ews"
+    folder: Path,
+    exchange: Exchange,
+    apache: DavServer,
+    *,
+    rewrite: str = "in_place",
+    protocol: str = "ews",
+    fronted: bool = False,
 ) -> Iterator[World]:
-    """Everything is up, and the mailboxes are empty."""
+    """Everything is up, and the mailboxes are empty. `fronted`: Exchange is reached through a proxy too."""
     for mailbox in (*MAILBOXES, PROBE):
         exchange.add_mailbox(mailbox)
-    with proxy(apache.port) as before_store:
-        built = World(folder, exchange, apache, before_store)
+    with ExitStack() as stack:
+        before_store = stack.enter_context(proxy(apache.port))
+        front = stack.enter_context(proxy(urlsplit(exchange.ews).port or 0)) if fronted else None
+        built = World(folder, exchange, apache, before_store, front)
         _configure(built, rewrite, protocol)
         requests.request("MKCOL", built.link_url, auth=built.login, timeout=20).raise_for_status()
         built.prove()
@@ -253,12 +279,12 @@ def _configure(world: World, rewrite: str, protocol: str) -> None:
     client = world.exchange.client
     values = {
         "rewrite": rewrite,
-        "state": world.folder,
+        "state": world.state,
         "marker_key": _secret(world.folder, "marker-key", "k" * 32),
-        "ews": world.exchange.ews,
+        "ews": world.at(world.exchange.ews),
         "ews_user": account["user"],
         "ews_password": _secret(world.folder, "ews-password", account["password"]),
-        "graph": world.exchange.graph.removesuffix("/v1.0"),
+        "graph": world.at(world.exchange.graph.removesuffix("/v1.0")),
         "directory": world.exchange.tenant,
         "client": client["id"],
         "client_secret": _secret(world.folder, "client-secret", client["secret"]),
