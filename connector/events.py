@@ -313,6 +313,18 @@ class Event(StrEnum):
         "The ledger cannot be read or written; nothing is done until it can.",
         "See to the disk of the state folder (full, read-only?), or to PostgreSQL; then it goes on by itself.",
     )
+    AUDIT_TRIMMED = (
+        "audit.trimmed",
+        AUDIT,
+        "Events whose time was over left the front of the audit trail; `number` and `hash` are of the last of them.",
+    )
+    AUDIT_ANCHORED = "audit.anchored", INFO, "Where each audit trail ends was written down outside of the ledger."
+    AUDIT_NOT_ANCHORED = (
+        "audit.not_anchored",
+        ERROR,
+        "Where the audit trails end could not be written down outside of the ledger; the work goes on.",
+        "See to the file or the syslog that `audit.anchor` names; it is tried again every hour.",
+    )
     SWEEP_DELETED = "sweep.deleted", INFO, "Stored files that nothing shows were deleted after their grace time."
     SWEEP_STOPPED = (
         "sweep.stopped",

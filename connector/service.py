@@ -19,9 +19,10 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from connector.audit.anchor import anchor
 from connector.config import Config
 from connector.errors import ConnectorError
-from connector.ledger import LeaseLost, Ledger, Pause
+from connector.ledger import LeaseLost, Ledger, LedgerError, Pause
 from connector.links.book import Access, Book
 from connector.listener import Listener
 from connector.log import Event, log
@@ -30,7 +31,7 @@ from connector.process import NEVER, clock, notify
 from connector.redirect import tick
 from connector.rota import Rota
 from connector.settings import Settings
-from connector.sweep import sweep
+from connector.sweep import sweep, trim
 from connector.tenants import Mailbox, Tenant, tenants
 from connector.turn import BUDGET, account_name, leave_alone, store_name
 from connector.turns import Turns, guarded
@@ -42,6 +43,8 @@ CLAIM = timedelta(hours=1)
 LOOK_UP = timedelta(days=1)
 #: How often a mailbox is swept.
 SWEEPING = timedelta(days=1)
+#: How often it is written down outside of the ledger where the audit trails end.
+ANCHORING = timedelta(days=1)
 #: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
 QUIET = timedelta(seconds=1)
 #: How long all others wait at the most while one request tries whether a store answers again.
@@ -75,6 +78,10 @@ class Daemon:
         self._looked_up: dict[str, datetime] = {}
         #: When each mailbox was last swept, and of how many redirects.
         self._swept: dict[str, tuple[datetime, int]] = {}
+        #: When each tenant's audit trail was last looked at for what is too old.
+        self._trimmed: dict[str, datetime] = {}
+        #: When it was last written down outside of the ledger where the audit trails end.
+        self._anchored = NEVER
 
     def once(self) -> None:
         """Give every mailbox its turn until nothing is due now. Raises the first bug, after all others had theirs."""
@@ -94,6 +101,7 @@ class Daemon:
         # Blocked before there are threads, so that all of them inherit it, and `sigwait` gets the signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         log.info(Event.SERVICE_STARTED, tenants=len(self._tenants))
+        self._anchor()
         while other := self._work(reload):
             self._settings, self._tenants = other
             self._claimed, self._looked_up = {}, {}
@@ -101,6 +109,7 @@ class Daemon:
             log.info(
                 Event.CONFIG_LOADED, policies={each.name: each.config.policy.fingerprint for each in self._tenants}
             )
+        self._anchor()
         log.info(Event.SERVICE_STOPPED)
 
     def _work(self, reload: Reload) -> "tuple[Settings, tuple[Tenant, ...]] | None":
@@ -152,7 +161,10 @@ class Daemon:
 
         Brakes are in `connector.sweep`.
         """
-        return sum(self._sweep(mailbox) for mailbox in self._mailboxes() if not mailbox.tenant.monitor)
+        swept = sum(self._sweep(mailbox) for mailbox in self._mailboxes() if not mailbox.tenant.monitor)
+        for tenant in self._tenants:
+            self._trim(tenant)
+        return swept
 
     def _sweep(self, mailbox: Mailbox) -> int:
         """Sweep one mailbox; what all of them had in one day counts for the brake."""
@@ -175,6 +187,33 @@ class Daemon:
         for tenant in self._tenants:
             told += reconcile(tenant.name, tenant.store(), self._ledger, clock(), tenant.marker_key)
         return told
+
+    def _trim(self, tenant: Tenant) -> None:
+        """Let go what the tenant's audit trail has had for as long as its policy says."""
+        if (kept := tenant.config.policy.audit) is None or self._ledger.paused(store_name(tenant.name), clock()):
+            return
+        watched = (each for each in self._ledger.watched() if each.tenant == tenant.name)
+        held = [each.name for each in watched if tenant.config.on_hold(each.address)]
+        try:
+            trim(tenant.name, tenant.store(), self._ledger, clock(), kept=kept, held=held)
+        except ConnectorError as error:
+            leave_alone(store_name(tenant.name), error, self._ledger, clock(), tenant.name)
+
+    def _anchor(self) -> None:
+        """Write down outside of the ledger where each audit trail ends, where somebody wants that."""
+        settings, now = self._settings.audit.anchor, clock()
+        if settings.file is None and settings.syslog is None:
+            return
+        try:
+            log.info(Event.AUDIT_ANCHORED, trails=anchor(self._ledger, settings, now))
+        except (OSError, LedgerError) as error:
+            log.error(Event.AUDIT_NOT_ANCHORED, reason=str(error))
+        else:
+            self._anchored = now
+
+    def _anchor_daily(self) -> None:
+        if clock() - self._anchored >= ANCHORING:
+            self._anchor()
 
     # --- one turn -------------------------------------------------------------------------------------------------
 
@@ -288,7 +327,7 @@ class Daemon:
 
     def _scheduler(self, desks: "tuple[_Desk, ...]") -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
-        threads = {"type": "threadpool", "max_workers": len(desks) + 1}
+        threads = {"type": "threadpool", "max_workers": len(desks) + 2}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         # That a planning still waits for a store is told by what it waits for, and not once a second.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
@@ -298,6 +337,7 @@ class Daemon:
             scheduler.add_job(
                 guarded, "interval", (self._plan, desk), seconds=every, next_run_time=clock(), name=desk.tenant.name
             )
+        scheduler.add_job(guarded, "interval", (self._anchor_daily,), hours=1, name="anchor")
         if usec := os.environ.get("WATCHDOG_USEC"):
             # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
             scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)
@@ -312,6 +352,9 @@ class Daemon:
         if now - self._collected.get(tenant.name, NEVER) >= timedelta(seconds=self._settings.interval):
             self._collect(tenant)
             self._collected[tenant.name] = now
+        if now - self._trimmed.get(tenant.name, NEVER) >= SWEEPING:
+            self._trim(tenant)
+            self._trimmed[tenant.name] = now
         due = self._ledger.agenda(tenant.name, now)
         heard = frozenset(address for each in desk.listeners for address in each.heard)
         standing = {each.name for each in self._ledger.pauses(now)}

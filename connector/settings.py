@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -41,6 +41,21 @@ class SweepSettings(_Section):
     at_most: int = Field(default=1000, ge=1, description="more deletions than these in one run wait for a human")
 
 
+class AnchorSettings(_Section):
+    """Where the daemon writes down, outside of the ledger, how far audit trails are: at start, stop, and every day."""
+
+    file: Path | None = Field(default=None, description="file to which a line for each tenant is appended")
+    syslog: Annotated[str, Field(pattern=r"^(/.+|(udp|tcp)://[^/]+)$")] | None = Field(
+        default=None, description="/dev/log, or udp://HOST:PORT, or tcp://HOST:PORT (RFC 5424)"
+    )
+
+
+class AuditSettings(_Section):
+    """What becomes of the audit trail outside of the ledger."""
+
+    anchor: AnchorSettings = AnchorSettings()
+
+
 class _Environment(EnvSettingsSource):
     """What variables set: everything but `marker_key`, since one of that name may well hold the key itself."""
 
@@ -72,6 +87,7 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=8, ge=1, le=256, description="mailboxes of one tenant that have a turn at a time")
     sweep: SweepSettings = SweepSettings()
+    audit: AuditSettings = AuditSettings()
 
     @classmethod
     def settings_customise_sources(

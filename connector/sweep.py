@@ -5,8 +5,9 @@ The latter only begin to end here; the rest are steps (`connector.retention`).
 What is left on a shelf (`connector.replace`) goes with them: its message was deleted by its owner that long ago.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connector.ledger import Ledger
 from connector.log import Event, log
@@ -15,6 +16,7 @@ from connector.model import Redirect
 from connector.reactions import StoreFailed, in_store
 from connector.replace import empty_shelf
 from connector.retention import delete_stored, expire, outlived
+from connector.stores import Store
 from connector.timekeeping import ClockInDoubt, look
 from connector.turn import Clock, Turn, Watch, take_turn
 
@@ -32,6 +34,19 @@ def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: time
             return _swept(turn, grace, at_most) if turn else 0
     except StoreFailed as failed:
         raise failed.error from failed
+
+
+def trim(tenant: str, store: Store, ledger: Ledger, now: datetime, *, kept: timedelta, held: Collection[str]) -> int:
+    """Let go the events of a tenant that its audit trail has had for so long; how many.
+
+    None while the clock is in doubt, nor what is of a source on which somebody holds his hand (`held`).
+    """
+    try:
+        look(tenant, store, ledger, now)
+    except ClockInDoubt as doubt:
+        log.error(Event.SWEEP_STOPPED, tenant=tenant, reason=str(doubt))
+        return 0
+    return ledger.trim_audit(tenant, now - kept, now, held)
 
 
 def _swept(turn: Turn, grace: timedelta, at_most: int) -> int:

@@ -176,7 +176,7 @@ class Mailbox:
             unmapped=config.exclude.identity is not None and self.tenant.unmapped(owner),
             file_names=config.log_file_names,
             monitor=self.tenant.monitor,
-            on_hold=bool(config.holds.get(owner)) or owner in {each.lower() for each in config.retention_holds},
+            on_hold=config.on_hold(self.source.address),
         )
         if not self.tenant.pilots(watch):
             watch = replace(watch, monitor=True)

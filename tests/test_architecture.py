@@ -1,6 +1,7 @@
 """Who may import whom. The arrows of the README's architecture section, held by a test."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,9 +140,23 @@ def test_the_pages_of_links_know_nothing_of_the_daemon() -> None:
     assert not ours & {"ledger", "sources", "config", "redirect", "service", "marker", "manifest"}
 
 
+def test_the_verifier_shares_no_code() -> None:
+    """It knows the specification of the audit trail alone, and runs wherever Python does."""
+    assert libraries(PACKAGE / "audit" / "verify.py") <= sys.stdlib_module_names
+
+
 def test_who_asks_the_ledger_alone_waits_for_no_adapter() -> None:
     """Exchange's library alone takes longer to load than `status` to answer."""
-    loaded, wanted = set(), {"connector.cli", "connector.cli.asking", "connector.cli.deciding", "connector.cli.ledger"}
+    loaded, wanted = (
+        set(),
+        {
+            "connector.cli",
+            "connector.cli.asking",
+            "connector.cli.audit",
+            "connector.cli.deciding",
+            "connector.cli.ledger",
+        },
+    )
     while wanted:
         name = wanted.pop()
         loaded.add(name)

@@ -12,7 +12,7 @@ from connector.ledger import FOR_EVER, Ledger
 from connector.manifest import brake
 from connector.model import State
 from connector.sources.memory import Attached
-from connector.sweep import sweep
+from connector.sweep import sweep, trim
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting, events, only, step
 from tests.world import TENANT, World
@@ -139,3 +139,14 @@ def test_source_that_fails_while_sweeping(world: World) -> None:
         swept(world)
     assert len(world.manifest_free()) == 2
     assert replace(only(world)).state is State.DROPPED
+
+
+def test_the_audit_trail_is_trimmed_while_the_clock_is_right(world: World) -> None:
+    """What is older than its time goes; a clock in doubt lets nothing go, since it would be too early."""
+    with world.process() as (_, ledger):
+        ledger.note("other", "anything", world.now)
+        kept, late = timedelta(days=30), world.now + timedelta(days=31)
+        assert trim("other", world.store, ledger, late, kept=kept, held=()) == 0
+        world.store.clock = lambda: late
+        assert trim("other", world.store, ledger, late, kept=kept, held=()) == 1
+        assert [each.name for each in ledger.events(tenant="other")] == ["audit.trimmed"]

@@ -2,7 +2,7 @@
 
 from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
-from connector.ledger.chain import Event
+from connector.ledger.chain import Chain, Event
 from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
 from connector.ledger.ledger import FOR_EVER, Ledger, Pause
 from connector.ledger.proofs import Proved
@@ -11,6 +11,7 @@ from connector.ledger.sources import Lease, Watched
 __all__ = [
     "FOR_EVER",
     "Backfill",
+    "Chain",
     "Due",
     "Event",
     "Lease",

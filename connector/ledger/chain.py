@@ -1,16 +1,8 @@
-r"""The audit trail: one hash chain of events for each tenant.
+"""The audit trail: one hash chain of events for each tenant.
 
-How to verify a chain without this program:
-
-1. Take the tenant's events by `number`: 1, 2, 3 and so on, none missing. `connector.sql.AnyText` tells how the database
-   holds a backslash, a NUL and a lone surrogate.
-2. Write each as a JSON object with the members at, detail, name, number, redirect_id, source and tenant: members sorted
-   by name at every depth, no space between tokens, characters as they are in UTF-8. Only the control characters, the
-   quotation mark, the backslash and lone surrogates are escaped: `\b \f \n \r \t \" \\` where these exist, otherwise
-   `\u` and four lower-case hexadecimal digits. `at` is UTC with six digits after the second and a Z.
-3. `hash` is the SHA-256, in lower-case hexadecimal, of `previous` (ASCII) followed by these bytes. `previous` is the
-   `hash` of the event before, and empty for the first.
-4. `chains` holds the number and the hash of the last event; keep copies of it elsewhere to notice a rewritten chain.
+`connector/audit/SPECIFICATION.md` tells what is hashed, and how to verify a chain without this program;
+`connector/audit/verify.py` does it. `connector.sql.AnyText` tells how the database holds a backslash, a NUL and a lone
+surrogate.
 
 Details never carry subjects, bodies, file names or secrets; whoever appends an event sees to that. People are in events
 by pseudonyms, which the table `subjects` explains; events from before version 0013 of the ledger name them.
@@ -23,12 +15,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, literal, select, update
 
 from connector.ledger.prepared import Prepared
 from connector.ledger.schema import chains, events, identity
 from connector.ledger.subjects import Disguise
 from connector.sql import AnyText, utc_text
+
+#: What an event is called that tells of a cut.
+CUT = "audit.trimmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +49,19 @@ class Event:
     detail: Mapping[str, Any]
     previous: str
     hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chain:
+    """Where a tenant's chain begins and ends."""
+
+    tenant: str
+    #: The last event that is not there any more, since its time was over, and its hash; 0 and "" where none went.
+    cut: int
+    cut_hash: str
+    #: The last event, and its hash.
+    length: int
+    head: str
 
 
 def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fact]) -> Mapping[str, str]:
@@ -85,18 +93,53 @@ def read(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[E
 
 def first_break(connection: Connection, tenant: str) -> int | None:
     """The number of the first event that is changed, missing or in the wrong place; None where the chain is whole."""
-    number, head = 0, ""
+    chain = next(iter(ends(connection, tenant)), Chain(tenant=tenant, cut=0, cut_hash="", length=0, head=""))
+    number, head, vouched = chain.cut, chain.cut_hash, chain.cut == 0
     try:
         for event in read(connection, events.c.tenant == tenant):
             if (event.number, event.previous, event.hash) != (number + 1, head, digest(event)):
                 return number + 1
+            vouched = vouched or vouches(event, chain)
             number, head = event.number, event.hash
     except ValueError:  # a time or a detail that `append` cannot have written
         return number + 1
-    ((length, last),) = _END.rows(connection, of=tenant) or [(0, head)]
-    if number != length:
-        return int(min(number, length) + 1)
-    return None if last == head else number
+    if number != chain.length:
+        return int(min(number, chain.length) + 1)
+    if not vouched:
+        return chain.cut
+    return None if chain.head == head else number
+
+
+def vouches(event: Event, chain: Chain) -> bool:
+    """Whether this event says that the chain was cut where it begins."""
+    said = (event.name, event.detail.get("number"), event.detail.get("hash"))
+    return said == (CUT, chain.cut, chain.cut_hash)
+
+
+def ends(connection: Connection, tenant: str | None = None) -> tuple[Chain, ...]:
+    """Where the chains begin and end, by tenant."""
+    query = select(*(chains.c[name] for name in Chain.__slots__)).order_by(chains.c.tenant)
+    found = connection.execute(query if tenant is None else query.where(chains.c.tenant == tenant))
+    return tuple(Chain(**row) for row in found.mappings())
+
+
+def cut(connection: Connection, tenant: str, before: datetime, stays: ColumnElement[bool]) -> tuple[int, int, str]:
+    """Take from the front what is older, up to the first event that `stays`.
+
+    How many, and the number and hash of the last one: the caller appends an event that says so.
+    """
+    length, _ = lock(connection, tenant)
+    of = events.c.tenant == tenant
+    first = connection.execute(
+        select(func.min(events.c.number)).where(of, (events.c.at >= before) | stays)
+    ).scalar_one()
+    last = length if first is None else first - 1
+    known = connection.execute(select(events.c.hash).where(of, events.c.number == last)).scalar_one_or_none()
+    if known is None:
+        return 0, 0, ""
+    gone = connection.execute(delete(events).where(of, events.c.number <= last)).rowcount
+    connection.execute(update(chains).where(chains.c.tenant == tenant).values(cut=last, cut_hash=known))
+    return gone, last, known
 
 
 def digest(event: Event) -> str:
@@ -150,13 +193,16 @@ def lock(connection: Connection, tenant: str) -> tuple[int, str]:
 def _begin(connection: Connection, tenant: str) -> None:
     # One at a time, or two writers would both insert the first event of a tenant.
     connection.execute(select(identity.c.id).with_for_update())
-    absent = select(literal(tenant, AnyText), literal(0), literal("")).where(~_OF_TENANT.exists())
-    connection.execute(insert(chains).from_select(["tenant", "length", "head"], absent), {"of": tenant})
+    absent = select(literal(tenant, AnyText), literal(0), literal(""), literal(0), literal("")).where(
+        ~_OF_TENANT.exists()
+    )
+    connection.execute(
+        insert(chains).from_select(["tenant", "length", "head", "cut", "cut_hash"], absent), {"of": tenant}
+    )
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 _INSERT = Prepared(insert(events))
 _MOVE_END = Prepared(update(chains).where(chains.c.tenant == bindparam("of")), ["length", "head"])
 _OF_TENANT = select(chains.c.length, chains.c.head).where(chains.c.tenant == bindparam("of"))
-_END = Prepared(_OF_TENANT)
 _LOCKED_END = Prepared(_OF_TENANT.with_for_update())

@@ -19,7 +19,7 @@ from connector.ledger import schema as tables
 from connector.ledger.absorb import absorbed
 from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
-from connector.ledger.chain import Event, Fact
+from connector.ledger.chain import Chain, Event, Fact
 from connector.ledger.errors import TROUBLE, LedgerError
 from connector.ledger.prepared import Prepared
 from connector.ledger.proofs import Proved
@@ -556,15 +556,64 @@ class Ledger:
         with self._reading() as connection:
             return {(source, state): number for source, state, number in connection.execute(query)}
 
-    def events(self, *, tenant: str | None = None, redirect_id: str | None = None) -> Iterator[Event]:
-        """What happened, of a tenant, of a redirect or all of it, each tenant's in its order."""
-        conditions = []
-        if tenant is not None:
-            conditions.append(events.c.tenant == tenant)
-        if redirect_id is not None:
-            conditions.append(events.c.redirect_id == redirect_id)
+    def events(
+        self,
+        *,
+        tenant: str | None = None,
+        redirect_id: str | None = None,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> Iterator[Event]:
+        """What happened, of a tenant, of a redirect or all of it, each tenant's in its order; from one to another."""
+        c = events.c
+        wanted = [
+            compare(said)
+            for compare, said in (
+                (c.tenant.__eq__, tenant),
+                (c.redirect_id.__eq__, redirect_id),
+                (c.number.__ge__, first),
+                (c.number.__le__, last),
+            )
+            if said is not None
+        ]
         with self._reading() as connection:
-            yield from chain.read(connection, *conditions)
+            yield from chain.read(connection, *wanted)
+
+    def chains(self) -> tuple[Chain, ...]:
+        """Where each tenant's chain begins and ends."""
+        with self._reading() as connection:
+            return chain.ends(connection)
+
+    def numbers(self, tenant: str, since: datetime | None, until: datetime | None) -> tuple[int, int]:
+        """The first and the last event of a tenant from one time until another; no event lies between 1 and 0."""
+        c = events.c
+        of = [c.tenant == tenant]
+        if since is not None:
+            of.append(c.at >= since)
+        if until is not None:
+            of.append(c.at < until)
+        with self._reading() as connection:
+            found = connection.execute(select(func.min(c.number), func.max(c.number)).where(*of)).one()
+        return (found[0], found[1]) if found[0] is not None else (1, 0)
+
+    def trim_audit(self, tenant: str, before: datetime, now: datetime, held: Collection[str] = ()) -> int:
+        """Take events from before a time from the front of the tenant's chain, and say so in its last one; how many.
+
+        What is left begins with an event of these sources, on which somebody holds his hand; or of a redirect whose
+        files the store has, or on which a step, or a human's decision, is still to come; or of that time.
+        """
+        f, r = files.c, redirects.c
+        resting = r.state.in_((State.DONE, State.DROPPED, State.RESTORED, State.ERASED))
+        stored = select(f.redirect_id).where(f.stored_path.is_not(None))
+        living = select(r.id).where(~resting | r.original_path.is_not(None) | r.id.in_(stored))
+        with self._writing() as connection:
+            names = {name for each in held for name in (each, subjects.find(connection, tenant, each)) if name}
+            stays = events.c.redirect_id.in_(living) | events.c.source.in_(names)
+            gone, last, known = chain.cut(connection, tenant, before, stays)
+            if gone:
+                detail = {"number": last, "hash": known, "events": gone, "before": before}
+                self._append(connection, tenant, now, [Fact(chain.CUT, detail=detail)])
+        return gone
 
     def tenants(self) -> tuple[str, ...]:
         """Whoever has a chain of events."""

@@ -272,6 +272,9 @@ chains = Table(
     Column("tenant", AnyText, primary_key=True),
     Column("length", Integer, nullable=False),
     Column("head", String(64), nullable=False),
+    #: The last event that the audit's own retention took from the front, and its hash; 0 and "" where none was.
+    Column("cut", Integer, nullable=False),
+    Column("cut_hash", String(64), nullable=False),
 )
 
 events = Table(
