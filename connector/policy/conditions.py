@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from fnmatch import translate
 from functools import cached_property, lru_cache, partial
+from operator import attrgetter
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -211,7 +212,7 @@ def _asking(name: str, values: tuple[Any, ...]) -> Asking:
     if name in NAMES:
         names, wanted = NAMES[name], frozenset(values)
         return lambda case: not wanted.isdisjoint(names(case))
-    asking = tuple(partial(_CONDITIONS[name], value) for value in values)
+    asking = tuple(_is_like(value) if name == "name" else partial(_CONDITIONS[name], value) for value in values)
     return asking[0] if len(asking) == 1 else partial(_one, asking)
 
 
@@ -251,6 +252,12 @@ def _told(value: object) -> str:
 def _pattern(glob: str) -> re.Pattern[str]:
     # The expression that fnmatch makes never goes back over a star, so no name makes it slow.
     return re.compile(translate(glob))
+
+
+def _is_like(glob: str) -> Asking:
+    # Its expression is looked up once, and not for each file.
+    match = _pattern(glob).match
+    return lambda case: match(case.name) is not None
 
 
 def _globbed(glob: str, text: str) -> bool:
@@ -307,19 +314,19 @@ def _is_labelled(label: str, case: Case) -> bool:
 
 #: All the names that a condition may call something by.
 NAMES: Mapping[str, Callable[[Case], AbstractSet[str]]] = {
-    "extension": lambda case: case.extensions,
-    "mailbox": lambda case: case.matter.mailbox,
-    "group": lambda case: case.matter.facts.groups,
-    "sender": lambda case: case.matter.sender,
-    "recipient": lambda case: case.matter.recipients,
-    "category": lambda case: case.matter.categories,
+    "extension": attrgetter("extensions"),
+    "mailbox": attrgetter("matter.mailbox"),
+    "group": attrgetter("matter.facts.groups"),
+    "sender": attrgetter("matter.sender"),
+    "recipient": attrgetter("matter.recipients"),
+    "category": attrgetter("matter.categories"),
 }
 #: Whether one value of a condition holds. A new condition is a field above and a line here, or above.
 _CONDITIONS: Mapping[str, Callable[[Any, Case], Answer]] = {
     **{name: partial(_is_named, names) for name, names in NAMES.items()},
     "size_over": lambda size, case: case.file.size > size,
     "size_under": lambda size, case: case.file.size < size,
-    "name": lambda glob, case: _pattern(glob).match(case.name) is not None,
+    "name": lambda glob, case: _is_like(glob)(case),
     "true_type": _is_type,
     "disguised": _is_disguised,
     "encrypted": partial(_of_content, "encrypted"),

@@ -1,7 +1,7 @@
 """The rules of a tenant: what happens to the files that match, and on which terms."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -287,14 +287,14 @@ class Policy(Model):
         """The names of all headers, in lower case, that a source has to tell for some rule."""
         return frozenset(header.name for each in self.groups for header in each.header)
 
-    def candidates(self, case: Case) -> Iterator[Rule]:
+    def candidates(self, case: Case) -> Sequence[Rule]:
         """The rules that may match, in their order: of hundreds, most ask for a name that the case does not have."""
         unnamed, by_name = self._by_name
         numbers = set(unnamed)
         for condition, wanted in by_name.items():
             for name in wanted.keys() & NAMES[condition](case):
                 numbers.update(wanted[name])
-        return (self.rules[number] for number in sorted(numbers))
+        return [self.rules[number] for number in sorted(numbers)]
 
     @cached_property
     def _by_name(self) -> tuple[frozenset[int], Mapping[str, Mapping[str, list[int]]]]:

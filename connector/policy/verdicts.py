@@ -45,7 +45,8 @@ def _verdict(policy: Policy, matter: Matter, file: File) -> Verdict:
     if case.nested and case.content and (kept := guard_of_nested(case.content.head)):
         return _kept(file, kept)
     verdict = _judged(policy, case)
-    return replace(verdict, look_again=_look_again(policy, case, verdict))
+    again = _look_again(policy, case, verdict)
+    return replace(verdict, look_again=again) if again else verdict
 
 
 def case_of(matter: Matter, file: File) -> Case:
@@ -85,7 +86,8 @@ def _judged(policy: Policy, case: Case) -> Verdict:
             break
         if matches:
             would.append((rule.name, rule.action))
-    return replace(_waits(verdict, needs) if needs else verdict, would=tuple(would))
+    verdict = _waits(verdict, needs) if needs else verdict
+    return replace(verdict, would=tuple(would)) if would else verdict
 
 
 def _stays(rule: Rule, case: Case) -> Verdict:
