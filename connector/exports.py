@@ -1,4 +1,4 @@
-"""Two lists that an administrator exports: which groups mailboxes are in, and on which of them Exchange has a hold."""
+"""Lists that an administrator exports: the groups that mailboxes are in, Exchange's holds on them, their databases."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,8 +11,8 @@ from connector.policy import Hold
 from connector.policy.values import fold
 
 #: The names that Exchange gives its columns, folded.
-_MAILBOX, _LITIGATION, _IN_PLACE, _RETENTION = (
-    "primarysmtpaddress", "litigationholdenabled", "inplaceholds", "retentionholdenabled",
+_MAILBOX, _LITIGATION, _IN_PLACE, _RETENTION, _DATABASE = (
+    "primarysmtpaddress", "litigationholdenabled", "inplaceholds", "retentionholdenabled", "database",
 )  # fmt: skip
 _TRUTHS = {"true": True, "false": False, "": False}
 #: How to write down several holds: left to itself, PowerShell writes the name of a type in their place.
@@ -49,6 +49,11 @@ def holds(value: object) -> object:
         stands = {Hold.LITIGATION: litigation or row[_IN_PLACE] not in ("", "{}"), Hold.RETENTION: retention}
         found[fold(row[_MAILBOX])] = frozenset(hold for hold, enabled in stands.items() if enabled)
     return found
+
+
+def databases(path: Path) -> Mapping[str, str]:
+    """The database of each mailbox, by its address, from what Exchange exports. Raises ValueError with the line."""
+    return {fold(row[_MAILBOX]): row[_DATABASE] for _, row in _rows(path, _MAILBOX, _DATABASE)}
 
 
 def _rows(path: Path, *columns: str) -> Iterator[tuple[int, Mapping[str, str]]]:

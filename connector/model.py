@@ -187,6 +187,8 @@ class Message:
     #: What its owner changes without editing it: read flag, categories, follow-up flag. Opaque, compared for equality
     #: only; told with the body.
     touched: str = ""
+    #: The last that its owner did with it was to forward it; None where nobody asked, as in a listing.
+    forwarded: bool | None = None
     body: Body | None = None
     #: A message shows its links itself.
     pointer: ClassVar[str] = ""
@@ -224,6 +226,7 @@ class SharedFile:
     #: Shares have none of these.
     internet_message_id: ClassVar[str] = ""
     touched: ClassVar[str] = ""
+    forwarded: ClassVar[bool | None] = None
     direction: ClassVar[Direction | None] = None
 
     @property

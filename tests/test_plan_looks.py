@@ -19,12 +19,13 @@ from ruamel.yaml import YAML
 
 from connector.cli.answers import tell_plans
 from connector.errors import Denied, Unavailable
+from connector.exports import databases
 from connector.ledger import Ledger
 from connector.model import Body, Direction, FileKind, Message, Page
 from connector.plan.make import Looks, Scope, make, read_departments
 from connector.plan.robots import Habits
 from connector.plan.sums import By, Plan
-from connector.plan.tables import FEW, csv_text, exclusions, rows, told
+from connector.plan.tables import FEW, csv_text, exclusions, rows, sentences, told
 from connector.policy import Exclude, Policy
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from tests.world import START, Saboteur, World
@@ -270,6 +271,67 @@ def test_recoverable_items_grow_by_what_edits_leave_there(tmp_path: Path) -> Non
     assert plan.recoverable == 2 * 2 * 4 * size
     which = told(plan, named=True)["recoverable_items"]["which"]
     assert [(each["mailbox"], each["fills"]) for each in which] == [(full.address, True), (roomy.address, False)]
+
+
+def test_what_was_forwarded_is_told(tmp_path: Path) -> None:
+    """Hits alone: of what stays as it is, nobody asks. Of fewer than five people no number is told."""
+    mailboxes = people(6)
+    for each in mailboxes:
+        each.deliver(REPORT, forwarded=True)
+        each.deliver(REPORT)
+        each.deliver(forwarded=True)
+    size = len(REPORT.content) + 300
+    of = told(plan_of(tmp_path, *mailboxes), named=False)
+    assert of["forwarded"] == {"messages": 6, "files": 6, "bytes": 6 * size}
+    assert any("6 of the messages that would lose files" in each for each in sentences(of))
+    for each in mailboxes[4:]:
+        each.delete(each.entries()[0].message.id)
+    plan = plan_of(tmp_path, *mailboxes)
+    assert told(plan, named=False)["forwarded"] is None
+    assert told(plan, named=True)["forwarded"]["messages"] == 4
+
+
+def test_what_lies_with_programs_is_told(tmp_path: Path) -> None:
+    """How many hits; and nothing, where there is no such mailbox."""
+    robot, *others = (MemoryMailbox("scan@example.org", "scan"), *people(5))
+    for each in (robot, *others):
+        each.deliver(REPORT)
+    of = told(plan_of(tmp_path, robot, *others), named=False)
+    assert of["robots"]["messages"] == 1
+    assert any("1 of them" in each and "programs seem to read" in each for each in sentences(of))
+    assert told(plan_of(tmp_path, *others), named=True)["robots"]["messages"] == 0
+
+
+def test_databases_and_nights(tmp_path: Path) -> None:
+    """Recoverable Items and logs grow by so much a night in each database that Exchange's export names."""
+    mailboxes = people(11)
+    for number, each in enumerate(mailboxes):
+        each.deliver(REPORT, received=START - timedelta(days=2 if number else 1))
+    export = tmp_path / "databases.csv"
+    lines = [f'"Person{n}@example.org","DB0{1 + n // 5}"' for n in range(11)]
+    export.write_text("\n".join(['"PrimarySmtpAddress","Database"', *lines]))
+    plan = plan_of(tmp_path, *mailboxes, databases=databases(export))
+    size = len(REPORT.content) + 300
+    by_name = told(plan, named=True)["recoverable_items"]["databases"]
+    assert [(each["database"], each["bytes_per_night"]) for each in by_name] == [
+        ("DB01", 5 * size),
+        ("DB02", 5 * size),
+        ("DB03", size),
+    ]
+    # One is of a single person: it goes together with another, so that no difference tells of it.
+    folded = told(plan, named=False)["recoverable_items"]["databases"]
+    assert sorted(each["bytes_per_night"] for each in folded) == [5 * size, 6 * size]
+    assert any("a night in the database DB0" in each for each in sentences(told(plan, named=False)))
+
+
+def test_trash_and_backups_count(tmp_path: Path) -> None:
+    """What the store grows by, so many times."""
+    mailboxes = people(5)
+    for each in mailboxes:
+        each.deliver(REPORT)
+    of = told(plan_of(tmp_path, *mailboxes, kept=2.5), named=False)
+    assert of["store"]["bytes_kept"] == round(2.5 * of["store"]["bytes"])
+    assert any("each byte being kept 2.5 times" in each for each in sentences(of))
 
 
 def test_shares_are_held_against_what_the_store_allows(tmp_path: Path) -> None:

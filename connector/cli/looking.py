@@ -14,6 +14,7 @@ from connector.check import findings, grants
 from connector.cli import answers
 from connector.cli.ground import CODES, Exit, Json, Message, Only, configured, told, user
 from connector.explain import find, known, mailboxes_of, message_id
+from connector.exports import databases
 from connector.log import Event
 from connector.plan.make import Looks, Scope, make, read_departments, with_policy
 from connector.plan.page import page
@@ -83,6 +84,18 @@ def plan(
     to_html: Annotated[
         Path | None, typer.Option("--html", dir_okay=False, help="Write a page with charts into this file.")
     ] = None,
+    of_databases: Annotated[
+        Path | None,
+        typer.Option(
+            "--databases",
+            exists=True,
+            dir_okay=False,
+            help="What Get-Mailbox | Select-Object PrimarySmtpAddress,Database | Export-Csv writes.",
+        ),
+    ] = None,
+    kept: Annotated[
+        float, typer.Option(min=1, help="How often a stored byte is kept in the end, with trash and backups.")
+    ] = 2,
     named: Annotated[bool, typer.Option("--named", help="Tell of single people too; it is written down.")] = False,
     reason: Annotated[str, typer.Option(help="Why people are looked at by name.")] = "",
     as_json: Json = False,
@@ -96,6 +109,8 @@ def plan(
             now=clock(),
             begin=None if whole else clock() - last,
             departments=read_departments(departments) if departments else {},
+            databases=databases(of_databases) if of_databases else {},
+            kept=kept,
             other=with_policy(other) if other else None,
             threads=whole_config.settings.threads,
         )

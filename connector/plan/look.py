@@ -32,6 +32,8 @@ class Looked:
     looked_into: tuple[Verdict, ...] = ()
     #: What another policy says of each file, where one was given.
     others: tuple[Verdict, ...] = ()
+    #: Some of its files would leave it, and its owner has forwarded it.
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Look:
             frozenset() if _is_older(item, since) else self._new(item, answer) - stays,
             answer.looked_into,
             _as_shown(others, fresh, self.other, others.facts) if others and self.other else (),
+            forwarded=bool(fresh.forwarded) and any(each.action is Action.REDIRECT for each in verdicts),
         )
 
     def _others(self, item: Item, answer: Answer, *, ours: bool) -> Answer | None:

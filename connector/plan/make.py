@@ -31,6 +31,10 @@ class Scope:
     begin: datetime | None
     #: Where each mailbox belongs to, by its address in lower case. Empty: to the groups that its tenant knows.
     departments: Mapping[str, str] = field(default_factory=dict)
+    #: In which database each mailbox is, by its address, folded.
+    databases: Mapping[str, str] = field(default_factory=dict)
+    #: How often a stored file is kept in the end, with trash and backups.
+    kept: float = 1
     #: The same source as another policy would have it, to compare with.
     other: Callable[[Watch], Watch] | None = None
     #: How many sources are looked at at the same time.
@@ -86,7 +90,13 @@ def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:
     budget = BUDGET if any(watch.home for watch in looks.watches) else None
     policy = looks.watches[0].policy.fingerprint
     plan = Plan(
-        tenant=looks.tenant, begin=scope.begin, end=scope.now, policy=policy, domains=looks.house, budget=budget
+        tenant=looks.tenant,
+        begin=scope.begin,
+        end=scope.now,
+        policy=policy,
+        domains=looks.house,
+        budget=budget,
+        kept=scope.kept,
     )
     feeds = []
     for watch in looks.watches:
@@ -138,6 +148,7 @@ def _share(watch: Watch, ledger: Ledger, scope: Scope) -> Share:
     return Share(
         address=address,
         departments=_departments(watch, scope),
+        database=scope.databases.get(fold(address), ""),
         blocked=blocked,
         needs_share=bool(watch.home) and not blocked and not watch.store.admits(watch.home, owner, members),
         versions=VERSIONS_OF_COPIES if watch.replace else VERSIONS,

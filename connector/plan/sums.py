@@ -7,7 +7,7 @@ files for the store, never with messages or their contents.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -60,6 +60,9 @@ class Amount:
         self.files += len(sizes)
         self.bytes += sum(sizes)
 
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.messages + other.messages, self.files + other.files, self.bytes + other.bytes)
+
 
 @dataclass(slots=True)
 class Line:
@@ -84,6 +87,8 @@ class Share:
     address: str
     #: Where it belongs to: a department, or groups.
     departments: tuple[str, ...] = ()
+    #: The database that it is in; "" where nobody said.
+    database: str = ""
     #: Why nothing at all would be done in it; "" where nothing stands against it.
     blocked: str = ""
     #: Why it could not be looked at to its end; "" where it could.
@@ -131,6 +136,8 @@ class Plan:
     domains: tuple[str, ...] = ()
     #: How many shares the store lets us make in ten minutes; None: as many as we like.
     budget: int | None = None
+    #: How often the store's servers keep a file in the end, with trash and backups.
+    kept: float = 1
     shares: list[Share] = field(default_factory=list)
     habits: list[Habits] = field(default_factory=list)
     lines: dict[By, Lines] = field(default_factory=lambda: {by: {} for by in By})
@@ -145,6 +152,8 @@ class Plan:
     #: Messages that go into the store as a whole too.
     originals: Amount = field(default_factory=Amount)
     public_shares: int = 0
+    #: What leaves messages that their owners have forwarded.
+    forwarded: Line = field(default_factory=Line)
     #: What rules on trial would have done, by rule and action.
     trials: Lines = field(default_factory=dict)
     #: By rule, and what is wrong with links of it.
@@ -179,12 +188,31 @@ class Plan:
         self._add_lines(number, item, verdicts, at_once)
         self._add_to_store(number, item, verdicts)
         self._compare(number, share, item, looked)
+        if looked.forwarded:
+            leaving = [each for each in verdicts if each.action is Action.REDIRECT]
+            self._add_line(self.forwarded, number, leaving, at_once)
 
     @property
     def repeated(self) -> tuple[int, int, int]:
         """Files that go into the store for several mailboxes: how many different ones, their bytes once, and in all."""
         several = [(count, size) for count, size in self._copies.values() if count > 1]
         return len(several), sum(size for _, size in several), sum(count * size for count, size in several)
+
+    def leaving(self, addresses: Collection[str]) -> Amount:
+        """What leaves messages in these mailboxes."""
+        lines = (self.lines[By.MAILBOX].get((each, Action.REDIRECT), Line()) for each in addresses)
+        return sum((line.amount for line in lines), Amount())
+
+    @property
+    def databases(self) -> Lines:
+        """Bytes that servers keep of messages as they were before, by the database that they are in."""
+        found: Lines = {}
+        for number, each in enumerate(self.shares):
+            if each.database and each.edited:
+                line = found.setdefault((each.database, ""), Line())
+                line.amount.bytes += each.versions * each.edited.total()
+                line.people.add(number)
+        return found
 
     @property
     def days(self) -> int:

@@ -8,11 +8,13 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from connector.model import FULLEST, Action
-from connector.plan.sums import Amount, By, Line, Lines, Plan
+from connector.names import plain
+from connector.plan.robots import Habits
+from connector.plan.sums import By, Line, Lines, Plan
 
 Row = Mapping[str, Any]
 
@@ -65,12 +67,16 @@ def rows(plan: Plan, by: By | None, *, named: bool) -> list[Row]:
 
 def exclusions(plan: Plan, *, named: bool) -> str:
     """Mailboxes that look as if a program read them, as YAML to paste; "" where none does."""
-    found = [each for each in plan.habits if each.signs and (named or each.is_named_so)]
+    found = _robots(plan, named=named)
     if not found:
         return ""
     # JSON is YAML, and quotes whatever an address holds.
     lines = (f"    - {json.dumps(each.address)}  # {'; '.join(each.signs)}" for each in found)
     return "\n".join(("exclude:", "  mailboxes:", *lines, ""))
+
+
+def _robots(plan: Plan, *, named: bool) -> list[Habits]:
+    return [each for each in plan.habits if each.signs and (named or each.is_named_so)]
 
 
 def sentences(of: Mapping[str, Any]) -> Iterator[str]:
@@ -83,12 +89,30 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
         yield f"By how much the store would grow is not told: it would tell of {FEW}."
     else:
         yield _growth(store)
+        yield (
+            f"With its trash and backups that comes to {size(store['bytes_kept'])}, each byte being kept"
+            f" {store['kept']:g} times (--kept says otherwise)."
+        )
     yield (
         f"Recoverable Items would grow by {size(room['bytes_per_night'])} on an average night, and transaction logs by"
         f" as much at least: where single item recovery is on, the server keeps each message as it was before an edit,"
         f" {room['days_kept']} days by default. {room['mailboxes_that_fill']} mailboxes would come to {FULLEST:.0%} of"
         " their room, where connector stops to edit them."
     )
+    for each in room["databases"]:
+        where = f"in the database {plain(each['database'])}"
+        yield f"Of that, {size(each['bytes_per_night'])} a night {where}, and as much in its logs."
+    if of["forwarded"] and of["forwarded"]["messages"]:
+        forwarded = of["forwarded"]
+        yield (
+            f"{forwarded['messages']} of the messages that would lose files ({size(forwarded['bytes'])}) were forwarded"
+            " by their owners: whoever got them has the files, and gets the links when they are forwarded again."
+        )
+    if of["robots"]["messages"]:
+        yield (
+            f"{of['robots']['messages']} of them ({size(of['robots']['bytes'])}) are in mailboxes that programs seem to"
+            " read."
+        )
     if shares["budget"]:
         yield (
             f"{shares['needed']} shares would be made; at {shares['budget']} in ten minutes, which is what the store"
@@ -168,12 +192,19 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
             "repeated_files": different,
             "repeated_bytes": in_all,
             "repeated_bytes_once": once,
+            "kept": plan.kept,
+            "bytes_kept": round(plan.kept * (plan.stored.bytes + plan.originals.bytes)),
         },
         "recoverable_items": {
             "bytes": plan.recoverable,
             "bytes_per_night": plan.recoverable // plan.days,
             "logs_per_night": plan.recoverable // plan.days,
             "days_kept": 14,
+            "databases": [
+                {"database": name, "bytes_per_night": line.amount.bytes // plan.days}
+                for (name, _), line in sorted((plan.databases if named else _without_few(plan.databases)).items())
+                if named or len(line.people) >= FEWEST
+            ],
             "mailboxes_that_fill": len(filling),
             "which": [
                 {
@@ -195,6 +226,8 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
         },
         "looked_into": {**asdict(plan.looked_into), "bodies": plan.bodies},
         "later": asdict(plan.later),
+        "forwarded": None if not named and len(plan.forwarded.people) < FEWEST else asdict(plan.forwarded.amount),
+        "robots": asdict(plan.leaving([each.address for each in _robots(plan, named=named)])),
     }
 
 
@@ -241,12 +274,6 @@ def _without_few(lines: Lines) -> Lines:
 
 
 def _add(total: Line, line: Line) -> None:
-    total.amount = _sum(total.amount, line.amount)
-    total.at_once = _sum(total.at_once, line.at_once)
+    total.amount = total.amount + line.amount
+    total.at_once = total.at_once + line.at_once
     total.people = total.people | line.people
-
-
-def _sum(one: Amount, other: Amount) -> Amount:
-    return replace(
-        one, messages=one.messages + other.messages, files=one.files + other.files, bytes=one.bytes + other.bytes
-    )

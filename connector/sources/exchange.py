@@ -101,6 +101,10 @@ def label(header: str) -> str:
     return found[1].lower() if found else ""
 
 
+#: PidTagLastVerbExecuted: forward [MS-OXOMSG 2.2.1.6].
+FORWARDED = "104"
+
+
 def retention_tag(binary: str) -> str:
     """The id of a retention tag from PidTagPolicyTag in base64 [MS-OXPROPS 2.851]; "" where it is none."""
     try:

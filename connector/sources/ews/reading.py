@@ -20,7 +20,7 @@ from connector.sources.ews.words import (
     text,
     when,
 )
-from connector.sources.exchange import direction, label, retention_tag
+from connector.sources.exchange import FORWARDED, direction, label, retention_tag
 
 _KINDS = {
     f"{{{TYPES}}}FileAttachment": FileKind.FILE,
@@ -67,6 +67,7 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         marker=_value(extended, MARKER),
         files=tuple(_file(each) for each in _below(told, "Attachments") if each.tag in _KINDS),
         touched=_touched(told, extended),
+        forwarded=_value(extended, LAST_VERB) == FORWARDED if "Body" in told else None,
         body=_body(told),
     )
 

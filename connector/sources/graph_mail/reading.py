@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from connector.model import Body, File, FileKind, Message
-from connector.sources.exchange import direction, label, retention_tag
+from connector.sources.exchange import FORWARDED, direction, label, retention_tag
 from connector.sources.graph_mail import words
 from connector.sources.graph_mail.folders import Folder
 from connector.sources.graph_mail.words import JSON
@@ -49,6 +49,7 @@ def message(told: JSON, folder: Folder | None, mailbox: str) -> Message:
         marker=words.told(told, words.MARKER),
         files=tuple(_file(each) for each in told.get("attachments") or () if each.get("@odata.type") in _KINDS),
         touched=_touched(told),
+        forwarded=words.told(told, words.LAST_VERB) == FORWARDED if "body" in told else None,
         body=_body(told),
     )
 
