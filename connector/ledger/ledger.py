@@ -352,6 +352,15 @@ class Ledger:
             self._append(connection, tenant, now, [_fact(written, "sweep.deleted", **detail)])
         return written
 
+    def let_go(self, tenant: str, before: datetime, held: Collection[str] = ()) -> int:
+        """Forget redirects that ended before a time, and of which nothing is left to be known; how many.
+
+        The store has nothing of them any more, no human decided about them, and they are of none of these sources. A
+        message that shows their tombstone goes on bearing their marker, which counts without them.
+        """
+        with self._writing() as connection:
+            return rows.let_go(connection, tenant, before, held)
+
     # Backfill: items from before first contact, which nobody touches unless it is wanted.
 
     def backfills(self) -> tuple[Backfill, ...]:

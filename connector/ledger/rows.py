@@ -1,7 +1,7 @@
 """Redirects as rows of two tables, and back, without loss."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
@@ -17,6 +17,8 @@ from connector.ledger.prepared import Prepared
 from connector.ledger.schema import files, redirects, sources
 from connector.model import Audience, Copy, File, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
+#: So many redirects are let go at a time, which is as many values as a statement may have.
+_AT_ONCE = 10_000
 _OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"files", "original", "copy"}]
 _OF_COPY = [each.name for each in fields(Copy)]
 _OF_FILE = [each.name for each in fields(File) if each.name != "id"]
@@ -85,6 +87,21 @@ def take_for_shown(connection: Connection, tenant: str) -> None:
     theirs = select(sources.c.name).where(sources.c.tenant == tenant)
     seen = {"was_shown": True, "revision": redirects.c.revision + 1}
     connection.execute(update(redirects).where(redirects.c.source.in_(theirs)).values(seen))
+
+
+def let_go(connection: Connection, tenant: str, before: datetime, held: Collection[str]) -> int:
+    """Delete the rows of redirects that have ended, and have left nothing; how many."""
+    c, f = redirects.c, files.c
+    theirs = select(sources.c.name).where(sources.c.tenant == tenant, sources.c.name.not_in(held))
+    stored = select(f.redirect_id).where(f.stored_path.is_not(None))
+    # What a human ended stays: its message would be redirected again.
+    ended = c.state.in_((State.DROPPED, State.ERASED)) & (c.ended_by == "") & c.original_path.is_(None)
+    gone = select(c.id).where(c.source.in_(theirs), ended, c.written < before, c.id.not_in(stored))
+    # Locked, or somebody might revive one while its files go.
+    ids = connection.execute(gone.limit(_AT_ONCE).with_for_update()).scalars().all()
+    connection.execute(delete(files).where(f.redirect_id.in_(ids)))
+    connection.execute(delete(redirects).where(c.id.in_(ids)))
+    return len(ids)
 
 
 def message_key(internet_message_id: str) -> str | None:
