@@ -37,7 +37,7 @@ def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: time
 
 
 def trim(tenant: str, store: Store, ledger: Ledger, now: datetime, *, kept: timedelta, held: Collection[str]) -> int:
-    """Let go the events of a tenant that its audit trail has had for so long; how many.
+    """Let go the events of a tenant that its audit trail has had for so long, and what has left nothing else; how many.
 
     None while the clock is in doubt, nor what is of a source on which somebody holds his hand (`held`).
     """
@@ -46,6 +46,7 @@ def trim(tenant: str, store: Store, ledger: Ledger, now: datetime, *, kept: time
     except ClockInDoubt as doubt:
         log.error(Event.SWEEP_STOPPED, tenant=tenant, reason=str(doubt))
         return 0
+    ledger.let_go(tenant, now - kept, held)
     return ledger.trim_audit(tenant, now - kept, now, held)
 
 

@@ -150,3 +150,23 @@ def test_the_audit_trail_is_trimmed_while_the_clock_is_right(world: World) -> No
         world.store.clock = lambda: late
         assert trim("other", world.store, ledger, late, kept=kept, held=()) == 1
         assert [each.name for each in ledger.events(tenant="other")] == ["audit.trimmed"]
+
+
+def test_what_left_nothing_is_forgotten_with_the_audit_trail(world: World) -> None:
+    """The row of a redirect goes when its time in the audit trail is over, and not before its files have gone."""
+    kept = timedelta(days=400)
+    world.now += GRACE
+    with world.process() as (watch, ledger):
+        late = world.now + 2 * kept
+        world.store.clock = lambda: late
+        trim(TENANT, watch.store, ledger, late, kept=kept, held=())
+        assert len(ledger.redirects()) == 1
+    world.store.clock = lambda: world.now
+    assert swept(world) == 1
+    with world.process() as (watch, ledger):
+        world.store.clock = lambda: late
+        trim(TENANT, watch.store, ledger, world.now + kept / 2, kept=kept, held=())
+        assert len(ledger.redirects()) == 1
+        trim(TENANT, watch.store, ledger, late, kept=kept, held=())
+        assert ledger.redirects() == ()
+        assert ledger.broken_link(TENANT) is None
