@@ -3,8 +3,8 @@
     python -I -m connector.insides message|file SECONDS MEMORY OUTPUT < file
 
 It writes nothing: its exit code is its answer, `ANSWER` and the bits of `Found`. Any other says that it did not get
-through. It goes into what holds files (ZIP and all that is a ZIP, tar, gzip, bzip2, xz, messages), so deep, so many and
-so large as the bounds below say; what lies behind them, and what it does not understand, is NOT_SEEN.
+through. It goes into what holds files (ZIP and all that is a ZIP, tar, gzip, bzip2, xz, messages, PDF, RTF), so deep,
+so many and so large as the bounds below say; what lies behind them, and what it does not understand, is NOT_SEEN.
 """
 
 import bz2
@@ -16,9 +16,11 @@ import re
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from email import message_from_binary_file
 from enum import IntFlag
+from functools import reduce
+from operator import or_
 from typing import IO, Any, NoReturn
 
 from connector.confined import confine
@@ -339,28 +341,100 @@ _ENCRYPT = re.compile(
 )
 
 
-def _pdf(_: _Look, content: IO[bytes], __: int) -> Found:
-    """Whether it asks for a password when it is opened: many ask only whoever wants to print or change them."""
-    if not _says_encrypt(content):
+#: What stands where files are attached; and where objects are packed, so that this may be in them.
+_ATTACHED = re.compile(rb"/(?:EmbeddedFile|Filespec|FileAttachment|ObjStm)")
+
+
+def _pdf(look: _Look, content: IO[bytes], depth: int) -> Found:
+    """Whether it asks for a password when it is opened, and what is attached to it.
+
+    Many ask for a password only where somebody wants to print or change them.
+    """
+    encrypted, attached = _says(content, _ENCRYPT, _ATTACHED)
+    if not encrypted and not attached:
         return NOTHING
     import pypdf  # noqa: PLC0415 - as above
 
     content.seek(0)
     try:
-        opens = pypdf.PdfReader(content).decrypt("") is not pypdf.PasswordType.NOT_DECRYPTED
+        reader = pypdf.PdfReader(content)
+        if encrypted and reader.decrypt("") is pypdf.PasswordType.NOT_DECRYPTED:
+            return Found.ENCRYPTED
     except Exception:  # noqa: BLE001 - it says that it is encrypted, and in no way that we know
-        opens = False
-    return NOTHING if opens else Found.ENCRYPTED
+        return Found.ENCRYPTED if encrypted else Found.NOT_OPENED
+    try:
+        return _any(look.member(io.BytesIO(each), depth) for each in _attached_to(reader))
+    except Exception:  # noqa: BLE001 - what is attached is not attached as it should be
+        return Found.NOT_OPENED
 
 
-def _says_encrypt(content: IO[bytes]) -> bool:
+def _attached_to(reader: Any) -> Iterator[bytes]:
+    """The files of a PDF (ISO 32000, 7.11.4): of the document, and of notes on its pages."""
+    for each in reader.attachment_list:
+        yield each.content
+    for page in reader.pages:
+        for note in page.annotations or ():
+            if (file := note.get_object().get("/FS")) and (embedded := file.get_object().get("/EF")):
+                yield embedded.get_object()["/F"].get_object().get_data()
+
+
+def _any(found: Iterable[Found]) -> Found:
+    return reduce(or_, found, NOTHING)
+
+
+def _says(content: IO[bytes], *patterns: re.Pattern[bytes]) -> tuple[bool, ...]:
+    """Of each pattern, whether it is anywhere in the file."""
+    found = [False] * len(patterns)
     last = b""
     while chunk := content.read(_CHUNK):
-        if _ENCRYPT.search(last + chunk):
-            return True
-        # As much as the word may take; one more, so that what follows it is seen with it.
+        found = [known or bool(each.search(last + chunk)) for known, each in zip(found, patterns, strict=True)]
+        # As much as a word may take; one more, so that what follows it is seen with it.
         last = chunk[-32:]
-    return False
+    return tuple(found)
+
+
+#: The data of an object in an RTF, and what may stand between its digits: blanks, and words that mean nothing there.
+_OBJECT = re.compile(rb"\\objdata\b([^{}]*)")
+_NO_DIGITS = re.compile(rb"\\[a-z]+-?\d*|\s+", re.IGNORECASE)
+#: How an object begins that has files in it: a compound file, or a ZIP.
+_OBJECT_STARTS = re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1|PK\x03\x04")
+
+
+def _rtf(look: _Look, content: IO[bytes], depth: int) -> Found:
+    """It has no macros of its own; an object in it may ([MS-OLEDS]). One that is not understood has not been opened."""
+    text = content.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        return Found.NOT_SEEN
+    objects = [found[1] for found in _OBJECT.finditer(text)]
+    # Whoever writes one in another way than Word does wants it not to be found.
+    hidden = NOTHING if len(objects) == len(re.findall(rb"\\objdata", text)) else Found.NOT_OPENED
+    return hidden | _any(_object(look, each, depth) for each in objects)
+
+
+def _object(look: _Look, told: bytes, depth: int) -> Found:
+    try:
+        content = bytes.fromhex(_NO_DIGITS.sub(b"", told).decode("ascii"))
+    except ValueError:
+        return Found.NOT_OPENED
+    start = _OBJECT_STARTS.search(content)
+    return look.member(io.BytesIO(content[start.start() :]), depth) if start else Found.NOT_OPENED
+
+
+#: How Word 2003 writes a document as XML, and any newer Office a whole package as one file of it.
+_OFFICE_XML = (b"mso-application", b"word/2003/wordml", b"office/2006/xmlpackage")
+_XML_MACROS = re.compile(rb"macrospresent\s*=\s*([\"'])(?!no\1)|docsuppdata|vbaproject|macroenabled")
+
+
+def _is_office_xml(head: bytes) -> bool:
+    head = head.replace(b"\0", b"").lower()
+    return b"<" in head[:8] and any(each in head for each in _OFFICE_XML)
+
+
+def _office_xml(_: _Look, content: IO[bytes], __: int) -> Found:
+    text = content.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        return Found.NOT_SEEN
+    return Found.MACROS if _XML_MACROS.search(text.replace(b"\0", b"").lower()) else NOTHING
 
 
 def _starts(*starts: bytes) -> Callable[[bytes], bool]:
@@ -378,6 +452,10 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[_Look, IO[bytes], int], F
     (_starts(b"\xfd7zXZ\0"), _compressed(lzma.LZMAFile)),
     (_is_tar, _tar),
     (_starts(b"-----BEGIN PGP MESSAGE-----"), lambda *_: CLOSED),
+    (_starts(b"{\\rt"), _rtf),
+    # What an Office document as a web page has its macros in.
+    (_starts(b"ActiveMime"), lambda *_: Found.MACROS),
+    (_is_office_xml, _office_xml),
     # Cabinet, Zstandard, ARJ, and what compress made.
     (_starts(b"MSCF", b"\x28\xb5\x2f\xfd", b"\x60\xea", b"\x1f\x9d"), _unknown),
     # Its readers look for it in the first kilobyte. Last, since the first file of an archive may be one.

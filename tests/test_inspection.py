@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 import pypdf
 import pytest
 from msoffcrypto.method.ecma376_agile import ECMA376Agile
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject
 
 from connector import insides, inspection
 from connector.errors import Unavailable
@@ -114,6 +115,39 @@ def pdf(user: str | None = None, owner: str = "owner", algorithm: str = "AES-256
     made = io.BytesIO()
     writer.write(made)
     return made.getvalue()
+
+
+def pdf_with(name: str, content: bytes, *, note: bool = False, user: str | None = None) -> bytes:
+    """A page with a file: of the document, or on a note."""
+    writer = pypdf.PdfWriter()
+    page = writer.add_blank_page(100, 100)
+    writer.add_attachment(name, content)
+    if note:
+        names = writer.root_object.pop(NameObject("/Names")).get_object()
+        file = names["/EmbeddedFiles"]["/Names"][1]
+        made = {"/Type": "/Annot", "/Subtype": "/FileAttachment"}
+        noted = DictionaryObject({NameObject(key): NameObject(value) for key, value in made.items()})
+        noted[NameObject("/FS")] = file
+        page[NameObject("/Annots")] = ArrayObject([noted, DictionaryObject()])
+    if user is not None:
+        writer.encrypt(user, "owner", algorithm="AES-256")
+    made_of = io.BytesIO()
+    writer.write(made_of)
+    return made_of.getvalue()
+
+
+def rtf_with(content: bytes) -> bytes:
+    """With an object, as Word writes it: digits in lines."""
+    digits = content.hex().encode()
+    lines = b"\r\n".join(digits[at : at + 128] for at in range(0, len(digits), 128))
+    return b"{\\rtf1{\\object\\objemb{\\*\\objclass Word.Document.12}{\\*\\objdata " + lines + b"}}}"
+
+
+WORD_XML = (
+    b'<?xml version="1.0"?><?mso-application progid="Word.Document"?>'
+    b'<w:wordDocument xmlns:w="http://schemas.microsoft.com/office/word/2003/wordml" w:macrosPresent="MACROS">'
+)
+FLAT = b'<?xml version="1.0"?><pkg:package xmlns:pkg="http://schemas.microsoft.com/office/2006/xmlPackage">'
 
 
 def saved_message(name: str, content: bytes) -> bytes:
@@ -216,6 +250,38 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
         lambda: b"%PDF-1.7\n" + b" " * (256 * 1024 - 14) + b"/Encrypt 7",
         ENCRYPTED,
     ),
+    "docm attached to a pdf": ("a.pdf", lambda: pdf_with("a.docm", DOCM), MACROS),
+    "docx attached to a pdf": ("a.pdf", lambda: pdf_with("a.docx", DOCX), NEITHER),
+    "docm on a note in a pdf": ("a.pdf", lambda: pdf_with("a.docm", DOCM, note=True), MACROS),
+    "docm attached to a pdf that only must not be changed": ("a.pdf", lambda: pdf_with("a", DOCM, user=""), MACROS),
+    "docm attached to a pdf with a password": ("a.pdf", lambda: pdf_with("a", DOCM, user="secret"), ENCRYPTED),
+    "pdf whose files nobody finds": ("a.pdf", lambda: b"%PDF-1.7\n<</Type /EmbeddedFile>>", MACROS),
+    "pdf whose files are not where it says": ("a.pdf", lambda: pdf_with("a", DOCM).replace(b"/EF", b"/EG"), MACROS),
+    "rtf": ("a.rtf", lambda: b"{\\rtf1 Hello\\par}", NEITHER),
+    "rtf with a document with macros": ("a.doc", lambda: rtf_with(b"\1\5\0\0" + DOCM), MACROS),
+    "rtf with a document of 2003 with macros": (
+        "a.rtf",
+        lambda: rtf_with(b"\1\5\0\0" + compound({"WordDocument": bytes(12)}, ("_VBA_PROJECT",))),
+        MACROS,
+    ),
+    "rtf with a document": ("a.rtf", lambda: rtf_with(DOCX), NEITHER),
+    "rtf with an object that nobody knows": ("a.rtf", lambda: rtf_with(b"abc"), MACROS),
+    "rtf with an object that is hidden": ("a.rtf", lambda: b"{\\rtf1{\\object{\\*\\objdata 0{}1}}}", MACROS),
+    "rtf whose object is no number": ("a.rtf", lambda: b"{\\rtf1{\\*\\objdata 0g}}", MACROS),
+    "rtf whose object is named otherwise": ("a.rtf", lambda: b"{\\rtf1{\\*\\objdata7 00}}", MACROS),
+    "rtf that is too large": ("a.rtf", lambda: b"{\\rtf1" + b" " * 64 * 1024 * 1024, BOTH),
+    "xml of Word 2003": ("a.xml", lambda: WORD_XML.replace(b"MACROS", b"no"), NEITHER),
+    "xml of Word 2003 with macros": ("a.doc", lambda: WORD_XML.replace(b"MACROS", b"yes"), MACROS),
+    "xml of Word 2003 with their data": ("a.xml", lambda: WORD_XML + b"<w:docSuppData>", MACROS),
+    "xml of Word 2003 in UTF-16": (
+        "a.xml",
+        lambda: WORD_XML.replace(b"MACROS", b"yes").decode().encode("utf-16"),
+        MACROS,
+    ),
+    "xml of Word 2003 that is too large": ("a.xml", lambda: WORD_XML + b" " * 64 * 1024 * 1024, BOTH),
+    "a package as xml with macros": ("a.xml", lambda: FLAT + b'<pkg:part pkg:name="/word/vbaProject.bin"/>', MACROS),
+    "a package as xml": ("a.xml", lambda: FLAT, NEITHER),
+    "macros of a web page of Word": ("a.mso", lambda: b"ActiveMime\0\0", MACROS),
     "PGP": ("a.asc", lambda: b"-----BEGIN PGP MESSAGE-----\n\nabc", BOTH),
     "eml": ("a.eml", lambda: saved_message("a.docx", DOCX), NEITHER),
     "docm in an eml": ("a.eml", lambda: saved_message("a.docx", DOCM), MACROS),
