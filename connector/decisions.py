@@ -1,13 +1,15 @@
 """What people decide about redirects. Asks the ledger only: it works while every server is down."""
 
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from connector.ledger import Ledger, Stale
+from connector.ledger import FOR_EVER, Ledger, Stale
 from connector.log import Event
 from connector.model import SWAPPING, Redirect, State
+from connector.turn import stopped
 
 #: Whatever has begun, is not on its way back already, and has its files in the store for sure.
 _RECALLABLE = frozenset(State) - {
@@ -29,6 +31,30 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
     if redirect.state is State.RESTORED:
         released = replace(released, ended_by="", revoke=False, ends=None)
     return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
+
+
+def tenants_meant(name: str | None, ledger: Ledger) -> tuple[str, ...]:
+    """This tenant, or all that were ever served. Raises ValueError where it never was."""
+    served = tuple(sorted({each.tenant for each in ledger.watched()}))
+    if name is not None and name not in served:
+        raise ValueError(f"no tenant {name} was ever served; there are: {', '.join(served) or 'none'}")
+    return served if name is None else (name,)
+
+
+def stop(tenants: Collection[str], ledger: Ledger, now: datetime, by: str, *, reason: str) -> None:
+    """Do nothing for these tenants until somebody lets them `go_on`, also after a restart: no new step begins."""
+    for tenant in tenants:
+        until, error = FOR_EVER, "Stopped"
+        ledger.pause(stopped(tenant), until=until, reason=f"{by}: {reason}", error=error, now=now, tenant=tenant)
+        ledger.note(tenant, Event.TENANT_STOPPED, now, by=by, reason=reason)
+
+
+def go_on(tenants: Collection[str], ledger: Ledger, now: datetime, by: str) -> tuple[str, ...]:
+    """Go on for those of these tenants that were stopped; which."""
+    resumed = tuple(each for each in tenants if ledger.resume(stopped(each)))
+    for tenant in resumed:
+        ledger.note(tenant, Event.TENANT_RESUMED, now, by=by)
+    return resumed
 
 
 def recall(

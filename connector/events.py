@@ -359,6 +359,26 @@ class Event(StrEnum):
         INFO,
         "SIGHUP: from the next turn of each mailbox on, the configuration is another one. `policies` by their tenants.",
     )
+    TENANT_STOPPED = (
+        "tenant.stopped",
+        WARNING,
+        "Somebody has stopped all work for a tenant: no new step begins, until somebody lets it go on.",
+        "`connector status` tells who and why; `connector resume TENANT` lets it go on.",
+    )
+    TENANT_RESUMED = "tenant.resumed", INFO, "Work for a tenant that was stopped goes on."
+    TENANT_ASIDE = (
+        "tenant.aside",
+        ERROR,
+        "A secret of this tenant is not to be had: it is not served, and all others are. It is tried again by itself.",
+        "Set right what `problems` names; the tenant is then served within a minute or two.",
+    )
+    TENANT_SERVED = "tenant.served", INFO, "The secrets of a tenant that could not be served are to be had: it is."
+    TENANT_REMOVED = (
+        "tenant.removed",
+        WARNING,
+        "The configuration has no file of this tenant any more: nothing of it is looked at, and all stays as it is.",
+        "If that is not what you want, put its file back, then `systemctl reload connector`.",
+    )
     CONFIG_REFUSED = (
         "config.refused",
         ERROR,

@@ -117,7 +117,7 @@ def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
     while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
         allowed = turn.allowed(going_back=bool(redirect.ended_by))
-        if redirect.state is not State.PLANNED and (redirect.state not in allowed or turn.full()):
+        if redirect.state not in allowed or (redirect.state is not State.PLANNED and turn.full()):
             return
         turn.keep_lease()
         try:

@@ -32,8 +32,8 @@ from connector.redirect import tick
 from connector.rota import Rota
 from connector.settings import Settings
 from connector.sweep import sweep, trim
-from connector.tenants import Mailbox, Tenant, tenants
-from connector.turn import BUDGET, account_name, leave_alone, store_name
+from connector.tenants import Mailbox, Ready, Tenant, those_ready
+from connector.turn import BUDGET, account_name, leave_alone, stopped, store_name
 from connector.turns import Turns, guarded
 from connector.yamlfile import ConfigError
 
@@ -63,9 +63,8 @@ class Daemon:
     """All tenants and their one ledger."""
 
     def __init__(self, config: Config, ledger: Ledger, owner: str) -> None:
-        """Work under the name that `alone` gave. Raises ConfigError where a secret is not to be had."""
-        self._tenants = tenants(config)
-        self._settings = config.settings
+        """Work under the name that `alone` gave. A tenant whose secrets are not to be had stops no other one."""
+        self._ready = those_ready(config)
         self._place = (config.settings.state, config.settings.ledger_url)
         self._ledger = ledger
         self._owner = owner
@@ -76,6 +75,8 @@ class Daemon:
         self._collected: dict[str, datetime] = {}
         #: When each tenant's directory was last asked for its mailboxes.
         self._looked_up: dict[str, datetime] = {}
+        #: The tenants for which nothing is done, because somebody wants it so.
+        self._stopped: set[str] = set()
         #: When each mailbox was last swept, and of how many redirects.
         self._swept: dict[str, tuple[datetime, int]] = {}
         #: When each tenant's audit trail was last looked at for what is too old.
@@ -84,7 +85,11 @@ class Daemon:
         self._anchored = NEVER
 
     def once(self) -> None:
-        """Give every mailbox its turn until nothing is due now. Raises the first bug, after all others had theirs."""
+        """Give every mailbox its turn until nothing is due now. Raises the first bug, after all others had theirs.
+
+        Raises ConfigError where a secret is not to be had, as all do that somebody waits for.
+        """
+        self._ready.require(*self._ready.aside)
         with ThreadPoolExecutor(self._settings.threads) as pool:
             given = [pool.submit(self._exhaust, mailbox) for mailbox in self._mailboxes()]
         for turn in given:
@@ -101,10 +106,10 @@ class Daemon:
         # Blocked before there are threads, so that all of them inherit it, and `sigwait` gets the signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         log.info(Event.SERVICE_STARTED, tenants=len(self._tenants))
+        self._tell_aside()
         self._anchor()
         while other := self._work(reload):
-            self._settings, self._tenants = other
-            self._claimed, self._looked_up = {}, {}
+            self._take(other)
             self._stopping.clear()
             log.info(
                 Event.CONFIG_LOADED, policies={each.name: each.config.policy.fingerprint for each in self._tenants}
@@ -112,21 +117,35 @@ class Daemon:
         self._anchor()
         log.info(Event.SERVICE_STOPPED)
 
-    def _work(self, reload: Reload) -> "tuple[Settings, tuple[Tenant, ...]] | None":
+    def _take(self, ready: Ready) -> None:
+        """Another configuration is in force from now on."""
+        for name in {each.name for each in self._tenants} - {each.tenant for each in ready.config.tenants}:
+            log.warning(Event.TENANT_REMOVED, tenant=name)
+        before, self._ready = self._ready, ready
+        self._tell_aside(before.aside)
+        self._claimed, self._looked_up = {}, {}
+
+    def _tell_aside(self, before: Collection[str] = ()) -> None:
+        for name, error in self._ready.aside.items():
+            if name not in before:
+                log.error(Event.TENANT_ASIDE, tenant=name, problems=error.problems)
+
+    def _work(self, reload: Reload) -> Ready | None:
         """Turn after turn, until the process is to end, or there is another configuration: that is given back."""
-        desks = tuple(map(self._desk, self._tenants))
-        scheduler = self._scheduler(desks)
+        desks: list[_Desk] = []
+        scheduler = self._scheduler()
+        for tenant in self._tenants:
+            self._open(tenant, scheduler, desks)
+        if self._ready.aside:
+            every = self._settings.interval
+            scheduler.add_job(guarded, "interval", (self._look_aside, scheduler, desks), seconds=every, name="aside")
         scheduler.start()
-        for desk in desks:
-            desk.listeners.extend(self._listeners(scheduler, desk))
         notify("READY=1")
         other = self._other(reload)
         self._stopping.set()
         notify("STOPPING=1" if other is None else "WATCHDOG=1")
         if other is None:
             log.info(Event.SERVICE_STOPPING)
-        for listener in (each for desk in desks for each in desk.listeners):
-            listener.stop()
         if other is None:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
@@ -134,18 +153,23 @@ class Daemon:
         scheduler.pause()
         scheduler.remove_all_jobs()
         scheduler.shutdown()
+        for listener in (each for desk in desks for each in desk.listeners):
+            listener.stop()
         for wait in (False, True):  # Nobody's next turn begins while another one's last is waited for.
             for desk in desks:
                 desk.pool.shutdown(wait, cancel_futures=True)
         return other
 
-    def _other(self, reload: Reload) -> "tuple[Settings, tuple[Tenant, ...]] | None":
+    def _other(self, reload: Reload) -> Ready | None:
         """The next configuration that can be used, as soon as somebody wants it; None: the process is to end."""
         while signal.sigwait(_SIGNALS) == signal.SIGHUP:
             try:
                 config = reload(lambda: self._stopping.wait(WRITING.total_seconds()))
                 self._require_same_place(config.settings)
-                return config.settings, tenants(config, self._tenants)
+                ready = those_ready(config, self._tenants)
+                # Who is served now has his secrets in memory, and goes on with them.
+                ready.require(*(each.name for each in self._tenants))
+                return ready
             except ConfigError as error:
                 log.error(Event.CONFIG_REFUSED, problems=error.problems)
             except Exception:  # noqa: BLE001 - whatever is wrong with the new one, the old one goes on
@@ -161,6 +185,7 @@ class Daemon:
 
         Brakes are in `connector.sweep`.
         """
+        self._ready.require(*self._ready.aside)
         swept = sum(self._sweep(mailbox) for mailbox in self._mailboxes() if not mailbox.tenant.monitor)
         for tenant in self._tenants:
             self._trim(tenant)
@@ -183,6 +208,7 @@ class Daemon:
 
     def reconcile(self) -> Reconciled:
         """Take over what the stores tell and the ledger does not."""
+        self._ready.require(*self._ready.aside)
         told = Reconciled()
         for tenant in self._tenants:
             told += reconcile(tenant.name, tenant.store(), self._ledger, clock(), tenant.marker_key)
@@ -214,6 +240,14 @@ class Daemon:
     def _anchor_daily(self) -> None:
         if clock() - self._anchored >= ANCHORING:
             self._anchor()
+
+    @property
+    def _tenants(self) -> tuple[Tenant, ...]:
+        return self._ready.tenants
+
+    @property
+    def _settings(self) -> Settings:
+        return self._ready.config.settings
 
     # --- one turn -------------------------------------------------------------------------------------------------
 
@@ -315,9 +349,11 @@ class Daemon:
     # --- many turns -----------------------------------------------------------------------------------------------
 
     def _mailboxes(self) -> tuple[Mailbox, ...]:
-        """All mailboxes whose store is within reach."""
-        ended = {each.name: each for each in self._ledger.ended_pauses(clock())}
-        claimed = [each for each in self._tenants if self._claim(each, ended.get(store_name(each.name)))]
+        """All mailboxes whose store is within reach, and whose tenant nobody has stopped."""
+        now = clock()
+        ended = {each.name: each for each in self._ledger.ended_pauses(now)}
+        wanted = [each for each in self._tenants if not self._ledger.paused(stopped(each.name), now)]
+        claimed = [each for each in wanted if self._claim(each, ended.get(store_name(each.name)))]
         return tuple(mailbox for tenant in claimed for mailbox in self._look_up(tenant))
 
     def _desk(self, tenant: Tenant) -> "_Desk":
@@ -325,8 +361,29 @@ class Daemon:
         interval, safety = (timedelta(seconds=each) for each in (self._settings.interval, self._settings.safety))
         return _Desk(tenant, pool, Turns(pool, self._planned_turn), Rota(interval, safety))
 
-    def _scheduler(self, desks: "tuple[_Desk, ...]") -> BackgroundScheduler:
+    def _open(self, tenant: Tenant, scheduler: BackgroundScheduler, desks: "list[_Desk]") -> None:
+        """Work for a tenant from now on."""
+        desk = self._desk(tenant)
+        desks.append(desk)
+        desk.listeners.extend(self._listeners(scheduler, desk))
+        every = PLANNING.total_seconds()
+        scheduler.add_job(
+            guarded, "interval", (self._plan, desk), seconds=every, next_run_time=clock(), name=tenant.name
+        )
+
+    def _look_aside(self, scheduler: BackgroundScheduler, desks: "list[_Desk]") -> None:
+        """Whether the secrets of those who could not be served are to be had by now."""
+        config = self._ready.config
+        waiting = tuple(each for each in config.tenants if each.tenant in self._ready.aside)
+        found = those_ready(replace(config, tenants=waiting))
+        self._ready = Ready(config, (*self._tenants, *found.tenants), found.aside)
+        for tenant in found.tenants:
+            log.info(Event.TENANT_SERVED, tenant=tenant.name)
+            self._open(tenant, scheduler, desks)
+
+    def _scheduler(self) -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
+        threads = {"type": "threadpool", "max_workers": len(self._ready.config.tenants) + 1}
         threads = {"type": "threadpool", "max_workers": len(desks) + 2}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         # That a planning still waits for a store is told by what it waits for, and not once a second.
@@ -346,6 +403,9 @@ class Daemon:
     def _plan(self, desk: "_Desk") -> None:
         """Ask for the turns whose time it is."""
         tenant, now = desk.tenant, clock()
+        standing = {each.name: each for each in self._ledger.pauses(now)}
+        if self._is_stopped(tenant, standing.get(stopped(tenant.name))):
+            return
         ended = {each.name: each for each in self._ledger.ended_pauses(now)}
         if not self._claim(tenant, ended.get(store_name(tenant.name))):
             return
@@ -357,9 +417,18 @@ class Daemon:
             self._trimmed[tenant.name] = now
         due = self._ledger.agenda(tenant.name, now)
         heard = frozenset(address for each in desk.listeners for address in each.heard)
-        standing = {each.name for each in self._ledger.pauses(now)}
-        wanted = _worth_a_try(tenant, self._look_up(tenant), standing, {*ended}, now)
+        wanted = _worth_a_try(tenant, self._look_up(tenant), {*standing}, {*ended}, now)
         desk.rota.plan(wanted, now, due=due, heard=heard, ask=desk.turns.ask)
+
+    def _is_stopped(self, tenant: Tenant, pause: Pause | None) -> bool:
+        """Whether somebody wants nothing to be done for it; each change is told once."""
+        if pause and tenant.name not in self._stopped:
+            log.warning(Event.TENANT_STOPPED, tenant=tenant.name, reason=pause.reason)
+            self._stopped.add(tenant.name)
+        if not pause and tenant.name in self._stopped:
+            log.info(Event.TENANT_RESUMED, tenant=tenant.name)
+            self._stopped.discard(tenant.name)
+        return pause is not None
 
     def _planned_turn(self, mailbox: Mailbox) -> bool:
         """A tick, and once a day a sweep. True where its time was up, so that something may be left."""

@@ -1,12 +1,13 @@
 """The tenants of a configuration at work: their mailboxes, their stores, and what a tick of one needs."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Literal
 
 from connector.config import Config, ShareConfig, SourceConfig, TenantConfig
+from connector.errors import Unavailable
 from connector.links.book import Book
 from connector.links.publishing import Publisher
 from connector.model import Proof
@@ -35,7 +36,7 @@ class Tenant:
         #: Nothing of it lasts from one question to the next, so all threads have the same.
         self.scanner = config.scanner.connect() if config.scanner else None
         try:
-            self.store()
+            self._thread.store = self.config.store.connect(self.marker_key)
             self._links_key = config.links.read_key() if config.links else b""
             self._know(self._found(each for each in config.sources if not each.asks))
             self.hints = tuple(hints for each in config.sources for hints in each.hints())
@@ -107,9 +108,12 @@ class Tenant:
         return Proof.CERTIFY_REPLACE if self.replaces else Proof.CERTIFY
 
     def store(self) -> Store:
-        """This thread's client of the store."""
+        """This thread's client of the store. Raises Unavailable where its secret is not to be had any more."""
         if not hasattr(self._thread, "store"):
-            self._thread.store = self.config.store.connect(self.marker_key)
+            try:
+                self._thread.store = self.config.store.connect(self.marker_key)
+            except LookupError as error:
+                raise Unavailable(str(error.args[0])) from None
         store: Store = self._thread.store
         return store
 
@@ -194,15 +198,43 @@ def _time(since: date | Literal["everything"] | None) -> datetime | None:
     return datetime.combine(since, time(), UTC) if since else None
 
 
-def tenants(config: Config, before: Iterable[Tenant] = ()) -> tuple[Tenant, ...]:
-    """All tenants, with their secrets read. Raises ConfigError where one is not to be had.
+def tenants(config: Config) -> tuple[Tenant, ...]:
+    """All tenants, with their secrets read. Raises ConfigError where one is not to be had."""
+    ready = those_ready(config)
+    ready.require(*ready.aside)
+    return ready.tenants
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A configuration, and which of its tenants can be served."""
+
+    config: Config
+    tenants: tuple[Tenant, ...]
+    #: By name, what is wrong with the others.
+    aside: Mapping[str, ConfigError]
+
+    def require(self, *names: str) -> None:
+        """Raises ConfigError where one of these cannot be served."""
+        if problems := [problem for name in names if name in self.aside for problem in self.aside[name].problems]:
+            raise ConfigError(*problems)
+
+
+def those_ready(config: Config, before: Iterable[Tenant] = ()) -> Ready:
+    """The tenants whose secrets are to be had: one that lacks some stops no other.
 
     Until directories are asked, which may be down, they know the mailboxes that they had `before`.
     """
     key = config.settings.read_marker_key()
-    made = tuple(Tenant(each, key) for each in config.tenants)
     former = {each.name: each for each in before}
-    for tenant in made:
-        if tenant.name in former:
-            tenant.go_on(former[tenant.name])
-    return made
+    made, aside = [], {}
+    for each in config.tenants:
+        try:
+            tenant = Tenant(each, key)
+        except ConfigError as error:
+            aside[each.tenant] = error
+            continue
+        if each.tenant in former:
+            tenant.go_on(former[each.tenant])
+        made.append(tenant)
+    return Ready(config, tuple(made), aside)

@@ -184,10 +184,14 @@ class Turn:
     def allowed(self, *, going_back: bool) -> frozenset[State]:
         """The states from which a redirect, one that goes back or another, may take a step: all, unless a brake stands.
 
+        None, where somebody has stopped the tenant since the turn began.
+
         Where only a proof is missing, or its readers are, files go on returning to their messages: that proves each of
         them on its own before its link leaves, and what had been taken out must never have to wait.
         """
         standing = {pause.name for pause in self.ledger.pauses(self.clock())}
+        if stopped(self.watch.tenant) in standing:
+            return frozenset()
         if not standing.isdisjoint({brake(self.watch.tenant), edits(self.watch.name)}):
             return frozenset({State.PLANNED})
         if not standing.isdisjoint({unproved(self.watch.name), unread(self.watch.name)}):
@@ -273,6 +277,11 @@ def store_name(tenant: str) -> str:
     return f"{tenant}/store"
 
 
+def stopped(tenant: str) -> str:
+    """The name of the pause that stands while somebody wants nothing to be done for a tenant."""
+    return f"{tenant}/stop"
+
+
 def account_name(tenant: str, number: int) -> str:
     """The name under which all mailboxes of one entry in `sources` pause: one server, and one account there."""
     return f"{tenant}/account-{number}"
@@ -321,7 +330,8 @@ def take_turn(
     """
     now = clock()
     watched = ledger.watch(watch.name, tenant=watch.tenant, address=watch.source.address, now=now, since=watch.since)
-    lease = None if ledger.paused(watch.name, now) else ledger.lease(watch.name, owner, now, LEASE)
+    standing = {each.name for each in ledger.pauses(now)}
+    lease = None if {watch.name, stopped(watch.tenant)} & standing else ledger.lease(watch.name, owner, now, LEASE)
     if lease is None:
         yield None
         return

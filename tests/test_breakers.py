@@ -1,15 +1,17 @@
 """What is left alone because it failed: a mailbox, all that are reached as it is, or a store; and when it goes on."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from connector.decisions import go_on, stop, tenants_meant
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Ledger
 from connector.model import State
 from connector.redirect import tick
+from connector.report import summary
 from connector.sources.memory import Attached
 from connector.turn import account_name, leave_alone, store_name
 from tests.crash.test_every_effect import policy
@@ -81,6 +83,48 @@ def test_a_mailbox_that_is_down_names_its_account(world: World) -> None:
             tick(watched, ledger, world.clock, "one")
         assert ledger.paused(watch.name, world.now)
         assert not ledger.paused(ACCOUNT, world.now)
+
+
+def test_what_somebody_stopped_begins_no_step_until_he_lets_it_go_on(world: World) -> None:
+    """Also after a restart; the trail and the status say who, and why. A name that was never served is refused."""
+    with world.process() as (watch, ledger):
+        with pytest.raises(ValueError, match="no tenant acme was ever served; there are: none"):
+            tenants_meant("acme", ledger)
+        ledger.watch(watch.name, tenant=TENANT, address="anna@example.org", now=world.now)
+        meant = tenants_meant(None, ledger)
+        assert meant == tenants_meant(TENANT, ledger) == (TENANT,)
+        stop(meant, ledger, world.now, "Ada Admin", reason="the store moves")
+    with world.process() as (watch, ledger):
+        assert not tick(watch, ledger, world.clock, "one")
+        assert not ledger.counts()
+        (told,) = summary(ledger, world.now)["paused"]
+        assert (told["paused"], told["reason"]) == (f"{TENANT}/stop", "Ada Admin: the store moves")
+        assert go_on(meant, ledger, world.now, "Ada Admin") == meant
+        assert go_on(meant, ledger, world.now, "Ada Admin") == ()
+        tick(watch, ledger, world.clock, "one")
+        assert {state for _, state in ledger.counts()} == {State.DONE}
+        names = [each.name for each in ledger.events(tenant=TENANT)]
+        assert names.count("tenant.stopped") == names.count("tenant.resumed") == 1
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_turn_that_is_stopped_on_its_way_finishes_its_step_and_begins_no_other(world: World, number: int) -> None:
+    """Whatever step it is at: what is there then is what a crash after that step would leave."""
+    state = [State.PLANNED, State.STORED, State.LINKED, State.REWRITTEN][number]
+    with world.process() as (watch, ledger):
+        clock = world.clock
+
+        def stops_at_the_step() -> datetime:
+            if {state} == {each for _, each in ledger.counts()}:
+                stop((TENANT,), ledger, world.now, "Ada Admin", reason="a test")
+            return clock()
+
+        tick(watch, ledger, stops_at_the_step, "one")
+        assert {each for _, each in ledger.counts()} == {state}
+        assert world.lost() == []
+        go_on((TENANT,), ledger, world.now, "Ada Admin")
+        tick(watch, ledger, clock, "one")
+        assert {each for _, each in ledger.counts()} == {State.DONE}
 
 
 def test_who_has_somebody_else_try_the_store_waits_for_him(world: World) -> None:

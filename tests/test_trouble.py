@@ -2,6 +2,7 @@
 
 import json
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -72,7 +73,8 @@ class Two:
         beta = beta.replace("[ANNA]", f"[{ANNA}]").replace(PROBE, "other-probe@example.org")
         own = self.world.store.folder / self.world.root / "own"
         own.mkdir(exist_ok=True)
-        self.tenant("beta").write_text(beta.replace(store, f"{self.world.store.url}{self.world.root}/own"))
+        acme.write_text(acme.read_text() + "\n")
+        self.tenant("beta").write_text(beta.replace(store, f"{self.world.store.url}{self.world.root}/own") + "\n")
         self.world.run("check")
 
     def tenant(self, name: str) -> Path:
@@ -203,3 +205,121 @@ def test_when_exchange_is_back_one_mailbox_finds_out_for_all(two: Two) -> None:
         for number in range(4):
             two.world.exchange.deliver(f"{number}@example.org", message(f"{number}.pdf"))
         wait_for(lambda: two.stored("acme") == 5)
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------
+
+
+def test_a_tenant_whose_secret_cannot_be_read_is_served_as_soon_as_it_can(two: Two) -> None:
+    """The other one works from the start; the log says what is missing, once. Commands refuse meanwhile."""
+    two.configure()
+    secret = two.world.folder / "secret"
+    beta = two.tenant("beta")
+    beta.write_text(beta.read_text().replace("{env: STORE_PASSWORD}", f"{{file: {secret}}}"))
+    two.world.run("once", code=2)
+    missing = f"tenant beta: secret file {secret} cannot be read: No such file or directory"
+    assert missing in two.world.log
+    two.start()
+    assert two.until("tenant.aside")["problems"] == [missing]
+    two.world.exchange.deliver("0@example.org", message("first.pdf"))
+    two.world.exchange.deliver(ANNA, message("waits.pdf"))
+    wait_for(lambda: two.stored("acme") == 1)
+    time.sleep(2)
+    secret.write_text(two.world.store.password)
+    two.until("tenant.served")
+    wait_for(lambda: two.stored("beta") == 1)
+    assert [each["event"] for each in two.lines].count("tenant.aside") == 1
+
+
+def test_a_secret_that_is_gone_at_sighup_keeps_the_old_one_in_force(two: Two) -> None:
+    """Who is served has it in memory."""
+    two.configure()
+    secret = two.world.folder / "secret"
+    secret.write_text(two.world.store.password)
+    beta = two.tenant("beta")
+    beta.write_text(beta.read_text().replace("{env: STORE_PASSWORD}", f"{{file: {secret}}}"))
+    process = two.start()
+    two.until("service.started")
+    two.world.exchange.deliver(ANNA, message("first.pdf"))
+    wait_for(lambda: two.stored("beta") == 1)
+    secret.unlink()
+    process.send_signal(signal.SIGHUP)
+    (problem,) = two.until("config.refused")["problems"]
+    assert "cannot be read" in problem
+    two.world.exchange.deliver(ANNA, message("second.pdf"))
+    wait_for(lambda: two.stored("beta") == 2)
+
+
+def test_a_tenant_whose_file_is_deleted_stays_as_it_is(two: Two) -> None:
+    """Nothing changes until SIGHUP; then its mailboxes are left alone, which the log says, and the other goes on."""
+    two.configure()
+    process = two.start()
+    two.until("service.started")
+    whole = two.tenant("beta").read_text()
+    two.tenant("beta").unlink()
+    two.world.exchange.deliver(ANNA, message("first.pdf"))
+    wait_for(lambda: two.stored("beta") == 1)
+    process.send_signal(signal.SIGHUP)
+    assert two.until("tenant.removed")["tenant"] == "beta"
+    two.world.exchange.deliver(ANNA, message("waits.pdf"))
+    two.world.exchange.deliver("0@example.org", message("goes.pdf"))
+    wait_for(lambda: two.stored("acme") == 1)
+    assert two.stored("beta") == 1
+    two.tenant("beta").write_text(whole)
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: two.stored("beta") == 2)
+
+
+def test_sigterm_waits_for_the_effect_that_a_slow_store_is_at(two: Two) -> None:
+    """And begins no other one: the next start goes on from there, and nothing is there twice."""
+    two.configure()
+    process = two.start()
+    two.world.exchange.deliver("0@example.org", message("first.pdf"))
+    wait_for(lambda: _redirected(two).get("acme") == 1)
+    two.slow.hang()
+    two.world.exchange.deliver("0@example.org", message("second.pdf"))
+    wait_for(lambda: two.slow.waiting > 0)
+    process.send_signal(signal.SIGTERM)
+    two.until("service.stopping")
+    time.sleep(1)
+    assert process.poll() is None
+    two.slow.go_on()
+    assert process.wait(PATIENCE) == 0
+    two.until("service.stopped")
+    assert _redirected(two)["acme"] == 1
+    two.start()
+    wait_for(lambda: _redirected(two)["acme"] == 2)
+    assert two.stored("acme") == 2
+
+
+# --- a stop -------------------------------------------------------------------------------------------------------
+
+
+def test_pause_stops_one_tenant_or_all_until_resume(two: Two) -> None:
+    """By the real commands: the effect that runs finishes, nothing begins, also after a restart; others go on."""
+    two.configure()
+    process = two.start()
+    two.world.exchange.deliver("0@example.org", message("first.pdf"))
+    wait_for(lambda: _redirected(two).get("acme") == 1)
+    two.slow.hang()
+    two.world.exchange.deliver("0@example.org", message("second.pdf"))
+    wait_for(lambda: two.slow.waiting > 0)
+    assert two.world.json("pause", "acme", "--reason", "the store moves") == {"stopped": ["acme"]}
+    assert two.until("tenant.stopped")["reason"].endswith(": the store moves")
+    two.slow.go_on()
+    two.world.exchange.deliver(ANNA, message("urgent.pdf"))
+    wait_for(lambda: _redirected(two) == {"acme": 1, "beta": 1})
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    two.start()
+    two.until("tenant.stopped")
+    two.world.run("pause", "nobody", "--reason", "a test", code=2)
+    assert two.world.json("pause", "--reason", "all of it") == {"stopped": ["acme", "beta"]}
+    assert two.world.json("resume") == {"resumed": ["acme", "beta"]}
+    wait_for(lambda: _redirected(two) == {"acme": 2, "beta": 1})
+
+
+def _redirected(two: Two) -> dict[str, int]:
+    answer = two.world.start("status", "--json").communicate()[0]
+    summary = json.loads(answer)
+    return {each["tenant"]: each["redirected"] for each in summary["mailboxes"]}

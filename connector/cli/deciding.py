@@ -37,6 +37,32 @@ def _hours(said: str) -> Hours:
     return hours
 
 
+Tenant = Annotated[str | None, typer.Argument(metavar="TENANT", help="One tenant; left out: all.")]
+
+
+@commands.command()
+def pause(
+    context: typer.Context,
+    tenant: Tenant = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the audit trail, with your name.")],
+    as_json: Json = False,
+) -> None:
+    """Stop all work: no new step begins, the current one finishes, restarts change nothing. Asks the ledger only."""
+    with opened_ledger(context) as ledger, told():
+        meant = decisions.tenants_meant(tenant, ledger)
+        decisions.stop(meant, ledger, clock(), user(), reason=reason)
+    report.tell({"stopped": meant}, f"Stopped: {', '.join(meant)}.", as_json=as_json)
+
+
+@commands.command()
+def resume(context: typer.Context, tenant: Tenant = None, *, as_json: Json = False) -> None:
+    """Let work go on that `pause` stopped. Asks the ledger only."""
+    with opened_ledger(context) as ledger, told():
+        resumed = decisions.go_on(decisions.tenants_meant(tenant, ledger), ledger, clock(), user())
+    report.tell({"resumed": resumed}, f"These go on: {', '.join(resumed) or 'none was stopped'}.", as_json=as_json)
+
+
 @commands.command()
 def release(context: typer.Context, redirect_id: Id, *, as_json: Json = False) -> None:
     """Let a held redirect go on where it stood. Asks the ledger only."""

@@ -158,4 +158,5 @@ _PAUSED = {
     "Exhausted": Exit.DONE,
     "Unknown": Exit.DONE,
     "Full": Exit.HELD,
+    "Stopped": Exit.HELD,
 }
