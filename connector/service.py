@@ -383,17 +383,11 @@ class Daemon:
 
     def _scheduler(self) -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
-        threads = {"type": "threadpool", "max_workers": len(self._ready.config.tenants) + 1}
-        threads = {"type": "threadpool", "max_workers": len(desks) + 2}
+        threads = {"type": "threadpool", "max_workers": len(self._ready.config.tenants) + 2}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         # That a planning still waits for a store is told by what it waits for, and not once a second.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": threads}, job_defaults=late)
-        for desk in desks:
-            every = PLANNING.total_seconds()
-            scheduler.add_job(
-                guarded, "interval", (self._plan, desk), seconds=every, next_run_time=clock(), name=desk.tenant.name
-            )
         scheduler.add_job(guarded, "interval", (self._anchor_daily,), hours=1, name="anchor")
         if usec := os.environ.get("WATCHDOG_USEC"):
             # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
