@@ -1,10 +1,38 @@
 """Addresses of servers, as an administrator writes them."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 from requests.utils import requote_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Whom an adapter speaks to, and which authorities may vouch for it."""
+
+    url: str
+    #: None: those that our libraries bring along, or those of the `system`.
+    ca: Path | None = None
+    system: bool = False
+
+    @property
+    def host(self) -> str:
+        """Its name."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if self.encrypted else 80)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is spoken to in TLS."""
+        return self.url.startswith("https:")
 
 
 def _address(value: str) -> str:

@@ -11,10 +11,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from connector.check import Finding, failed, record, without_probe
+from connector.check import failed, record, without_probe
 from connector.config import ShareConfig
 from connector.decisions import recall
 from connector.errors import ConnectorError, Denied, Unavailable
+from connector.finding import Finding
 from connector.ledger import Ledger
 from connector.manifest import delete_manifests
 from connector.model import Item, State
@@ -102,7 +103,7 @@ def certificates(tenants: Iterable[Tenant], ledger: Ledger, by: str, ask: Ask) -
             try:
                 trial = certify(tenant, probe, ask)
             except ConnectorError as error:
-                yield Certificate(failed(tried, error))
+                yield Certificate(failed(tried, error, "connector check"))
                 continue
             if not trial.passed:
                 failing.add((tenant.name, probe.server))
@@ -120,7 +121,7 @@ def _finding(tried: str, server: str, trial: Trial, tenant: Tenant) -> Finding:
     wrong = [*dict.fromkeys(trial.problems), *(f"{name} is another one" for name in unexplained)]
     otherwise = "write `rewrite: replace`, with which nothing is edited in place, and call `connector certify` again"
     todo = f"do not enforce on {server}; ask its administrator, and us" if tenant.replaces else otherwise
-    return Finding(tried, "stopped", "; ".join(wrong), todo)
+    return Finding(tried, "stopped", "; ".join(wrong), todo, "connector certify --with-clients")
 
 
 def certify(tenant: Tenant, probe: Probe, ask: Ask) -> Trial:

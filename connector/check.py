@@ -2,54 +2,56 @@
 
 import io
 import secrets
+import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
+from connector import machine
 from connector.admission import of_nobody
 from connector.config import MailConfig, ShareConfig
 from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
-from connector.ledger import Ledger, Proved
+from connector.finding import Finding, Severity
+from connector.ledger import Ledger, LedgerError, Proved
 from connector.log import Event
 from connector.manifest import brake, put_bytes
 from connector.model import Proof
 from connector.probe import Probe, ShareProbe, try_put_back, try_put_back_file
 from connector.process import clock
+from connector.reach import reached, servers
 from connector.scanners import Scanner
 from connector.sources import Source
 from connector.spool import spooled
 from connector.stores import Store
 from connector.tenants import Tenant
+from connector.timekeeping import ClockInDoubt, compare
 from connector.turn import MAKE_ROOM
 
 #: What every scanner finds, and does no harm (eicar.org). Put together here: as a whole it would be found in this file.
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}" + b"$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
-
-Severity = Literal["fine", "unreachable", "refused", "stopped", "exposed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was tried, how it went, and what to do."""
-
-    tried: str
-    severity: Severity
-    says: str
-    todo: str = ""
+_PAGES = "systemctl restart connector-links.service"
+_CONSENT = "Get-MgServicePrincipalAppRoleAssignment -ServicePrincipalId OBJECT-ID"
 
 
-def findings(tenants: tuple[Tenant, ...], ledger: Ledger, by: str) -> Iterator[Finding]:
-    """Try the ledger, every store, every mailbox, and on the probes whether what is taken out can be put back.
+def findings(tenants: tuple[Tenant, ...], ledger: Ledger, state: Path, by: str) -> Iterator[Finding]:
+    """Try this machine, the ledger, every server and mailbox, and on the probes whether what is taken out comes back.
 
-    The configuration itself was checked when it was loaded. `by` stands in the record of what was proved.
+    The configuration itself, its templates and its tests were checked when it was loaded. `state` is the folder of the
+    ledger; `by` stands in the record of what was proved.
     """
-    ledger.adopt_generation(0)
-    yield Finding("ledger", "fine", "can be written")
+    yield from machine.room(state)
+    yield from machine.units()
+    yield _ledger(ledger)
+    if ledger.copies_itself:
+        yield machine.copies(ledger, clock())
     for tenant in tenants:
+        for field, server in servers(tenant.config):
+            yield reached(f"{tenant.name}: the way to {server.host}", field, server, clock())
         yield _generation(tenant, ledger)
         stored = _store(tenant)
         yield stored
         if stored.severity == "fine":
+            yield _clock(tenant)
+            yield _free(tenant)
             yield from _remarks(tenant)
             if tenant.config.links:
                 yield _links(tenant)
@@ -78,10 +80,53 @@ def grants(tenants: tuple[Tenant, ...]) -> Iterator[str]:
                 yield from lines
 
 
+def _ledger(ledger: Ledger) -> Finding:
+    """Whether it can be written, and every page and every chain of it is whole."""
+    try:
+        ledger.adopt_generation(0)
+        ledger.require_whole()
+    except LedgerError as error:
+        return Finding(
+            "ledger", "stopped", str(error), "do what is said here, before anything else", "connector ledger check"
+        )
+    return Finding("ledger", "fine", "can be written, and is whole")
+
+
+def _clock(tenant: Tenant) -> Finding:
+    """Held against what the store's last answer, which has just come, said."""
+    tried = f"{tenant.name}: clock"
+    try:
+        compare(tenant.store(), clock())
+    except ClockInDoubt as doubt:
+        return Finding(tried, "stopped", str(doubt), "have both ask a time server", "timedatectl set-ntp true")
+    told = tenant.store().now()
+    return Finding(
+        tried, "fine", f"is that of the store, to {abs(told - clock()).seconds} s" if told else "the store tells none"
+    )
+
+
+def _free(tenant: Tenant) -> Finding:
+    """How much the store takes until its quota, or its disk, is full."""
+    tried, url = f"{tenant.name}: room in the store", tenant.config.store.url
+    try:
+        free = tenant.store().free()
+    except ConnectorError as error:
+        return failed(tried, error, f"curl --verbose --request PROPFIND {url}")
+    if free is None:
+        return Finding(tried, "fine", "the server does not tell how much it takes")
+    says = f"it takes {free // 1024**2} MB more"
+    if free >= machine.LITTLE:
+        return Finding(tried, "fine", says)
+    todo = "raise the quota of the account there, or give the server a larger disk; until then attachments stay in mail"
+    severity: Severity = "stopped" if free < machine.NOTHING else "soon"
+    return Finding(tried, severity, says, todo, tenant.config.store.making_room)
+
+
 def _generation(tenant: Tenant, ledger: Ledger) -> Finding:
     tried = f"{tenant.name}: ledger and store"
     if stopped := ledger.paused(brake(tenant.name), clock()):
-        return Finding(tried, "stopped", stopped.reason)
+        todo = "stop the daemon, then take over what the store knows"
+        return Finding(tried, "stopped", stopped.reason, todo, "connector ledger reconcile")
     return Finding(tried, "fine", "belong together, as far as is known")
 
 
@@ -90,7 +135,7 @@ def _store(tenant: Tenant) -> Finding:
     try:
         _write_and_delete(tenant.store(), (tag for rule in tenant.config.rules for tag in rule.tags))
     except ConnectorError as error:
-        return failed(tried, error)
+        return failed(tried, error, f"curl --verbose --request PROPFIND {tenant.config.store.url}")
     return Finding(tried, "fine", "a small file was written, read back and deleted")
 
 
@@ -102,9 +147,10 @@ def _links(tenant: Tenant) -> Finding:
         assert publisher
         wrong = publisher.tried()
     except ConnectorError as error:
-        return failed(tried, error)
+        return failed(tried, error, _PAGES)
     if wrong:
-        return Finding(tried, "unreachable", wrong, "start `connector links serve`; compare links.yaml with `links`")
+        todo = "start `connector links serve`; compare links.yaml with `links`"
+        return Finding(tried, "unreachable", wrong, todo, _PAGES)
     return Finding(tried, "fine", "a small file was published, fetched through its page, and taken back")
 
 
@@ -114,7 +160,8 @@ def _holds(tenant: Tenant) -> Iterator[Finding]:
     for address in tenant.config.retention_holds:
         if address.lower() not in known:
             says = f"retention_holds names {address}, which is no mailbox of this tenant: nothing is kept by that"
-            yield Finding(f"{tenant.name}: holds", "stopped", says, "correct the address in the tenant's file")
+            fix = f"grep --recursive --line-number {shlex.quote(address)} /etc/connector/tenants"
+            yield Finding(f"{tenant.name}: holds", "stopped", says, "correct the address in the tenant's file", fix)
 
 
 def _scanner(tenant: Tenant, scanner: Scanner) -> Finding:
@@ -124,12 +171,15 @@ def _scanner(tenant: Tenant, scanner: Scanner) -> Finding:
         with spooled(io.BytesIO(b"Sent by `connector check`.\n")) as harmless, spooled(io.BytesIO(EICAR)) as harmful:
             passes, found = scanner.infected(harmless), scanner.infected(harmful)
     except ConnectorError as error:
-        return failed(tried, error)
+        return failed(tried, error, "systemctl restart clamav-daemon")
     if passes is not False:
-        return Finding(tried, "stopped", "it finds something in a line of text", "look at its log and its signatures")
+        todo = "look at its log and its signatures"
+        return Finding(tried, "stopped", "it finds something in a line of text", todo, "freshclam")
     if not found:
         todo = "look at its signatures (freshclam), and at the types and sizes of files that it leaves out"
-        return Finding(tried, "stopped", "it does not find the test file of EICAR, which every scanner finds", todo)
+        return Finding(
+            tried, "stopped", "it does not find the test file of EICAR, which every scanner finds", todo, "freshclam"
+        )
     return Finding(tried, "fine", "finds the test file of EICAR, and lets a line of text pass")
 
 
@@ -140,7 +190,7 @@ def _remarks(tenant: Tenant) -> Iterator[Finding]:
         for remark in tenant.store().remarks():
             yield Finding(tried, "fine", remark)
     except ConnectorError as error:
-        yield failed(tried, error)
+        yield failed(tried, error, f"curl --verbose {tenant.config.store.url}")
 
 
 def _people(tenant: Tenant, source: Source) -> Iterator[Finding]:
@@ -149,15 +199,16 @@ def _people(tenant: Tenant, source: Source) -> Iterator[Finding]:
     try:
         strangers = tenant.store().strangers(address, members)
     except ConnectorError as error:
-        yield failed(tried, error)
+        yield failed(tried, error, f"curl --verbose {tenant.config.store.url}")
         return
     todo = "name who may read its files (`readers`), or give the account its address"
+    fix = f"occ user:setting ACCOUNT settings email {strangers[0] if strangers else address}"
     if members is None and strangers:
         says = "the store knows nobody, or more than one, to whom it belongs: nothing of it is redirected"
-        yield Finding(tried, "stopped", says, todo)
+        yield Finding(tried, "stopped", says, todo, fix)
     elif strangers:
         says = f"the store does not know these, who cannot open its links: {', '.join(strangers)}"
-        yield Finding(tried, "stopped" if of_nobody(strangers, address, members) else "fine", says, todo)
+        yield Finding(tried, "stopped" if of_nobody(strangers, address, members) else "fine", says, todo, fix)
 
 
 def _write_and_delete(store: Store, tags: Iterable[str]) -> None:
@@ -176,7 +227,7 @@ def _directory(tenant: Tenant) -> Iterator[Finding]:
     try:
         tenant.look_up()
     except ConnectorError as error:
-        yield failed(tried, error)
+        yield failed(tried, error, _CONSENT)
     else:
         yield Finding(tried, "fine", f"{len(tenant.mailboxes)} mailboxes are this tenant's by now")
 
@@ -188,7 +239,7 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
         try:
             next(iter(share.source.changes(None)))
         except ConnectorError as error:
-            yield failed(tried, error)
+            yield failed(tried, error, _CONSENT)
         else:
             yield Finding(tried, "fine", "can be listed")
             yield from _people(tenant, share.source)
@@ -200,13 +251,14 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
         probe = entry.probe_source()
         wrong = _tried_put_back_file(probe) if probe else ("cannot be tried: no `probe` is set",)
     except ConnectorError as error:
-        yield failed(tried, error)
+        yield failed(tried, error, _CONSENT)
         return
     if probe:
         record(ledger, tenant, probe, Proof.PUT_BACK, passed=not wrong, by=by)
     if wrong:
         todo = "make a channel for trials alone, and name it under `probe`; until then nothing is taken out of Teams"
-        yield Finding(tried, "fine" if tenant.monitor else "stopped", "; ".join(wrong), todo)
+        fix = 'New-TeamChannel -GroupId GROUP -DisplayName "connector probe"'
+        yield Finding(tried, "fine" if tenant.monitor else "stopped", "; ".join(wrong), todo, fix)
     else:
         yield Finding(tried, "fine", "a file that gave way to a pointer came back, byte for byte")
     todo = "tell people: the link that stands beside the message's place in the channel leads on"
@@ -229,7 +281,7 @@ def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
         try:
             _ = mailbox.source.key
         except ConnectorError as error:
-            yield failed(tried, error)
+            yield failed(tried, error, entry.letting_in(mailbox.source.address))
             # The same words twice do not speak of a mailbox: more wrong passwords could lock the account.
             if str(error) == refused:
                 return
@@ -246,11 +298,12 @@ def _room(tenant: Tenant, source: Source) -> Finding:
     try:
         room = source.room()
     except ConnectorError as error:
-        return failed(tried, error)
+        return failed(tried, error, "connector check")
     if room is None:
         return Finding(tried, "fine", "the server does not tell how full they are")
     if room.full:
-        return Finding(tried, "stopped", f"{room}: nothing is changed in the mailbox", MAKE_ROOM)
+        fix = f"Set-Mailbox {source.address} -RecoverableItemsQuota SIZE -RecoverableItemsWarningQuota SIZE"
+        return Finding(tried, "stopped", f"{room}: nothing is changed in the mailbox", MAKE_ROOM, fix)
     return Finding(tried, "fine", str(room))
 
 
@@ -265,10 +318,16 @@ def _outside(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
     except Denied as error:
         yield Finding(tried, "fine", f"it is kept out of {source.address}, as it must be: {error}")
     except ConnectorError as error:
-        yield failed(tried, error)
+        yield failed(tried, error, "connector check")
     else:
         todo = "narrow its scope (CustomRecipientWriteScope, CustomResourceScope) to the mailboxes that it is for"
-        yield Finding(tried, "exposed", f"THE ACCOUNT OPENS {source.address}, WHICH IT MUST NOT", todo)
+        yield Finding(
+            tried,
+            "exposed",
+            f"THE ACCOUNT OPENS {source.address}, WHICH IT MUST NOT",
+            todo,
+            entry.keeping_out(source.address),
+        )
 
 
 def _proofs(tenant: Tenant, entry: MailConfig, ledger: Ledger, by: str) -> Iterator[Finding]:
@@ -281,12 +340,12 @@ def _proofs(tenant: Tenant, entry: MailConfig, ledger: Ledger, by: str) -> Itera
     try:
         wrong = _tried_put_back(probe)
     except ConnectorError as error:
-        yield failed(tried, error)
+        yield failed(tried, error, entry.letting_in(probe.address))
         return
     record(ledger, tenant, probe, Proof.PUT_BACK, passed=not wrong, by=by)
     if wrong:
-        todo = "nothing is taken out of messages on this server; ask its administrator, and us"
-        yield Finding(tried, "stopped", "; ".join(wrong), todo)
+        todo = "nothing is taken out of messages on this server; ask its administrator, and us; then try again"
+        yield Finding(tried, "stopped", "; ".join(wrong), todo, "connector check")
     else:
         yield Finding(tried, "fine", f"as they were, byte for byte, on {probe.server}")
     yield _certificate(tenant, entry, probe, ledger)
@@ -296,7 +355,10 @@ def without_probe(tenant: Tenant) -> Finding:
     """Nothing can be proved: that is fine as long as nothing is enforced."""
     todo = "make a mailbox for trials alone, and name it under `probe`"
     severity: Severity = "fine" if tenant.monitor else "stopped"
-    return Finding(f"{tenant.name}: putting attachments back", severity, "cannot be tried: no `probe` is set", todo)
+    fix = "New-Mailbox -Shared -Name connector-probe"
+    return Finding(
+        f"{tenant.name}: putting attachments back", severity, "cannot be tried: no `probe` is set", todo, fix
+    )
 
 
 def _tried_put_back(probe: Probe) -> tuple[str, ...]:
@@ -324,13 +386,13 @@ def _certificate(tenant: Tenant, entry: MailConfig, probe: Probe, ledger: Ledger
     if tenant.monitor:
         return Finding(tried, "fine", said)
     todo = "call `connector certify`, or name in `waive_certify` who answers for doing without"
-    return Finding(tried, "stopped", said, todo)
+    return Finding(tried, "stopped", said, todo, "connector certify")
 
 
-def failed(tried: str, error: ConnectorError) -> Finding:
+def failed(tried: str, error: ConnectorError, fix: str) -> Finding:
     """What a server's refusal or silence means for whoever tries."""
     if isinstance(error, Unavailable):
-        return Finding(
-            tried, "unreachable", str(error), "check the address, the network and the server; then try again"
-        )
-    return Finding(tried, "refused", str(error), "grant what is named here, or correct the login; then try again")
+        todo = "check the address, the network and the server; then try again"
+        return Finding(tried, "unreachable", str(error), todo, fix)
+    todo = "grant what is named here, or correct the login; then try again"
+    return Finding(tried, "refused", str(error), todo, fix)

@@ -826,6 +826,13 @@ def test_remarks(world: NextcloudWorld, store: NextcloudStore) -> None:
     assert "write that as `user`" in remark
 
 
+def test_it_tells_what_its_quota_leaves(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Where there is one; -3, which means that there is none, is no number of bytes."""
+    assert store.free() is None
+    world.cloud.users["connector"].quota = 5_000
+    assert store.free() == 5_000
+
+
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import typer
 
 from connector.certify import Certificate
 from connector.explain import Found, why
+from connector.finding import Finding
 from connector.ledger import Ledger
 from connector.model import Redirect
 from connector.plan.sums import By
@@ -17,6 +18,18 @@ from connector.report import Row, redirects, tell, tell_rows
 
 _ANSWERS = {True: "yes", False: "no", None: "unknown"}
 _BEFORE_RULES = ("guard:", "exclude:")
+
+
+def tell_findings(found: Sequence[Finding], *, as_json: bool) -> None:
+    """A line for each; and below, where a command can be copied, what is to be done about those that are not fine."""
+    if as_json:
+        tell_rows("", [asdict(each) for each in found], as_json=True)
+        return
+    lines = [{"tried": each.tried, "severity": each.severity, "says": each.says} for each in found]
+    tell_rows("Tried", lines, as_json=False)
+    for each in found:
+        if each.severity != "fine":
+            typer.echo(f"{each.tried}: {each.todo}.\n    {each.fix}")
 
 
 def _verdicts(found: Iterable[Found]) -> list[Row]:

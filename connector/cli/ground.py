@@ -143,6 +143,7 @@ def sum_up(ledger: Ledger, *, as_json: bool) -> None:
 #: What a finding means, by its severity.
 CODES = {
     "fine": Exit.DONE,
+    "soon": Exit.HELD,
     "stopped": Exit.HELD,
     "exposed": Exit.HELD,
     "unreachable": Exit.UNREACHABLE,

@@ -1,13 +1,12 @@
 """Looking: at servers, at what the policy would do, and at why something is where it is."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from connector import config, report
+from connector import config
 from connector.amounts import duration
 from connector.certify import CLIENTS, certificates
 from connector.check import findings, grants
@@ -35,8 +34,8 @@ def check(context: typer.Context, *, as_json: Json = False) -> None:
     """Try everything that the daemon needs: configuration, secrets, ledger, stores, mailboxes."""
     with configured(context) as (whole, ledger):
         known = tenants(whole)
-        found = list(findings(known, ledger, user()))
-    report.tell_rows("Tried", [asdict(each) for each in found], as_json=as_json)
+        found = list(findings(known, ledger, whole.settings.state, user()))
+    answers.tell_findings(found, as_json=as_json)
     for line in grants(known):
         typer.echo(line, err=True)
     raise typer.Exit(max(CODES[each.severity] for each in found))

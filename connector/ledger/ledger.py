@@ -74,6 +74,11 @@ class Ledger:
         """Close the connections of its pool."""
         self._engine.dispose()
 
+    @property
+    def copies_itself(self) -> bool:
+        """Whether `back_up` is for it; PostgreSQL has its own backups."""
+        return self._engine.dialect.name == "sqlite"
+
     def back_up(self, file: Path) -> None:
         """Copy all of it, as it is at one moment, into a new file that only its owner may read.
 
@@ -633,6 +638,12 @@ class Ledger:
         """When an event of this name was last noted, for whichever tenant; None where none ever was."""
         with self._reading() as connection:
             at: datetime | None = connection.scalar(select(func.max(events.c.at)).where(events.c.name == event))
+        return at
+
+    def began(self) -> datetime | None:
+        """When its first event happened; None where nothing has."""
+        with self._reading() as connection:
+            at: datetime | None = connection.scalar(select(func.min(events.c.at)).where(events.c.number == 1))
         return at
 
     def last_event_at(self, tenant: str) -> datetime | None:

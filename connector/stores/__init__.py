@@ -91,6 +91,10 @@ class Store(Links, Protocol):
         """What an administrator should know about the server, in sentences; nothing of it keeps anyone from work."""
         ...
 
+    def free(self) -> int | None:
+        """How many bytes it takes yet; None where it does not tell, or there is no end."""
+        ...
+
     def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
         """Whether the people to whom the mailbox belongs, and nobody else, may read what is below this collection.
 

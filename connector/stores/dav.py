@@ -43,6 +43,8 @@ _LONGEST_SIZE = 20
 _CONNECT_SECONDS = 10.0
 _PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?>
 <propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getetag/></prop></propfind>"""
+_QUOTA = b"""<?xml version="1.0" encoding="utf-8"?>
+<propfind xmlns="DAV:"><prop><quota-available-bytes/></prop></propfind>"""
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _REACTIONS: Mapping[int, tuple[type[ConnectorError], str]] = {
@@ -167,6 +169,14 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
                 raise self.refused("PROPFIND", answer)
             return self.look(path + "/", depth=depth)
         return tuple(_entries(self.host, answer.body))
+
+    def free(self) -> int | None:
+        """How many bytes the root collection takes yet; None where the server tells none (RFC 4331), or no end."""
+        headers = ("Depth: 0", "Content-Type: application/xml; charset=utf-8")
+        answer = self.ask("list", "", success=(HTTPStatus.MULTI_STATUS,), data=_QUOTA, headers=headers)
+        told = _multistatus(self.host, answer.body).findtext(".//{DAV:}quota-available-bytes") or ""
+        # Nextcloud says -3 where there is no limit.
+        return int(told) if told.strip().isdecimal() and len(told) < _LONGEST_SIZE else None
 
     def refuse_failures(self, method: str, answer: Answer) -> None:
         """Raise for the first failure that a 207 carries inside, as the answer to something else than PROPFIND."""

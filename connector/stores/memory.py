@@ -92,6 +92,10 @@ class MemoryStore:
         """None."""
         return ()
 
+    def free(self) -> int | None:
+        """There is no end."""
+        return None
+
     def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
         """Whether they were admitted, where that matters."""
         return self.admitted is None or self.admitted.get(folder) == _people(mailbox, members) - self.unknown

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, FilePath, model_validator
 from requests.auth import AuthBase, HTTPDigestAuth
 
-from connector.addresses import Address
+from connector.addresses import Address, Server
 from connector.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
@@ -109,6 +109,10 @@ class WebdavStore:
     def remarks(self) -> tuple[str, ...]:
         """None."""
         return ()
+
+    def free(self) -> int | None:
+        """By RFC 4331, which not every server knows."""
+        return self._client.free()
 
     def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:  # noqa: ARG002 - the port's
         """Always: the server lets in whoever it lets in anyway."""
@@ -285,6 +289,15 @@ class WebdavConfig(BaseModel):
         if (self.user is None) != (self.password is None):
             raise ValueError("user and password go together: give both, or neither")
         return self
+
+    def servers(self) -> tuple[Server, ...]:
+        """Whom it speaks to."""
+        return (Server(self.url, self.ca),)
+
+    @property
+    def making_room(self) -> str:
+        """What shows the administrator of the server how full its disks are."""
+        return "df --human-readable"
 
     def connect(self, key: bytes) -> WebdavStore:  # noqa: ARG002 - every store's
         """A client for one thread; nothing is sent yet. Raises LookupError where the password is not to be had."""

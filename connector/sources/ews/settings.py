@@ -11,6 +11,7 @@ from exchangelib.autodiscover import Autodiscovery
 from exchangelib.errors import AutoDiscoverError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from connector.addresses import Server
 from connector.amounts import Size
 from connector.credentials import Secret
 from connector.errors import Denied
@@ -160,6 +161,24 @@ class EwsMailboxes(BaseModel):
     def grant(self) -> tuple[str, ...]:
         """The lines of PowerShell that let the account in; none, for who has Exchange has granted that by hand."""
         return ()
+
+    def servers(self) -> tuple[Server, ...]:
+        """Whom it speaks to, as far as that is written."""
+        return (Server(self.url, self.ca),) if self.url else ()
+
+    def letting_in(self, address: str) -> str:
+        """What an administrator calls so that the account opens this mailbox."""
+        if not self.impersonation:
+            return f"Add-MailboxPermission -Identity {address} -User {self.user} -AccessRights FullAccess"
+        role = f"New-ManagementRoleAssignment -Role ApplicationImpersonation -User {self.user}"
+        return f"{role} -CustomRecipientWriteScope SCOPE"
+
+    def keeping_out(self, address: str) -> str:
+        """What an administrator calls so that the account does not open this mailbox."""
+        if not self.impersonation:
+            return f"Remove-MailboxPermission -Identity {address} -User {self.user} -AccessRights FullAccess"
+        role = f"Get-ManagementRoleAssignment -Role ApplicationImpersonation -RoleAssignee {self.user}"
+        return f"{role} | Set-ManagementRoleAssignment -CustomRecipientWriteScope SCOPE"
 
     def connect(self, address: str, *, group: bool = False) -> Connection:
         """How to reach this mailbox. Raises Denied where the password is not to be had; may ask autodiscover.

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import load_pem_x509_certificate
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from connector.addresses import Server
 from connector.credentials import Secret
 from connector.errors import Denied
 from connector.sources.graph.clouds import CLOUDS, Cloud
@@ -83,6 +84,10 @@ class AppLogin(BaseModel):
         if not self.managed_identity and not (self.directory and self.client):
             raise ValueError("directory and client are needed, unless managed_identity is given")
         return self
+
+    def servers(self) -> tuple[Server, ...]:
+        """Whom it speaks to."""
+        return tuple(Server(each, self.ca, system=True) for each in (self.where.login, self.where.graph))
 
     @property
     def where(self) -> Cloud:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from connector.addresses import Server
 from connector.amounts import Size
 from connector.sources.graph import AppLogin, Connection, Edge
 from connector.sources.graph_mail.directory import everyone, members
@@ -112,6 +113,20 @@ class GraphMailboxes(BaseModel):
     def connect(self, address: str) -> Connection:
         """How to reach this mailbox. Nothing is asked of a server yet."""
         return self.edge.connection(f"the mailbox {address}", _PERMISSION)
+
+    def servers(self) -> tuple[Server, ...]:
+        """Whom it speaks to."""
+        return self.app.servers()
+
+    def letting_in(self, address: str) -> str:
+        """What shows an administrator of Exchange Online what the app may do; `grant` has the lines that change it."""
+        app = self.app.client or "APP-ID"
+        return f"Test-ServicePrincipalAuthorization -Identity {app} -Resource {address}"
+
+    def keeping_out(self, address: str) -> str:  # noqa: ARG002 - every source's
+        """What an administrator calls so that the app opens nothing but what it is for."""
+        assigned = f"Get-ManagementRoleAssignment -RoleAssignee {self.app.client or 'APP-ID'}"
+        return f"{assigned} | Set-ManagementRoleAssignment -CustomResourceScope connector"
 
     def grant(self) -> tuple[str, ...]:
         """The lines of Exchange Online PowerShell that let the app into these mailboxes, and into no others."""

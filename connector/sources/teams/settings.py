@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from connector.addresses import Server
 from connector.amounts import Duration
 from connector.sources.graph import AppLogin, Connection, Edge
 from connector.sources.teams.drive import GraphDrive, Root
@@ -83,6 +84,10 @@ class TeamsShares(BaseModel):
     def hints(self) -> tuple[()]:
         """None: Graph tells of changes only to an address that it can reach from outside."""
         return ()
+
+    def servers(self) -> tuple[Server, ...]:
+        """Whom it speaks to."""
+        return self.app.servers()
 
     def probe_source(self) -> DriveProbe | None:
         """The channel for trials, where one is named. Raises Denied, Unavailable."""

@@ -130,6 +130,10 @@ class OwnersStore:
         """What the app may do; and what there is to say about our own space."""
         return (_POWER, *self._own.remarks())
 
+    def free(self) -> int | None:
+        """Of our own space; what owners have is theirs to look after."""
+        return self._own.free()
+
     def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
         """Whether the folder is with whom the mailbox belongs to; or with us, and open to more than one."""
         people = self._readers.of(mailbox, members)

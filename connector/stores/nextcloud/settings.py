@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
-from connector.addresses import Address
+from connector.addresses import Address, Server
 from connector.credentials import Secret
 from connector.model import Audience
 from connector.names import safe_name
@@ -97,6 +97,15 @@ class NextcloudConfig(BaseModel):
     def one_account(self) -> bool:
         """Whether one login reads all files."""
         return self.appapi is None
+
+    def servers(self) -> tuple[Server, ...]:
+        """Whom it speaks to."""
+        return (Server(self.url, self.ca),)
+
+    @property
+    def making_room(self) -> str:
+        """What an administrator of Nextcloud calls to raise the quota of the account."""
+        return f"occ user:setting {self.user} files quota SIZE"
 
     def connect(self, key: bytes) -> NextcloudStore | OwnersStore:
         """A client for one thread; nothing is sent yet. Raises LookupError where the secret is not to be had.
