@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -320,6 +321,28 @@ def test_a_server_that_does_not_put_back_what_was_there_is_found_out(world: Worl
     world.exchange.order(reset=True)
     world.run("check")
     assert world.json("once")["mailboxes"][0]["redirected"] == 1
+
+
+def test_check_says_what_is_wrong_and_which_command_is_for_it(world: World) -> None:
+    """A line to copy, below the table and in JSON; the mailboxes are tried all the same."""
+    world.configure(store="http://127.0.0.1:1/dav/")
+    found = {each["tried"]: each for each in world.json("check", code=3)}
+    assert found["acme: store"]["fix"] == "curl --verbose --request PROPFIND http://127.0.0.1:1/dav/"
+    assert found[f"acme: mailbox {ANNA}"]["severity"] == "fine"
+    table = world.run("check", code=3)
+    assert "acme: store: check the address, the network and the server; then try again.\n    curl --verbose" in table
+
+
+def test_check_goes_on_where_the_ledger_is_damaged(world: World) -> None:
+    """Whoever asks what is wrong is told all of it."""
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.run("once")
+    with closing(sqlite3.connect(world.folder / "ledger.db")) as ledger:
+        ledger.execute("UPDATE events SET name = 'other' WHERE number = 1")
+        ledger.commit()
+    found = {each["tried"]: each for each in world.json("check", code=1)}
+    assert (found["ledger"]["severity"], found["ledger"]["fix"]) == ("stopped", "connector ledger check")
+    assert found[f"acme: mailbox {ANNA}"]["severity"] == "fine"
 
 
 def test_what_a_killed_check_left_in_the_probe_is_removed(world: World) -> None:

@@ -152,6 +152,14 @@ def test_when_retention_ends_nothing_is_left_in_the_trash(pipeline: CloudPipelin
     assert left == []
 
 
+def test_a_quota_that_is_nearly_used_up_is_told_before_it_is(pipeline: CloudPipeline) -> None:
+    """By the server's own word, with the command that raises it."""
+    pipeline.server.cloud.users["connector"].quota = 500 * 1024**2
+    assert "occ user:setting connector files quota SIZE" in pipeline.run("check", code=1).answer
+    pipeline.server.cloud.users["connector"].quota = 5 * 1024**3
+    pipeline.run("check", code=0)
+
+
 def test_a_mailbox_of_nobody(pipeline: CloudPipeline) -> None:
     """It is left alone, `once` says what to do, and all goes on when it was done."""
     pipeline.readers()
