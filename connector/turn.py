@@ -300,7 +300,7 @@ def leave_alone(
     else:
         event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
     until, reason, kind = now + wait, str(error), type(error).__name__
-    log.warning(event, paused=name, reason=reason, until=until.isoformat())
+    tell(event, paused=name, reason=reason, until=until.isoformat())
     ledger.pause(name, until=until, reason=reason, error=kind, now=now, tenant=tenant)
     if account and _is_of_account(account, name, reason, ledger, now):
         log.warning(Event.ACCOUNT_PAUSED, paused=account, reason=reason, until=until.isoformat())
