@@ -117,11 +117,11 @@ def manifests(store: Store, key: bytes) -> Iterator[Manifest | str]:
 
 
 def delete_manifests(store: Store, redirect_id: str, *, keep_original: bool = False) -> None:
-    """Remove the manifests of a redirect whose files are swept, and its original as a whole."""
+    """Remove the manifests of a redirect whose files are swept, and its original as a whole, also from a trash."""
     for folder in (_ORIGINALS, _MANIFESTS) if keep_original else (_MANIFESTS,):
         for name in store.names(folder):
             if name.startswith(f"{redirect_id}."):
-                store.delete(f"{folder}/{name}")
+                store.erase(f"{folder}/{name}")
 
 
 def _plain(value: Any) -> Any:

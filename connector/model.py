@@ -298,6 +298,8 @@ class Origin:
 
     #: The id of the redirect: asked again for the same one, the same link is given.
     redirect: str
+    #: The collection in the store that holds its files.
+    folder: str
     #: The address of the mailbox, or of the share.
     mailbox: str
     sender: str

@@ -60,7 +60,7 @@ from connector.replace import (
 )
 from connector.restore import put_back, swapped, withdraw
 from connector.retention import erase, tell, with_end
-from connector.rewrite import notice, shows
+from connector.rewrite import notice, shows, tells_other_days
 from connector.sight import originals, read_anew, seen_in, untouched, with_file
 from connector.spool import Spool, spooled
 from connector.timekeeping import ClockInDoubt, believed, compare, stop
@@ -207,7 +207,8 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     if _unproved(redirect):
         return begin_again(redirect, State.PLANNED, "a file of the item changed", turn)
     notice = _notice(redirect, item, turn)
-    finished = _attempted(redirect, item) and shows(item.body, notice.urls)
+    shown = _attempted(redirect, item) and shows(item.body, notice.urls)
+    finished = shown and not tells_other_days(item.body, notice)
     if turn.watch.replace and not redirect.copy and not (finished and not originals(item, redirect)):
         return begin_copy(redirect, item, turn)
     if not finished:

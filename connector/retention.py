@@ -147,7 +147,7 @@ def delete_stored(redirect: Redirect, turn: Turn) -> None:
     for path in (*(each.path for each in redirect.files), *original):
         turn.keep_lease()
         in_store(watch.store.erase, path)
-    in_store(watch.store.delete, redirect.folder)
+    in_store(watch.store.erase, redirect.folder)
 
 
 def _held_back(redirect: Redirect, turn: Turn) -> Redirect:

@@ -35,6 +35,7 @@ from connector.sweep import sweep, trim
 from connector.tenants import Mailbox, Ready, Tenant, those_ready
 from connector.turn import BUDGET, account_name, leave_alone, stopped, store_name
 from connector.turns import Turns, guarded
+from connector.upkeep import show_anew
 from connector.yamlfile import ConfigError
 
 #: How long a claim on the store is good for, until we look whether another ledger came along.
@@ -342,6 +343,8 @@ class Daemon:
                     told = {name: value for name, value in asdict(each).items() if name != "publication"}
                     of = each.publication.partition("-")[0]
                     self._ledger.note(tenant.name, Event.LINK_OPENED, now, redirect_id=of, **told)
+                    if each.what == "extend" and (redirect := self._ledger.redirect(of)):
+                        show_anew(redirect, self._ledger, now)
                 book.forget([*seen, *_guessed(book)])
         except ConnectorError as error:
             leave_alone(links, error, self._ledger, now, tenant.name)

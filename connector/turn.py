@@ -156,7 +156,13 @@ class Turn:
 
     def origin(self, redirect: Redirect, item: Item) -> Origin:
         """Where the files of a redirect come from, for whatever gives their links."""
-        return Origin(redirect=redirect.id, mailbox=self.owner, sender=item.sender, received=item.received)
+        return Origin(
+            redirect=redirect.id,
+            folder=redirect.folder,
+            mailbox=self.owner,
+            sender=item.sender,
+            received=item.received,
+        )
 
     def marker(self, name: str, internet_message_id: str) -> str:
         """Our mark in this message, by whose name it is found again."""

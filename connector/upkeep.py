@@ -69,8 +69,7 @@ class Upkeep:
     def extend(self, wanted: Wanted, until: datetime | None) -> int:
         """Their links open until then, or for ever, also those that have ended; how many messages.
 
-        What messages say of the end stays what it was; the pages tell the new one. Raises ValueError where the links
-        are the store's own.
+        The daemon, or `once`, has the messages say so. Raises ValueError where the links are the store's own.
         """
         done = 0
         for redirect, tenant in self._resting(wanted):
@@ -79,6 +78,7 @@ class Upkeep:
             for terms in _terms(redirect):
                 book.extend(publication_id(redirect.id, terms), until)
             self._note(redirect, tenant, Event.LINK_EXTENDED, until=until)
+            show_anew(redirect, self.ledger, self.now)
             done += 1
         return done
 
@@ -95,7 +95,7 @@ class Upkeep:
             else:
                 for terms in _terms(redirect):
                     book.renew(publication_id(redirect.id, terms), self.now)
-            again = replace(redirect, state=State.STORED, held_in=None, reason="", attempts=0, due=self.now)
+            again = _about_to_share(redirect, self.now)
             with suppress(Stale):  # Somebody else decided about it at this moment; the next call finds it.
                 self.ledger.write(again, Event.LINK_RENEWED, self.now, by=self.by)
                 done += 1
@@ -109,7 +109,7 @@ class Upkeep:
         found: dict[str, str] = {}
         for redirect, tenant in self._resting(wanted):
             # Nothing else of where it is from makes a password.
-            origin = Origin(redirect=redirect.id, mailbox="", sender="", received=None)
+            origin = Origin(redirect=redirect.id, folder=redirect.folder, mailbox="", sender="", received=None)
             for terms in _terms(redirect):
                 if told := tenant.links().password(terms, origin):
                     found[_address(redirect, terms, tenant)] = told
@@ -159,6 +159,17 @@ class Upkeep:
         self.ledger.note(
             tenant.name, event, self.now, source=redirect.source, redirect_id=redirect.id, by=self.by, **detail
         )
+
+
+def show_anew(redirect: Redirect, ledger: Ledger, now: datetime) -> None:
+    """Its message is to tell how its links end by now. One that a human has to decide about stays as it is."""
+    if redirect.state is State.DONE:
+        with suppress(Stale):  # Somebody else decided about it at this moment.
+            ledger.write(_about_to_share(redirect, now), Event.LINK_LASTS, now)
+
+
+def _about_to_share(redirect: Redirect, now: datetime) -> Redirect:
+    return replace(redirect, state=State.STORED, held_in=None, reason="", attempts=0, due=now)
 
 
 def _terms(redirect: Redirect) -> tuple[LinkTerms, ...]:

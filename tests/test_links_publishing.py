@@ -175,7 +175,7 @@ def test_whom_a_link_opens_for(house: House) -> None:
         house.share(LinkTerms(Audience.GROUP), readers=listed)
     with pytest.raises(Rejected, match=r"name a list as links\.readers"):
         house.share(LinkTerms(Audience.GROUP))
-    origin = Origin(redirect="R2", mailbox="Info@example.org", sender="x@example.org", received=None)
+    origin = Origin(redirect="R2", folder="acme/R2", mailbox="Info@example.org", sender="x@example.org", received=None)
     house.publisher(readers=listed).share(house.stored("c.pdf"), LinkTerms(Audience.GROUP), origin)
     assert [each.readers for each in house.book.of_tenant("acme") if each.redirect == "R2"] == [("group:Front desk",)]
 

@@ -143,7 +143,7 @@ def test_when_retention_ends_the_message_says_so(pipeline: LinkedPipeline) -> No
 
 
 def test_before_a_link_ends_its_owner_is_told_and_lets_it_last(pipeline: LinkedPipeline) -> None:
-    """By a letter with the address of a page, where one form does it; then it is told again before the new end."""
+    """By a letter with the address of a page, where one form does it; the message says so, and he is told again."""
     pipeline.publish(expires="30d")
     item = pipeline.deliver(letter({"report.pdf": REPORT}, subject="Offer 7"))
     pipeline.run("once", code=0)
@@ -164,8 +164,34 @@ def test_before_a_link_ends_its_owner_is_told_and_lets_it_last(pipeline: LinkedP
     assert pipeline.site.ask(f"{found[1]}/extend", "POST", links.ANNA, form).status == 303
     pipeline.site.clock.now += timedelta(days=19)
     assert pipeline.site.ask(f"{link}/report.pdf").body == REPORT
-    pipeline.run("once", code=0, hours=45 * 24)
-    assert len([each for each in _inbox(pipeline) if "Offer 7" in each]) == 1
+    for _ in "collected, shown":
+        pipeline.run("once", code=0, hours=31 * 24 + 1)
+    assert _told_day(pipeline, item) == f"{pipeline.site.book.of_tenant('acme')[0].expires:%Y-%m-%d}"
+    for day, letters in ((43, 1), (45, 2)):
+        pipeline.run("once", code=0, hours=day * 24)
+        assert len([each for each in _inbox(pipeline) if "Offer 7" in each]) == letters
+
+
+def test_a_message_says_until_when_a_link_lasts_by_now(pipeline: LinkedPipeline) -> None:
+    """The daemon has it say so, in the same notice; what is the same is not written again."""
+    pipeline.publish(expires="30d")
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    before = pipeline.see(item)
+    pipeline.run("once", code=0)
+    links = pipeline.shown(item)
+    until = f"{datetime.now(UTC) + timedelta(days=80):%Y-%m-%d}"
+    for _ in "twice":
+        pipeline.run("links", "extend", "--everything", "--until", until, code=0)
+        pipeline.run("once", code=0)
+        assert (_told_day(pipeline, item), pipeline.shown(item)) == (until, links)
+    assert pipeline.see(item).body.count("report.pdf") == 1
+    pipeline.run("links", "extend", "--everything", code=0)
+    pipeline.run("once", code=0)
+    assert re.findall("[0-9]{4}-[0-9]{2}-[0-9]{2}", pipeline.see(item).body) == []
+    assert pipeline.fetched(*links).body == REPORT
+    pipeline.run("restore", "--everything", code=0)
+    pipeline.run("once", code=0, hours=1)
+    assert (pipeline.see(item).contents, pipeline.see(item).body) == (before.contents, before.body)
 
 
 def test_a_link_for_the_owner_opens_for_the_owner(pipeline: LinkedPipeline) -> None:
@@ -204,6 +230,12 @@ def test_a_book_that_is_out_of_reach(pipeline: LinkedPipeline) -> None:
     book.write_bytes(kept)
     pipeline.run("once", code=0, hours=1)
     assert pipeline.see(item).contents == ()
+
+
+def _told_day(pipeline: LinkedPipeline, item: str) -> str:
+    """The one that a message tells of its links."""
+    (told,) = set(re.findall(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", pipeline.see(item).body))
+    return str(told)
 
 
 def _inbox(pipeline: LinkedPipeline) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import html as lxml_html
 from pydantic import ValidationError
 
-from connector.model import Action, Audience, Body, Ending, Link, LinkTerms
+from connector.model import Action, Audience, Body, Ending, Link, LinkTerms, Notice
 from connector.rewrite import (
     Mentioned,
     Wording,
@@ -22,6 +22,7 @@ from connector.rewrite import (
     remove,
     says_no_more,
     shows,
+    tells_other_days,
     tombstone,
 )
 from connector.rewrite.languages import LANGUAGES, Code, human_size
@@ -370,6 +371,26 @@ def test_the_letter_about_links_that_end(code: Code) -> None:
     assert lines[6:] == ["    2026-03-01  Plans"]
     assert reminder_letter([bare], wording)[1].splitlines()[0] in lines[0]
     assert reminder_letter([bare], wording)[1].splitlines()[0] != lines[0]
+
+
+@pytest.mark.parametrize("html", [True, False])
+def test_days_that_are_told_are_compared(*, html: bool) -> None:
+    """Those of the notice, not those of the rest; where there is none of ours, nobody can tell."""
+
+    def ending(at: datetime | None) -> Notice:
+        file = redirected(name="Plan 2025-12-24.pdf")
+        assert file.link
+        return notice(redirect(replace(file, link=replace(file.link, expires=at))), WORDING, marker="m")
+
+    before = Body("<p>by 2026-01-31</p>" if html else "by 2026-01-31\r\n", html=html)
+    first, later, never = (
+        ending(datetime(2026, 3, 1, tzinfo=UTC)),
+        ending(datetime(2026, 4, 1, tzinfo=UTC)),
+        ending(None),
+    )
+    body = insert(before, first)
+    assert [tells_other_days(body, each) for each in (first, later, never)] == [False, True, True]
+    assert [tells_other_days(each, later) for each in (None, before, insert(body, later))] == [False, False, False]
 
 
 @pytest.mark.parametrize("code", CODES)

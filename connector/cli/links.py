@@ -86,7 +86,7 @@ def extend(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Let links of our own service open longer, also those that have ended. Messages go on saying the old end."""
+    """Let links of our own service open longer, also those that have ended; messages will say so."""
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.extend(wanted, until)
     end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for ever"

@@ -108,7 +108,7 @@ class Publisher:
     def tried(self) -> str:
         """Publish a small file, and fetch it as anyone would. Why that does not work; "" where it does."""
         content, terms = b"Published by `connector check`; may be deleted.\n", LinkTerms(Audience.ANYONE)
-        origin = Origin(redirect="check", mailbox="", sender="", received=None)
+        origin = Origin(redirect="check", folder=_TRIAL, mailbox="", sender="", received=None)
         self._book.extend(publication_id(origin.redirect, terms), None)
         stored = put_bytes(self._store, f"{_TRIAL}/check.txt", content)
         try:

@@ -4,6 +4,7 @@ A body is Unicode: EWS and Graph hand it out decoded, whatever charset the messa
 are cut into tokens, never parsed and written again, and nothing here is slower than linear.
 """
 
+import re
 from collections.abc import Collection
 
 from connector.model import Body, Notice
@@ -24,9 +25,13 @@ __all__ = [
     "remove",
     "says_no_more",
     "shows",
+    "tells_other_days",
     "tombstone",
     "try_templates",
 ]
+
+#: As notices write a day, in all languages.
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def insert(body: Body | None, notice: Notice) -> Body:
@@ -58,6 +63,19 @@ def shows(body: Body | None, urls: Collection[str]) -> bool:
             # A notice stands at the top: below it may be megabytes.
             break
     return not missing
+
+
+def tells_other_days(body: Body | None, notice: Notice) -> bool:
+    """Whether the notice of this redirect stands in the body, and tells other days than it should: an older end, say.
+
+    Where somebody's client has dissolved it in the rest of the text, nobody can tell.
+    """
+    form = _form(body) if body else None
+    extent = form.extent(body.content, notice.redirect_id) if body and form else None
+    if not (body and form and extent):
+        return False
+    wanted = notice.html if body.html else notice.text
+    return set(_DAY.findall(body.content[slice(*extent)])) != set(_DAY.findall(wanted))
 
 
 def says_no_more(body: Body | None, tombstone: Notice) -> bool:

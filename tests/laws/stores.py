@@ -37,7 +37,7 @@ NASTY_NAMES = (
 
 
 #: What files are said to come from where it does not matter.
-ORIGIN = Origin(redirect="R1", mailbox="anna@example.org", sender="sender@example.org", received=None)
+ORIGIN = Origin(redirect="R1", folder="box/R1", mailbox="anna@example.org", sender="sender@example.org", received=None)
 
 
 class World(Protocol):
@@ -301,6 +301,18 @@ class StoreLaws:
         assert bool(store.password(terms, ORIGIN)) == terms.password
         assert world.connect().share([stored], terms, ORIGIN) == (link,)
         assert world.connect().password(terms, ORIGIN) == store.password(terms, ORIGIN)
+
+    def test_what_takes_the_place_of_a_link_has_another_password(self, store: Store) -> None:
+        """Whoever knows the old one, and hears of the new address, opens nothing."""
+        stored, terms = store.put("box/R1/a.txt", spool(b"a")), LinkTerms(Audience.ANYONE, password=True)
+        try:
+            links = store.share([stored], terms, ORIGIN)
+        except Rejected:
+            return
+        told = store.password(terms, ORIGIN)
+        store.revoke("box/R1")
+        assert store.share([stored], terms, ORIGIN) != links
+        assert store.password(terms, ORIGIN) not in ("", told)
 
     def test_an_end_is_kept_or_refused(self, store: Store) -> None:
         """A link that is to end says when it does, or is not made."""

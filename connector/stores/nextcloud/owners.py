@@ -115,7 +115,8 @@ class OwnersStore:
 
     def password(self, terms: LinkTerms, origin: Origin) -> str:
         """That of a public link, whoever has made it, see the port."""
-        return self._own.password(terms, origin)
+        with self._at(origin.folder) as store:
+            return store.password(terms, origin)
 
     def revoke(self, folder: str) -> None:
         """End the public links, see the port."""

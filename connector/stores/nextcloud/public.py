@@ -46,11 +46,9 @@ class PublicLinks:
         """Links to files that are all there is in one folder, see the port."""
         folder, label = stored[0].path.rpartition("/")[0], _label(terms, origin)
         self._require_alone(stored, folder, label)
-        ends, password = self._end(terms), self.password(terms, origin)
-        share = self._found(folder, label)
-        if share is None:
-            self._require_allowed(terms, password)
-            share = self._ocs.link(folder, label, _note(origin), ends, password)
+        ends = self._end(terms)
+        share = self._found(folder, label) or self._made(folder, terms, origin, ends)
+        password = self._password_of(share, terms)
         try:
             share = self._honoured(share, stored[0], ends, password)
             self._require_proved(share, folder, password)
@@ -60,12 +58,12 @@ class PublicLinks:
         return tuple(self._link(share, each, password) for each in stored)
 
     def password(self, terms: LinkTerms, origin: Origin) -> str:
-        """What links on these terms ask for, see the port: the same however often it is asked for, and kept nowhere.
-
-        What the key makes is as hard to guess as that of our own pages; what stands before it is what rules for
-        passwords ask for.
-        """
-        return f"K7-{tokens.password(self._key, _label(terms, origin), 0)}" if terms.password else ""
+        """What links on these terms ask for, see the port: the same as long as the share is, and kept nowhere."""
+        if not terms.password:
+            return ""
+        label = _label(terms, origin)
+        found = (each for each in self._links_of(origin.folder) if each.label == label)
+        return next((self._password_of(each, terms) for each in found), "")
 
     def revoke(self, folder: str) -> None:
         """End all public links of a folder."""
@@ -88,6 +86,21 @@ class PublicLinks:
                 f"a public link on {self._client.host} opens all files of a message, and these do not all have the same"
                 f" terms: give them one `link` and one action in the policy, {_INSTEAD}"
             )
+
+    def _made(self, folder: str, terms: LinkTerms, origin: Origin, ends: date | None) -> Share:
+        """A new share. Its password hangs on its token: what takes its place, after it leaked, has another one."""
+        label = _label(terms, origin)
+        first = self._derived(label) if terms.password else ""
+        self._require_allowed(terms, first)
+        made = self._ocs.link(folder, label, _note(origin), ends, first)
+        return self._ocs.change(made.id, ends, self._password_of(made, terms)) if first else made
+
+    def _password_of(self, share: Share, terms: LinkTerms) -> str:
+        return self._derived(share.token) if terms.password else ""
+
+    def _derived(self, name: str) -> str:
+        """As hard to guess as that of our own pages; what stands before it is what rules for passwords ask for."""
+        return f"K7-{tokens.password(self._key, name, 0)}"
 
     def _found(self, folder: str, label: str) -> Share | None:
         """The share that was made before. Should there be more of them, the others end."""
