@@ -16,8 +16,8 @@ from connector.log import Event
 from connector.model import Link, LinkTerms, Origin, Redirect, State
 from connector.tenants import Tenant
 
-#: No step is about to look at their links.
-_RESTING = frozenset({State.DONE, State.HELD})
+#: No step is about to look at the links that they have. Those that are stored are about to get them anew.
+_RESTING = frozenset({State.DONE, State.HELD, State.STORED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -106,7 +106,7 @@ def test_retention_and_erasure_first_change_the_notice(world: World) -> None:
     assert not world.store.shares
     assert only(world).state is State.ERASED
     effects = [each for each in seen.seen if each in {"rewrite", "revoke", "erase"}]
-    assert effects == ["rewrite", "revoke", "erase", "erase"]
+    assert (effects[:2], set(effects[2:])) == (["rewrite", "revoke"], {"erase"})
     assert swept(world) == 0
     assert [each for each in events(world) if each in ("redirect.expired", "redirect.told", "redirect.erased")] == [
         *("redirect.expired", "redirect.told", "redirect.erased")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from connector.errors import Corrupt, Denied, Edited, FileGone, Rejected, Unavailable
+from connector.errors import Conflict, Corrupt, Denied, Edited, FileGone, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud, User
 from connector.simulator.nextcloud.tree import Node, Trees
@@ -122,8 +122,8 @@ def test_files_lie_with_their_owners(world: AppWorld, store: OwnersStore) -> Non
     store.put(".connector/manifests/1.json", spool(b"{}"))
     assert world.has(world.anna) == {PATH}
     assert world.has(world.bert) == {HIS}
-    ours = sorted(path.rpartition("/")[2] for path in world.has(world.account))
-    assert ours == ["1.json", "anna", "bert"]
+    numbers = {str(world.cloud.find(user, path)[0].id) for user, path in ((world.anna, PATH), (world.bert, HIS))}
+    assert {path.rpartition("/")[2] for path in world.has(world.account)} == {"1.json", "anna", "bert", *numbers}
     assert world.cloud.shares == {}
     assert {user for method, path, user in world.cloud.seen if path.endswith(PATH)} == {"anna"}
 
@@ -184,6 +184,21 @@ def test_what_its_owner_moves_is_found(world: AppWorld, store: OwnersStore) -> N
         contents(store, PATH)
 
 
+def test_what_its_owner_moves_before_she_is_told_of_it(world: AppWorld, store: OwnersStore) -> None:
+    """The link is for the file, wherever she has it; a public one opens a folder, and that is not to be another."""
+    moved, stays = (store.put(f"{HOME}/2026/R1/{name}", spool(b"hers")) for name in ("a.pdf", "b.pdf"))
+    urls = [link.url for link in store.share([moved, stays], LinkTerms(), ORIGIN)]
+    node = world.cloud.find(world.anna, moved.path)[0]
+    world.cloud.trees.move(node, world.cloud.homes["anna"], "my report.pdf")
+    for each in (store, world.connect()):
+        assert [link.url for link in each.share([moved, stays], LinkTerms(), ORIGIN)] == urls
+        with pytest.raises(Conflict, match="does not list a file"):
+            each.share([moved, stays], LinkTerms(Audience.ANYONE), ORIGIN)
+    world.cloud.remove(node)
+    with pytest.raises(Conflict, match="does not list a file"):
+        store.share([moved, stays], LinkTerms(), ORIGIN)
+
+
 def test_what_is_erased_is_not_in_its_owners_trash(world: AppWorld, store: OwnersStore) -> None:
     """What she took elsewhere is hers, there and in the trash."""
     store.put(PATH, spool(b"once"))
@@ -215,10 +230,10 @@ def test_requests(world: AppWorld, store: OwnersStore) -> None:
     stored = store.put(PATH, spool(b"hers"))
     store.share([stored], LinkTerms(), ORIGIN)
     methods = [method for method, _, _ in world.cloud.seen if method != "MKCOL"]
-    assert methods == ["PUT", "PROPFIND", "PROPFIND", "PUT"]
+    assert methods == ["PUT", "PROPFIND", "PUT", "PROPFIND"]
     world.cloud.seen.clear()
     store.share([stored], LinkTerms(), ORIGIN)
-    assert [method for method, _, _ in world.cloud.seen] == ["PROPFIND", "PROPFIND"]
+    assert [method for method, _, _ in world.cloud.seen] == ["PROPFIND"]
 
 
 def test_the_line_breaks_while_it_is_written_down(world: AppWorld) -> None:

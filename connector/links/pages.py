@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from connector.links.book import Offered, Publication
@@ -19,14 +18,9 @@ from connector.links.settings import Look, Sentence
 from connector.links.words import WORDS, Words, moment
 from connector.names import NAMELESS, plain, safe_name
 from connector.rewrite.languages import LANGUAGES, Code, human_size
+from connector.templates import templates
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("connector", "links/templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = templates("links/templates")
 _KIND = re.compile(r"\.([A-Za-z0-9]{1,5})")
 _QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 #: Of Accept-Language; what is longer is read so far.

@@ -7,19 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from connector.names import plain
 from connector.plan.sums import By
 from connector.plan.tables import MOST, Row, sentences, size
+from connector.templates import templates
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("connector", "plan/templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = templates("plan/templates")
 _TEMPLATES.filters.update(size=size, plain=plain)
 
 #: In this order: of each group, what people ask for first.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
+from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +16,7 @@ from connector.rewrite import markup, text
 from connector.rewrite.form import Form
 from connector.rewrite.languages import LANGUAGES, Code, Language, human_size
 from connector.rewrite.tokens import tokens
+from connector.templates import templates
 
 #: What may stand in a URL, so that it stays one word in a text and one value in an attribute.
 _URL = re.compile(r"https?://[!#-;=?-~]+")
@@ -218,9 +219,9 @@ def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[
 
 
 def _filled(kind: _Kind, source: str | None, words: Mapping[str, Any]) -> str:
-    templates = kind.environment
+    known = kind.environment
     try:
-        template = templates.get_template(kind.template) if source is None else templates.from_string(source)
+        template = known.get_template(kind.template) if source is None else known.from_string(source)
         return template.render(words).strip()
     except Exception as error:  # a template of a tenant may raise whatever it likes
         raise ValueError(f"the template {kind.template} fails{_line(error)}: {error}") from error
@@ -231,16 +232,6 @@ def _line(error: Exception) -> str:
         return f" in line {error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
     return f" in line {lines[-1]}" if lines else ""
-
-
-def _environment(*, autoescape: bool) -> SandboxedEnvironment:
-    return SandboxedEnvironment(
-        loader=PackageLoader("connector", "rewrite/templates"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _sample(name: str, expires: datetime | None) -> RedirectedFile:
@@ -261,8 +252,8 @@ _OTHERS: tuple[tuple[frozenset[Audience], Callable[[Language], Sequence[str]]], 
     (frozenset({Audience.STAFF}), lambda language: (language.staff, language.stranger)),
     (frozenset({Audience.OWNER, Audience.GROUP}), lambda language: (language.closed,)),
 )
-_HTML = _Kind(markup, "notice.html.j2", _environment(autoescape=True))
-_TEXT = _Kind(text, "notice.txt.j2", _environment(autoescape=False))
+_HTML = _Kind(markup, "notice.html.j2", templates("rewrite/templates"))
+_TEXT = _Kind(text, "notice.txt.j2", templates("rewrite/templates", autoescape=False))
 _SAMPLES = (
     (_sample(f"a <{_HOSTILE}> {_HOSTILE}=1 \"{_HOSTILE}=2 '{_HOSTILE}=3 .pdf", None),),
     (_sample("a.pdf", None), _sample("b.pdf", datetime(2026, 1, 1, tzinfo=UTC))),

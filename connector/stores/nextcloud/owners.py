@@ -14,7 +14,7 @@ from io import BytesIO
 from itertools import accumulate
 from typing import BinaryIO
 
-from connector.errors import Corrupt, Denied, Edited, FileGone, Rejected
+from connector.errors import Conflict, Corrupt, Denied, Edited, FileGone, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool, spooled
 from connector.stores.nextcloud.dav import QuotaUsedUp
@@ -54,9 +54,12 @@ class OwnersStore:
         self._numbered: set[str] = set()
 
     def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
-        """Create only, see the port."""
+        """Create only, see the port. From the beginning, its owner may take it elsewhere."""
         with self._at(path) as store:
-            return store.put(path, content, tags)
+            stored = store.put(path, content, tags)
+            if store is not self._own:
+                self._number(path, store)
+            return stored
 
     def verify(self, stored: Stored) -> bool:
         """Whether it is as it was proved, there or where its owner has taken it, see the port."""
@@ -108,10 +111,13 @@ class OwnersStore:
         with self._at(stored[0].path) as store:
             if terms.audience is Audience.GROUP and store is not self._own:
                 raise Rejected("files that lie with an account open for no group: give the rule the audience owner")
-            links = store.share(stored, terms, origin)
-            if store is not self._own:
-                self._number(stored, store)
-            return links
+            try:
+                return store.share(stored, terms, origin)
+            except Conflict:
+                # A public link opens a folder: where a file was taken, other things may lie.
+                if store is self._own or terms.audience is Audience.ANYONE:
+                    raise
+                return store.share([self._where(each, store) for each in stored], terms, origin)
 
     def password(self, terms: LinkTerms, origin: Origin) -> str:
         """That of a public link, whoever has made it, see the port."""
@@ -183,15 +189,20 @@ class OwnersStore:
         """What time the server's last answer said it was, whoever it was for."""
         return self._last.now()
 
-    def _number(self, stored: Sequence[Stored], store: NextcloudStore) -> None:
-        """Write down what finds files again wherever their owner takes them, from when she knows of them."""
-        for each, file_id in zip(stored, store.ids(stored), strict=True):
-            numbered = f"{_numbers(each.path)}/{file_id}"
-            if numbered not in self._numbered:
-                self._write(numbered)
-                self._numbered.add(numbered)
+    def _number(self, path: str, store: NextcloudStore) -> None:
+        """Write down what finds a file again wherever its owner takes it."""
+        numbered = f"{_numbers(path)}/{store.number(path)}"
+        if numbered not in self._numbered:
+            self._write(numbered)
+            self._numbered.add(numbered)
         if len(self._numbered) > _REMEMBERED:
             self._numbered.clear()
+
+    def _where(self, stored: Stored, store: NextcloudStore) -> Stored:
+        """The file where its owner has it by now."""
+        if store.has_file(stored.path):
+            return stored
+        return replace(stored, path=self._moved(stored.path, store) or stored.path)
 
     def _moved(self, path: str, store: NextcloudStore) -> str | None:
         """Where a file is by now that is not in its place; None where it is with its owner no more."""

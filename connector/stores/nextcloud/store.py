@@ -154,6 +154,13 @@ class NextcloudStore(WebdavStore):
             raise Conflict(f"{self._client.host} does not list a file that was stored there")
         return found
 
+    def number(self, path: str) -> str:
+        """That of a file, which stays when it is renamed or moved. Raises Conflict where there is none."""
+        entry = self._entry(path)
+        if entry is None or not entry.file_id:
+            raise Conflict(f"{self._client.host} does not list a file that was stored there")
+        return entry.file_id
+
     def take(self, source: str, target: str) -> bool:
         """Move something that the account sees to a place of its own; False where that is taken."""
         self._make_collections(target.rpartition("/")[0])
@@ -264,10 +271,7 @@ class NextcloudStore(WebdavStore):
         """The number of a file, told when it was written: with zeros before it, and the id of the server behind."""
         if told := re.match(r"0*(\d+)", answer.headers.get("OC-FileId", "")):
             return told[1]
-        entry = self._entry(path)
-        if entry is None or not entry.file_id:
-            raise Conflict(f"{self._client.host} does not list a file that was stored there")
-        return entry.file_id
+        return self.number(path)
 
     def _prove_put(self, path: str, content: Spool, answer: Answer, *, ours: bool) -> None:
         """What is at `path`, where the answer to an upload does not prove it: the name was taken, or no hash came."""
