@@ -43,13 +43,14 @@ def main(mail: Mail) -> None:
                 exchange.add_mailbox(mailbox)
                 for number in range(messages):
                     folder = f"Folder {number % folders}" if folders else "Inbox"
-                    exchange.deliver(mailbox, _eml(mailbox, number, size), folder)
+                    exchange.deliver(mailbox, eml(mailbox, number, size), folder)
         sys.stdout.write(json.dumps({"url": exchange.ews, "control": exchange.control, **exchange.impersonator}) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
 
 
-def _eml(mailbox: str, number: int, size: int) -> bytes:
+def eml(mailbox: str, number: int, size: int) -> bytes:
+    """An ordinary message; with a file of that many bytes, or with none."""
     head = _HEAD.format(mailbox=mailbox, number=number, text=_TEXT)
     file = _FILE.format(number=number) if size else ""
     # One line of text: parsing mail of many lines would take longer than everything else.

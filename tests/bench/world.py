@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -44,7 +45,7 @@ def world(mail: Mail) -> Iterator[Path]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connector-bench-")))
         folder.chmod(0o755)
         command = [sys.executable, "-m", "tests.bench.exchange", json.dumps(mail)]
-        exchange, dav = stack.enter_context(_serving(command)), stack.enter_context(_apache(folder))
+        exchange, dav = stack.enter_context(serving(command)), stack.enter_context(apache(folder))
         World(exchange, dav).write(folder / "world.json")
         yield folder / "world.json"
 
@@ -57,14 +58,14 @@ def drive_world(items: int, size: int = 0, *, tls: bool = False) -> Iterator[Pat
         folder.chmod(0o755)
         authority = Authority.of(folder) if tls else None
         command = [sys.executable, "-m", "tests.bench.share", str(items), str(size), *([str(folder)] if tls else [])]
-        told = stack.enter_context(_serving(command))
-        told |= {"dav": stack.enter_context(_apache(folder)), "ca": str(authority.certificate) if authority else None}
+        told = stack.enter_context(serving(command))
+        told |= {"dav": stack.enter_context(apache(folder)), "ca": str(authority.certificate) if authority else None}
         (folder / "world.json").write_text(json.dumps(told))
         yield folder / "world.json"
 
 
 @contextmanager
-def _serving(command: Sequence[str]) -> Iterator[dict[str, Any]]:
+def serving(command: Sequence[str]) -> Iterator[dict[str, Any]]:
     """What a simulator told when it listened. It ends with its standard input."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT) as server:
         assert server.stdin
@@ -74,22 +75,26 @@ def _serving(command: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _apache(folder: Path) -> Iterator[dict[str, str]]:
+def apache(folder: Path) -> Iterator[dict[str, str]]:
     """Address, user and password."""
     (folder / "files").mkdir()
-    apache = start_apache(folder / "files")
+    started = start_apache(folder / "files")
     try:
-        yield {"url": apache.url, "user": apache.user, "password": apache.password}
+        yield {"url": started.url, "user": started.user, "password": started.password}
     finally:
-        apache.stop()
+        started.stop()
 
 
 @contextmanager
 def measured() -> Iterator[dict[str, Any]]:
-    """Print, as a line of JSON, the processor seconds that this process used, and what the block told about itself."""
+    """Print, as a line of JSON, the processor seconds that this process used, and what the block told about itself.
+
+    `took` is by the clock.
+    """
     told: dict[str, Any] = {}
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before, begun = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
     yield told
+    told["took"] = time.monotonic() - begun
     after = resource.getrusage(resource.RUSAGE_SELF)
     told["seconds"] = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     # Not ru_maxrss: that one remembers the process that started this one.
