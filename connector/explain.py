@@ -6,12 +6,13 @@ from datetime import datetime
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
+from connector import amounts
 from connector.ask import ask, begins, facts, our_marker
-from connector.errors import Gone, Rejected
+from connector.errors import ConnectorError, Gone, Rejected
 from connector.guards import Kept, guards_of_item
 from connector.ledger import FOR_EVER, Ledger
 from connector.manifest import brake
-from connector.model import Action, Item, Redirect, State, Verdict
+from connector.model import Action, Audience, Ending, Item, LinkTerms, Origin, Redirect, State, Verdict
 from connector.policy import Explained, Facts, explained
 from connector.turn import Watch, edits, shares, store_name, unproved, unread
 
@@ -85,6 +86,63 @@ def why(redirects: Sequence[Redirect], found: Sequence[Found], ledger: Ledger, n
     for each in found:
         told += _not_begun(each, redirects, ledger)
     return tuple(dict.fromkeys(told))
+
+
+#: For whom links open.
+_WHO = {
+    Audience.STORE: "whoever may log in at the store and has a right to the file there",
+    Audience.OWNER: "those to whom the mailbox belongs",
+    Audience.GROUP: "the group to which the mailbox belongs",
+    Audience.STAFF: "everybody with a login of the house",
+    Audience.ANYONE: "whoever has them",
+}
+
+
+def opened(redirects: Sequence[Redirect], watches: Iterable[Watch]) -> Iterator[str]:
+    """Who can open the links of each redirect today, until when, and what ends them."""
+    by_name = {each.name: each for each in watches}
+    for redirect in redirects:
+        for terms in dict.fromkeys(each.terms for each in redirect.shown if each.link):
+            yield _opened(redirect, terms, by_name.get(redirect.source))
+
+
+def _opened(redirect: Redirect, terms: LinkTerms, watch: Watch | None) -> str:
+    of = f"the links of redirect {redirect.id}"
+    ending = _ending(redirect, terms, watch)
+    if ending is None:
+        return f"{of} open nothing any more"
+    password = ", with their password" if terms.password else ""
+    counted = f", {terms.downloads} times each" if terms.downloads else ""
+    until = f"until {_at(ending.at)}" if ending.at else "without an end by time"
+    return f"{of} open for {_WHO[terms.audience]}{password}{counted}, {until}; {_ended_by(redirect, watch)}"
+
+
+def _ending(redirect: Redirect, terms: LinkTerms, watch: Watch | None) -> Ending | None:
+    """As our own pages have it now; of a store's links, or where nobody answers, as it was noted. None: ended."""
+    known = Ending(max((each.link.expires for each in redirect.shown if each.link and each.link.expires), default=None))
+    if watch is None or watch.publisher is None:
+        return known
+    origin = Origin(redirect=redirect.id, mailbox=watch.source.address, sender="", received=redirect.received)
+    try:
+        ending = watch.publisher.ending(terms, origin)
+    except ConnectorError:
+        return known
+    # They have an address for all that opens.
+    return ending if ending.page else None
+
+
+def _ended_by(redirect: Redirect, watch: Watch | None) -> str:
+    if watch and watch.on_hold:
+        return "their files stay as long as the mailbox is on hold; `connector links revoke` ends the links"
+    if redirect.outlives and redirect.gone:
+        over = max(redirect.gone + redirect.outlives, redirect.ends or redirect.gone)
+        return f"their message is gone since {_at(redirect.gone)}, and they end with their files on {_at(over)}"
+    if redirect.outlives:
+        then = f"{amounts.said(redirect.outlives)} after the last copy of the message has left the mailbox"
+        return f"they end with their files, {then}, or by `connector links revoke`"
+    if redirect.ends:
+        return f"they end with their files on {_at(redirect.ends)}, or by `connector links revoke`"
+    return "only `connector links revoke` ends them"
 
 
 def _waiting(redirect: Redirect, ledger: Ledger, now: datetime) -> Iterator[str]:

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from connector.errors import Conflict
-from connector.explain import Found, why
+from connector.errors import Conflict, Unavailable
+from connector.explain import Found, opened, why
 from connector.ledger import FOR_EVER
 from connector.ledger.backlog import Backfill
-from connector.model import Action, Item, Notice, Verdict
+from connector.model import Action, Ending, Item, Notice, Verdict
 from connector.policy import Policy
 from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
+from connector.sweep import sweep
 from tests.world import World
 
 REPORT = Attached("report.pdf", b"%PDF-1.7 report")
@@ -138,3 +139,80 @@ def test_what_is_older_than_first_contact_waits_for_a_backfill(tmp_path: Path) -
             Backfill(source=watch.name, next=world.now, **wanted), "backfill.wanted", world.now, by="ada"
         )
         assert why((), found, ledger, world.now) == ("mail that old goes in its turn, as a backfill is wanted",)
+
+
+def open_for(world: World, **watched: Any) -> str:
+    """Who can open the links of the one redirect, until when, and what ends them."""
+    with world.process() as (watch, ledger):
+        (told,) = opened(ledger.redirects(), [replace(watch, **watched)])
+    return told
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({}, "whoever may log in at the store and has a right to the file there, without an end by time; only"),
+        ({"link": {"audience": "owner"}}, "those to whom the mailbox belongs, without an end"),
+        ({"link": {"audience": "staff"}}, "everybody with a login of the house, without an end"),
+        (
+            {"link": {"audience": "anyone", "expires": "9d", "password": True, "downloads": 3}},
+            "whoever has them, with their password, 3 times each, until ENDS; only `connector links revoke` ends them",
+        ),
+        ({"retain": {"file": "30d"}}, "; they end with their files on 2026-03-04 09:00Z, or by `connector links"),
+        ({"retain": {"file": "message + 30d"}}, "with their files, 30 d after the last copy of the message has left"),
+    ],
+)
+def test_who_can_open_a_link_today_until_when_and_what_ends_it(
+    rule: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    """In one sentence for each kind of link that a message shows."""
+    world = World(tmp_path / "ledger.db", policy(**rule), publishes=True)
+    world.deliver(REPORT)
+    world.run()
+    with world.ledger() as ledger:
+        (file,) = ledger.redirects()[0].files
+    ends = f"{file.link.expires:%Y-%m-%d %H:%M}Z" if file.link and file.link.expires else ""
+    assert sentence.replace("ENDS", ends) in open_for(world)
+
+
+def test_a_link_that_has_ended_opens_nothing(tmp_path: Path) -> None:
+    """As the book has it, whatever the message shows."""
+    world = World(tmp_path / "ledger.db", policy(link={"audience": "anyone"}), publishes=True)
+    world.deliver(REPORT)
+    world.run()
+    with world.process() as (watch, ledger):
+        watch.links.revoke(ledger.redirects()[0].folder)
+    assert "open nothing any more" in open_for(world)
+
+
+def test_a_message_that_is_gone_is_told_with_the_end_of_its_files(tmp_path: Path) -> None:
+    """And a hold, which stops that end."""
+    world = World(tmp_path / "ledger.db", policy(retain={"file": "message + 30d"}))
+    item_id = world.deliver(REPORT)
+    world.run()
+    world.mailbox.delete(item_id)
+    with world.process() as (watch, ledger):
+        sweep(watch, ledger, world.clock, "one", grace=timedelta(days=30), at_most=9)
+        gone = ledger.redirects()[0].gone
+    assert gone
+    over = gone + timedelta(days=30)
+    told = f"gone since {gone:%Y-%m-%d %H:%M}Z, and they end with their files on {over:%Y-%m-%d}"
+    assert told in open_for(world)
+    assert "as long as the mailbox is on hold" in open_for(world, on_hold=True)
+
+
+def test_a_store_that_does_not_answer_leaves_what_was_written_down(tmp_path: Path) -> None:
+    """And so does a mailbox that is configured no more."""
+    world = World(tmp_path / "ledger.db", policy(link={"audience": "anyone", "expires": "9d"}), publishes=True)
+    world.deliver(REPORT)
+    world.run()
+
+    class Silent:
+        def ending(self, *_: object) -> Ending:
+            raise Unavailable("busy")
+
+    answered = open_for(world)
+    assert ", until 20" in answered
+    assert open_for(world, publisher=Silent()) == answered
+    with world.ledger() as ledger:
+        assert list(opened(ledger.redirects(), ())) == [answered]

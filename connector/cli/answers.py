@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import typer
 
 from connector.certify import Certificate
-from connector.explain import Found, why
+from connector.explain import Found
 from connector.finding import Finding
 from connector.ledger import Ledger
 from connector.model import Redirect
@@ -122,10 +121,9 @@ def _history(found: Iterable[Redirect], ledger: Ledger) -> list[Row]:
 
 
 def tell_explanation(
-    found: Sequence[Found], known: Sequence[Redirect], ledger: Ledger, now: datetime, *, as_json: bool
+    found: Sequence[Found], known: Sequence[Redirect], ledger: Ledger, sentences: Sequence[str], *, as_json: bool
 ) -> None:
     """What the policy says now, what its files wait for, who may open what, and what happened so far."""
-    sentences = why(known, found, ledger, now)
     parts = {
         "policies": _policies(found),
         "verdicts": _verdicts(found),

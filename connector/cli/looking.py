@@ -12,7 +12,7 @@ from connector.certify import CLIENTS, certificates
 from connector.check import findings, grants
 from connector.cli import answers
 from connector.cli.ground import CODES, Exit, Json, Message, Only, configured, told, user
-from connector.explain import find, known, mailboxes_of, message_id
+from connector.explain import find, known, mailboxes_of, message_id, opened, why
 from connector.exports import databases
 from connector.log import Event
 from connector.plan.make import Looks, Scope, make, read_departments, with_policy
@@ -157,7 +157,8 @@ def explain(
         looked = {(each.watch.tenant, each.watch.name) for each in found} or {(each.tenant, "") for each in wanted}
         for tenant_name, source in sorted(looked):
             ledger.note(tenant_name, Event.MESSAGE_EXPLAINED, clock(), source=source, by=user(), reason=reason)
-        answers.tell_explanation(found, redirects, ledger, clock(), as_json=as_json)
+        sentences = (*why(redirects, found, ledger, clock()), *opened(redirects, watches))
+        answers.tell_explanation(found, redirects, ledger, sentences, as_json=as_json)
 
 
 @commands.command()
