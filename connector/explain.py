@@ -122,7 +122,10 @@ def _ending(redirect: Redirect, terms: LinkTerms, watch: Watch | None) -> Ending
     known = Ending(max((each.link.expires for each in redirect.shown if each.link and each.link.expires), default=None))
     if watch is None or watch.publisher is None:
         return known
-    origin = Origin(redirect=redirect.id, mailbox=watch.source.address, sender="", received=redirect.received)
+    address = watch.source.address
+    origin = Origin(
+        redirect=redirect.id, folder=redirect.folder, mailbox=address, sender="", received=redirect.received
+    )
     try:
         ending = watch.publisher.ending(terms, origin)
     except ConnectorError:
