@@ -258,7 +258,7 @@ def _give_back(item: Item, found: Marker, turn: Turn) -> None:
             turn.watch.source.fetch(redirect.item_id)
             return
         redirect = adopt(redirect, item, turn)
-    recall(redirect, turn.ledger, turn.clock(), turn.watch.source.address)
+    recall(redirect, turn.ledger, turn.clock(), "its owner")
     log.info(Event.PEOPLE_RECALLED, redirect=redirect.id, source=redirect.source)
 
 

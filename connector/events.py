@@ -313,6 +313,18 @@ class Event(StrEnum):
         "The ledger cannot be read or written; nothing is done until it can.",
         "See to the disk of the state folder (full, read-only?), or to PostgreSQL; then it goes on by itself.",
     )
+    REDIRECT_ENDED = (
+        "redirect.ended",
+        AUDIT,
+        "Nothing of a person is to be kept: the time of the redirect's files is over from now on.",
+    )
+    PERSON_LOOKED_UP = "person.looked_up", AUDIT, "An operator asked what is known of a person (`audit subject`)."
+    ERASURE_WANTED = "person.erasure_wanted", AUDIT, "An operator wants nothing kept of a person (`audit erase`)."
+    PERSON_ERASED = (
+        "person.erased",
+        INFO,
+        "Nothing of a person's mailbox is kept any more, and nobody can tell which events speak of it.",
+    )
     AUDIT_TRIMMED = (
         "audit.trimmed",
         AUDIT,

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from connector.erasure import finish
 from connector.ledger import Ledger
 from connector.log import Event, log
 from connector.manifest import delete_manifests
@@ -31,7 +32,10 @@ def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: time
     """
     try:
         with take_turn(watch, ledger, clock, owner) as turn:
-            return _swept(turn, grace, at_most) if turn else 0
+            if turn is None:
+                return 0
+            finish(turn)
+            return _swept(turn, grace, at_most)
     except StoreFailed as failed:
         raise failed.error from failed
 

@@ -23,6 +23,7 @@ FLOW = (
     "discover",
     "backfill",
     "decisions",
+    "erasure",
     "restore",
     "replace",
     "turn",

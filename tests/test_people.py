@@ -77,7 +77,7 @@ def test_a_category_gives_attachments_back(tmp_path: Path, *, replaces: bool) ->
     world.run()
     assert world.view() == before
     assert only(world).state is State.RESTORED
-    assert only(world).ended_by == world.mailbox.address
+    assert only(world).ended_by == "its owner"
     assert "redirect.recalled" in events(world)
     world.mailbox.categorise(world.mailbox.entries()[0].message.id)
     world.lose_cursors()

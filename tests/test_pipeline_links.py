@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from connector.audit import verify
 from connector.simulator import Exchange
 from tests import links
 from tests.pipeline import ANNA, Pipeline, letter
@@ -140,6 +143,49 @@ def test_when_retention_ends_the_message_says_so(pipeline: LinkedPipeline) -> No
     assert "report.pdf" in seen.body
     assert pipeline.fetched(link).status == pipeline.site.ask("/a/nothing/1").status
     assert [path for path in pipeline.stored() if REPORT in path.read_bytes()] == []
+
+
+def test_a_person_is_told_what_is_kept_and_then_nothing_is(pipeline: LinkedPipeline) -> None:
+    """Files, links, events; then the tombstone, an export that verifies, and nobody who can tell of whom it speaks."""
+    pipeline.publish()
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    assert pipeline.fetched(link).body == REPORT
+    pipeline.run("once", code=0)
+
+    why = ("--reason", f"{ANNA} asked for it")
+    (told,) = pipeline.run("audit", "subject", ANNA, *why, "--json", code=0).json
+    (file,) = told["files"]
+    assert file["path"] in {str(path.relative_to(pipeline.root)) for path in pipeline.stored()}
+    assert (file["link"].endswith(link), file["file"], file["audience"]) == (True, "report.pdf", "anyone")
+    assert [each["as"] for each in told["links"]] == ["owner, reader"]
+    named = {each["event"] for each in told["events"]}
+    assert {"redirect.planned", "redirect.done", "link.opened", "person.looked_up"} <= named
+    assert ANNA not in json.dumps(told["events"])
+    assert pipeline.run("audit", "subject", "nobody@example.org", *why, "--json", code=0).json[0]["files"] == []
+
+    dry = pipeline.run("audit", "erase", ANNA, *why, "--dry-run", "--json", code=0).json
+    wanted = pipeline.run("audit", "erase", ANNA, *why, "--json", code=0).json
+    assert [(each["files"], each["what"][:24]) for each in dry["left"]] == [(1, "ends with the next sweep")]
+    assert wanted["left"] == dry["left"]
+    assert pipeline.run("sweep", "--json", code=0, hours=1).json == {"swept": 1}
+    for minutes in (0, 2):
+        pipeline.run("once", code=0, hours=1 + minutes / 60)
+    pipeline.run("sweep", code=0, hours=2)
+    assert pipeline.run("audit", "erase", ANNA, *why, "--dry-run", "--json", code=0, hours=2).json["left"] == []
+    assert (pipeline.shown(item), "report.pdf" in pipeline.see(item).body) == ([], True)
+    assert pipeline.fetched(link).status == pipeline.site.ask("/a/nothing/1").status
+    assert pipeline.stored() == []
+
+    export = pipeline.folder / "export.jsonl"
+    pipeline.run("audit", "export", "--output", str(export), code=0, hours=3)
+    assert pipeline.run("audit", "verify", "--json", code=0, hours=3).json[0]["verdict"] == "verified"
+    alone = [sys.executable, "-I", str(Path(verify.__file__)), str(export)]
+    assert subprocess.run(alone, check=True, capture_output=True, text=True).stdout.startswith("verified tenant acme")
+    assert ANNA not in export.read_text()
+    assert pipeline.run("audit", "subject", ANNA, *why, "--json", code=0, hours=3).json[0]["files"] == []
+    assert b"report.pdf" not in b"".join(path.read_bytes() for path in pipeline.folder.glob("*.db"))
 
 
 def test_before_a_link_ends_its_owner_is_told_and_lets_it_last(pipeline: LinkedPipeline) -> None:

@@ -1,11 +1,12 @@
-"""The audit trail: verified, exported, anchored."""
+"""The audit trail: verified, exported, anchored, asked about a person; and the end of what is kept of one."""
 
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +14,16 @@ from connector import report
 from connector.audit import verify as verifier
 from connector.audit.anchor import anchor
 from connector.audit.export import cef, export, jsonl
-from connector.cli.ground import Exit, Json, moment, opened_ledger, told
+from connector.audit.subject import NOT_KNOWN, Known, look
+from connector.cli.ground import Exit, Json, configured, moment, opened_ledger, told, user
+from connector.erasure import STAYS, left, sources_of, want
+from connector.log import Event
 from connector.process import clock
 from connector.settings import load_settings
+
+if TYPE_CHECKING:
+    from connector.config import Config
+    from connector.tenants import Tenant
 
 commands = typer.Typer(rich_markup_mode=None)
 audit_app = typer.Typer(help="The audit trail, and what it says of people.", no_args_is_help=True)
@@ -29,6 +37,8 @@ class _Format(StrEnum):
 
 _FORMS = {_Format.JSONL: jsonl, _Format.CEF: cef}
 _Tenant = Annotated[str | None, typer.Option("--tenant", help="Only this one's.")]
+_Person = Annotated[str, typer.Argument(help="The address of a mailbox, or the name of a login.")]
+_Reason = Annotated[str, typer.Option(help="Why: it is written down.")]
 _When = Annotated[datetime | None, typer.Option(help="Only from, and until, a time: `date -Is`.", parser=moment)]
 
 
@@ -100,3 +110,82 @@ def anchor_trail(context: typer.Context, *, as_json: Json = False) -> None:
 def specification() -> None:
     """What stands in an export, and how to verify it: print it, and give it to whoever does."""
     typer.echo(files("connector.audit").joinpath("SPECIFICATION.md").read_text(encoding="utf-8"), nl=False)
+
+
+@audit_app.command()
+def subject(
+    context: typer.Context, person: _Person, tenant: _Tenant = None, *, reason: _Reason, as_json: Json = False
+) -> None:
+    """All that is known of a person: mailboxes, files, links, events. It is written down who asked."""
+    with configured(context) as (whole, ledger), told():
+        _require(reason)
+        found: list[Known] = []
+        for each in _tenants(whole, tenant):
+            # Before anything is told: who looks and is cut off has looked.
+            ledger.note(each.name, Event.PERSON_LOOKED_UP, clock(), who=person, by=user(), reason=reason)
+            book = each.book()
+            found.append(look(person, each.name, ledger, book.of_person(each.name, person) if book else ()))
+    if as_json:
+        report.tell([{**asdict(each), "not_known": NOT_KNOWN} for each in found], "", as_json=True)
+        return
+    for known in found:
+        for part in ("mailboxes", "files", "links", "events"):
+            report.tell_rows(f"{known.tenant}: {part}", getattr(known, part), as_json=False)
+    for sentence in NOT_KNOWN:
+        typer.echo(sentence)
+
+
+@audit_app.command()
+def erase(
+    context: typer.Context,
+    person: _Person,
+    tenant: _Tenant = None,
+    *,
+    reason: _Reason,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would become of what.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let all end that is kept of a person, and then forget who it was. The daemon does it; repeated, it tells how far.
+
+    Messages get a tombstone first, then links end, then files go, all under the brakes of the sweep.
+    """
+    with configured(context) as (whole, ledger), told():
+        _require(reason)
+        rows, waiting = [], 0
+        for each in _tenants(whole, tenant):
+            sources = sources_of(person, ledger, each.name)
+            if not dry_run:
+                ledger.note(each.name, Event.ERASURE_WANTED, clock(), who=person, by=user(), reason=reason)
+                want(sources, ledger, clock())
+                if not sources:
+                    if publisher := each.publisher():
+                        publisher.forget((), person)
+                    ledger.forget_name(each.name, person)
+            on_hold = [one.name for one in sources if each.config.on_hold(one.address)]
+            known = {mailbox.source.address.lower() for mailbox in each.mailboxes}
+            configured_ones = [one.name for one in sources if one.address.lower() in known]
+            rows += left(sources, ledger, on_hold, configured_ones)
+            waiting += len(sources)
+    if as_json:
+        report.tell({"left": [asdict(each) for each in rows], "stays": STAYS, "sources": waiting}, "", as_json=True)
+    else:
+        report.tell_rows("Still there", [asdict(each) for each in rows], as_json=False)
+        for sentence in STAYS:
+            typer.echo(sentence)
+    raise typer.Exit(Exit.HELD if any(each.what.startswith("stays") for each in rows) else Exit.DONE)
+
+
+def _require(reason: str) -> None:
+    if not reason.strip():
+        raise ValueError("say why with --reason: it is written down")
+
+
+def _tenants(whole: "Config", wanted: str | None) -> "tuple[Tenant, ...]":
+    from connector.tenants import tenants  # noqa: PLC0415 - all adapters and their libraries
+
+    found = tuple(each for each in tenants(whole) if wanted in (None, each.name))
+    if not found:
+        raise ValueError(f"there is no tenant {wanted}")
+    for each in found:
+        each.look_up()
+    return found

@@ -66,6 +66,19 @@ def _copy(engine: Engine, file: Path) -> None:
     _flush(file)
 
 
+def shred(connection: Connection) -> None:
+    """What is deleted in this transaction is overwritten, where the database is a file of ours."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def checkpoint(connection: Connection) -> None:
+    """Nor does the write-ahead log keep what was there before; readers in between leave that to a later one."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _flush(path: Path) -> None:
     """Onto the disk: a power cut afterwards leaves the copy whole."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
 
 from connector import sql
 from connector.ledger import agenda, backlog, chain, database, proofs, rows, sources, subjects
@@ -23,7 +23,7 @@ from connector.ledger.chain import Chain, Event, Fact
 from connector.ledger.errors import TROUBLE, LedgerError
 from connector.ledger.prepared import Prepared
 from connector.ledger.proofs import Proved
-from connector.ledger.schema import chains, events, files, identity, later, pauses, redirects, successors
+from connector.ledger.schema import chains, erasures, events, files, identity, later, pauses, redirects, successors
 from connector.ledger.sources import Lease, Watched
 from connector.model import ACTIVE, Proof, Redirect, State
 
@@ -529,6 +529,58 @@ class Ledger:
         with self._writing() as connection:
             chain.lock(connection, tenant)
             return subjects.pseudonym(connection, tenant, name)
+
+    def spoken_of(self, tenant: str, names: Collection[str], sources: Collection[str]) -> Iterator[Event]:
+        """What happened with these sources, and wherever else events speak of these names, as who acts too."""
+        e, said = events.c, {*names, *sources}
+        with self._reading() as connection:
+            known = {found for each in said if (found := subjects.find(connection, tenant, each))}
+            theirs = select(redirects.c.id).where(redirects.c.source.in_(sources))
+            about: list[ColumnElement[bool]] = [e.source.in_(said | known), e.redirect_id.in_(theirs)]
+            about += [e.detail.contains(each, autoescape=True) for each in (*names, *known)]
+            yield from chain.read(connection, e.tenant == tenant, or_(*about))
+
+    def want_erasure(self, source: str, now: datetime) -> None:
+        """Nothing of this source is to be kept any more. Repeated: nothing."""
+        with self._writing() as connection:
+            # One at a time, or two calls would both insert it.
+            connection.execute(select(identity.c.id).with_for_update())
+            if connection.execute(select(erasures.c.at).where(erasures.c.source == source)).first() is None:
+                connection.execute(insert(erasures).values(source=source, at=now))
+
+    def erasures(self) -> Mapping[str, datetime]:
+        """The sources of which nothing is to be kept, and since when."""
+        with self._reading() as connection:
+            return {row.source: row.at for row in connection.execute(select(erasures))}
+
+    def forget(self, lease: Lease, person: str, now: datetime) -> None:
+        """Forget all redirects of a source, and of whom events speak that were of it, or of this person. LeaseLost."""
+        of, c = lease.source, redirects.c
+        with self._writing() as connection:
+            tenant = sources.fence(connection, lease)
+            database.shred(connection)
+            theirs = select(c.id).where(c.source == of)
+            connection.execute(delete(files).where(files.c.redirect_id.in_(theirs)))
+            gone = connection.execute(delete(redirects).where(c.source == of)).rowcount
+            for each in (erasures.c.source, later.c.source, tables.backlog.c.source):
+                connection.execute(delete(each.table).where(each == of))
+            left = successors.c
+            connection.execute(delete(successors).where(left.tenant == tenant, left.mailbox == person.lower()))
+            self._append(connection, tenant, now, [Fact("person.erased", detail={"redirects": gone})])
+            subjects.forget(connection, tenant, [of, person])
+        self._known.pop(of, None)
+        for name in (of, person):
+            self._pseudonyms.pop((tenant, name), None)
+        with self._reading() as connection:
+            database.checkpoint(connection)
+
+    def forget_name(self, tenant: str, name: str) -> None:
+        """Nobody can tell any more what events say of this name."""
+        with self._writing() as connection:
+            chain.lock(connection, tenant)
+            database.shred(connection)
+            subjects.forget(connection, tenant, [name])
+        self._pseudonyms.pop((tenant, name), None)
 
     # For people.
 

@@ -303,3 +303,11 @@ subjects = Table(
     Column("pseudonym", String(10), nullable=False),
     UniqueConstraint("tenant", "pseudonym"),
 )
+
+#: The sources of people of whom nothing is to be kept; see `connector.erasure`.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("source", AnyText, ForeignKey("sources.name"), primary_key=True),
+    Column("at", Time, nullable=False),
+)

@@ -5,7 +5,7 @@ anything. The daemon publishes, ends and collects here; the pages read, count an
 Every method may be repeated. Raises Unavailable where the database cannot be used.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -243,6 +243,35 @@ class Book:
         numbers = [each.seen for each in accesses]
         with self._writing() as connection:
             connection.execute(delete(_visits).where(_visits.c.seen.in_(numbers)))
+
+    def erase(self, tenant: str, redirects: Collection[str], person: str) -> None:
+        """Delete all that was published of these redirects, with who came to it, and this person's name elsewhere."""
+        p, v = _publications.c, _visits.c
+        with self._writing() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            theirs = select(p.id).where(p.tenant == tenant, p.redirect.in_(redirects))
+            tokens = select(_tokens.c.hash).where(_tokens.c.publication.in_(theirs))
+            connection.execute(delete(_fetched).where(_fetched.c.token.in_(tokens)))
+            for each in (_tokens, _files, _proofs, _visits):
+                connection.execute(delete(each).where(each.c.publication.in_(theirs)))
+            connection.execute(delete(_publications).where(p.id.in_(theirs)))
+            ours = select(p.id).where(p.tenant == tenant)
+            sent = (p.tenant == tenant) & (func.lower(p.sender) == person.lower())
+            connection.execute(update(_publications).where(sent).values(sender=""))
+            came = v.publication.in_(ours) & (func.lower(v.who) == person.lower())
+            connection.execute(update(_visits).where(came).values(who=""))
+            gave = _tokens.c.publication.in_(ours) & (func.lower(_tokens.c.released_by) == person.lower())
+            connection.execute(update(_tokens).where(gave).values(released_by="somebody"))
+
+    def of_person(self, tenant: str, person: str) -> tuple[Publication, ...]:
+        """What was published of the mailbox of a person, of a message that they sent, or to them by name."""
+        they = person.lower()
+        return tuple(
+            each
+            for each in self.of_tenant(tenant)
+            if they in {each.mailbox.lower(), each.sender.lower(), *(reader.lower() for reader in each.readers)}
+        )
 
     # The pages.
 

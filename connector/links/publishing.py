@@ -5,7 +5,7 @@ address survives another store, another folder and another owner.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -96,6 +96,10 @@ class Publisher:
         """None of our links into this collection opens anything afterwards, and none of the store's."""
         self._book.end(self._tenant, folder, datetime.now(UTC))
         self._store.revoke(folder)
+
+    def forget(self, redirects: Collection[str], person: str) -> None:
+        """Nothing is known of the links of these redirects any more, nor of this person. Repeated: nothing."""
+        self._book.erase(self._tenant, redirects, person)
 
     def inherit(self, mailbox: str, successor: str) -> None:
         """What was opened to whom one mailbox belongs opens to whom another does, at the same addresses."""

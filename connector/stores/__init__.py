@@ -44,6 +44,10 @@ class Pages(Links, Protocol):
         """How links that were shared on these terms end by now."""
         ...
 
+    def forget(self, redirects: Collection[str], person: str) -> None:
+        """Nothing is known of the links of these redirects any more, nor of this person. Repeated: nothing."""
+        ...
+
 
 class Store(Links, Protocol):
     """One place for files, as one account sees it."""
