@@ -1,8 +1,9 @@
 """What whoever a message belongs to is told: before its links end, and where its attachments wait for a decision."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from connector.decisions import release
 from connector.ledger import FOR_EVER
 from connector.links.publishing import publication_id
 from connector.manifest import brake
-from connector.model import State
+from connector.model import Audience, State
 from connector.policy import People
 from connector.redirect import tick
 from connector.sources.memory import Attached
-from tests.crash.test_every_effect import policy
+from connector.upkeep import show_anew
+from tests.crash.test_every_effect import kills, policy
 from tests.share_world import ShareWorld
 from tests.test_redirect import events, only, redirects, step
 from tests.world import TENANT, Killed, Saboteur, World
@@ -24,10 +26,12 @@ FILE = Attached("report.pdf", b"%PDF-1.7 report")
 DAY = timedelta(days=1)
 
 
-def ending(folder: Path, *, publishes: bool = True, expires: str = "60d", **message: object) -> World:
+def ending(
+    folder: Path, *, publishes: bool = True, replace: bool = False, expires: str = "60d", **message: object
+) -> World:
     """A message whose link for anyone ends."""
     link = {"audience": "anyone", "expires": expires}
-    world = World(folder / "ledger.db", policy(link=link), publishes=publishes)
+    world = World(folder / "ledger.db", policy(link=link), publishes=publishes, replace=replace)
     world.deliver(FILE, **{"subject": "Offer 7", "sender": "bert@example.net"} | message)
     world.run()
     return world
@@ -109,6 +113,41 @@ def test_what_lasts_is_told_before_its_new_end(world: World) -> None:
     assert "link.lasts" in events(world)
     assert after(world, 52.9) == []
     assert len(after(world, 53.1)) == 1
+
+
+@pytest.mark.parametrize("edits", ["in place", "in a copy"])
+def test_a_message_tells_how_long_its_links_last_by_now(tmp_path: Path, edits: str) -> None:
+    """Wherever it dies; nobody is without the file meanwhile, and there is one notice in the end."""
+    until = datetime(2031, 5, 1, 12, tzinfo=UTC)
+
+    def lasting(folder: Path) -> World:
+        world = ending(folder, replace=edits == "in a copy")
+        redirect = only(world)
+        assert (redirect.state, redirect.files[0].terms.audience) == (State.DONE, Audience.ANYONE)
+        world.book.extend(publication_id(redirect.id, redirect.files[0].terms), until)
+        with world.ledger() as ledger:
+            show_anew(redirect, ledger, world.now)
+        return world
+
+    died_at = 0
+    for at, world, died in kills(lasting, tmp_path, "after"):
+        assert not world.lost(), at
+        world.run()
+        assert not world.lost(), at
+        (entry,) = world.mailbox.entries()
+        assert entry.message.body
+        days = re.findall(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", entry.message.body.content)
+        assert (days, only(world).state) == (["2031-05-01"], State.DONE), at
+        died_at += died
+    assert died_at >= 4
+
+
+def test_what_is_held_is_left_to_whoever_decides(world: World) -> None:
+    """That its links last longer decides nothing."""
+    with world.ledger() as ledger:
+        held = ledger.write(replace(only(world), state=State.HELD, held_in=State.REWRITTEN), "test", world.now)
+        show_anew(held, ledger, world.now)
+    assert only(world) == held
 
 
 def test_what_was_taken_back_is_not_told(world: World) -> None:
