@@ -35,6 +35,7 @@ from tests.crash.wire_faults import (
     jumps,
     jumps_back,
     no_room,
+    shrink,
     slow,
 )
 from tests.crash.wire_observer import Seen, Sight, broken, stored, through_exchangelib, unfinished
@@ -157,10 +158,11 @@ def as_it_is(world: World, wanted: set[str]) -> Sight:
 @contextmanager
 def besieged(folder: Path, exchange: Exchange, apache: DavServer, protocol: str) -> Iterator[Siege]:
     """With a ledger on a small disk."""
-    with disk(folder / "disk", 256) as mounted:
+    with disk(folder / "disk") as mounted:
         if not mounted:
             pytest.skip("this machine lets nobody mount a disk")
         with world(folder, exchange, apache, protocol=protocol, fronted=True) as built:
+            shrink(built.state)
             yield Siege(built, protocol, random.Random(7))
 
 

@@ -109,13 +109,22 @@ def frees(world: World) -> None:
 
 
 @contextmanager
-def disk(at: Path, megabytes: int) -> Iterator[bool]:
-    """A disk of its own is mounted there; False where this machine lets nobody mount any."""
+def disk(at: Path) -> Iterator[bool]:
+    """A disk of its own is mounted there, a large one; False where this machine lets nobody mount any."""
     at.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(at)]
-    mounted = bool(shutil.which("mount")) and subprocess.run(command, check=False, capture_output=True).returncode == 0
+    mounted = bool(shutil.which("mount")) and _mount("size=4g", at)
     try:
         yield mounted
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+def shrink(at: Path) -> None:
+    """From now on it is small, and soon full."""
+    assert _mount("remount,size=256m", at)
+
+
+def _mount(options: str, at: Path) -> bool:
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(at)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
