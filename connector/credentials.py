@@ -1,6 +1,7 @@
 """Secrets, which a configuration only ever names: where to find one, never what it is."""
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,15 @@ class Secret(BaseModel):
         return self
 
     def read(self) -> str:
-        """The secret itself. Raises LookupError with a sentence for the operator where it is not to be had."""
+        """The secret itself. Raises LookupError with a sentence for the operator where it is not to be had.
+
+        It is read once: whoever is at work goes on where its file is gone, until the configuration is read anew.
+        """
+        return self.value
+
+    @cached_property
+    def value(self) -> str:
+        """See `read`."""
         if self.env is not None:
             return _from_environment(self.env)
         if self.file is not None:

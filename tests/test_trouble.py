@@ -21,7 +21,7 @@ from tests.test_cli import ANNA, PROBE, World, message, world
 __all__ = ["world"]
 
 #: As long as a test waits for what should happen at once.
-PATIENCE = 60
+PATIENCE = 120
 
 
 class Slow:
