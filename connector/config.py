@@ -27,6 +27,7 @@ from connector.settings import Settings, load_settings
 from connector.sources.ews import EwsMailboxes
 from connector.sources.graph_mail import GraphMailboxes
 from connector.sources.teams import TeamsShares
+from connector.status import Status
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.webdav import WebdavConfig
 from connector.yamlfile import ConfigError, Document, Steps, dotted, read
@@ -265,10 +266,11 @@ def load_tenant(path: Path) -> TenantConfig:
 
 
 def schemas() -> Mapping[str, dict[str, Any]]:
-    """The JSON schema of each kind of file, by the name under which it lies in `config/`."""
+    """The JSON schema of each kind of file, and of `connector status --json`, by its name in `config/`."""
     return {
         "connector.schema.json": Settings.model_json_schema(),
         "links.schema.json": LinkSettings.model_json_schema(),
+        "status.schema.json": Status.model_json_schema(mode="serialization"),
         "tenant.schema.json": TenantConfig.model_json_schema(),
         "tests.schema.json": PolicyTests.model_json_schema(),
     }

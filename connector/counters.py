@@ -3,6 +3,9 @@
 No label names a mailbox, a rule or a message: there would be thousands, and some would say who got what.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import Counter, Histogram
 
 _HOUR = 3600.0
@@ -20,7 +23,21 @@ LAG = Histogram(
     buckets=_LAGS,
 )
 FAILURES = Counter(
-    "connector_failures", "What did not go through and is tried again, or paused, by its kind.", ["tenant", "kind"]
+    "connector_failures", "Steps of redirects that did not go through, by the class of the error.", ["tenant", "kind"]
 )
-TICKS = Counter("connector_ticks", "Turns of mailboxes, by how they ended.", ["tenant", "result"])
-ALARMS = Counter("connector_alarms", "Warnings and errors in the log, by event.", ["event", "level"])
+PAUSES = Counter(
+    "connector_pauses", "How often a mailbox, a store or a directory was left alone for a while.", ["tenant", "error"]
+)
+TICKS = Counter("connector_ticks", "Turns of mailboxes that went well.", ["tenant"])
+ALARMS = Counter("connector_alarms", "Warnings and errors, also those that the log only counts.", ["event", "level"])
+
+
+@contextmanager
+def failures(tenant: str) -> Iterator[None]:
+    """Count what fails inside, by its kind."""
+    try:
+        yield
+    except Exception as error:
+        # The store's trouble wraps that which the store had.
+        FAILURES.labels(tenant, type(getattr(error, "error", error)).__name__).inc()
+        raise

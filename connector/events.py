@@ -397,6 +397,13 @@ class Event(StrEnum):
         "SIGHUP, but the configuration cannot be used: the one that was in force stays.",
         "Set the problems right (`connector check`), then `systemctl reload connector`.",
     )
+    HEALTH_SERVED = "health.served", INFO, "Metrics and health are told at this address."
+    HEALTH_UNHEARD = (
+        "health.unheard",
+        ERROR,
+        "Metrics and health cannot be told at their address; the work goes on.",
+        "Free the port, or give another one as `metrics.port` in connector.yaml; it is tried again by itself.",
+    )
     SERVICE_STOPPING = "service.stopping", INFO, "No new steps; the current ones finish."
     SERVICE_STOPPED = "service.stopped", INFO, "The daemon is down."
     BUG = (

@@ -10,26 +10,75 @@ import atexit
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from traceback import walk_tb
 from typing import Any, Literal, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from connector.counters import ALARMS
 from connector.errors import ConnectorError
 from connector.events import Event
+from connector.names import ADDRESS
 from connector.repeats import Repeats
 
-__all__ = ["Event", "Format", "Level", "about", "configure", "flush", "log", "tell", "told_error"]
+__all__ = ["Event", "Format", "Level", "about", "configure", "disguised", "flush", "log", "tell", "told_error"]
 
 Format = Literal["auto", "json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
+#: What stands for a source or an address of a tenant.
+NameOf = Callable[[str, str], str]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
+class _Disguise:
+    """Puts pseudonyms in the place of people, in lines that say of which tenant they are."""
+
+    name_of: NameOf | None = None
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        owner = event.get("tenant") or next((str(event[name]) for name in _SOURCES if event.get(name)), "")
+        tenant = str(owner).partition("/")[0]
+        if self.name_of is None or not tenant:
+            return event
+        return cast("EventDict", self._hidden(event, tenant, partial(self.name_of, tenant)))
+
+    def _hidden(self, value: object, tenant: str, of: Callable[[str], str], name: str = "") -> object:
+        if isinstance(value, Mapping):
+            return {key: self._hidden(each, tenant, of, str(key)) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._hidden(each, tenant, of) for each in value]
+        if not isinstance(value, str) or isinstance(value, Event):
+            return value
+        try:
+            if name in _SOURCES and value.startswith(f"{tenant}/"):
+                source, about = _parts(value)
+                value = f"{of(source)}{about}" if source else value
+            return ADDRESS.sub(lambda found: of(found[0]), value) if "@" in value else value
+        except Exception:  # noqa: BLE001 - whoever it is about: a ledger that fails has to be told, by this very log
+            return _BLANK
+
+
+#: Keys that hold the name of a source, or of what is left alone.
+_SOURCES = ("source", "paused")
+#: The last words of names of pauses (`connector.turn`): those of whole tenants, and those of parts of the work.
+_OF_TENANTS = {"account", "clock", "directory", "ledger", "links", "shares", "stop", "store"}
+_OF_SOURCES = {"edits", "proof", "readers", "strangers"}
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """The source in the name of a pause, and which part of it is left alone; no source in that of a tenant's pause."""
+    whole, _, part = name.rpartition("/")
+    if part.partition("-")[0] in _OF_TENANTS and "/" not in whole:
+        return "", name
+    return (whole, f"/{part}") if part in _OF_SOURCES and "/" in whole else (name, "")
+
+
+_disguise = _Disguise()
 #: For the whole process: what is said by any thread is counted in one place.
 _repeats = Repeats()
 
@@ -46,6 +95,7 @@ def configure(form: Format = "auto", level: Level = "info") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _advise,
+            _disguise,
             _blank,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _repeats,
@@ -60,6 +110,16 @@ def configure(form: Format = "auto", level: Level = "info") -> None:
 def tell(event: Event, **detail: Any) -> None:
     """Log an event that is not known before, as gravely as the catalogue says."""
     log.log(logging.getLevelNamesMapping()[event.severity.upper()], event, **detail)
+
+
+@contextmanager
+def disguised(name_of: NameOf | None) -> Iterator[None]:
+    """Inside, every line has a pseudonym in the place of a mailbox and of an address; with None, they are named."""
+    _disguise.name_of = name_of
+    try:
+        yield
+    finally:
+        _disguise.name_of = None
 
 
 def about(**what: Any) -> AbstractContextManager[None]:
@@ -104,10 +164,12 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
 def _advise(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """What is wrong says what to do about it: at night, nobody looks it up."""
+    """What is wrong is counted, and says what to do about it: at night, nobody looks it up."""
     told = event["event"]
-    if method in _GRAVE and isinstance(told, Event) and told.to_do:
-        event.setdefault("to_do", told.to_do)
+    if method in _GRAVE and isinstance(told, Event):
+        ALARMS.labels(told, event["level"]).inc()
+        if told.to_do:
+            event.setdefault("to_do", told.to_do)
     return event
 
 

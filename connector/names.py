@@ -4,6 +4,7 @@ What is refused where: Nextcloud with Windows-compatible names (facts of its cap
 Paths, and Namespaces", and XML 1.0, in which WebDAV lists names and which has no place for control characters.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
@@ -16,6 +17,8 @@ from connector.model import PathWord
 LONGEST = 200
 #: The name of something that has none.
 NAMELESS = "unnamed"
+#: What looks like the address of somebody, in a text.
+ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:=/]+@[\w.-]*\w")
 
 #: Bytes for a word that shares its part with others, and for a subject or a sender anywhere.
 _SHORT = 60

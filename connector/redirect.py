@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from connector import marker
+from connector import counters, marker
 from connector.admission import require_admission
 from connector.ask import ask_before_showing, facts
 from connector.backfill import backfill
@@ -131,7 +131,8 @@ def advance(redirect: Redirect, turn: Turn) -> None:
 def _step(redirect: Redirect, turn: Turn) -> Redirect:  # noqa: PLR0911 - one for each reaction
     """One step, and for each way in which it fails the one reaction that `connector.errors` names."""
     try:
-        return STEPS[redirect.state](redirect, turn)
+        with counters.failures(turn.watch.tenant):
+            return STEPS[redirect.state](redirect, turn)
     except Gone:
         return missed_one(redirect, turn) if redirect.copy else missed(redirect, turn)
     except (Rejected, Corrupt) as error:

@@ -7,59 +7,24 @@ from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from connector.decisions import Recalled
-from connector.ledger import Ledger
-from connector.model import ACTIVE, Redirect, State
+from connector.model import Redirect
 from connector.names import plain
-from connector.turn import edits, strangers, unproved, unread
+from connector.status import Status
 
 Row = Mapping[str, Any]
 
-_GOING_BACK = frozenset({State.RECALLED, State.RETURNED})
 #: Columns of a table that goes into a file or a mail.
 _WIDE = 200
 
 
 # --- what is so ---------------------------------------------------------------------------------------------------
-
-
-def summary(ledger: Ledger, now: datetime) -> Mapping[str, list[Row]]:
-    """How far each mailbox is, and what is left alone for now, and why."""
-    watched = ledger.watched()
-    people = {
-        name: f"{each.tenant}/{each.address}"
-        for each in watched
-        for name in (each.name, unproved(each.name), unread(each.name), edits(each.name), strangers(each.name))
-    }
-    paused: list[Row] = [
-        {"paused": people.get(each.name, each.name), "until": each.until, "error": each.error, "reason": each.reason}
-        for each in ledger.pauses(now)
-    ]
-    return {"mailboxes": _mailboxes(ledger), "paused": paused}
-
-
-def _mailboxes(ledger: Ledger) -> list[Row]:
-    counts = ledger.counts()
-    return [
-        {
-            "tenant": each.tenant,
-            "mailbox": each.address,
-            "redirected": counts.get((each.name, State.DONE), 0),
-            "under_way": sum(counts.get((each.name, state), 0) for state in ACTIVE - _GOING_BACK),
-            "held": counts.get((each.name, State.HELD), 0),
-            "dropped": counts.get((each.name, State.DROPPED), 0),
-            "going_back": sum(counts.get((each.name, state), 0) for state in _GOING_BACK),
-            "restored": counts.get((each.name, State.RESTORED), 0),
-            "next": ledger.next_due(each.name),
-            "since": each.begins(),
-        }
-        for each in ledger.watched()
-    ]
 
 
 def redirects(found: Iterable[Redirect]) -> list[Row]:
@@ -100,21 +65,44 @@ def tell_rows(title: str, rows: Sequence[Row], *, as_json: bool) -> None:
     (terminal if terminal.is_terminal else Console(width=_WIDE)).print(table)
 
 
-def tell_summary(summary: Mapping[str, list[Row]], *, as_json: bool) -> None:
-    """What `summary` found, with what to do about it."""
+def tell_status(status: Status, *, as_json: bool) -> None:
+    """How everything is, with what to do about it."""
     if as_json:
-        tell(summary, "", as_json=True)
+        typer.echo(status.model_dump_json())
         return
-    tell_rows("Mailboxes", summary["mailboxes"], as_json=False)
-    if summary["paused"]:
-        tell_rows("Left alone for now", summary["paused"], as_json=False)
-    if any(each["held"] for each in summary["mailboxes"]):
+    typer.echo(_of_daemon(status))
+    if status.daemon and status.running:
+        tell_rows("At work", _rows(status.daemon.tenants), as_json=False)
+    tell_rows("Mailboxes", _rows(status.mailboxes), as_json=False)
+    for title, rows in (
+        ("Left alone for now", status.paused),
+        ("Waiting", status.backlog),
+        ("Proved about servers", status.proofs),
+    ):
+        if rows:
+            tell_rows(title, _rows(rows), as_json=False)
+    if any(each.held for each in status.mailboxes):
         typer.echo("Some redirects are held, and wait for you: `connector held` lists them with their reasons.")
-    if summary["mailboxes"]:
+    if status.mailboxes:
         typer.echo(
             "Messages that were received before the time under `since` stay as they are: it is the first contact with "
             "their mailbox, unless `since` in the tenant's sources says otherwise (a date, or everything)."
         )
+
+
+def _of_daemon(status: Status) -> str:
+    if status.daemon is None:
+        return f"connector {status.version}; no daemon runs here."
+    told = f"connector {status.daemon.version}, process {status.daemon.pid}, since {_moment(status.daemon.since)}"
+    return f"{told}." if status.running else f"{told}: it has said nothing since {_moment(status.daemon.at)}."
+
+
+def _rows(told: Sequence[BaseModel]) -> list[Row]:
+    return [each.model_dump() for each in told]
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 def tell_recalled(recalled: Recalled, *, as_json: bool) -> None:
@@ -129,7 +117,7 @@ def tell_recalled(recalled: Recalled, *, as_json: bool) -> None:
 
 def _cell(value: object) -> Text:
     if isinstance(value, datetime):
-        return Text(f"{value.astimezone(UTC):%Y-%m-%d %H:%MZ}" if value.year < MAXYEAR else "somebody acts")
+        return Text(_moment(value) if value.year < MAXYEAR else "somebody acts")
     # What comes from mail may hold control characters, and is never read as markup.
     return Text("" if value is None else plain(str(value)))
 

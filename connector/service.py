@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -20,17 +20,22 @@ from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.audit.anchor import anchor
+from connector.certificates import ends_of_credentials, ends_of_hosts
 from connector.config import Config
+from connector.counters import TICKS
 from connector.errors import ConnectorError
+from connector.health import Health
 from connector.ledger import LeaseLost, Ledger, LedgerError, Pause
 from connector.links.book import Access, Book
 from connector.listener import Listener
 from connector.log import Event, log
 from connector.manifest import Reconciled, claim, reconcile
+from connector.metrics import Standing
 from connector.process import NEVER, clock, notify
 from connector.redirect import tick
 from connector.rota import Rota
 from connector.settings import Settings
+from connector.status import BEAT
 from connector.sweep import sweep, trim
 from connector.tenants import Mailbox, Ready, Tenant, those_ready
 from connector.turn import BUDGET, account_name, leave_alone, stopped, store_name
@@ -52,6 +57,8 @@ QUIET = timedelta(seconds=1)
 TRIAL = timedelta(minutes=5)
 #: How often it is looked whose time it is.
 PLANNING = timedelta(seconds=1)
+#: How often it is looked when the certificates of servers end.
+CERTIFICATES = timedelta(hours=6)
 #: Files of a configuration that are the same for so long are not being written.
 WRITING = timedelta(seconds=1)
 #: Reads the configuration anew; it is given something that waits a moment. Raises ConfigError.
@@ -70,6 +77,13 @@ class Daemon:
         self._ledger = ledger
         self._owner = owner
         self._stopping = threading.Event()
+        self._since = clock()
+        self._desks: list[_Desk] = []
+        #: When each mailbox last had a turn that went well.
+        self._ticked: dict[str, datetime] = {}
+        #: When the certificates of each tenant's hosts end, as they were seen last, and its own credentials.
+        self._certificates: dict[str, Mapping[str, datetime]] = {}
+        self._credentials: dict[str, Mapping[str, datetime]] = {}
         #: When each tenant's store was last claimed for our ledger.
         self._claimed: dict[str, datetime] = {}
         #: When it was last looked who came to each tenant's links.
@@ -134,7 +148,9 @@ class Daemon:
     def _work(self, reload: Reload) -> Ready | None:
         """Turn after turn, until the process is to end, or there is another configuration: that is given back."""
         desks: list[_Desk] = []
-        scheduler = self._scheduler()
+        self._desks = desks
+        health = Health(self._ledger, self._settings, self.standing, clock, since=self._since)
+        scheduler = self._scheduler(health)
         for tenant in self._tenants:
             self._open(tenant, scheduler, desks)
         if self._ready.aside:
@@ -159,6 +175,7 @@ class Daemon:
         for wait in (False, True):  # Nobody's next turn begins while another one's last is waited for.
             for desk in desks:
                 desk.pool.shutdown(wait, cancel_futures=True)
+        health.close()
         return other
 
     def _other(self, reload: Reload) -> Ready | None:
@@ -258,7 +275,11 @@ class Daemon:
             return False
         with self._in_trouble_alone(mailbox):
             watch = replace(mailbox.watch(), store_is_tried=True)
-            return tick(watch, self._ledger, clock, self._owner, self._stopping.is_set)
+            went = tick(watch, self._ledger, clock, self._owner, self._stopping.is_set)
+            if went and not self._ledger.paused(watch.name, clock()):
+                self._ticked[mailbox.name] = clock()
+                TICKS.labels(mailbox.tenant.name).inc()
+            return went
         return False
 
     @contextmanager
@@ -349,6 +370,36 @@ class Daemon:
         except ConnectorError as error:
             leave_alone(links, error, self._ledger, now, tenant.name)
 
+    # --- how it is ---------------------------------------------------------------------------------------------------
+
+    def standing(self) -> tuple[Standing, ...]:
+        """How each tenant is, as far as no ledger knows it."""
+        aside = (
+            Standing(tenant=name, mailboxes=0, claimed=False, aside=" ".join(error.problems))
+            for name, error in self._ready.aside.items()
+        )
+        return (*map(self._standing, self._tenants), *aside)
+
+    def _standing(self, tenant: Tenant) -> Standing:
+        listeners = [each for desk in self._desks if desk.tenant is tenant for each in desk.listeners]
+        swept = () if tenant.monitor else tenant.mailboxes
+        return Standing(
+            tenant=tenant.name,
+            mailboxes=len(tenant.mailboxes),
+            claimed=tenant.monitor or tenant.name in self._claimed,
+            ticked=[self._ticked.get(each.name, self._since) for each in tenant.mailboxes],
+            swept=[self._swept.get(each.name, (self._since, 0))[0] for each in swept],
+            heard=len({address for each in listeners for address in each.heard}),
+            hinted=sum(len(each.addresses) for each in tenant.hints),
+            certificates=self._certificates.get(tenant.name, {}),
+            credentials=self._credentials.get(tenant.name, {}),
+        )
+
+    def _see_certificates(self) -> None:
+        for tenant in self._tenants:
+            self._credentials[tenant.name] = ends_of_credentials(tenant.config)
+            self._certificates[tenant.name] = ends_of_hosts(tenant.config, self._stopping.is_set)
+
     # --- many turns -----------------------------------------------------------------------------------------------
 
     def _mailboxes(self) -> tuple[Mailbox, ...]:
@@ -384,14 +435,18 @@ class Daemon:
             log.info(Event.TENANT_SERVED, tenant=tenant.name)
             self._open(tenant, scheduler, desks)
 
-    def _scheduler(self) -> BackgroundScheduler:
+    def _scheduler(self, health: Health) -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
-        threads = {"type": "threadpool", "max_workers": len(self._ready.config.tenants) + 2}
+        # One each for the watchdog, the anchor, health, and certificates, whose hosts may not answer.
+        threads = {"type": "threadpool", "max_workers": len(self._ready.config.tenants) + 4}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         # That a planning still waits for a store is told by what it waits for, and not once a second.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": threads}, job_defaults=late)
         scheduler.add_job(guarded, "interval", (self._anchor_daily,), hours=1, name="anchor")
+        for work, rhythm in ((health.beat, BEAT), (self._see_certificates, CERTIFICATES)):
+            seconds, name = rhythm.total_seconds(), work.__name__
+            scheduler.add_job(guarded, "interval", (work,), seconds=seconds, next_run_time=clock(), name=name)
         if usec := os.environ.get("WATCHDOG_USEC"):
             # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
             scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)

@@ -30,6 +30,14 @@ class LogSettings(_Section):
 
     format: Format = Field(default="auto", description="auto: console on a terminal, JSON lines otherwise")
     level: Level = "info"
+    mailboxes: bool = Field(default=False, description="the log names mailboxes and addresses; else by pseudonyms")
+
+
+class MetricsSettings(_Section):
+    """Where the daemon tells Prometheus how it is (/metrics), and whoever restarts it (/healthz, /readyz)."""
+
+    port: int = Field(default=9464, ge=0, le=65_535, description="0: any that is free; the log says which")
+    host: str = Field(default="127.0.0.1", description="address to listen on: by default, only this machine can ask")
 
 
 class SweepSettings(_Section):
@@ -88,6 +96,9 @@ class Settings(BaseSettings):
     threads: int = Field(default=8, ge=1, le=256, description="mailboxes of one tenant that have a turn at a time")
     sweep: SweepSettings = SweepSettings()
     audit: AuditSettings = AuditSettings()
+    metrics: MetricsSettings | None = Field(
+        default=None, description="where metrics and health are told; left out: nowhere"
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -11,6 +11,7 @@ from functools import cached_property
 from secrets import token_hex
 from typing import Any
 
+from connector import counters
 from connector.account import ENDS, give_account
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import FOR_EVER, Lease, Ledger
@@ -142,7 +143,15 @@ class Turn:
         written = self.ledger.write(redirect, event, now, lease=self.lease, **detail)
         if event in ENDS:
             self.tell_end(written, event)
+        if event is self._shows and redirect.received and redirect.received >= self.since:
+            # What is older comes through a backfill: nobody has waited for it since it arrived.
+            counters.LAG.labels(self.watch.tenant).observe((now - redirect.received).total_seconds())
         return written
+
+    @property
+    def _shows(self) -> Event:
+        """What says that people see links now."""
+        return Event.REDIRECT_REPLACED if self.watch.replace else Event.REDIRECT_REWRITTEN
 
     def tell_end(self, redirect: Redirect, event: Event) -> None:
         """Tell in the log what came of a redirect."""
@@ -307,6 +316,7 @@ def leave_alone(
         event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
     until, reason, kind = now + wait, str(error), type(error).__name__
     tell(event, paused=name, reason=reason, until=until.isoformat())
+    counters.PAUSES.labels(tenant, kind).inc()
     ledger.pause(name, until=until, reason=reason, error=kind, now=now, tenant=tenant)
     if account and _is_of_account(account, name, reason, ledger, now):
         log.warning(Event.ACCOUNT_PAUSED, paused=account, reason=reason, until=until.isoformat())

@@ -124,7 +124,15 @@ def test_only_the_service_knows_threads_and_time() -> None:
     Simulator and demo have servers of their own; the pages of links are a process of their own.
     """
     timed = {room(path) for path in modules() if libraries(path) & {"threading", "apscheduler", "time", "concurrent"}}
-    assert timed - {"simulator", "demo", "links"} <= {"service", "tenants", "turns", "listener", "repeats"}
+    assert timed - {"simulator", "demo", "links"} <= {
+        "service",
+        "tenants",
+        "turns",
+        "listener",
+        "repeats",
+        "metrics",
+        "health",
+    }
 
 
 def test_the_simulator_shares_no_code() -> None:

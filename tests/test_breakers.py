@@ -11,8 +11,8 @@ from connector.errors import ConnectorError, Denied, Unavailable
 from connector.ledger import Ledger
 from connector.model import State
 from connector.redirect import tick
-from connector.report import summary
 from connector.sources.memory import Attached
+from connector.status import status
 from connector.turn import account_name, leave_alone, store_name
 from tests.crash.test_every_effect import policy
 from tests.test_ledger import MINUTE, NOW
@@ -97,8 +97,8 @@ def test_what_somebody_stopped_begins_no_step_until_he_lets_it_go_on(world: Worl
     with world.process() as (watch, ledger):
         assert not tick(watch, ledger, world.clock, "one")
         assert not ledger.counts()
-        (told,) = summary(ledger, world.now)["paused"]
-        assert (told["paused"], told["reason"]) == (f"{TENANT}/stop", "Ada Admin: the store moves")
+        (told,) = status(ledger, world.ledger_file.parent, world.now).paused
+        assert (told.paused, told.reason) == (f"{TENANT}/stop", "Ada Admin: the store moves")
         assert go_on(meant, ledger, world.now, "Ada Admin") == meant
         assert go_on(meant, ledger, world.now, "Ada Admin") == ()
         tick(watch, ledger, world.clock, "one")

@@ -85,7 +85,8 @@ def test_an_example_names_its_schema(example: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["connector.schema.json", "links.schema.json", "tenant.schema.json", "tests.schema.json"]
+    "name",
+    ["connector.schema.json", "links.schema.json", "status.schema.json", "tenant.schema.json", "tests.schema.json"],
 )
 def test_the_schemas_are_up_to_date(name: str) -> None:
     """An editor is told what the models accept today; `python -m tests.test_config` writes the files anew."""

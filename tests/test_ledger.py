@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.ledger import Lease, LeaseLost, Ledger, Stale, Taken
+from connector.ledger import Lease, LeaseLost, Ledger, Stale, Taken, Work
 from connector.model import Action, Audience, File, FileKind, Link, LinkTerms, Redirect, RedirectedFile, State, Stored
 
 pytest_plugins = ["tests.postgres"]
@@ -424,3 +424,26 @@ def test_what_belonged_to_one_belongs_to_another(ledger: Ledger) -> None:
     assert ledger.succeed("acme", "carla@example.org", "bert@example.org", NOW, by="ada")
     assert ledger.owner("acme", "bert@example.org") == "bert@example.org"
     assert ledger.broken_link("acme") is None
+
+
+def test_what_waits_is_counted_for_whoever_watches(ledger: Ledger) -> None:
+    """By tenant and state, with the first that is due; what is done is not counted: it grows for ever."""
+    lease, _ = taken(ledger), ledger.watch("other/x", tenant="other", address="x@example.com", now=NOW)
+    assert ledger.work() == ()
+    one, two, three = recorded(
+        ledger,
+        lease,
+        a_redirect(due=NOW + MINUTE),
+        a_redirect(id="r2", item_id="2", internet_message_id="", due=NOW),
+        a_redirect(id="r3", item_id="3", internet_message_id=""),
+    )
+    assert ledger.work() == (Work("acme", State.PLANNED, 3, NOW),)
+    ledger.write(replace(three, state=State.DONE), "redirect.done", NOW)
+    ledger.write(replace(two, state=State.HELD, held_in=State.PLANNED), "redirect.held", NOW)
+    assert {each.state: (each.count, each.due) for each in ledger.work()} == {
+        State.PLANNED: (1, NOW + MINUTE),
+        State.HELD: (1, NOW),
+    }
+    assert ledger.proved() == ()
+    ledger.require_writable()
+    assert ledger.redirect(one.id) == one

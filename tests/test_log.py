@@ -11,7 +11,8 @@ import pytest
 
 from connector import repeats
 from connector.errors import Rejected
-from connector.log import Event, about, configure, flush, log, tell
+from connector.ledger import LedgerError
+from connector.log import Event, about, configure, disguised, flush, log, tell
 from tests.logged import Lines
 
 
@@ -46,6 +47,42 @@ def test_a_line_says_what_it_is_about(lines: Lines) -> None:
     inside, after = lines()
     assert (inside["tick"], inside["redirect"]) == ("t1", "r1")
     assert "tick" not in after
+
+
+def test_people_have_pseudonyms(lines: Lines) -> None:
+    """Sources, and whatever looks like an address; of tenants, stores and servers all is told."""
+
+    def name_of(tenant: str, name: str) -> str:
+        return f"<{tenant} {len(name)}>"
+
+    with disguised(name_of), about(source="acme/6f1b"):
+        log.info("x", reason="no right on anna@example.org, ben@example.org", deep=[{"to": "anna@example.org"}])
+        log.info("x", paused="acme/6f1b/proof")
+        log.info("x", source="", paused="acme/anna@example.org/edits")
+        log.info("x", source="", paused="acme/store", host="mail.example.org", level_=3)
+        log.info("x", source="", paused="acme/account-2")
+    log.info("x", source="acme/6f1b", reason="anna@example.org")
+    told = lines()
+    assert (told[0]["source"], told[0]["reason"]) == ("<acme 9>", "no right on <acme 16>, <acme 15>")
+    assert told[0]["deep"] == [{"to": "<acme 16>"}]
+    assert [line["paused"] for line in told[1:4]] == ["<acme 9>/proof", "<acme 21>/edits", "acme/store"]
+    assert told[4]["paused"] == "acme/account-2"
+    assert told[3]["host"] == "mail.example.org"
+    assert (told[5]["source"], told[5]["reason"]) == ("acme/6f1b", "anna@example.org")
+
+
+def test_a_ledger_that_knows_no_pseudonym_names_nobody(lines: Lines) -> None:
+    """What is wrong with it must be told all the same."""
+
+    def name_of(tenant: str, name: str) -> str:
+        raise LedgerError(tenant + name)
+
+    with disguised(name_of):
+        log.error(Event.SOURCE_PAUSED, paused="acme/6f1b", reason="ask anna@example.org")
+        log.error(Event.LEDGER_FAILED, reason="the disk is full")
+    told = lines()
+    assert (told[0]["paused"], told[0]["reason"]) == ("[left out]", "[left out]")
+    assert told[1]["reason"] == "the disk is full"
 
 
 def _paused(**more: object) -> None:

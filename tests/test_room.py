@@ -7,10 +7,10 @@ from exchangelib import ExtendedProperty, Folder
 
 from connector.decisions import recall
 from connector.redirect import tick
-from connector.report import summary
 from connector.simulator import Exchange
 from connector.sources.ews import EwsMailbox
 from connector.sources.memory import Attached, MemorySource
+from connector.status import status
 from connector.turn import FULL_PAUSE
 from tests.crash.test_every_effect import policy
 from tests.ews import ANNA, eml, settings
@@ -124,7 +124,7 @@ def _tick(world: World) -> list[str]:
 
 def _paused(world: World) -> list[str]:
     with world.process() as (_, ledger):
-        return [each["reason"] for each in summary(ledger, world.clock())["paused"]]
+        return [each.reason for each in status(ledger, world.ledger_file.parent, world.clock()).paused]
 
 
 def test_a_mailbox_stops_at_70_percent_of_its_recoverable_items(world: World) -> None:

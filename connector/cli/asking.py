@@ -14,9 +14,9 @@ commands = typer.Typer(rich_markup_mode=None)
 
 @commands.command()
 def status(context: typer.Context, *, as_json: Json = False) -> None:
-    """How far each mailbox is, and what waits for what. Asks the ledger only."""
+    """How the daemon and each mailbox are, and what waits for what. Asks the ledger only."""
     with opened_ledger(context) as ledger:
-        sum_up(ledger, as_json=as_json)
+        sum_up(context, ledger, as_json=as_json)
 
 
 @commands.command()

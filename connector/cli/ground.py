@@ -19,6 +19,7 @@ from connector.ledger import Ledger
 from connector.model import Redirect
 from connector.process import alone, clock
 from connector.settings import Settings, load_settings
+from connector.status import status
 
 if TYPE_CHECKING:
     from connector.config import Config
@@ -126,16 +127,19 @@ def opened_ledger(context: typer.Context) -> Iterator[Ledger]:
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Ledger]:
     log.configure(settings.log.format, settings.log.level)
-    with closing(Ledger(settings.ledger_url)) as ledger:
+    with (
+        closing(Ledger(settings.ledger_url)) as ledger,
+        log.disguised(None if settings.log.mailboxes else ledger.pseudonym),
+    ):
         yield ledger
 
 
-def sum_up(ledger: Ledger, *, as_json: bool) -> None:
-    """Tell how far each mailbox is, and end with what waits."""
-    summary = report.summary(ledger, clock())
-    report.tell_summary(summary, as_json=as_json)
-    codes = [_PAUSED.get(each["error"], Exit.REFUSED) for each in summary["paused"]]
-    if any(each["held"] for each in summary["mailboxes"]):
+def sum_up(context: typer.Context, ledger: Ledger, *, as_json: bool) -> None:
+    """Tell how everything is, and end with what waits."""
+    told = status(ledger, load_settings(context.obj).state, clock())
+    report.tell_status(told, as_json=as_json)
+    codes = [_PAUSED.get(each.error, Exit.REFUSED) for each in told.paused]
+    if any(each.held for each in told.mailboxes):
         codes.append(Exit.HELD)
     raise typer.Exit(max(codes, default=Exit.DONE))
 

@@ -15,7 +15,7 @@ def once(context: typer.Context, *, as_json: Json = False) -> None:
     """Give every mailbox its turn until nothing is due now, and sum up."""
     with working(context) as (daemon, ledger):
         daemon.once()
-        sum_up(ledger, as_json=as_json)
+        sum_up(context, ledger, as_json=as_json)
 
 
 @commands.command()

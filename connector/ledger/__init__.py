@@ -4,7 +4,7 @@ from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Chain, Event
 from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
-from connector.ledger.ledger import FOR_EVER, Ledger, Pause
+from connector.ledger.ledger import FOR_EVER, Ledger, Pause, Work
 from connector.ledger.proofs import Proved
 from connector.ledger.sources import Lease, Watched
 
@@ -25,4 +25,5 @@ __all__ = [
     "Taken",
     "Waiting",
     "Watched",
+    "Work",
 ]

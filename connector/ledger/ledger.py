@@ -44,6 +44,17 @@ class Pause:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Redirects of one tenant in one state."""
+
+    tenant: str
+    state: State
+    count: int
+    #: When the first of them is due, or was.
+    due: datetime
+
+
 class Ledger:
     """One database: a SQLite file or a PostgreSQL database. Threads may share it.
 
@@ -509,6 +520,11 @@ class Ledger:
         with self._reading() as connection:
             return proofs.read(connection, tenant, server)
 
+    def proved(self) -> tuple[Proved, ...]:
+        """How each proof went last, on every server of every tenant."""
+        with self._reading() as connection:
+            return proofs.all_of_them(connection)
+
     # Of whom events speak.
 
     def pseudonym(self, tenant: str, name: str) -> str:
@@ -621,6 +637,19 @@ class Ledger:
         query = select(c.source, c.state, func.count()).group_by(c.source, c.state)
         with self._reading() as connection:
             return {(source, state): number for source, state, number in connection.execute(query)}
+
+    def work(self) -> tuple[Work, ...]:
+        """How much is under way or held, of each tenant in each state; nothing where there is none."""
+        c = redirects.c
+        waiting = select(tables.sources.c.tenant, c.state, func.count(), func.min(c.due))
+        waiting = waiting.join_from(redirects, tables.sources).where(c.state.in_([*ACTIVE, State.HELD]))
+        with self._reading() as connection:
+            return tuple(Work(*row) for row in connection.execute(waiting.group_by(tables.sources.c.tenant, c.state)))
+
+    def require_writable(self) -> None:
+        """Write what stands there already. Raises LedgerError where nothing can be written."""
+        with self._writing() as connection:
+            connection.execute(update(identity).values(generation=identity.c.generation))
 
     def events(
         self,

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from connector.ledger.prepared import Prepared
 from connector.ledger.schema import subjects
+from connector.names import ADDRESS
 
 #: No two of them look alike.
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 _LENGTH = 10
-_ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:=/]+@[\w.-]*\w")
 #: Who acted is evidence, and no pseudonym: an operator answers for what he does.
 _EVIDENCE = frozenset({"by"})
 #: Whose login it was; of a link that needs none, the beginning of the hash of its token, which is nobody's name.
@@ -74,7 +74,7 @@ class Disguise:
             return self.of(value)
         if source and source in value:
             value = value.replace(source, self.of(source))
-        return _ADDRESS.sub(lambda found: self.of(found[0]), value) if "@" in value else value
+        return ADDRESS.sub(lambda found: self.of(found[0]), value) if "@" in value else value
 
 
 _FIND = Prepared(

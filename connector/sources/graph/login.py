@@ -3,6 +3,7 @@
 import logging
 import ssl
 from collections.abc import Mapping
+from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -50,6 +51,7 @@ class AppLogin(BaseModel):
     directory: str | None = Field(None, description="Entra tenant: its id or one of its domains", pattern=r"^[\w.-]+$")
     client: str | None = Field(None, description="application (client) id", pattern=r"^[\w.-]+$")
     secret: Secret | None = Field(None, description="client secret: its value")
+    secret_ends: date | None = Field(None, description="the day on which Entra lets it end, for metrics and alerts")
     certificate: Path | None = Field(None, description="certificate instead of a secret (PEM or PFX)")
     key: Path | None = Field(None, description="its key (PEM), where it is not in the same file")
     passphrase: Secret | None = Field(None, description="opens the key")
@@ -81,6 +83,8 @@ class AppLogin(BaseModel):
             raise ValueError("give exactly one of secret, certificate, assertion and managed_identity")
         if (self.key or self.passphrase) and not self.certificate:
             raise ValueError("key and passphrase belong to a certificate")
+        if self.secret_ends and not self.secret:
+            raise ValueError("secret_ends belongs to a secret")
         if not self.managed_identity and not (self.directory and self.client):
             raise ValueError("directory and client are needed, unless managed_identity is given")
         return self
