@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Barrier
@@ -239,6 +239,28 @@ def test_a_bug_ends_it(tmp_path: Path) -> None:
         watches = tuple(replace(watch, source=Broken(mailboxes[0])) for watch in looks.watches)
         with pytest.raises(ZeroDivisionError):
             make(replace(looks, watches=watches), ledger, Scope(now=START, begin=None, threads=2))
+
+
+def test_what_is_older_is_not_even_listed(tmp_path: Path) -> None:
+    """Where a plan begins somewhere, servers are asked for what came in since then; else for all."""
+    asked: list[object] = []
+
+    class Asked(MemorySource):
+        def recent(self, since: datetime) -> Iterator[Page]:
+            asked.append(since)
+            return super().recent(since)
+
+    (mailbox,) = people(1)
+    for days in (1, 3):
+        mailbox.deliver(REPORT, received=START - timedelta(days=days))
+    begin = START - timedelta(days=2)
+    found = []
+    for since in (begin, None):
+        with house(tmp_path, mailbox) as (looks, ledger):
+            watches = tuple(replace(each, source=Asked(mailbox)) for each in looks.watches)
+            plan = make(replace(looks, watches=watches), ledger, Scope(now=START, begin=since))
+            found.append(plan.stored.files)
+    assert (asked, found) == ([begin], [1, 2])
 
 
 # --- what it comes to ---------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What the policy would do to each item of a source, with requests that only read.
 
 It asks as a turn asks (`connector.ask`), and holds the answer against the ledger as `Ledger.record` does. Nothing is
-recorded, and no verb of the source is called but those that look: `changes`, `fetch`, `open`.
+recorded, and no verb of the source is called but those that look: `changes`, `recent`, `fetch`, `open`.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,8 @@ class Look:
         name = self.watch.name
         known = next((each for each in self.ledger.watched() if each.name == name), None)
         since = begins(self.watch, known, self.now, monitor=False)
-        for page in self.watch.source.changes(None):
+        source = self.watch.source
+        for page in source.recent(self.begin) if self.begin else source.changes(None):
             for item in page.items:
                 if not _is_older(item, self.begin) and (looked := self._looked(item, since)):
                     yield looked

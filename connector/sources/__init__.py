@@ -11,6 +11,7 @@ any verb may raise Unavailable or Denied, beside what its docstring says.
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from connector.model import File, Item, Letter, Notice, Page, Room
@@ -84,6 +85,14 @@ class Source(Protocol):
         The cursor of a page covers just that page and those before it, so work may stop after any of them.
         When the iterator ends, every folder in scope has been looked at. A cursor that the server no longer
         knows is not an error: the feed starts again from the beginning.
+        """
+        ...
+
+    def recent(self, since: datetime) -> Iterator[Page]:
+        """What has files and was received since then, as `changes` reports it, page by page; for who only looks.
+
+        Asks the server for no others where that can be asked so; where it cannot, older ones are among them.
+        The cursors of these pages say nothing.
         """
         ...
 

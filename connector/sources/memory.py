@@ -221,6 +221,13 @@ class MemorySource:
             if len(new) <= self._page_size:
                 return
 
+    def recent(self, since: datetime) -> Iterator[Page]:
+        """See `Source.recent`."""
+        for page in self.changes(None):
+            yield Page(
+                tuple(each for each in page.items if each.files and each.received and each.received >= since), ""
+            )
+
     def fetch(self, item_id: str) -> Message:
         """See `Source.fetch`."""
         return _read(self._reached().entry(item_id))

@@ -153,6 +153,10 @@ class MemoryShareSource(Shelfless):
             if len(new) <= self._page_size:
                 return
 
+    def recent(self, since: datetime) -> Iterator[Page]:  # noqa: ARG002 - a drive cannot be asked so
+        """See `Source.recent`."""
+        return self.changes(None)
+
     def fetch(self, item_id: str) -> SharedFile:
         """See `Source.fetch`. By its own id, or by that of its pointer."""
         entry = self._reached().entry(item_id)

@@ -569,6 +569,17 @@ class SourceLaws:
         world.mark_read(item_id)
         assert source.fetch(item_id).touched != before
 
+    def test_recent(self, world: World, source: Source) -> None:
+        """Only what has files and came in since then, and is in a folder that is looked at; told as the feed does."""
+        item_id = world.deliver(REPORT, folder="Inbox/Project")
+        world.deliver()
+        world.deliver(REPORT, folder="Deleted Items")
+        received = source.fetch(item_id).received
+        assert received
+        told = [each for page in source.recent(received) for each in page.items]
+        assert told == [each for page in source.changes(None) for each in page.items if each.id == item_id]
+        assert not reported(source.recent(received + timedelta(hours=1)))
+
     # --- trouble -----------------------------------------------------------------------------------------------------
 
     def test_throttled(self, world: World, source: Source) -> None:

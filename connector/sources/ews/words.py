@@ -183,15 +183,32 @@ def get_items(ids: Iterable[str], *, body: bool) -> Element:
     return request
 
 
-def find_items(folders: Iterable[str], prefix: str, offset: int, page: int) -> Element:
-    """FindItem: the ids of all items in these folders whose marker begins with `prefix`."""
-    begins = T.Contains(
+def marked(prefix: str) -> Element:
+    """The restriction to items whose marker begins so."""
+    return T.Contains(
         T.ExtendedFieldURI(MARKER), T.Constant(Value=prefix), ContainmentMode="Prefixed", ContainmentComparison="Exact"
     )
+
+
+def recent(since: datetime) -> Element:
+    """The restriction to items with files that were received since then."""
+    moment = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return T.And(
+        T.IsGreaterThanOrEqualTo(T.FieldURI(FieldURI="item:DateTimeReceived"), _constant(moment)),
+        T.IsEqualTo(T.FieldURI(FieldURI="item:HasAttachments"), _constant("true")),
+    )
+
+
+def _constant(value: str) -> Element:
+    return T.FieldURIOrConstant(T.Constant(Value=value))
+
+
+def find_items(folders: Iterable[str], wanted: Element, offset: int, page: int) -> Element:
+    """FindItem: the ids of all items in these folders that a restriction lets through."""
     return M.FindItem(
         M.ItemShape(T.BaseShape("IdOnly")),
         M.IndexedPageItemView(_view(offset, page)),
-        M.Restriction(begins),
+        M.Restriction(wanted),
         M.ParentFolderIds(*(T.FolderId(Id=folder) for folder in folders)),
         Traversal="Shallow",
     )

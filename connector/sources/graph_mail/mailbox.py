@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import BinaryIO, TypeVar, cast
 
@@ -93,6 +94,17 @@ class GraphMailbox:
             for folder, answer in zip(batch, answers, strict=True):
                 yield from self._changes_in(folder, answer, place)
         yield Page((), str(place))
+
+    def recent(self, since: datetime) -> Iterator[Page]:
+        """See `Source.recent`. A request for a thousand of them, and one for each 20."""
+        scope = {folder.id for folder in self._folders(Cursor()) if folder.in_scope}
+        for page in self._connection.pages(self._at("messages") + words.recent(since)):
+            told = page.get("value") or ()
+            items = self._read(str(each["id"]) for each in told if each.get("parentFolderId") in scope)
+            for item in items.values():
+                if isinstance(item, Unavailable | Denied):
+                    raise item
+            yield Page(tuple(item for item in items.values() if isinstance(item, Message)), "")
 
     def fetch(self, item_id: str) -> Message:
         """See `Source.fetch`. One request, unless there are very many files."""

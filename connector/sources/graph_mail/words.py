@@ -3,6 +3,7 @@
 https://learn.microsoft.com/graph/api/resources/message, .../extended-properties-overview
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from connector.model import Body, Letter
@@ -59,6 +60,12 @@ def marked(redirect_id: str) -> str:
     """The query for messages whose marker names this redirect, and maybe others."""
     begins = f"ep/id eq '{MARKER}' and startswith(ep/value,'1.{redirect_id}.')"
     return f"?$filter=singleValueExtendedProperties/Any(ep: {begins})&$select=id,parentFolderId"
+
+
+def recent(since: datetime) -> str:
+    """The query for messages with files that were received since then."""
+    moment = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"?$filter=receivedDateTime ge {moment} and hasAttachments eq true&$select=id,parentFolderId&$top=1000"
 
 
 def named(name: str) -> str:

@@ -186,6 +186,10 @@ class GraphDrive(Shelfless):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
+    def recent(self, since: datetime) -> Iterator[Page]:  # noqa: ARG002 - a drive cannot be asked so
+        """See `Source.recent`."""
+        return self.changes(None)
+
     def fetch(self, item_id: str) -> SharedFile:
         """See `Source.fetch`. By its own id, or by that of its pointer. Two requests or more."""
         told = self._told(item_id)
