@@ -105,9 +105,8 @@ class House:
         return told
 
     def asked(self) -> Counter[str]:
-        """What Exchange was asked until now."""
-        with urllib.request.urlopen(self.told["control"]) as answer:
-            return Counter(each["operation"] for each in json.load(answer)["seen"])
+        """What Exchange was asked since the last reset."""
+        return Counter(self._tell(asked=True)["asked"])
 
     def order(self, **orders: Any) -> None:
         """To the control page."""
