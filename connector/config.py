@@ -99,6 +99,13 @@ def _text(path: Path) -> str:
         raise ValueError(f"templates: {path} is not UTF-8 text; save it as UTF-8") from None
 
 
+class HouseSettings(_Section):
+    """Who answers for what is done here: for reports alone."""
+
+    controller: str = Field(default="", description="name and contact of the controller (GDPR, article 30(1)(a))")
+    dpo: str = Field(default="", description="name and contact of the data protection officer")
+
+
 class TenantConfig(_Section):
     """One customer: its mailboxes, its store, its notice and its policy."""
 
@@ -108,6 +115,7 @@ class TenantConfig(_Section):
     mode: Mode = Field(
         default=Mode.ENFORCE, description="monitor: only log what the rules would do, and write nothing anywhere"
     )
+    house: HouseSettings = HouseSettings()
     domains: Some[Domain] = Field(
         default=(), description="the house's own domains, with their subdomains: all other recipients are external"
     )

@@ -165,6 +165,8 @@ def test_a_person_is_told_what_is_kept_and_then_nothing_is(pipeline: LinkedPipel
     assert ANNA not in json.dumps(told["events"])
     assert pipeline.run("audit", "subject", "nobody@example.org", *why, "--json", code=0).json[0]["files"] == []
 
+    _reported(pipeline)
+
     dry = pipeline.run("audit", "erase", ANNA, *why, "--dry-run", "--json", code=0).json
     wanted = pipeline.run("audit", "erase", ANNA, *why, "--json", code=0).json
     assert [(each["files"], each["what"][:24]) for each in dry["left"]] == [(1, "ends with the next sweep")]
@@ -186,6 +188,29 @@ def test_a_person_is_told_what_is_kept_and_then_nothing_is(pipeline: LinkedPipel
     assert ANNA not in export.read_text()
     assert pipeline.run("audit", "subject", ANNA, *why, "--json", code=0, hours=3).json[0]["files"] == []
     assert b"report.pdf" not in b"".join(path.read_bytes() for path in pipeline.folder.glob("*.db"))
+
+
+def _reported(pipeline: LinkedPipeline) -> None:
+    """What the data protection officer reads is what is configured, and what happened."""
+    started = datetime.now(UTC) - timedelta(minutes=10)
+    reports = {
+        what: pipeline.run("report", what, "--since", started.isoformat(), code=0).answer
+        for what in ("ropa", "dpia", "exposure", "incident")
+    }
+    assert all("not configured: set `house.dpo`" in each for each in reports.values())
+    for said in ("| all | redirect | anyone | for ever | no | for ever |", f"Exchange ({pipeline.exchange.ews})"):
+        assert said in reports["ropa"]
+        assert said in reports["dpia"]
+    assert "So far: 1 done." in reports["dpia"]
+    assert "stays in Recoverable Items until Exchange purges it" in reports["dpia"]
+    assert "It is anchored nowhere outside the ledger" in reports["dpia"]
+    (row,) = (line.split(" | ") for line in reports["exposure"].splitlines() if ANNA in line)
+    assert (row[3], row[4], row[5], row[6], row[9]) == ("anyone", "1", "1", "1", "never")
+    assert started <= datetime.fromisoformat(row[7]) == datetime.fromisoformat(row[8])
+    assert "no warning and no error is in the trail" in reports["incident"]
+    assert "person.looked_up" in reports["incident"]
+    assert "| The audit trail | holds |" in reports["incident"]
+    assert "there are reports of" in pipeline.run("report", "other", code=2).told
 
 
 def test_before_a_link_ends_its_owner_is_told_and_lets_it_last(pipeline: LinkedPipeline) -> None:

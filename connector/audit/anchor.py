@@ -68,3 +68,9 @@ def _of_network(parts: SplitResult) -> tuple[int, Any]:
     """The family of the address of a host, and what sockets call it."""
     family, _, _, _, place = socket.getaddrinfo(parts.hostname, parts.port or 514, type=socket.SOCK_DGRAM)[0]
     return family, place
+
+
+def settings_of(settings: AnchorSettings) -> tuple[str, ...]:
+    """Where anchors go, in words."""
+    named = (settings.file and f"the file {settings.file}", settings.syslog and f"syslog at {settings.syslog}")
+    return tuple(each for each in named if each)

@@ -17,7 +17,7 @@ from connector.log import Event
 from connector.yamlfile import ConfigError
 
 #: Where commands are, from those that ask the ledger alone to those that need all libraries.
-_ROOMS = ("asking", "deciding", "ledger", "audit", "trying", "work", "looking", "links")
+_ROOMS = ("asking", "deciding", "ledger", "audit", "trying", "work", "looking", "links", "reports")
 
 _EPILOG = """
 Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong;
