@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from connector.addresses import Server
 from connector.finding import Finding
 from connector.reach import reached
+from connector.sources.ews import EwsMailboxes
 
 NOW = datetime.now(UTC)
 _LOCAL = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -176,6 +177,20 @@ def test_without_tls_there_is_nothing_to_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as there:
         port = there.getsockname()[1]
         assert asked(f"http://127.0.0.1:{port}/") == Finding("acme: store", "fine", f"127.0.0.1 listens on port {port}")
+
+
+def test_what_mends_a_scope_in_exchange_on_premises() -> None:
+    """By role where the account acts for others, by mailbox where it does not."""
+    given = {"type": "ews", "url": "https://mail.example.org/EWS/Exchange.asmx", "user": "svc", "mailboxes": ["a@b.c"]}
+    acting = EwsMailboxes.model_validate({**given, "password": {"env": "UNUSED"}})
+    apart = acting.model_copy(update={"impersonation": False})
+    assert acting.letting_in("a@b.c").startswith(
+        "New-ManagementRoleAssignment -Role ApplicationImpersonation -User svc"
+    )
+    assert acting.keeping_out("o@b.c").endswith("Set-ManagementRoleAssignment -CustomRecipientWriteScope SCOPE")
+    assert apart.letting_in("a@b.c") == "Add-MailboxPermission -Identity a@b.c -User svc -AccessRights FullAccess"
+    assert apart.keeping_out("o@b.c") == "Remove-MailboxPermission -Identity o@b.c -User svc -AccessRights FullAccess"
+    assert [each.port for each in acting.servers()] == [443]
 
 
 def test_what_is_wrong_always_says_what_to_do() -> None:

@@ -90,6 +90,14 @@ def test_the_lines_that_grant() -> None:
     assert "CustomAttribute1" in entry(everyone=True).grant()[1]
 
 
+def test_the_lines_that_mend_a_scope() -> None:
+    """One shows what the app may do with a mailbox, the other narrows it to what `grant` made."""
+    made = entry(mailboxes=["a@b.c"])
+    assert made.letting_in("a@b.c").endswith("-Resource a@b.c")
+    assert made.keeping_out("o@b.c").endswith("-CustomResourceScope connector")
+    assert [each.host for each in made.servers()] == ["login.microsoftonline.com", "graph.microsoft.com"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -218,6 +218,17 @@ def cloned(pipeline: Pipeline, folder: Path) -> Pipeline:
 # --- clocks ---------------------------------------------------------------------------------------------------------
 
 
+def test_check_tells_of_a_clock_that_is_wrong(pipeline: Pipeline) -> None:
+    """With the command that has it set by a time server."""
+    (found,) = (
+        each
+        for each in pipeline.run("check", "--json", code=1, ahead=48).json
+        if each["severity"] == "stopped" and "clock" in each["tried"]
+    )
+    assert "differ by 2 days" in found["says"]
+    assert found["fix"] == "timedatectl set-ntp true"
+
+
 @pytest.mark.parametrize("ahead", [48, 24 * 365, -24 * 365])
 def test_clock_that_jumps(pipeline: Pipeline, ahead: int) -> None:
     """Said in the log, by `status` and by the exit code; it goes on by itself once the clock is right."""
