@@ -371,6 +371,13 @@ class Event(StrEnum):
         INFO,
         "SIGHUP: from the next turn of each mailbox on, the configuration is another one. `policies` by their tenants.",
     )
+    SAMPLE_DIFFERS = (
+        "sample.differs",
+        ERROR,
+        "Of a redirect that is done, something is not as the ledger has it, as `difference` says.",
+        "`connector explain` with the redirect's id tells what was done when; a missing file is in the store's backup.",
+    )
+    SAMPLE_COMPARED = "sample.compared", INFO, "A night's sample of the ledger was held against store and mailboxes."
     TENANT_STOPPED = (
         "tenant.stopped",
         WARNING,

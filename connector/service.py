@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -34,6 +34,7 @@ from connector.metrics import Standing
 from connector.process import NEVER, clock, notify
 from connector.redirect import tick
 from connector.rota import Rota
+from connector.sample import differences, places
 from connector.settings import Settings
 from connector.status import BEAT
 from connector.sweep import sweep, trim
@@ -53,6 +54,8 @@ SWEEPING = timedelta(days=1)
 ANCHORING = timedelta(days=1)
 #: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
 QUIET = timedelta(seconds=1)
+#: The hour of the machine's day in which a sample is held against store and mailboxes.
+NIGHT = 3
 #: How long all others wait at the most while one request tries whether a store answers again.
 TRIAL = timedelta(minutes=5)
 #: How often it is looked whose time it is.
@@ -90,6 +93,8 @@ class Daemon:
         self._collected: dict[str, datetime] = {}
         #: When each tenant's directory was last asked for its mailboxes.
         self._looked_up: dict[str, datetime] = {}
+        #: The day of each tenant's last sample.
+        self._compared: dict[str, date] = {}
         #: The tenants for which nothing is done, because somebody wants it so.
         self._stopped: set[str] = set()
         #: When each mailbox was last swept, and of how many redirects.
@@ -370,6 +375,25 @@ class Daemon:
         except ConnectorError as error:
             leave_alone(links, error, self._ledger, now, tenant.name)
 
+    def compare(self, tenant: Tenant) -> None:
+        """Hold a sample of what is done against store and mailboxes; who does not answer now is left out."""
+        now = clock()
+        mailboxes = {each.source.address: each for each in tenant.mailboxes}
+        found = {each.name: mailboxes.get(each.address) for each in self._ledger.watched()}
+        seen = different = 0
+        for redirect in self._ledger.sample(tenant.name, places(tenant.name, now.date())):
+            mailbox = found[redirect.source]
+            if mailbox is None or self._stopping.is_set():
+                continue
+            with suppress(ConnectorError):
+                told = differences(redirect, mailbox.watch())
+                seen, different = seen + 1, different + bool(told)
+                for each in told:
+                    log.error(Event.SAMPLE_DIFFERS, redirect=redirect.id, source=redirect.source, difference=each)
+                    of = {"source": redirect.source, "redirect_id": redirect.id}
+                    self._ledger.note(tenant.name, Event.SAMPLE_DIFFERS, now, **of, difference=each)
+        log.info(Event.SAMPLE_COMPARED, tenant=tenant.name, redirects=seen, different=different)
+
     # --- how it is ---------------------------------------------------------------------------------------------------
 
     def standing(self) -> tuple[Standing, ...]:
@@ -467,6 +491,10 @@ class Daemon:
         if now - self._trimmed.get(tenant.name, NEVER) >= SWEEPING:
             self._trim(tenant)
             self._trimmed[tenant.name] = now
+        local = now.astimezone()
+        if local.hour == NIGHT and self._compared.get(tenant.name) != local.date():
+            self._compared[tenant.name] = local.date()
+            desk.pool.submit(guarded, self.compare, tenant)
         due = self._ledger.agenda(tenant.name, now)
         heard = frozenset(address for each in desk.listeners for address in each.heard)
         wanted = _worth_a_try(tenant, self._look_up(tenant), {*standing}, {*ended}, now)

@@ -32,6 +32,7 @@ FLOW = (
     "letters",
     "proofs",
     "probe",
+    "sample",
 )
 IO_LIBRARIES = {
     "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "msal", "os", "pathlib", "requests", "shutil",
