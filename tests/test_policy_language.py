@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from connector.model import Action, Direction
-from connector.policy import Conditions, Policy, all_reached
+from connector.policy import Conditions, Policy, Rule, all_reached
 from connector.policy.values import Domain
 from tests.test_policy import policy, redirects_when
 
@@ -90,6 +90,27 @@ def test_a_link_does_not_end_at_once() -> None:
     sentence = "a link that ends at once opens nothing: give a duration such as 30d, or never"
     assert rule_problem(link={"expires": 0}) == ("link.expires", sentence)
     assert rule_problem(link={"expires": "soon"}) == ("link.expires", DURATION)
+
+
+def test_how_long_things_are_kept_is_said_with_its_unit() -> None:
+    """For ever, so long behind the message, or so long; and never for no time at all."""
+    kept = {
+        said: Rule.model_validate({"name": "it", "action": "copy", "retain": {"file": said}}).retain.file
+        for said in ("for ever", "message + 30d", "message+12h", "2y")
+    }
+    assert [(each.span, each.after_message) for each in kept.values() if each] == [
+        (None, False),
+        (timedelta(days=30), True),
+        (timedelta(hours=12), True),
+        (timedelta(days=730), False),
+    ]
+    for wrong in ("soon", 30, "never", "message + 30", "messages + 30d"):
+        place, told = rule_problem(retain={"file": wrong})
+        assert place == "retain.file"
+        assert told.startswith("say `for ever`, `message + 30d`, or a time such as 2y")
+    for nothing in (0, "message", "message + 0d"):
+        assert "that leaves no time" in rule_problem(retain={"file": nothing})[1]
+    assert "an audit trail that is not kept proves nothing" in rule_problem(retain={"audit": 0})[1]
 
 
 @pytest.mark.parametrize(

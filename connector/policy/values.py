@@ -51,8 +51,6 @@ _MESSAGE = re.compile(r"message(?:\s*\+\s*(.*))?", re.DOTALL)
 
 
 def _lifetime(value: object) -> Lifetime:
-    if isinstance(value, Lifetime):
-        return value
     if value == "for ever":
         return Lifetime()
     bound = _MESSAGE.fullmatch(value) if isinstance(value, str) else None
