@@ -532,7 +532,12 @@ def test_help_documents_the_exit_codes(world: World) -> None:
 
 
 def test_the_daemon_works_tells_systemd_and_drains(world: World) -> None:
-    """READY when it is up, WATCHDOG while it lives, STOPPING at SIGTERM; then it ends by itself with 0."""
+    """READY when it is up, WATCHDOG while it lives, STOPPING at SIGTERM; then it ends by itself with 0.
+
+    When it starts and when it ends, it writes down outside of the ledger where the audit trail ends.
+    """
+    anchors = world.folder / "anchors.jsonl"
+    world.environment["CONNECTOR_AUDIT__ANCHOR__FILE"] = str(anchors)
     world.exchange.deliver(ANNA, message("plan.pdf"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(world.folder / "notify"))
@@ -551,6 +556,8 @@ def test_the_daemon_works_tells_systemd_and_drains(world: World) -> None:
     assert process.returncode == 0, told
     events = [json.loads(line)["event"] for line in told.splitlines()]
     assert (events[0], events[-1]) == ("service.started", "service.stopped")
+    assert [json.loads(line)["tenant"] for line in anchors.read_text().splitlines()] == ["acme", "acme"]
+    assert {each["verdict"] for each in world.json("audit", "verify")} == {"verified"}
 
 
 #: Put before the daemon: its scheduler stands still as soon as there is such a file.

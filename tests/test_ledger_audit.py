@@ -80,6 +80,7 @@ def test_an_untouched_export_verifies(ledger: Ledger, tmp_path: Path) -> None:
     assert "tenant acme: events 3 to 4 form a chain" in part.verified
     assert "tenant acme: this is a part; events 1 to 2 are not in the file" in part.verified
     assert wrong(exported(ledger, since=NOW + 90 * HOUR, tenant="acme")) == []
+    assert wrong(exported(ledger, until=NOW + 3 * HOUR, tenant="acme")) == []
 
 
 _Change = Callable[[list[bytes]], list[bytes]]

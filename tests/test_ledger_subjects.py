@@ -4,7 +4,9 @@ import json
 import re
 from contextlib import closing
 
-from connector.ledger import Ledger, subjects
+import pytest
+
+from connector.ledger import LeaseLost, Ledger, subjects
 from tests.test_ledger import MINUTE, NOW, a_redirect, recorded, taken
 
 pytest_plugins = ["tests.postgres"]
@@ -22,7 +24,7 @@ def test_a_pseudonym_is_made_once_and_kept(ledger: Ledger, ledger_url: str) -> N
     """For each tenant another one, whatever case a name is written in; another process knows the same."""
     made = ledger.pseudonym("acme", ANNA)
     assert re.fullmatch("[a-z2-9]{10}", made)
-    assert ledger.pseudonym("acme", "Anna@Example.org") == made
+    assert made == ledger.pseudonym("acme", ANNA) == ledger.pseudonym("acme", "Anna@Example.org")
     assert ledger.pseudonym("other", ANNA) != made
     assert ledger.pseudonym("acme", "bert@example.org") != made
     with closing(Ledger(ledger_url)) as second:
@@ -65,3 +67,41 @@ def test_who_was_forgotten_is_somebody_new(ledger: Ledger, ledger_url: str) -> N
     first, second = ledger.events()
     assert first.source == before != second.source == ledger.pseudonym("acme", "acme/anna")
     assert ledger.broken_link("acme") is None
+
+
+def test_a_source_is_forgotten_whole(ledger: Ledger) -> None:
+    """Its redirects, what waits, and to whom its pseudonyms belong; what others have stays, and so does the trail."""
+    lease = taken(ledger)
+    recorded(ledger, lease, a_redirect())
+    ledger.watch("acme/bert", tenant="acme", address="bert@example.org", now=NOW)
+    ledger.note("acme", "seen", NOW, source="acme/bert", reason=f"of {ANNA}")
+    ledger.note("acme", "redirect.held", NOW, source="acme/bert", by="ada")
+    ledger.succeed("acme", ANNA, "bert@example.org", NOW, by="ada")
+    before = ledger.pseudonym("acme", "acme/anna"), ledger.pseudonym("acme", ANNA)
+
+    named = [each.name for each in ledger.spoken_of("acme", [ANNA], ["acme/anna"])]
+    assert named == ["redirect.planned", "seen", "mailbox.left"]
+    assert [each.name for each in ledger.spoken_of("acme", ["ada"], [])] == ["redirect.held", "mailbox.left"]
+
+    ledger.want_erasure("acme/anna", NOW)
+    ledger.want_erasure("acme/anna", NOW + MINUTE)
+    assert ledger.erasures() == {"acme/anna": NOW}
+    ledger.forget(lease, ANNA, NOW + MINUTE)
+    assert (ledger.erasures(), ledger.redirects(), ledger.owner("acme", ANNA)) == ({}, (), ANNA)
+    assert [each.name for each in ledger.events()][-1] == "person.erased"
+    assert not {ledger.pseudonym("acme", "acme/anna"), ledger.pseudonym("acme", ANNA)} & {*before}
+    assert ledger.broken_link("acme") is None
+
+    bert = ledger.pseudonym("acme", "acme/bert")
+    ledger.forget_name("acme", "acme/bert")
+    assert ledger.pseudonym("acme", "acme/bert") != bert
+
+
+def test_who_lost_the_lease_forgets_nothing(ledger: Ledger) -> None:
+    """Another process has the source by now, and may have begun something."""
+    lease = taken(ledger)
+    recorded(ledger, lease, a_redirect())
+    assert ledger.lease("acme/anna", "another", NOW + 2 * MINUTE, MINUTE)
+    with pytest.raises(LeaseLost):
+        ledger.forget(lease, ANNA, NOW)
+    assert len(ledger.redirects()) == 1
