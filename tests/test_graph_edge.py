@@ -338,6 +338,22 @@ def test_a_claims_challenge_is_answered_once(wire: respx.MockRouter) -> None:
         mailbox.ask("GET", "/thing")
 
 
+def test_a_token_that_is_about_to_end_is_renewed_before_it_is_used(wire: respx.MockRouter) -> None:
+    """A daemon runs for months, and a token lives for an hour: one that is good for longer is used again."""
+    lives = [1, 3599, 3599]
+    wire.post(f"{LOGIN}/{DIRECTORY}/oauth2/v2.0/token").mock(
+        side_effect=[
+            httpx.Response(200, json={"access_token": f"ey{number}", "token_type": "Bearer", "expires_in": seconds})
+            for number, seconds in enumerate(lives)
+        ]
+    )
+    thing = wire.get(THING).respond(200, json={})
+    mailbox = connection()
+    for _ in range(3):
+        mailbox.ask("GET", "/thing")
+    assert [call.request.headers["Authorization"] for call in thing.calls] == ["Bearer ey0", "Bearer ey1", "Bearer ey1"]
+
+
 @pytest.mark.parametrize("header", ["", "Bearer", 'Bearer claims="%%%"', 'Bearer claims="gA=="'])
 def test_a_refused_token_is_not_renewed(wire: respx.MockRouter, header: str) -> None:
     """One for another cloud stays one for another cloud."""
