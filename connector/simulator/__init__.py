@@ -28,9 +28,13 @@ The control page takes a JSON object by POST, with one or more of these orders; 
     {"forget_sync_states": true}                         all sync states become invalid
     {"stream": {"mishap": "suppress", "event": 3}}       the third event from now that would be told over a stream is
                                                          not, or is told twice ("duplicate"), or ends its stream and is
-                                                         lost ("cut"); without `event` all of them
+                                                         lost ("cut"); without `event` all of them;
+                                                         likewise what is sent to whom a subscription of Graph names
     {"cut_streams": true}                                all streams end now, without a word
     {"expire_subscriptions": "anna@example.org"}         her subscriptions are known no more; with "" nobody's are
+    {"lifecycle": {"mailbox": "anna@example.org", "event": "subscriptionRemoved"}}
+                                                         Graph tells whoever subscribed to her mailbox, and does so;
+                                                         or "reauthorizationRequired", or "missed"
     {"single_item_recovery": "anna@example.org"}         her Recoverable Items keep what is purged, and each message as
                                                          it was before its subject, body, people or attachments changed
     {"forget_recoverable": "anna@example.org"}           they are emptied, as when the retention is over

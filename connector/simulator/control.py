@@ -9,6 +9,7 @@ from typing import Any
 from connector.simulator.deviations import Deviation
 from connector.simulator.faults import Faults, Mishap, Strike, When
 from connector.simulator.graph.files.workspace import Usage
+from connector.simulator.graph.subscriptions import send_lifecycle
 from connector.simulator.mailbox import Attachment, Folder, Item, Mailbox
 from connector.simulator.mime_import import message_of
 from connector.simulator.organisation import Organisation
@@ -54,6 +55,7 @@ class Control:
             "stream": self._stream,
             "cut_streams": self._cut_streams,
             "expire_subscriptions": self._expire_subscriptions,
+            "lifecycle": self._lifecycle,
             "single_item_recovery": self._single_item_recovery,
             "forget_recoverable": self._forget_recoverable,
             "roles": self._roles,
@@ -145,6 +147,12 @@ class Control:
         subscriptions = self.organisation.subscriptions
         for each in [each for each in subscriptions.values() if value in ("", each.mailbox.address)]:
             del subscriptions[each.id]
+        of_graph = self.organisation.tenant.subscriptions
+        for one in [one for one in of_graph.values() if value in ("", one.mailbox.address)]:
+            del of_graph[one.id]
+
+    def _lifecycle(self, *, mailbox: str, event: str) -> None:
+        send_lifecycle(self.organisation, mailbox, event)
 
     def _single_item_recovery(self, value: str) -> None:
         self.organisation.mailboxes[value].recovers = True

@@ -19,14 +19,15 @@ def opened(answer: Callable[[Call, Mailbox], Reply]) -> Handler:
     """A handler that is given the mailbox of the user in the path, and has it for itself."""
 
     def handler(call: Call) -> Reply:
-        mailbox = _open(call)
+        mailbox = open_mailbox(call)
         with mailbox.lock:
             return answer(call, mailbox)
 
     return handler
 
 
-def _open(call: Call) -> Mailbox:
+def open_mailbox(call: Call) -> Mailbox:
+    """The mailbox of the user in the path. Raises Refused where the app may not open it, or Graph has none."""
     mailbox = find_user(call.organisation, call.path["user"])
     if mailbox is None:
         says = f"The requested user '{call.path['user']}' is invalid."

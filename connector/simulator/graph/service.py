@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from connector.simulator.graph import attachments, batch, directory, folders, login, messages
+from connector.simulator.graph import attachments, batch, directory, folders, login, messages, subscriptions
 from connector.simulator.graph.call import App, Call
 from connector.simulator.graph.files import delta, finding, items, transfer
 from connector.simulator.graph.message import Refused, Reply, Request
@@ -26,6 +26,7 @@ _ROUTES: tuple[Route, ...] = (
     *folders.ROUTES,
     *messages.ROUTES,
     *attachments.ROUTES,
+    *subscriptions.ROUTES,
     *finding.ROUTES,
     *delta.ROUTES,
     *transfer.ROUTES,

@@ -9,7 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from connector.simulator.graph.subscriptions import Subscription
 
 #: What an administrator consents to for a connector.
 _ROLES = (
@@ -54,6 +57,8 @@ class Tenant:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     #: What preauthenticated URLs lead to, by the secret in them.
     preauthenticated: dict[str, Any] = field(default_factory=dict)
+    #: Who wants to be told what happens, by the id of his subscription.
+    subscriptions: "dict[str, Subscription]" = field(default_factory=dict)
     #: The share of writes that end in 412 although nobody else wrote (facts, A4), and its chance.
     conflicts: float = 0.0
     chance: random.Random = field(default_factory=random.Random)
