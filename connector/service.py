@@ -168,7 +168,6 @@ class Daemon:
         notify("STOPPING=1" if other is None else "WATCHDOG=1")
         if other is None:
             log.info(Event.SERVICE_STOPPING)
-        if other is None:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
