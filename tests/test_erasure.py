@@ -99,6 +99,7 @@ def test_nothing_of_a_person_is_kept(world: World) -> None:
     assert [each.state for each in redirects(world)] == [State.DONE]
 
 
+@pytest.mark.no_cover
 def test_an_erasure_survives_a_death_after_every_effect(tmp_path: Path) -> None:
     """Wherever it dies, the message never shows a link that opens nothing without saying so, and it ends the same."""
 

@@ -44,6 +44,7 @@ KNOWN = Facts(
 )
 
 
+@pytest.mark.no_cover
 @LAW
 @given(POLICIES, ITEMS, FACTS)
 def test_the_rule_that_is_told_to_decide_is_the_one_that_does(policy: Policy, item: Item, facts: Facts) -> None:

@@ -689,7 +689,6 @@ def test_users_act_while_it_comes_back(world: World, touch: str, nth: int) -> No
 
 
 @pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
-@pytest.mark.no_cover
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_restore_survives_a_kill_at_every_effect(tmp_path: Path, when: str) -> None:
     """Nothing is lost or out of sight, nothing comes back twice, and in the end each message is what it was."""

@@ -205,7 +205,6 @@ def coming_back(scene: Callable[[Path], World]) -> Callable[[Path], World]:
 
 
 @pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
-@pytest.mark.no_cover
 @pytest.mark.parametrize("scene", [several_messages, packed])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_restore_survives_a_kill_at_every_effect(

@@ -198,6 +198,7 @@ def ended(folder: Path) -> World:
     return world
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_survives_a_kill_at_every_effect_of_the_end(when: str, tmp_path: Path) -> None:
     """At the kill every message has its links, or says that the files are deleted; then all goes on to the end."""
@@ -683,6 +684,7 @@ def test_a_look_that_takes_too_long_goes_on_the_next_day(tmp_path: Path) -> None
         assert not ledger.outliving(watch.name, world.now - timedelta(days=1))
 
 
+@pytest.mark.no_cover
 def test_survives_a_kill_at_every_effect_of_outliving(tmp_path: Path) -> None:
     """The message is gone: at each kill the files are there, or nothing leads to them; in the end all are gone."""
 

@@ -20,7 +20,7 @@ from tests.rclone import Rclone, need_rclone
 from tests.servers import DavServer
 from tests.tunnel import Authority, tunnel
 
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.bench, pytest.mark.by_hand, pytest.mark.timeout(600)]
 
 _ROUNDS = range(2)
 _TIMES = int(os.environ.get("CONNECTOR_BENCH", "1"))
