@@ -136,7 +136,8 @@ def _ending(redirect: Redirect, terms: LinkTerms, watch: Watch | None) -> Ending
 
 def _ended_by(redirect: Redirect, watch: Watch | None) -> str:
     if watch and watch.on_hold:
-        return "their files stay as long as the mailbox is on hold; `connector links revoke` ends the links"
+        stay = "they and their files stay" if watch.publisher else "their files stay"
+        return f"{stay} as long as the mailbox is on hold; `connector links revoke` ends the links"
     if redirect.outlives and redirect.gone:
         over = max(redirect.gone + redirect.outlives, redirect.ends or redirect.gone)
         return f"their message is gone since {_at(redirect.gone)}, and they end with their files on {_at(over)}"

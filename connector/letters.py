@@ -13,7 +13,7 @@ from connector.log import Event
 from connector.model import ACTIVE, Ending, Item, Letter, LinkTerms, Message, Redirect
 from connector.reactions import in_store
 from connector.rewrite import Mentioned, held_letter, password_letter, reminder_letter
-from connector.sight import with_file
+from connector.sight import with_links_until
 from connector.turn import Turn
 
 _DOMAIN = "connector.invalid"
@@ -47,7 +47,9 @@ def tell_people(turn: Turn) -> None:
     What was told is in the ledger, so that nothing is told twice.
     """
     ledger, now, name = turn.ledger, turn.clock(), turn.watch.name
-    soon = any(_is_soon(each, now) for each in ledger.ending(name, now, now + _SOON))
+    # On a hold, links of ours do not end (`connector.retention.let_last`).
+    lasting = turn.watch.on_hold and turn.watch.publisher is not None
+    soon = not lasting and any(_is_soon(each, now) for each in ledger.ending(name, now, now + _SOON))
     held = ledger.untold(name, now - _UNDECIDED)[:_MOST] if turn.watch.policy.people.digest else ()
     if not (soon or held) or turn.spent() or turn.store_paused() or turn.allowed(going_back=False) != ACTIVE:
         return
@@ -112,9 +114,7 @@ def _as_it_ends(redirect: Redirect, item: Item, now: datetime, turn: Turn) -> tu
         ending = in_store(pages.ending, terms, origin) if pages else Ending(end)
         if ending.at:
             first = min(first, ending, key=lambda each: each.at or FOR_EVER)
-            for each in redirect.shown:
-                if each.link and each.terms == terms:
-                    redirect = with_file(redirect, each, replace(each, link=replace(each.link, expires=ending.at)))
+            redirect = with_links_until(redirect, terms, ending.at)
     return redirect, first
 
 

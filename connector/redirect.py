@@ -59,7 +59,7 @@ from connector.replace import (
     shelve,
 )
 from connector.restore import put_back, swapped, withdraw
-from connector.retention import erase, tell, with_end
+from connector.retention import erase, let_last, tell, with_end
 from connector.rewrite import notice, shows, tells_other_days
 from connector.sight import originals, read_anew, seen_in, untouched, with_file
 from connector.spool import Spool, spooled
@@ -83,6 +83,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
         try:
             if not in_store(believed, watch.tenant, watch.store, ledger, clock()):
                 return True
+            let_last(ours)
             admitted = watch.monitor or require_admission(ours)
             if admitted:
                 discover(ours)

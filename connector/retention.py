@@ -9,6 +9,8 @@ Where somebody finds the item again that nobody could tell, or wants files kept 
 
 Files may also outlive their message by a time (`retain: {file: message + 30d}`): `outlived` finds those. Nothing is
 left to be told then: -> TOLD; and where the message comes back in spite of all, so does the redirect: -> DONE.
+
+A hold on the source stops all of that, and the time of links as well: `let_last`.
 """
 
 from collections.abc import Iterator
@@ -18,12 +20,15 @@ from datetime import datetime, timedelta
 
 from connector.discover import adopt, genuine
 from connector.errors import Conflict, Gone
+from connector.ledger import Stale
 from connector.log import Event
 from connector.manifest import delete_manifests, manifest_bytes, manifest_path, put_bytes
-from connector.model import Item, Message, Notice, Redirect, State
+from connector.model import ACTIVE, Item, Message, Notice, Origin, Redirect, State
 from connector.reactions import in_store
 from connector.replace import edited
 from connector.rewrite import remove, says_no_more, tombstone
+from connector.sight import with_links_until
+from connector.stores import Pages
 from connector.turn import Turn
 
 #: A server is known whose reads are 30 s late: only later is a look at what was told sure.
@@ -32,6 +37,9 @@ _SURE = timedelta(minutes=1)
 _LOOKED_FOR = timedelta(days=7)
 #: How long a hold is not asked about again.
 _HELD_BACK = timedelta(days=1)
+#: On a hold, links that would end so soon last for some weeks from now.
+_SOON = timedelta(days=7)
+_WEEKS = timedelta(days=30)
 
 
 def with_end(redirect: Redirect, now: datetime) -> Redirect:
@@ -79,6 +87,58 @@ def _sought(redirect: Redirect, turn: Turn) -> Redirect | None:
     copies = (each for each in turn.watch.source.find(redirect.id) if genuine(each, turn))
     copy = next(copies, None)
     return adopt(redirect, copy, turn) if copy else None
+
+
+def let_last(turn: Turn) -> None:
+    """While the source is on hold, none of our links in its messages ends by its time; what is over stays over.
+
+    They last for some weeks, again and again, so that they end by themselves when the hold is lifted.
+    First the book and the ledger, of all: where whoever is on hold has left, nobody may get into the mailbox any more.
+    """
+    watch, now = turn.watch, turn.clock()
+    if watch.publisher is None or not watch.on_hold:
+        return
+    lasting: list[Redirect] = []
+    for each in turn.ledger.lapsing(watch.name, now, now + _SOON):
+        if turn.spent():
+            break
+        turn.keep_lease()
+        with suppress(Stale):  # Somebody decided about it at this moment; the next turn finds it.
+            lasting += _longer(each, watch.publisher, now, turn)
+    for each in lasting:
+        with suppress(Stale):
+            _show_anew(each, now, turn)
+
+
+def _longer(redirect: Redirect, pages: Pages, now: datetime, turn: Turn) -> tuple[Redirect, ...]:
+    """The redirect as it is written down, with links that last longer; none where they do not."""
+    origin = Origin(
+        redirect=redirect.id, folder=redirect.folder, mailbox=turn.owner, sender="", received=redirect.received
+    )
+    lasting, until = redirect, now
+    for terms, end in {each.terms: each.link.expires for each in redirect.files if each.link}.items():
+        if end and now < end <= now + _SOON:
+            ending = in_store(pages.outlast, terms, origin, now + _WEEKS)
+            if ending.at and ending.at > end:
+                lasting, until = with_links_until(lasting, terms, ending.at), ending.at
+    return (turn.write(lasting, Event.LINK_EXTENDED, until=until, on_hold=True),) if lasting != redirect else ()
+
+
+def _show_anew(redirect: Redirect, now: datetime, turn: Turn) -> None:
+    """Its message is to tell how long its links last, if it rests, and may be written to now.
+
+    Else it goes on telling an earlier day, as it does where it is gone: a step would drop the redirect then. Nor must
+    one begin where other links of it have ended: these are not given out again.
+    """
+    ends = [each.link.expires for each in redirect.shown if each.link and each.link.expires]
+    resting = redirect.state is State.DONE and min(ends, default=now) > now
+    closed = turn.watch.monitor or turn.spent() or turn.allowed(going_back=False) != ACTIVE
+    if not resting or closed or turn.full():
+        return
+    turn.keep_lease()
+    if there := _sought(redirect, turn):
+        again = replace(there, state=State.STORED, missed=None, attempts=0, due=turn.clock(), reason="")
+        turn.write(again, Event.LINK_LASTS)
 
 
 def expire(redirect: Redirect, turn: Turn) -> Redirect:

@@ -2,9 +2,10 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 
 from connector import names
-from connector.model import File, Item, Message, Redirect, RedirectedFile
+from connector.model import File, Item, LinkTerms, Message, Redirect, RedirectedFile
 
 
 def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
@@ -95,6 +96,14 @@ def with_file(redirect: Redirect, old: RedirectedFile, new: RedirectedFile) -> R
     if new == old:
         return redirect  # As most looks find it.
     return replace(redirect, files=tuple(new if each is old else each for each in redirect.files))
+
+
+def with_links_until(redirect: Redirect, terms: LinkTerms, end: datetime) -> Redirect:
+    """The redirect, with links on these terms that end then."""
+    for each in redirect.files:
+        if each.link and each.terms == terms:
+            redirect = with_file(redirect, each, replace(each, link=replace(each.link, expires=end)))
+    return redirect
 
 
 def _now(each: RedirectedFile, found: File | None, redirect: Redirect, *, attempted: bool) -> RedirectedFile:

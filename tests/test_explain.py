@@ -198,7 +198,15 @@ def test_a_message_that_is_gone_is_told_with_the_end_of_its_files(tmp_path: Path
     over = gone + timedelta(days=30)
     told = f"gone since {gone:%Y-%m-%d %H:%M}Z, and they end with their files on {over:%Y-%m-%d}"
     assert told in open_for(world)
-    assert "as long as the mailbox is on hold" in open_for(world, on_hold=True)
+    assert "; their files stay as long as the mailbox is on hold" in open_for(world, on_hold=True)
+
+
+def test_a_hold_keeps_links_of_ours_with_their_files(tmp_path: Path) -> None:
+    """They last longer before the end that is told."""
+    world = World(tmp_path / "ledger.db", policy(link={"audience": "anyone", "expires": "9d"}), publishes=True)
+    world.deliver(REPORT)
+    world.run()
+    assert "; they and their files stay as long as the mailbox is on hold" in open_for(world, on_hold=True)
 
 
 def test_a_store_that_does_not_answer_leaves_what_was_written_down(tmp_path: Path) -> None:

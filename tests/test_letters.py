@@ -205,6 +205,27 @@ def test_links_of_a_store_have_no_page(tmp_path: Path) -> None:
     assert "Help: desk@example.org" in text
 
 
+def test_on_a_hold_nobody_is_told_of_links_that_will_not_end(world: World) -> None:
+    """Not even where another one, which was taken back, comes to its end."""
+    world.now += 5 * DAY
+    world.deliver(FILE, subject="Offer 8")
+    step(world)
+    world.book.end(TENANT, redirects(world)[0].folder, world.now)
+    world.on_hold = True
+    assert after(world, 53.1) == []
+
+
+def test_links_of_a_store_end_on_a_hold_too(tmp_path: Path) -> None:
+    """So their owner is told."""
+    world = World(tmp_path / "ledger.db", policy(), on_hold=True)
+    world.deliver(FILE, subject="Offer 7")
+    world.run()
+    told_to_end(world)
+    world.now += 59 * DAY
+    step(world)
+    assert len(letters(world)) == 1
+
+
 def test_short_links_are_told_shortly_before(tmp_path: Path) -> None:
     """In the last quarter of their time."""
     world = ending(tmp_path, expires="4d", sender="")

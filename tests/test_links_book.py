@@ -163,6 +163,30 @@ def test_an_extension_is_for_what_the_message_shows(book: Book) -> None:
     assert book.token(released.hash) == released
 
 
+def test_what_is_open_lasts_longer_and_nothing_else(book: Book) -> None:
+    """What was taken back, has ended, never ends or ends later stays as it is; and what its owner gave to outsiders."""
+    until = NOW + timedelta(days=60)
+    standing = book.publish(published("a.pdf"))
+    shown = Token(hash="1" * 64, publication=standing.id, expires=standing.expires)
+    released = Token(hash="2" * 64, publication=standing.id, expires=NOW, released_by="anna@example.org")
+    for each in (shown, released):
+        book.admit(each)
+    others = [
+        book.publish(replace(published("b.pdf", of=f"R2-{end}", folder="acme/R2"), expires=end))
+        for end in (None, NOW, until + timedelta(days=1))
+    ]
+    book.publish(published("c.pdf", of="R3-aaaaaaaa", folder="acme/R3"))
+    book.end("acme", "acme/R3", NOW)
+    taken_back = book.publication("R3-aaaaaaaa")
+    for of in (standing.id, *(each.id for each in others), "R3-aaaaaaaa", "R4-aaaaaaaa"):
+        book.outlast(of, until, NOW)
+    assert book.publication(standing.id) == replace(standing, expires=until)
+    assert book.token(shown.hash) == replace(shown, expires=until)
+    assert book.token(released.hash) == released
+    assert [book.publication(each.id) for each in others] == others
+    assert book.publication("R3-aaaaaaaa") == taken_back
+
+
 def test_accesses_are_collected_once(book: Book) -> None:
     """In their order, each tenant's for itself; what came meanwhile stays for the next time."""
     standing = book.publish(published("a.pdf"))

@@ -265,6 +265,21 @@ def test_a_message_says_until_when_a_link_lasts_by_now(pipeline: LinkedPipeline)
     assert (pipeline.see(item).contents, pipeline.see(item).body) == (before.contents, before.body)
 
 
+def test_a_hold_lets_links_last(pipeline: LinkedPipeline) -> None:
+    """The page opens after the end that the message told, the message tells another, and no letter comes."""
+    pipeline.publish(expires="30d")
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    tenant = pipeline.folder / "tenants" / "acme.yaml"
+    tenant.write_text(f"{tenant.read_text()}\nretention_holds: [{ANNA}]\n")
+    pipeline.run("once", code=0, hours=24 * 24)
+    assert _told_day(pipeline, item) == f"{datetime.now(UTC) + timedelta(days=54):%Y-%m-%d}"
+    assert len(_inbox(pipeline)) == 1
+    pipeline.site.clock.now = datetime.now(UTC) + timedelta(days=31)
+    assert pipeline.site.ask(f"{link}/report.pdf").body == REPORT
+
+
 def test_a_link_for_the_owner_opens_for_the_owner(pipeline: LinkedPipeline) -> None:
     """Whoever the proxy says is logged in; for others there is nothing."""
     pipeline.publish(audience="owner")

@@ -1,19 +1,23 @@
 """When the retention of files has ended, the message says so first; then their links end, and then the bytes go."""
 
+import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connector.decisions import drop, recall, release
-from connector.errors import Conflict, Gone, Rejected, Unavailable
-from connector.manifest import reconcile
+from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
+from connector.ledger import FOR_EVER
+from connector.links.publishing import publication_id
+from connector.links.tokens import hashed
+from connector.manifest import brake, reconcile
 from connector.model import Body, Item, Message, Notice, State
 from connector.policy import Policy
 from connector.redirect import tick
-from connector.retention import outlived
+from connector.retention import let_last, outlived
 from connector.rewrite import notice
 from connector.sources.memory import Attached, Entry, MemorySource
 from connector.sources.memory_share import MemoryShareSource
@@ -726,6 +730,175 @@ def test_a_hold_stops_it(world: World) -> None:
         if state is State.EXPIRED:
             assert only(world).state is State.TOLD
     assert only(world).state is State.ERASED
+
+
+# --- a hold keeps links -------------------------------------------------------------------------------------------
+
+
+def ending(folder: Path, *files: Attached, replace: bool = False) -> World:
+    """A message whose link for anyone, of our own service, ends in 60 days; and that of a scan, in 50."""
+    scans = policy(name="scans", when={"name": "scan.tif"}, link={"audience": "anyone", "expires": "50d"})
+    others = policy(link={"audience": "anyone", "expires": "60d"})
+    rules = Policy(rules=(*scans.rules, *others.rules))
+    world = World(folder / "ledger.db", rules, publishes=True, replace=replace)
+    world.deliver(*(files or (FILE,)), subject="Offer 7")
+    world.run()
+    assert only(world).state is State.DONE
+    return world
+
+
+def ends(world: World, number: int = 0) -> datetime:
+    """When the link of a file ends, as the ledger and the book know it."""
+    done = only(world)
+    link, terms = done.files[number].link, done.files[number].terms
+    assert link
+    assert link.expires
+    published = world.book.publication(publication_id(done.id, terms))
+    assert published
+    token = world.book.token(hashed(link.url.split("/")[-2]))
+    assert token
+    assert (published.expires, token.expires) == (link.expires, link.expires)
+    return link.expires
+
+
+def told_days(world: World) -> set[str]:
+    """What the message says."""
+    return set(re.findall(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", body(world)))
+
+
+def test_a_hold_keeps_links_and_they_end_some_weeks_after_it(tmp_path: Path) -> None:
+    """In steps, of which the message tells and nobody is reminded; each is told once."""
+    world = ending(tmp_path)
+    world.on_hold = True
+    first = ends(world)
+    world.now = first - timedelta(days=7, hours=1)
+    step(world)
+    assert (ends(world), events(world).count("link.extended")) == (first, 0)
+    for times in (1, 2):
+        world.now = ends(world) - timedelta(days=6)
+        before = world.now
+        step(world, 3)
+        assert timedelta(0) <= ends(world) - before - timedelta(days=30) < timedelta(minutes=1)
+        assert (told_days(world), only(world).state) == ({f"{ends(world):%Y-%m-%d}"}, State.DONE)
+        assert events(world).count("link.extended") == times
+    assert len(world.mailbox.entries()) == 1
+    world.on_hold, last = False, ends(world)
+    world.now = last - timedelta(days=6)
+    step(world, 3)
+    assert (len(world.mailbox.entries()), ends(world)) == (2, last)
+
+
+def test_what_its_owner_was_told_before_the_hold_lasts_all_the_same(tmp_path: Path) -> None:
+    """The letter was right then."""
+    world = ending(tmp_path)
+    first = world.now = ends(world)
+    world.now -= timedelta(days=6)
+    step(world)
+    assert only(world).reminded == first
+    world.on_hold = True
+    step(world, 3)
+    assert ends(world) > first
+
+
+def test_what_was_over_before_the_hold_stays_over(tmp_path: Path) -> None:
+    """By its time, or because somebody took it back."""
+    world = ending(tmp_path)
+    world.on_hold, first = True, ends(world)
+    world.now = first + timedelta(hours=1)
+    step(world, 2)
+    assert ends(world) == first
+    world.book.end(TENANT, only(world).folder, world.now)
+    world.now = first - timedelta(days=1)
+    before = events(world)
+    step(world, 2)
+    assert (ends(world), events(world)) == (first, before)
+
+
+def test_a_message_with_a_link_that_has_ended_goes_on_as_it_is(tmp_path: Path) -> None:
+    """To share it anew would be refused, and somebody asked to decide."""
+    world = ending(tmp_path, FILE, Attached("scan.tif", b"II*\x00scan"))
+    first, before = ends(world), body(world)
+    world.now = first - timedelta(days=6)
+    world.book.extend(publication_id(only(world).id, only(world).files[1].terms), ends(world, 1))
+    world.on_hold = True
+    step(world, 3)
+    assert (ends(world) > first, ends(world, 1) < world.now) == (True, True)
+    assert (body(world), only(world).state) == (before, State.DONE)
+
+
+def test_links_last_wherever_their_message_is(tmp_path: Path) -> None:
+    """Moved, it is found; gone, its redirect stays what it is, so that its files end in their time."""
+    world = ending(tmp_path)
+    world.on_hold = True
+    world.now = ends(world) - timedelta(days=6)
+    world.mailbox.move(only(world).item_id, "Archive")
+    step(world, 3)
+    assert told_days(world) == {f"{ends(world):%Y-%m-%d}"}
+    world.mailbox.delete(only(world).item_id)
+    first = ends(world)
+    world.now = first - timedelta(days=6)
+    step(world, 3)
+    assert (ends(world) > first, only(world).state) == (True, State.DONE)
+
+
+@pytest.mark.parametrize("why", ["braked", "held", "left", "monitored"])
+def test_links_last_where_their_message_cannot_be_written(why: str, tmp_path: Path) -> None:
+    """Because somebody has to act, or whoever it belonged to has left, and nobody gets in."""
+    world = ending(tmp_path)
+    first, before, done = ends(world), body(world), only(world)
+    world.on_hold, world.monitor = True, why == "monitored"
+    world.now = first - timedelta(days=6)
+    with world.ledger() as ledger:
+        if why == "braked":
+            ledger.pause(brake(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT)
+        if why == "held":
+            ledger.write(replace(done, state=State.HELD, held_in=State.REWRITTEN), "test", world.now)
+    step(world, 2, **({"source": Left} if why == "left" else {}))
+    assert ends(world) > first
+    assert (body(world), only(world).state) == (before, State.HELD if why == "held" else State.DONE)
+    assert events(world).count("link.extended") == 1
+
+
+class Left(MemorySource):
+    """Whose account is disabled."""
+
+    def fetch(self, item_id: str) -> Item:
+        """Refused."""
+        raise Denied("the account is disabled")
+
+
+def test_many_links_wait_for_the_next_turn(tmp_path: Path) -> None:
+    """Other sources have theirs meanwhile."""
+    world = ending(tmp_path)
+    world.on_hold, first = True, ends(world)
+    world.now = first - timedelta(days=6)
+    with world.process() as (watch, ledger), take_turn(watch, ledger, world.clock, "one") as turn:
+        assert turn
+        turn.started -= timedelta(hours=1)
+        let_last(turn)
+    assert ends(world) == first
+    step(world)
+    assert ends(world) > first
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_anywhere_links_last_in_the_end_and_it_is_told_once(when: str, tmp_path: Path) -> None:
+    """The book may know it first."""
+
+    def lasting(folder: Path) -> World:
+        world = ending(folder)
+        world.on_hold = True
+        world.now = ends(world) - timedelta(days=6)
+        return world
+
+    died_at = 0
+    for at, world, died in kills(lasting, tmp_path, when):
+        before = world.now
+        world.run()
+        assert ends(world) > before + timedelta(days=29), at
+        assert events(world).count("link.extended") == 1, at
+        died_at += died
+    assert died_at >= 8
 
 
 def test_brakes_count_them(world: World) -> None:

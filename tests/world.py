@@ -98,7 +98,7 @@ SOURCE_VERBS = (
     *SHELF_VERBS,
 )
 STORE_VERBS = ("put", "verify", "open", "original", "admit", "share", "revoke", "delete", "erase", "names")
-BOOK_VERBS = ("publish", "admit", "end")
+BOOK_VERBS = ("publish", "admit", "end", "outlast")
 LEDGER_VERBS = ("write", "record", "watch", "lease", "release", "list_backlog", "record_backfilled")
 
 
@@ -120,6 +120,10 @@ class World:
     replace: bool = False
     #: Links are those of our own service.
     publishes: bool = False
+    #: No retention ends.
+    on_hold: bool = False
+    #: Only told, nothing done.
+    monitor: bool = False
     #: By Message-ID: every file's bytes, and the body, as they were delivered.
     files: dict[str, list[bytes]] = field(default_factory=dict)
     bodies: dict[str, Body] = field(default_factory=dict)
@@ -163,6 +167,8 @@ class World:
             scanner=self.scanner,
             replace=self.replace,
             since=self.since,
+            on_hold=self.on_hold,
+            monitor=self.monitor,
         )
         with self.ledger() as ledger:
             yield watch, Plugged(ledger, saboteur, LEDGER_VERBS)  # type: ignore[misc]

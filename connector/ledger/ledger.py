@@ -323,6 +323,11 @@ class Ledger:
         with self._reading() as connection:
             return _of(connection, _ENDING, of=source, now=now, until=until)
 
+    def lapsing(self, source: str, now: datetime, until: datetime) -> tuple[Redirect, ...]:
+        """The redirects of a source, in whatever state, with a link which ends by then, whoever knows it."""
+        with self._reading() as connection:
+            return _of(connection, _LAPSING, of=source, now=now, until=until)
+
     def untold(self, source: str, before: datetime) -> tuple[Redirect, ...]:
         """The redirects of a source that have been held since before this time, and whose owner does not know it."""
         with self._reading() as connection:
@@ -790,12 +795,16 @@ def _fact(redirect: Redirect, event: str, **detail: Any) -> Fact:
 
 
 #: Asked in every turn, mostly for nothing.
-_ENDING = Prepared(
+_LAPSES = (
     select(files.c.redirect_id)
     .distinct()
-    .join(redirects)
-    .where(files.c.source == bindparam("of"), redirects.c.state == State.DONE)
+    .where(files.c.source == bindparam("of"))
     .where(files.c.link_expires > bindparam("now"), files.c.link_expires <= bindparam("until"))
+)
+_LAPSING = Prepared(_LAPSES)
+_ENDING = Prepared(
+    _LAPSES.join(redirects)
+    .where(redirects.c.state == State.DONE)
     .where(redirects.c.reminded.is_(None) | (redirects.c.reminded < files.c.link_expires))
 )
 _UNTOLD = Prepared(

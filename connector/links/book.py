@@ -212,6 +212,17 @@ class Book:
             shown = (_tokens.c.publication == publication) & (_tokens.c.released_by == "")
             connection.execute(update(_tokens).where(shown).values(expires=expires))
 
+    def outlast(self, publication: str, until: datetime, now: datetime) -> None:
+        """Let what is open end then at the earliest, and the token that its message shows. What is over stays so."""
+        with self._writing() as connection:
+            # One transaction: what somebody takes back at this moment must not open again.
+            standing = _publication(connection, publication)
+            if standing and standing.open(now) and standing.expires and standing.expires < until:
+                of = _publications.c.id == publication
+                connection.execute(update(_publications).where(of).values(expires=until))
+                shown = (_tokens.c.publication == publication) & (_tokens.c.released_by == "")
+                connection.execute(update(_tokens).where(shown).values(expires=until))
+
     def renew(self, publication: str, now: datetime) -> None:
         """All its tokens open nothing any more; those of the next generation will."""
         with self._writing() as connection:

@@ -149,6 +149,11 @@ class Publisher:
             return Ending(None)
         return Ending(published.expires, f"{self._url}/r/{published.id}")
 
+    def outlast(self, terms: LinkTerms, origin: Origin, until: datetime) -> Ending:
+        """Let a publication that is open end then at the earliest, see the port."""
+        self._book.outlast(publication_id(origin.redirect, terms), until, datetime.now(UTC))
+        return self.ending(terms, origin)
+
     def _password_of(self, published: Publication) -> str:
         """The password of what asks for one."""
         return tokens.password(self._key, published.id, published.generation)

@@ -44,6 +44,10 @@ class Pages(Links, Protocol):
         """How links that were shared on these terms end by now."""
         ...
 
+    def outlast(self, terms: LinkTerms, origin: Origin, until: datetime) -> Ending:
+        """Links that were shared on these terms, and open yet, end then at the earliest; how they end by now."""
+        ...
+
     def forget(self, redirects: Collection[str], person: str) -> None:
         """Nothing is known of the links of these redirects any more, nor of this person. Repeated: nothing."""
         ...
