@@ -205,13 +205,16 @@ def test_links_of_a_store_have_no_page(tmp_path: Path) -> None:
     assert "Help: desk@example.org" in text
 
 
-def test_on_a_hold_nobody_is_told_of_links_that_will_not_end(world: World) -> None:
+def test_on_a_hold_nobody_is_told_of_links_that_will_not_end(tmp_path: Path) -> None:
     """Not even where another one, which was taken back, comes to its end."""
-    world.now += 5 * DAY
-    world.deliver(FILE, subject="Offer 8")
-    step(world)
+    scans = policy(name="scans", when={"name": "scan.tif"}, link={"audience": "anyone", "expires": "66d"})
+    others = policy(link={"audience": "anyone", "expires": "60d"})
+    both = scans.model_copy(update={"rules": (*scans.rules, *others.rules)})
+    world = World(tmp_path / "ledger.db", both, publishes=True, on_hold=True)
+    for file in (FILE, Attached("scan.tif", b"II*\x00scan")):
+        world.deliver(file)
+        world.run()
     world.book.end(TENANT, redirects(world)[0].folder, world.now)
-    world.on_hold = True
     assert after(world, 53.1) == []
 
 
