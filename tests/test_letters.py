@@ -246,7 +246,6 @@ def test_nothing_is_left_while_a_brake_stands(world: World) -> None:
     assert len(after(world, 53.2)) == 1
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_anywhere_it_is_told_once(tmp_path: Path, when: str) -> None:
     """A letter that is there is found by its mark."""

@@ -862,7 +862,7 @@ def test_links_last_where_their_message_cannot_be_written(why: str, tmp_path: Pa
 class Left(MemorySource):
     """Whose account is disabled."""
 
-    def fetch(self, item_id: str) -> Item:
+    def fetch(self, item_id: str) -> Message:
         """Refused."""
         raise Denied("the account is disabled")
 
