@@ -337,6 +337,7 @@ def test_a_feed_that_is_longer_than_a_turn(tmp_path: Path) -> None:
     assert len(moved(world)) == 10
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_every_effect(tmp_path: Path, when: str) -> None:

@@ -69,6 +69,7 @@ def write(path: Path, *names: str) -> None:
     path.write_bytes(mail.as_bytes())
 
 
+@pytest.mark.long
 def test_the_demo_ends_well_after_a_crash_in_the_middle(tmp_path: Path) -> None:
     """On our own mail: killed once, nothing lost, every link right, what is kept untouched; and no trace is left."""
     began = cpu_seconds()
@@ -113,6 +114,7 @@ def test_a_visitor_without_the_extra_is_told_what_to_install(tmp_path: Path) -> 
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_mail_of_ones_own_stays_up_until_it_is_told_to_end(tmp_path: Path) -> None:
     """Messages in folders of mailboxes, and messages that just lie there.
 

@@ -271,6 +271,7 @@ ODD = {
 }
 
 
+@pytest.mark.long
 def test_what_is_odd_goes_and_comes_back(pipeline: Pipeline) -> None:
     """Also what its owner has done with it: flags, categories, reminders and the like, dates and conversation.
 
@@ -483,6 +484,7 @@ def test_attached_messages_are_stored_where_a_rule_names_them(pipeline: Pipeline
 # --- very many files ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_three_hundred_files_in_one_message(pipeline: Pipeline) -> None:
     """Each costs one request, and three on its way back; the message is written once, and memory stays flat."""

@@ -243,6 +243,7 @@ def test_a_read_only_disk_changes_nothing(home: Home) -> None:
     assert home.changed() == {"1", "2"}
 
 
+@pytest.mark.long
 def test_a_damaged_ledger_is_found_and_replaced_as_the_readme_says(home: Home) -> None:
     """Noise in one page is found and told before it does harm; the backup of before takes over, and loses nothing."""
     ledger = home.disk.seen / "ledger.db"

@@ -162,6 +162,7 @@ def states(house: World, stack: ExitStack) -> Iterator[tuple[str, str, Mapping[s
     yield "busy", f"/a/{big}/1/x", {}, ""
 
 
+@pytest.mark.long
 def test_every_state_of_every_page_is_open_to_everybody(scripted_browser: Browser, house: World, axe: str) -> None:
     """Axe finds nothing, in four languages, light and dark."""
     found = {}

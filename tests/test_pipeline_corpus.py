@@ -56,6 +56,7 @@ def pipeline(
     return pipeline
 
 
+@pytest.mark.long
 def test_every_message_of_the_corpus(pipeline: Pipeline, samples: Path, mail: dict[str, str]) -> None:
     """Guards and rules decide as the table says; links lead to the bytes that left; nothing else is changed."""
     items = {sample: pipeline.deliver((samples / sample).read_bytes(), mail[sample]) for sample in mail}

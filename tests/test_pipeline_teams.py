@@ -166,6 +166,7 @@ def test_a_third_of_all_requests_turned_away(pipeline: TeamsPipeline) -> None:
     assert pipeline.exchange.early == []
 
 
+@pytest.mark.long
 def test_survives_kills_on_the_wire(pipeline: TeamsPipeline) -> None:
     """Killed at any request to Graph, before it took effect or after: nobody misses a file, and all ends well."""
     dice = random.Random(1)

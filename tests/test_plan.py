@@ -107,6 +107,7 @@ def tables(pipeline: Pipeline) -> dict[str, list[str]]:
     return {name: found for name, found in rows.items() if name not in ("events", "chains")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("policy", "rules", "code"),
     [

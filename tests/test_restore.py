@@ -204,6 +204,7 @@ def coming_back(scene: Callable[[Path], World]) -> Callable[[Path], World]:
     return scene_coming_back
 
 
+@pytest.mark.long
 @pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
 @pytest.mark.parametrize("scene", [several_messages, packed])
 @pytest.mark.parametrize("when", ["before", "after"])

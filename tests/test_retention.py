@@ -202,6 +202,7 @@ def ended(folder: Path) -> World:
     return world
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_survives_a_kill_at_every_effect_of_the_end(when: str, tmp_path: Path) -> None:

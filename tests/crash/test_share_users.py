@@ -315,6 +315,7 @@ class Copies(PeopleActOnAShare):
 MACHINES = (Pointers, Copies)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("machine", MACHINES)
 def test_people_act_on_a_share(machine: type[PeopleActOnAShare]) -> None:

@@ -219,6 +219,7 @@ def tell(siege: Siege) -> None:
     print("", *lines, sep="\n")  # noqa: T201 - it is looked at
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_everything_goes_wrong(exchange: Exchange, apache: DavServer, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each fault strikes on each side, once."""

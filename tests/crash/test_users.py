@@ -527,6 +527,7 @@ def _live(machine: type[UsersActWhileWeWork], steps: int) -> None:
     run_state_machine_as_test(machine, settings=told)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("machine", MACHINES)
 def test_users_act_while_we_work(machine: type[UsersActWhileWeWork]) -> None:
