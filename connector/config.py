@@ -18,7 +18,7 @@ from connector.model import Audience
 from connector.names import check_template, home
 from connector.policy import Defaults, Exclude, Hold, Mode, People, Pilot, Policy, Rules, Wish, all_reached
 from connector.policy.sketch import PolicyTests
-from connector.policy.values import Domain, Some, fold
+from connector.policy.values import Domain, Some, owner_of
 from connector.problems import checked
 from connector.rewrite import House, Wording, try_templates
 from connector.rewrite.languages import Code
@@ -191,7 +191,7 @@ class TenantConfig(_Section):
 
     def on_hold(self, address: str) -> bool:
         """Whether somebody has to be able to find everything of a source: then no retention ends there."""
-        owner = fold(address).partition("/")[0]
+        owner = owner_of(address)
         return bool(self.holds.get(owner)) or owner in {each.lower() for each in self.retention_holds}
 
     def home(self, address: str) -> str:

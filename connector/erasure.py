@@ -20,9 +20,8 @@ from connector.model import Redirect, State
 from connector.reactions import in_store
 from connector.turn import Turn
 
-#: Nothing of these is in the store, or is about to be.
-_OVER = frozenset({State.ERASED})
-_GOING = frozenset({State.EXPIRED, State.TOLD})
+#: Their end has come, or is under way.
+_ENDING = frozenset({State.EXPIRED, State.TOLD, State.ERASED})
 #: What no erasure of ours reaches.
 STAYS = (
     "Backups of store and ledger keep what they have until they are overwritten; after a restore, erase again.",
@@ -62,7 +61,7 @@ def want(sources: Iterable[Watched], ledger: Ledger, now: datetime) -> int:
     for source in sources:
         ledger.want_erasure(source.name, now)
         for each in ledger.redirects(source=source.name):
-            if each.state in _OVER | _GOING or (each.ends and each.ends <= now and each.outlives is None):
+            if each.state in _ENDING or (each.ends and each.ends <= now and each.outlives is None):
                 continue
             with suppress(Stale):  # A step was faster; the next sweep wants it once more.
                 over = replace(each, ends=now, outlives=None, gone=None)
@@ -96,7 +95,7 @@ def is_left(redirect: Redirect) -> bool:
     """Whether the store may have something of it, or a step or a human's decision is still to come."""
     if redirect.state is State.DROPPED and not redirect.was_shown:
         return any(each.stored for each in redirect.files)
-    return redirect.state not in _OVER
+    return redirect.state is not State.ERASED
 
 
 def left(sources: Sequence[Watched], ledger: Ledger, on_hold: Iterable[str], configured: Iterable[str]) -> list[Left]:

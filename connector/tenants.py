@@ -12,7 +12,7 @@ from connector.links.book import Book
 from connector.links.publishing import Publisher
 from connector.model import Proof
 from connector.policy import Mode
-from connector.policy.values import fold
+from connector.policy.values import owner_of
 from connector.process import NEVER
 from connector.readers import ReadersList
 from connector.sources import Source
@@ -158,7 +158,7 @@ class Mailbox:
     def watch(self) -> Watch:
         """What a tick needs, in this thread."""
         entry, config = self.entry, self.tenant.config
-        owner = fold(self.source.address).partition("/")[0]
+        owner = owner_of(self.source.address)
         watch = Watch(
             tenant=self.tenant.name,
             source=self.source,

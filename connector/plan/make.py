@@ -12,7 +12,7 @@ from connector.errors import ConnectorError
 from connector.ledger import Ledger
 from connector.plan.look import Look, Looked, Unread
 from connector.plan.sums import VERSIONS, VERSIONS_OF_COPIES, Plan, Share
-from connector.policy.values import fold
+from connector.policy.values import fold, owner_of
 from connector.tenants import Tenant
 from connector.turn import Watch
 from connector.turns import side_by_side
@@ -45,7 +45,7 @@ def with_policy(config: TenantConfig) -> Callable[[Watch], Watch]:
     """The source as another file of its tenant would have it: by its rules, and by its groups, holds and domains."""
 
     def other(watch: Watch) -> Watch:
-        owner = fold(watch.source.address).partition("/")[0]
+        owner = owner_of(watch.source.address)
         groups, holds = config.groups.get(owner, frozenset()), config.holds.get(owner, frozenset())
         return replace(watch, policy=config.policy, groups=groups, holds=holds, domains=config.domains)
 
@@ -79,7 +79,7 @@ class Looks:
 
 
 def _domain(address: str) -> str:
-    return fold(address).partition("/")[0].rpartition("@")[2]
+    return owner_of(address).rpartition("@")[2]
 
 
 def make(looks: Looks, ledger: Ledger, scope: Scope) -> Plan:

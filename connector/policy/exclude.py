@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from connector.guards import Kept
 from connector.policy.case import Hold, Matter
 from connector.policy.conditions import Model
-from connector.policy.values import Folder, Name, Some, fold, is_who, who
+from connector.policy.values import Folder, Name, Some, fold, is_who, owner_of, who
 
 _GROUP = "group:"
 
@@ -53,7 +53,7 @@ class Exclude(Model):
 
 
 def _mailbox(exclude: Exclude, matter: Matter) -> bool:
-    owner = fold(matter.facts.mailbox).partition("/")[0]
+    owner = owner_of(matter.facts.mailbox)
     return any(
         each.removeprefix(_GROUP) in matter.facts.groups if each.startswith(_GROUP) else is_who(each, owner)
         for each in exclude.mailboxes

@@ -28,6 +28,11 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
+def owner_of(address: str) -> str:
+    """The mailbox of a source, folded: the address of somebody's share goes on behind it."""
+    return fold(address).partition("/")[0]
+
+
 def _expiry(value: object) -> timedelta | None:
     if value == "never" or value is None:
         return None
