@@ -5,6 +5,7 @@ from itertools import islice
 
 import pytest
 
+import connector.ledger.upgrade  # noqa: F401 - imported late, maybe by a test that is not traced: its lines would be missed
 import tests.compiled  # noqa: F401 - for what it does
 from connector.log import configure
 
