@@ -297,6 +297,12 @@ class Event(StrEnum):
         "It does not any more: mailboxes are looked at in their interval, as ever.",
         "Nothing: it connects again by itself, and no message is missed meanwhile.",
     )
+    HINTS_FORGED = (
+        "hints.forged",
+        WARNING,
+        "Somebody who is not Microsoft 365 told us at `host` and `port` of changes: it was ignored.",
+        "Nothing, once. Often: let the reverse proxy pass on only what comes from Microsoft's addresses.",
+    )
 
     # --- what stops us from doing harm ----------------------------------------------------------------------------
 

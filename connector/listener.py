@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import closing
 from datetime import datetime, timedelta
 
 from connector.errors import ConnectorError, Unavailable
@@ -16,6 +17,8 @@ from connector.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, outage
 SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=5)
 #: A connection that ended sooner than this did not go well, whatever the server says.
 STEADY = timedelta(minutes=1)
+#: How long the end of the process, or another configuration, waits for connections that are closed.
+LETTING_GO = timedelta(seconds=10)
 
 
 class Listener:
@@ -32,7 +35,6 @@ class Listener:
         """Begins at once. A mailbox that is `left_alone` is not subscribed to either."""
         self._hints = hints
         self._tenant = tenant
-        self._mailboxes = {mailbox.source.address: mailbox for mailbox in tenant.mailboxes}
         self._left_alone = left_alone
         self._hinted = hinted
         self._stopping = threading.Event()
@@ -43,11 +45,17 @@ class Listener:
         #: How often in a row it did not go well.
         self._failures = 0
         # As a daemon, which the end of the process does not wait for: a read blocks until the server speaks.
-        threading.Thread(target=self._run, name="hints", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Hear no more. Returns at once; the thread may wait for the server until the process ends."""
         self._stopping.set()
+
+    def wait(self) -> None:
+        """After `stop`: until what the server keeps for us is given back, where that is a matter of seconds."""
+        if self._hints.prompt:
+            self._thread.join(LETTING_GO.total_seconds())
 
     @property
     def heard(self) -> Collection[str]:
@@ -56,7 +64,10 @@ class Listener:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._listen()
+            if self._hints.addresses:
+                self._listen()
+            else:  # A directory was not asked yet.
+                self._stopping.wait(SOONEST.total_seconds())
 
     def _listen(self) -> None:
         """One connection to its end, and the wait until the next."""
@@ -82,16 +93,23 @@ class Listener:
         self._stopping.wait(wait.total_seconds())
 
     def _pass_on(self) -> None:
-        wanted = [each for each in self._hints.addresses if not self._left_alone(self._mailboxes[each])]
+        mailboxes = self._mailboxes()
+        wanted = [address for address, mailbox in mailboxes.items() if not self._left_alone(mailbox)]
         if not wanted:
             raise Unavailable("its mailboxes are left alone for now", UNAVAILABLE_PAUSE)
-        for told in self._hints.listen(wanted):
-            if self._stopping.is_set():
-                return
-            self._began = self._began or clock()
-            self._connected()
-            for address in told:
-                self._hinted(self._mailboxes[address])
+        with closing(self._hints.listen(wanted)) as connection:
+            for told in connection:
+                if self._stopping.is_set():
+                    return
+                self._began = self._began or clock()
+                self._connected()
+                for address in told:
+                    self._hinted(mailboxes[address])
+
+    def _mailboxes(self) -> dict[str, Mailbox]:
+        """Those of the tenant's that it may be asked to listen for."""
+        known = {mailbox.source.address: mailbox for mailbox in self._tenant.mailboxes}
+        return {address: known[address] for address in self._hints.addresses if address in known}
 
     def _connected(self) -> None:
         if not self._stands:

@@ -174,11 +174,14 @@ class Daemon:
         scheduler.pause()
         scheduler.remove_all_jobs()
         scheduler.shutdown()
-        for listener in (each for desk in desks for each in desk.listeners):
+        listeners = [each for desk in desks for each in desk.listeners]
+        for listener in listeners:
             listener.stop()
         for wait in (False, True):  # Nobody's next turn begins while another one's last is waited for.
             for desk in desks:
                 desk.pool.shutdown(wait, cancel_futures=True)
+        for listener in listeners:
+            listener.wait()
         health.close()
         return other
 

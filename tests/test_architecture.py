@@ -130,6 +130,7 @@ def test_only_the_service_knows_threads_and_time() -> None:
         "tenants",
         "turns",
         "listener",
+        "endpoint",
         "repeats",
         "metrics",
         "health",

@@ -9,7 +9,7 @@ Adapters never retry and never sleep. What fails is told as one of `connector.er
 any verb may raise Unavailable or Denied, beside what its docstring says.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -26,7 +26,12 @@ class Hints(Protocol):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The mailboxes that it may be asked to listen for."""
+        """The mailboxes that it may be asked to listen for, as far as they are known by now."""
+        ...
+
+    @property
+    def prompt(self) -> bool:
+        """Whether it speaks every second or so, be it empty: who closes `listen` may wait until it has let go."""
         ...
 
     @property
@@ -34,7 +39,7 @@ class Hints(Protocol):
         """Those that it has heard of while it listened last. One that cannot be opened does not stop the others."""
         ...
 
-    def listen(self, addresses: Collection[str]) -> Iterator[Collection[str]]:
+    def listen(self, addresses: Collection[str]) -> Generator[Collection[str], None, None]:
         """The mailboxes in which something happened, or may have happened unheard; as often as the server speaks.
 
         The first item, be it empty, says that the connection stands. Waits in between for as long as nothing happens.

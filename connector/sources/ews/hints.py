@@ -5,7 +5,7 @@ https://learn.microsoft.com/exchange/client-developer/exchange-web-services/how-
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from connector.errors import ConnectorError, Unavailable
@@ -38,6 +38,8 @@ _LOST = frozenset(
 class EwsHints:
     """See `Hints`: for one group of mailboxes, over a session of its own."""
 
+    prompt = False
+
     def __init__(self, addresses: Sequence[str], connect: Callable[[str], Connection]) -> None:
         """`connect` makes the group's connection, to the server of the mailbox that it is told."""
         self.addresses = tuple(addresses)
@@ -53,7 +55,7 @@ class EwsHints:
         """See `Hints.hears`."""
         return frozenset(self._subscribed)
 
-    def listen(self, addresses: Collection[str]) -> Iterator[frozenset[str]]:
+    def listen(self, addresses: Collection[str]) -> Generator[frozenset[str], None, None]:
         """See `Hints.listen`. A request for each mailbox that has no subscription yet, and one that lasts."""
         connection = self._anchored(sorted(addresses, key=str.lower))
         self._subscribe(addresses, connection)

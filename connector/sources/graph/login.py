@@ -29,7 +29,8 @@ from connector.sources.graph.failures import NoToken
 
 #: Seconds without a byte, until a server counts as silent.
 TIMEOUT = 60
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
+#: Where http will do.
+LOCAL = {"localhost", "127.0.0.1", "::1"}
 #: Of one tenant, over all its mailboxes and drives. Exchange Online bears four for each mailbox, which has one thread.
 AT_ONCE = 16
 
@@ -68,7 +69,7 @@ class AppLogin(BaseModel):
         if url is None:
             return None
         parts = urlsplit(url)
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
+        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)):
             raise ValueError("write an https address; http is for this very machine only")
         if parts.path.rstrip("/") not in {"", "/v1.0"} or parts.query or parts.username:
             raise ValueError("write the address without a path")

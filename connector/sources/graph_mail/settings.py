@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cached_property, partial
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connector.addresses import Server
 from connector.amounts import Size
 from connector.sources.graph import AppLogin, Connection, Edge
+from connector.sources.graph.login import LOCAL
 from connector.sources.graph_mail.directory import everyone, members
+from connector.sources.graph_mail.hints import GraphHints
 from connector.sources.graph_mail.mailbox import QUOTA, GraphMailbox
 from connector.sources.graph_mail.probe import GraphProbe
 
@@ -19,6 +22,40 @@ Group = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a
 #: Roles of RBAC for Applications, without which nothing works.
 _ROLES = ("Application Mail.ReadWrite", "Application Mail-Advanced.ReadWrite.All")
 _PERMISSION = "Mail.ReadWrite and Mail-Advanced.ReadWrite.All (`connector check` prints how)"
+
+
+class Notifications(BaseModel):
+    """Where Graph tells of changes: an address of the house, whose reverse proxy leads to this machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(description="https address that Microsoft reaches; the proxy passes on what is sent there")
+    listen: str = Field(
+        description="HOST:PORT on this machine where the proxy passes it on to", pattern=r"^[\w.-]+:\d+$"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL):
+            raise ValueError("write an https address; http is for this very machine only")
+        if not parts.hostname or parts.query or parts.fragment or parts.username:
+            raise ValueError("write a host and a path, and nothing else")
+        return url
+
+    @field_validator("listen")
+    @classmethod
+    def _port(cls, listen: str) -> str:
+        if not 0 < int(listen.rpartition(":")[2]) < 65_536:  # noqa: PLR2004 - ports end there
+            raise ValueError("a port is a number from 1 to 65535")
+        return listen
+
+    @property
+    def listens(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host, int(port)
 
 
 class GraphMailboxes(BaseModel):
@@ -48,6 +85,9 @@ class GraphMailboxes(BaseModel):
     )
     outside: Address | None = Field(
         None, description="a mailbox that the app must not get into: `connector check` makes sure"
+    )
+    notifications: Notifications | None = Field(
+        None, description="how Graph tells of changes at once; left out: mailboxes are polled"
     )
     waive_certify: str | None = Field(
         None, description="who answers for redirecting on this server without `connector certify`", min_length=1
@@ -87,6 +127,8 @@ class GraphMailboxes(BaseModel):
         """
         never = {each.lower() for each in (*self.exclude, self.probe, self.outside) if each}
         found = {address.lower(): address for address in self._found() if address.lower() not in never}
+        if self._told:
+            self._told.addresses = tuple(found.values())
         return tuple(found.values())
 
     def source(self, address: str, _: frozenset[str] = frozenset()) -> GraphMailbox:
@@ -98,9 +140,9 @@ class GraphMailboxes(BaseModel):
             recoverable_items_quota=self.recoverable_items_quota,
         )
 
-    def hints(self) -> tuple[()]:
-        """None: Graph tells of changes only to an address that it can reach from outside."""
-        return ()
+    def hints(self) -> tuple[GraphHints, ...]:
+        """One, where Graph can reach us. Nothing is asked of a server yet."""
+        return (self._told,) if self._told else ()
 
     def probe_source(self) -> GraphProbe | None:
         """The mailbox for trials, where one is named. Nothing is asked of a server yet."""
@@ -149,6 +191,14 @@ class GraphMailboxes(BaseModel):
     def edge(self) -> Edge:
         """What all these mailboxes share."""
         return Edge(self.app)
+
+    @cached_property
+    def _told(self) -> GraphHints | None:
+        wanted = self.notifications
+        if wanted is None:
+            return None
+        app = partial(self.edge.connection, "the subscriptions of the app", _PERMISSION)
+        return GraphHints(wanted.url, wanted.listens, self.connect, app)
 
     def _found(self) -> Iterator[str]:
         yield from self.mailboxes

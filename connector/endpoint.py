@@ -1,0 +1,101 @@
+"""Where a server outside tells us something: HTTP on an address of this machine, behind the reverse proxy of the house.
+
+Whoever reaches it is a stranger until what he says proves otherwise.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from connector.errors import Unavailable
+from connector.log import Event, log
+
+#: Bytes of what is told at once.
+LARGEST = 1024 * 1024
+#: A number that is longer than this is not even read.
+_DIGITS = 12
+#: Whoever speaks has so many seconds to do it.
+_PATIENCE = 10.0
+
+
+class Forged(Exception):
+    """It was not said by whom we listen to."""
+
+
+#: Given the query and the body of a POST: what to answer, as plain text. Threads call it at a time. Raises Forged.
+Hear = Callable[[Mapping[str, str], bytes], tuple[HTTPStatus, str]]
+
+
+class Endpoint:
+    """Listens as long as its `with` block lasts."""
+
+    def __init__(self, host: str, port: int, hear: Hear) -> None:
+        """Raises Unavailable where the address is taken, or not ours."""
+        try:
+            self._server = _Server(host, port, hear)
+        except OSError as error:
+            raise Unavailable(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="endpoint", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, hear: Hear) -> None:
+        self.hear = hear
+        super().__init__((host, port), _Told)
+
+    def handle_error(self, *_: Any) -> None:
+        """Who hangs up is no bug of ours; all else is one."""
+        if not isinstance(sys.exception(), OSError):
+            log.exception(Event.BUG)
+
+
+class _Told(BaseHTTPRequestHandler):
+    timeout = _PATIENCE
+    server: _Server
+
+    def do_POST(self) -> None:
+        size = self.headers.get("Content-Length", "")
+        if not (size.isascii() and size.isdecimal()):
+            self._answer(HTTPStatus.LENGTH_REQUIRED)
+        elif len(size) > _DIGITS or int(size) > LARGEST:
+            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        else:
+            self._hear(self.rfile.read(int(size)))
+
+    def _hear(self, body: bytes) -> None:
+        query = dict(parse_qsl(urlsplit(self.path).query))
+        try:
+            self._answer(*self.server.hear(query, body))
+        except Forged:
+            host, port = self.server.server_address[:2]
+            log.warning(Event.HINTS_FORGED, host=host, port=port)
+            # As to all others: nobody learns here what is right.
+            self._answer(HTTPStatus.ACCEPTED)
+
+    def _answer(self, status: HTTPStatus, text: str = "") -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "connector"
+
+    def log_message(self, *_: Any) -> None:
+        """What strangers ask for has no place in a log."""

@@ -1,0 +1,272 @@
+"""Hints of Graph: subscriptions that are made, renewed, healed and given back; and strangers at the endpoint."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from connector.endpoint import LARGEST
+from connector.errors import Denied, Rejected, Unavailable
+from connector.simulator import Exchange
+from connector.simulator.graph.subscriptions import Subscription
+from connector.sources.graph_mail import hints as module
+from connector.sources.graph_mail.hints import GraphHints
+from tests.graph_mail import settings
+from tests.logged import Lines
+from tests.test_simulator import ANNA, eml
+
+BEN = "ben@example.org"
+BOTH = (ANNA, BEN)
+_PATIENCE = 20
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Ear:
+    """Somebody who listens, and what he has to be told for."""
+
+    def __init__(self, exchange: Exchange, **more: Any) -> None:
+        """For Anna and Ben; nothing is asked yet."""
+        self.port = free_port()
+        self._exchange = exchange
+        self.again(**more)
+
+    def again(self, **more: Any) -> None:
+        """Another process, with the same configuration."""
+        told = {"url": f"http://127.0.0.1:{self.port}/graph", "listen": f"127.0.0.1:{self.port}", **more}
+        self.entry = settings(self._exchange, mailboxes=BOTH, notifications=told)
+        self.entry.addresses()
+        (self.hints,) = self.entry.hints()
+        self.course = self.hints.listen(BOTH)
+
+    def until(self, happened: Callable[[set[str]], bool]) -> set[str]:
+        """Hear until this is so of all that was told."""
+        told: set[str] = set()
+        end = time.monotonic() + _PATIENCE
+        while not happened(told):
+            assert time.monotonic() < end, told
+            told |= next(self.course)
+        return told
+
+    def settle(self) -> None:
+        """Hear until both are subscribed to, and nothing more is told."""
+        self.until(lambda _: self.hints.hears == {*BOTH})
+        while next(self.course):
+            pass
+
+    def tell(self, *told: Any, query: str = "", body: bytes | None = None) -> tuple[int, bytes]:
+        """What is answered to somebody who tells this."""
+        sent = json.dumps({"value": told}).encode() if body is None else body
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)) as connection:
+            connection.request("POST", f"/graph{query}", sent)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+
+def kept(exchange: Exchange) -> dict[str, Subscription]:
+    """What Graph has, by mailbox."""
+    subscriptions = [*exchange._organisation.tenant.subscriptions.values()]
+    assert len({each.mailbox.address for each in subscriptions}) == len(subscriptions)
+    return {each.mailbox.address: each for each in subscriptions}
+
+
+@pytest.fixture
+def ear(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ear]:
+    """Of Anna and Ben, who have mailboxes."""
+    monkeypatch.setenv("GRAPH_SECRET", exchange.client["secret"])
+    monkeypatch.setattr(module, "_SILENCE", 0.4)
+    for each in BOTH:
+        exchange.add_mailbox(each)
+    ear = Ear(exchange)
+    yield ear
+    ear.course.close()
+
+
+def test_a_message_is_a_hint_and_all_is_given_back(exchange: Exchange, ear: Ear) -> None:
+    """Each new subscription is one too: nobody was told what came before."""
+    assert ear.until({*BOTH}.issubset) == {*BOTH}
+    assert {each.asked["resource"] for each in kept(exchange).values()} == {f"users/{each}/messages" for each in BOTH}
+    ear.settle()
+    exchange.deliver(ANNA, eml())
+    assert ear.until(bool) == {ANNA}
+    ear.course.close()
+    assert kept(exchange) == {}
+    assert not ear.hints.hears
+
+
+def test_what_a_killed_process_left_is_deleted(exchange: Exchange, ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the address where it leads: those of another machine stay."""
+    ear.settle()
+    before = {each.id for each in kept(exchange).values()}
+    known, anna = exchange._organisation.tenant.subscriptions, kept(exchange)[ANNA]
+    elsewhere = {**anna.asked, "notificationUrl": "https://other.example.org/", "resource": "users/carla/messages"}
+    with monkeypatch.context() as patch:
+        patch.setattr(GraphHints, "_give_back", lambda _: None)
+        ear.course.close()
+    known["other"] = replace(anna, id="other", asked=elsewhere)
+    ear.again()
+    ear.settle()
+    del known["other"]
+    assert before.isdisjoint(each.id for each in kept(exchange).values())
+
+
+def test_after_a_failure_the_next_connection_has_them_still(exchange: Exchange, ear: Ear) -> None:
+    """Nothing is subscribed to twice."""
+    ear.settle()
+    before = kept(exchange)
+    exchange.order(throttle={"requests": 1, "status": 503, "back_off": 1})
+    ear.hints._due.clear()
+    with pytest.raises(Unavailable):
+        ear.until(lambda _: False)
+    assert ear.hints.hears == {*BOTH}
+    ear.course = ear.hints.listen(BOTH)
+    ear.settle()
+    assert kept(exchange) == before
+
+
+def test_one_is_renewed_in_time(exchange: Exchange, ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When half of its life is over; and before, when Graph wants it authorized again."""
+    monkeypatch.setattr(module, "LIFE", timedelta(hours=1))
+    ear.settle()
+    before = kept(exchange)
+    ends = {address: each.expires for address, each in before.items()}
+    monkeypatch.setattr(module, "_now", lambda: datetime.now(UTC) + timedelta(minutes=29))
+    ear.until(lambda _: not next(ear.course))
+    assert {address: each.expires for address, each in kept(exchange).items()} == ends
+    exchange.order(lifecycle={"mailbox": ANNA, "event": "reauthorizationRequired"})
+    ear.until(lambda _: before[ANNA].authorized)
+    assert before[ANNA].expires > ends[ANNA]
+    assert before[BEN].expires == ends[BEN]
+
+
+def test_the_second_half_of_a_life(exchange: Exchange, ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then both are renewed; one that Graph forgot without a word is made again."""
+    monkeypatch.setattr(module, "LIFE", timedelta(hours=1))
+    monkeypatch.setattr(module, "LASTING", timedelta(days=1))
+    ear.settle()
+    before = kept(exchange)
+    ends = {address: each.expires for address, each in before.items()}
+    exchange.order(expire_subscriptions=BEN)
+    monkeypatch.setattr(module, "_now", lambda: datetime.now(UTC) + timedelta(minutes=31))
+    assert ear.until(bool) == {BEN}
+    after = kept(exchange)
+    assert (after[ANNA].id, after[BEN].id != before[BEN].id) == (before[ANNA].id, True)
+    assert after[ANNA].expires > ends[ANNA]
+
+
+def test_one_that_was_removed_is_made_anew(exchange: Exchange, ear: Ear) -> None:
+    """And it is looked what came meanwhile, as where something was missed."""
+    ear.settle()
+    before = kept(exchange)
+    exchange.order(lifecycle={"mailbox": ANNA, "event": "subscriptionRemoved"})
+    assert ear.until(bool) == {ANNA}
+    ear.settle()
+    assert kept(exchange)[ANNA].id != before[ANNA].id
+    exchange.order(lifecycle={"mailbox": BEN, "event": "missed"})
+    assert ear.until(bool) == {BEN}
+    assert kept(exchange)[BEN].id == before[BEN].id
+    exchange.deliver(ANNA, eml())
+    assert ear.until(bool) == {ANNA}
+
+
+def test_a_stranger_is_not_heard(exchange: Exchange, ear: Ear, lines: Lines) -> None:
+    """Whatever he says, he is answered as all are, and the log has no word of it."""
+    ear.settle()
+    states = {address: each.asked["clientState"] for address, each in kept(exchange).items()}
+    forged = states[ANNA][:-1] + ("0" if states[ANNA][-1] != "0" else "1")
+    swapped = "1" + states[ANNA][1:] if states[ANNA][0] == "0" else "0" + states[ANNA][1:]
+    said: list[Any] = [forged, swapped, "", "0", "7", "9" * 9999, "².x", "\ud800.x", None, 5, [states[ANNA]], {}]
+    for state in said:
+        assert ear.tell({"clientState": state, "subscriptionId": "hush"}) == (202, b"")
+    for body in (b"", b"hush", b"[]", b'{"value": 1}', b'{"value": ["hush"]}', b"[" * 100_000):
+        assert ear.tell(body=body) == (202, b"")
+    assert ear.tell(query="?validationToken=hush") == (202, b"")
+    assert next(ear.course) == frozenset()
+    assert {each["event"] for each in lines()} == {"hints.forged"}
+    assert "hush" not in str(lines())
+    # A true one beside a forged one counts.
+    assert ear.tell({"clientState": forged}, {"clientState": states[BEN]})[0] == 202
+    assert ear.until(bool) == {BEN}
+
+
+def test_what_is_told_has_bounds(exchange: Exchange, ear: Ear) -> None:
+    """A flood is one hint, and what is too long is not read."""
+    ear.settle()
+    told = [{"clientState": kept(exchange)[ANNA].asked["clientState"]}] * 50
+    for _ in range(20):
+        assert ear.tell(*told)[0] == 202
+    assert ear.hints._news.qsize() == 1
+    assert next(ear.course) == {ANNA}
+    assert next(ear.course) == frozenset()
+    for size, status in ((str(LARGEST + 1), 413), ("9" * 5000, 413), ("x", 411), ("-1", 411)):
+        with closing(http.client.HTTPConnection("127.0.0.1", ear.port, timeout=_PATIENCE)) as connection:
+            connection.request("POST", "/graph", None, {"Content-Length": size})
+            assert connection.getresponse().status == status
+
+
+def test_a_mailbox_that_is_refused_stops_no_other(exchange: Exchange, ear: Ear) -> None:
+    """But where nothing goes, the reason is told, and the next attempt begins with another one."""
+    exchange.order(scope=[BEN])
+    with pytest.raises(Denied, match="grant it Mail"):
+        next(ear.course)
+    ear.course = ear.hints.listen(BOTH)
+    assert ear.until(lambda _: bool(ear.hints.hears)) <= {BEN}
+    while next(ear.course):
+        pass
+    assert ear.hints.hears == {BEN}
+
+
+def test_an_address_that_leads_elsewhere_is_named(exchange: Exchange, ear: Ear) -> None:
+    """The proxy is forgotten easily."""
+    ear.again(url=f"http://127.0.0.1:{free_port()}/graph")
+    with pytest.raises(Rejected, match=r"does http://127.0.0.1:\d+/graph lead from outside to 127.0.0.1:\d+\?"):
+        next(ear.course)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ear.again(listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(Unavailable, match="cannot be listened on: Address already in use"):
+            next(ear.course)
+    assert kept(exchange) == {}
+
+
+def test_other_mailboxes_end_it(exchange: Exchange, ear: Ear) -> None:
+    """Whoever is none of ours any more is not told of any more either."""
+    ear.settle()
+    ear.hints.addresses = (ANNA,)
+    with pytest.raises(StopIteration):
+        ear.until(lambda _: False)
+    ear.course = ear.hints.listen((ANNA,))
+    ear.until(lambda _: kept(exchange).keys() == {ANNA})
+    assert ear.hints.hears == {ANNA}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"url": "http://house.example.org/"}, "write an https address"),
+        ({"url": "https://house.example.org/?a=b"}, "and nothing else"),
+        ({"listen": "8443"}, "should match pattern"),
+        ({"listen": "127.0.0.1:65536"}, "a port is a number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(exchange: Exchange, more: dict[str, str], says: str) -> None:
+    """Each in a sentence; without the section there are no hints."""
+    told = {"url": "https://house.example.org/graph", "listen": "127.0.0.1:8443"}
+    assert settings(exchange).hints() == ()
+    assert settings(exchange, notifications=told).hints()
+    with pytest.raises(ValidationError, match=says):
+        settings(exchange, notifications={**told, **more})
