@@ -4,8 +4,8 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from connector.events import Event
 from connector.ledger import Ledger
+from connector.log.events import Event
 
 #: Such a file is a copy that we made in a folder: nothing else there is ever deleted.
 _COPY = re.compile(r"ledger-\d{8}T\d{6}Z\.db")

@@ -7,14 +7,14 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from connector import amounts
-from connector.ask import ask, begins, facts, our_marker
 from connector.errors import ConnectorError, Gone, Rejected
+from connector.flow.ask import ask, begins, facts, our_marker
+from connector.flow.manifest import brake
+from connector.flow.turn import Watch, edits, shares, store_name, unproved, unread
 from connector.guards import Kept, guards_of_item
 from connector.ledger import FOR_EVER, Ledger
-from connector.manifest import brake
 from connector.model import Action, Audience, Ending, Item, LinkTerms, Origin, Redirect, State, Verdict
 from connector.policy import Explained, Facts, explained
-from connector.turn import Watch, edits, shares, store_name, unproved, unread
 
 
 @dataclass(frozen=True, slots=True)

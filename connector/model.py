@@ -361,7 +361,7 @@ class RedirectedFile:
     link: Link | None = None
     #: The user took it out of the message before the link was shown, or it stays there.
     gone: bool = False
-    #: The path of the file of the item that it was found in (`connector.unpack`); "" for what is a file of the item.
+    #: The path of the file of the item that it was found in (`content.unpack`); "" for what is a file of the item.
     inside: str = ""
     #: What it bears in the store from the first, for other software to heed.
     tags: tuple[str, ...] = ()

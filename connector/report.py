@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from connector.decisions import Recalled
+from connector.flow.decisions import Recalled
 from connector.model import Redirect
 from connector.names import plain
-from connector.status import Status
+from connector.watching.status import Status
 
 Row = Mapping[str, Any]
 

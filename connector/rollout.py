@@ -14,14 +14,14 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 
 from connector.amounts import duration, said
-from connector.config import ShareConfig, TenantConfig
+from connector.config.loading import ShareConfig, TenantConfig
+from connector.config.settings import Settings
+from connector.config.yamlfile import ConfigError
 from connector.model import Action
 from connector.plan.tables import FEWEST
 from connector.policy import Rule
 from connector.rewrite.languages import LANGUAGES, Code
 from connector.rewrite.wording import HOUSE
-from connector.settings import Settings
-from connector.yamlfile import ConfigError
 
 FOLDER = "rollout"
 #: Conditions that search what people wrote.

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from connector.decisions import Wanted, meant
+from connector.daemon.tenants import Tenant
+from connector.flow.decisions import Wanted, meant
 from connector.ledger import Ledger, Stale
 from connector.links.book import Publication
 from connector.links.publishing import publication_id
 from connector.log import Event
 from connector.model import Link, LinkTerms, Origin, Redirect, State
-from connector.tenants import Tenant
 
 #: No step is about to look at the links that they have. Those that are stored are about to get them anew.
 _RESTING = frozenset({State.DONE, State.HELD, State.STORED})

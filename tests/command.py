@@ -10,7 +10,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Self
 
-from connector import cli, process
+from connector import cli
+from connector.daemon import process
 from connector.stores.webdav import WebdavStore
 
 NOW = timedelta(0)
@@ -19,7 +20,7 @@ JUMP = "jump"
 # Starting Python takes longer than what is tried here: one server has all modules, and every process is its fork.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["connector.cli.looking", "connector.cli.links", "connector.service", "tests.command", "tests.warm"]
+    ["connector.cli.looking", "connector.cli.links", "connector.daemon.service", "tests.command", "tests.warm"]
 )
 
 

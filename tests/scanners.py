@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.check import EICAR
+from connector.checks.check import EICAR
 from tests.servers import NotInstalledError, _program, free_port
 
 #: What the scanners take for malicious, wherever it is in a file.

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from connector.errors import FileGone
+from connector.flow.turn import Watch
 from connector.ledger import Ledger
 from connector.rewrite import pointer as pointers
 from connector.sources.memory_share import MemoryShare, MemoryShareSource
-from connector.turn import Watch
 from tests.world import (
     EVERYTHING,
     HOME,

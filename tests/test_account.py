@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.decisions import recall
 from connector.errors import Rejected
+from connector.flow.decisions import recall
+from connector.flow.redirect import tick
 from connector.log import Format, configure, flush
 from connector.model import Body, Item, Message, Notice
-from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
 from tests.crash.test_every_effect import policy
 from tests.logged import Lines

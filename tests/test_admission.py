@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from connector.admission import of_nobody
-from connector.decisions import recall
 from connector.errors import Exhausted, Unavailable
+from connector.flow.admission import of_nobody
+from connector.flow.decisions import recall
+from connector.flow.redirect import tick
+from connector.flow.turn import shares, strangers, unread
 from connector.log import Event
 from connector.model import Link, LinkTerms, Origin, State, Stored
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.sources.memory_share import MemoryShare
 from connector.stores.memory import MemoryStore
-from connector.turn import shares, strangers, unread
 from tests import test_proofs
 from tests.crash.test_every_effect import policy
 from tests.share_world import ShareWorld

@@ -15,25 +15,7 @@ PURE = (
     "templates",
 )
 #: The flow knows the two ports, never an adapter.
-FLOW = (
-    "redirect",
-    "timekeeping",
-    "reactions",
-    "ask",
-    "discover",
-    "backfill",
-    "decisions",
-    "erasure",
-    "restore",
-    "replace",
-    "turn",
-    "manifest",
-    "sweep",
-    "letters",
-    "proofs",
-    "probe",
-    "sample",
-)
+FLOW = ("flow", "checks/probe", "daemon/sample")
 IO_LIBRARIES = {
     "apscheduler", "cheroot", "exchangelib", "httpx", "http", "lxml", "msal", "os", "pathlib", "requests", "shutil",
     "socket", "sqlalchemy", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib3", "webdav3",
@@ -59,9 +41,9 @@ def imports_of(tree: ast.Module) -> set[str]:
 
 
 def modules(*rooms: str) -> Iterator[Path]:
-    """All files of these rooms; of the whole package where none is named."""
+    """All files of these rooms and modules; of the whole package where none is named."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        if not rooms or path.relative_to(PACKAGE).parts[0].removesuffix(".py") in rooms:
+        if not rooms or {room(path), path.relative_to(PACKAGE).with_suffix("").as_posix()} & {*rooms}:
             yield path
 
 
@@ -119,21 +101,17 @@ def test_only_the_ledger_knows_sql() -> None:
     assert [path.name for path in knowing if room(path) == "links"] == ["book.py"]
 
 
-def test_only_the_service_knows_threads_and_time() -> None:
-    """It and its parts, and the log, where all threads speak.
+def test_only_the_daemon_knows_threads_and_time() -> None:
+    """It and its parts, what watches it, and the log, where all threads speak.
 
     Simulator and demo have servers of their own; the pages of links are a process of their own.
     """
     timed = {room(path) for path in modules() if libraries(path) & {"threading", "apscheduler", "time", "concurrent"}}
     assert timed - {"simulator", "demo", "links"} <= {
-        "service",
-        "tenants",
-        "turns",
-        "listener",
+        "daemon",
         "endpoint",
-        "repeats",
-        "metrics",
-        "health",
+        "log",
+        "watching",
     }
 
 
@@ -151,7 +129,8 @@ def test_the_pages_of_links_know_nothing_of_the_daemon() -> None:
     known = {name for path in pages for name in imports(path) if name.startswith("connector.")}
     assert not any(name.startswith("connector.links.publishing") for name in known)
     ours = {name.split(".")[1] for name in known}
-    assert not ours & {"ledger", "sources", "config", "redirect", "service", "marker", "manifest"}
+    assert not ours & {"ledger", "sources", "flow", "daemon", "marker"}
+    assert "connector.config.loading" not in known
 
 
 def test_the_verifier_shares_no_code() -> None:

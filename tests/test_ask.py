@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from connector import ask as asking
-from connector.ask import Answer, ask
 from connector.errors import FileGone, Rejected, Unavailable
+from connector.flow import ask as asking
+from connector.flow.ask import Answer, ask
 from connector.model import Action, Content, Item, Message, Need, Verdict
 from connector.policy import Facts, Policy
 from connector.sources.memory import Attached, MemorySource

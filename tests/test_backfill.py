@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from connector import backfill as filling
-from connector.backfill import Hours, Progress, Wish, leave, progress, want
 from connector.errors import Unavailable
+from connector.flow import backfill as filling
+from connector.flow.backfill import Hours, Progress, Wish, leave, progress, want
+from connector.flow.redirect import tick
 from connector.ledger import Backfill, Ledger
 from connector.model import Room, State
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
 from tests.world import START, Killed, Saboteur, World
 

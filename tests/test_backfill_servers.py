@@ -10,16 +10,16 @@ from functools import partial
 
 import pytest
 
-from connector.backfill import Hours, Wish, leave, progress, want
+from connector.flow.backfill import Hours, Wish, leave, progress, want
+from connector.flow.redirect import tick
+from connector.flow.turn import Watch
 from connector.ledger import Ledger
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.simulator import Exchange
 from connector.sources import Source
 from connector.sources.graph_mail import GraphMailbox
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
-from connector.turn import Watch
 from tests.ews import ANNA, eml
 from tests.graph_mail import GraphUser
 from tests.graph_mail import settings as of_mail

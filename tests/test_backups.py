@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from connector.backups import back_up, back_up_into
-from connector.events import Event
 from connector.ledger import Ledger, LedgerError
+from connector.log.events import Event
 
 NOW = datetime(2026, 5, 1, 1, 30, tzinfo=UTC)
 

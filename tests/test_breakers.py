@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from connector.decisions import go_on, stop, tenants_meant
 from connector.errors import ConnectorError, Denied, Unavailable
+from connector.flow.decisions import go_on, stop, tenants_meant
+from connector.flow.redirect import tick
+from connector.flow.turn import account_name, leave_alone, store_name
 from connector.ledger import Ledger
 from connector.model import State
-from connector.redirect import tick
 from connector.sources.memory import Attached
-from connector.status import status
-from connector.turn import account_name, leave_alone, store_name
+from connector.watching.status import status
 from tests.crash.test_every_effect import policy
 from tests.test_ledger import MINUTE, NOW
 from tests.world import TENANT, World

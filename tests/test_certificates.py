@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import BaseModel
 
-from connector.certificates import ends_of_credentials, ends_of_hosts
 from connector.sources.graph.login import AppLogin
+from connector.watching.certificates import ends_of_credentials, ends_of_hosts
 from tests.servers import free_port
 
 END = datetime(2031, 5, 4, 3, 2, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connector.certify import _EXPECTED, _differences, lost_changes
+from connector.checks.certify import _EXPECTED, _differences, lost_changes
 from connector.simulator import Exchange
 from tests import command
 from tests.exchange import outlook

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from connector import machine
-from connector.events import Event
+from connector.checks import machine
 from connector.ledger import Ledger
+from connector.log.events import Event
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SHIPPED = Path(__file__).parent.parent / "systemd"

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from connector.addresses import Server
-from connector.finding import Finding
-from connector.reach import reached
+from connector.checks.finding import Finding
+from connector.checks.reach import reached
+from connector.config.addresses import Server
 from connector.sources.ews import EwsMailboxes
 
 NOW = datetime.now(UTC)

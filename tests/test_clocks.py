@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from connector import redirect
+from connector.flow import redirect
+from connector.flow.redirect import tick
+from connector.flow.timekeeping import clock_brake
+from connector.flow.turn import Turn
 from connector.ledger import Ledger
 from connector.log import Event
 from connector.model import Redirect, State
-from connector.redirect import tick
 from connector.sources.memory import Attached
-from connector.timekeeping import clock_brake
-from connector.turn import Turn
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import done, only, redirects, step
 from tests.world import TENANT, World

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from connector.config import TenantConfig, load, schemas
-from connector.settings import Settings, load_settings
-from connector.yamlfile import ConfigError, read
+from connector.config.loading import TenantConfig, load, schemas
+from connector.config.settings import Settings, load_settings
+from connector.config.yamlfile import ConfigError, read
 
 EXAMPLES = Path(__file__).parent.parent / "config"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.yamlfile import LARGEST, ConfigError, read
+from connector.config.yamlfile import LARGEST, ConfigError, read
 
 
 @pytest.fixture

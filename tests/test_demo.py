@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from connector.config.yamlfile import ConfigError
 from connector.demo import judge, observer
 from connector.demo.judge import Before
 from connector.demo.mail import letters
@@ -23,7 +24,6 @@ from connector.demo.samples import ANNA, write_samples
 from connector.demo.world import World, world
 from connector.model import Action
 from connector.simulator.graph.files.drive import Drive
-from connector.yamlfile import ConfigError
 from tests import command
 
 CONTENT = b"%PDF-1.7 quite a small one"

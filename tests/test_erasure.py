@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from connector.decisions import drop, recall
-from connector.erasure import left, sources_of, want
+from connector.flow.decisions import drop, recall
+from connector.flow.erasure import left, sources_of, want
+from connector.flow.sweep import sweep
 from connector.ledger import Event
 from connector.model import State
 from connector.sources.memory import Attached
-from connector.sweep import sweep
 from tests.crash.test_every_effect import kills, policy
 from tests.test_redirect import events, redirects
 from tests.test_retention import GRACE, body, tells_the_end

@@ -9,13 +9,13 @@ import pytest
 
 from connector.errors import Conflict, Unavailable
 from connector.explain import Found, opened, why
+from connector.flow.redirect import tick
+from connector.flow.sweep import sweep
 from connector.ledger import FOR_EVER
 from connector.ledger.backlog import Backfill
 from connector.model import Action, Ending, Item, Notice, Verdict
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
-from connector.sweep import sweep
 from tests.world import World
 
 REPORT = Attached("report.pdf", b"%PDF-1.7 report")

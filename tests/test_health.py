@@ -15,12 +15,12 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from connector.health import Health
+from connector.config.settings import MetricsSettings, Settings
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event
-from connector.metrics import FRESH, Standing
-from connector.settings import MetricsSettings, Settings
-from connector.status import SAID, STILL, Status, status
+from connector.watching.health import Health
+from connector.watching.metrics import FRESH, Standing
+from connector.watching.status import SAID, STILL, Status, status
 from tests.logged import Lines
 from tests.servers import free_port
 from tests.test_alerts import NAMES, series

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from connector import listener
+from connector.daemon import listener
+from connector.daemon.listener import Listener
+from connector.daemon.turns import Turns
 from connector.errors import Denied, Unavailable
-from connector.listener import Listener
-from connector.turns import Turns
 from tests.logged import Lines
 from tests.test_cli import ANNA, World, message, world
 

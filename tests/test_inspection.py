@@ -24,10 +24,10 @@ import pytest
 from msoffcrypto.method.ecma376_agile import ECMA376Agile
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject
 
-from connector import insides, inspection
+from connector.content import insides, inspection
+from connector.content.insides import Found
+from connector.content.inspection import inspected
 from connector.errors import Unavailable
-from connector.insides import Found
-from connector.inspection import inspected
 from connector.spool import spooled
 from tests.cfb import compound
 
@@ -376,7 +376,7 @@ def test_compressed_data_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_look_that_goes_wrong(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
     """Whatever keeps it from its answer: the file is told as what it might be."""
-    first = "import os, sys, time; from connector import insides; insides.confine(*map(int, sys.argv[2:]));"
+    first = "import os, sys, time; from connector.content import insides; insides.confine(*map(int, sys.argv[2:]));"
     monkeypatch.setattr(inspection, "COMMAND", (sys.executable, "-I", "-c", f"{first}{does}"))
     monkeypatch.setattr(inspection, "LIMITS", replace(inspection.LIMITS, seconds=1, timeout=3))
     assert told(DOCX, "a.docx") == BOTH

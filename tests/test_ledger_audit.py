@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from connector.audit import verify as verifier
 from connector.audit.anchor import anchor
 from connector.audit.export import cef, export, jsonl
+from connector.config.settings import AnchorSettings
 from connector.ledger import Ledger
 from connector.ledger.chain import digest
 from connector.model import State, Stored
-from connector.settings import AnchorSettings
 from tests.test_ledger import MINUTE, NOW, a_redirect, recorded, taken
 
 pytest_plugins = ["tests.postgres"]

@@ -18,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Boolean, MetaData, create_engine
 
-from connector.decisions import recall, release
+from connector.flow.decisions import recall, release
 from connector.ledger import Ledger
 from connector.model import Body, Direction, File, LinkTerms, Message, State
 from connector.policy import Policy

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from connector.decisions import release
+from connector.flow.decisions import release
+from connector.flow.manifest import brake
+from connector.flow.redirect import tick
 from connector.ledger import FOR_EVER
 from connector.links.publishing import publication_id
-from connector.manifest import brake
 from connector.model import Audience, State
 from connector.policy import People
-from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.upkeep import show_anew
 from tests.crash.test_every_effect import kills, policy

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from connector.config.yamlfile import ConfigError
 from connector.links import settings as link_settings
 from connector.links.colours import DARK, READABLE, contrast, for_dark
-from connector.yamlfile import ConfigError
 from tests.links import settings_of, written
 from tests.servers import DavServer
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from connector import repeats
 from connector.errors import Rejected
 from connector.ledger import LedgerError
-from connector.log import Event, about, configure, disguised, flush, log, tell
+from connector.log import Event, about, configure, disguised, flush, log, repeats, tell
 from tests.logged import Lines
 
 

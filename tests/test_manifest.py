@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from connector.decisions import recall
 from connector.errors import Corrupt
+from connector.flow.decisions import recall
+from connector.flow.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile
+from connector.flow.redirect import tick
+from connector.flow.sweep import sweep
 from connector.ledger import FOR_EVER, Ledger
-from connector.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile
 from connector.model import Redirect, State
-from connector.redirect import tick
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
-from connector.sweep import sweep
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting, before, done, events, only, redirects, step
 from tests.world import KEY, TENANT, World

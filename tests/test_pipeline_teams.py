@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from connector.config import load
+from connector.config.loading import load
+from connector.daemon.service import Daemon
 from connector.ledger import Ledger
 from connector.rewrite import pointer as pointers
-from connector.service import Daemon
 from connector.simulator import Exchange
 from tests import command
 from tests.pipeline import SETTINGS, Ended, Pipeline

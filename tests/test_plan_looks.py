@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from connector.cli.answers import tell_plans
+from connector.config.exports import databases
 from connector.errors import Denied, Unavailable
-from connector.exports import databases
 from connector.ledger import Ledger
 from connector.model import Body, Direction, FileKind, Message, Page
 from connector.plan.make import Looks, Scope, make, read_departments

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from connector.config.yamlfile import read
 from connector.filetype import TrueType
 from connector.model import Action, Audience, Content, Direction, File, LinkTerms, Message, Need, SharedFile
 from connector.policy import Conditions, Facts, Policy, decide
 from connector.policy.sketch import Sketch
-from connector.yamlfile import read
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 MB = 1024 * 1024

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.exports import EXPORT, holds, memberships
+from connector.config.exports import EXPORT, holds, memberships
 from connector.model import Action, Body, Content, File, FileKind, Need
 from connector.policy import Hold, Pilot, decide
 from connector.policy.sketch import BEGINNINGS, PolicyTest, Sketch

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.config import TenantConfig, load
+from connector.config.loading import TenantConfig, load
 from connector.model import Action, Audience, Verdict
 from connector.policy import Mode, decide
 from connector.policy.sketch import Sketch

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from connector.config import load
+from connector.config.loading import load
+from connector.config.problems import checked
+from connector.config.yamlfile import read
 from connector.policy.sketch import PolicyTests
-from connector.problems import checked
-from connector.yamlfile import read
 
 POLICIES = Path(__file__).parent.parent / "config" / "policies"
 READY = sorted(path for path in POLICIES.glob("*.yaml") if not path.name.endswith(".tests.yaml"))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from connector.ask import facts
-from connector.config import load
+from connector.config.loading import load
+from connector.daemon.process import clock
+from connector.daemon.tenants import Mailbox, Tenant, tenants
+from connector.flow.ask import facts
 from connector.policy import Hold
-from connector.process import clock
 from connector.sources.memory import MemoryMailbox, MemorySource
-from connector.tenants import Mailbox, Tenant, tenants
 
 TENANT = """
 tenant: acme

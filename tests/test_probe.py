@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from connector.checks.probe import Letter, mime, try_put_back
 from connector.errors import Gone, Rejected
-from connector.probe import Letter, mime, try_put_back
 from connector.simulator import Exchange
 from connector.sources.ews.probe import EwsProbe
 from connector.sources.ews.properties import PROPERTIES

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connector.decisions import recall
+from connector.flow.decisions import recall
+from connector.flow.manifest import brake
+from connector.flow.redirect import tick
+from connector.flow.turn import unproved
 from connector.ledger import Proved
 from connector.log import Event, configure
-from connector.manifest import brake
 from connector.model import Proof, State
-from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
-from connector.turn import unproved
 from tests.crash.test_every_effect import policy
 from tests.world import TENANT, World
 

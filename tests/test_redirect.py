@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from connector.decisions import backed_up, drop, recall, release
 from connector.errors import Corrupt, Denied, Edited, Rejected, Unavailable
+from connector.flow.decisions import backed_up, drop, recall, release
+from connector.flow.reactions import MOST_ATTEMPTS
+from connector.flow.redirect import tick
 from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
 from connector.model import Item, Message, Notice, Redirect, State, Stored
-from connector.reactions import MOST_ATTEMPTS
-from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from connector.config import load, reload
-from connector.yamlfile import ConfigError
+from connector.config.loading import load, reload
+from connector.config.yamlfile import ConfigError
 from tests.test_cli import ANNA, EXPLAIN, World, message, world
 from tests.test_hints_service import BEN, PATIENCE, Running, run
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from connector.decisions import recall, release
 from connector.errors import Unavailable
+from connector.flow.decisions import recall, release
+from connector.flow.redirect import tick
 from connector.ledger import Ledger
 from connector.model import File, Item, Message, Notice, State
-from connector.redirect import tick
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from tests.crash.test_every_effect import PNG, kills, policy

@@ -13,16 +13,16 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from connector.decisions import Pace, Wanted, drop, recall, release, restore
 from connector.errors import Edited, FileGone, Rejected, Unavailable
+from connector.flow.decisions import Pace, Wanted, drop, recall, release, restore
+from connector.flow.redirect import tick
+from connector.flow.sweep import sweep
 from connector.ledger import Ledger
 from connector.model import File, FileKind, Item, Message, Page, Redirect, State, Stored
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
-from connector.sweep import sweep
 from tests.crash.test_every_effect import kills, packed, policy, several_messages
 from tests.test_manifest import backed_up, reconciled, restored, start
 from tests.test_redirect import before, cut_power, only, redirects

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from connector.decisions import drop, recall, release
 from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
+from connector.flow.decisions import drop, recall, release
+from connector.flow.manifest import brake, reconcile
+from connector.flow.redirect import tick
+from connector.flow.retention import let_last, outlived
+from connector.flow.sweep import sweep
+from connector.flow.turn import take_turn
 from connector.ledger import FOR_EVER
 from connector.links.publishing import publication_id
 from connector.links.tokens import hashed
-from connector.manifest import brake, reconcile
 from connector.model import Body, Item, Message, Notice, State
 from connector.policy import Policy
-from connector.redirect import tick
-from connector.retention import let_last, outlived
 from connector.rewrite import notice
 from connector.sources.memory import Attached, Entry, MemorySource
 from connector.sources.memory_share import MemoryShareSource
-from connector.sweep import sweep
-from connector.turn import take_turn
 from tests.crash.test_every_effect import kills, policy
 from tests.share_world import ShareWorld
 from tests.test_redirect import events, only, redirects, step

@@ -13,12 +13,12 @@ import pytest
 from jinja2 import Environment, meta
 
 from connector.cli import main
-from connector.config import TESTS, TenantConfig, load
+from connector.config.loading import TESTS, TenantConfig, load
+from connector.config.settings import Settings
 from connector.plan.tables import FEWEST
 from connector.policy.conditions import Conditions
 from connector.rewrite.languages import LANGUAGES, Code
 from connector.rollout import FOLDER, Readers, text, words
-from connector.settings import Settings
 
 CONFIG = Path(__file__).parent.parent / "config"
 POLICIES = sorted(each for each in (CONFIG / "policies").glob("*.yaml") if not each.name.endswith(TESTS))

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from exchangelib import ExtendedProperty, Folder
 
-from connector.decisions import recall
-from connector.redirect import tick
+from connector.flow.decisions import recall
+from connector.flow.redirect import tick
+from connector.flow.turn import FULL_PAUSE
 from connector.simulator import Exchange
 from connector.sources.ews import EwsMailbox
 from connector.sources.memory import Attached, MemorySource
-from connector.status import status
-from connector.turn import FULL_PAUSE
+from connector.watching.status import status
 from tests.crash.test_every_effect import policy
 from tests.ews import ANNA, eml, settings
 from tests.exchange import Owner, new_body, outlook, said

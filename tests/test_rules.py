@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from connector import discover, marker, reactions, redirect, retention, sight, sweep, turn
+from connector import marker, sight
+from connector.flow import discover, reactions, redirect, retention, sweep, turn
 from connector.ledger import ledger as ledgers
 from connector.ledger import sources
 from connector.marker import Marker

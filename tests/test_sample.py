@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from connector.daemon.sample import MOST, differences, places
 from connector.ledger import Ledger
 from connector.model import State
-from connector.sample import MOST, differences, places
 from connector.sources.memory import Attached
 from tests.crash.test_every_effect import policy
 from tests.test_service import World as Served
@@ -110,7 +110,7 @@ def test_once_a_night_at_its_hour(served: Served, monkeypatch: pytest.MonkeyPatc
     today = datetime.now().astimezone().replace(minute=0)
     for days, hour in ((1, 2), (1, 3), (1, 3), (1, 4), (2, 3)):
         now = (today + timedelta(days=days)).replace(hour=hour).astimezone(UTC)
-        monkeypatch.setattr("connector.service.clock", lambda now=now: now)
+        monkeypatch.setattr("connector.daemon.service.clock", lambda now=now: now)
         daemon._plan(desk)
         desk.pool.submit(bool).result()
         noted.append(len([each for each in served.ledger.events(tenant="acme") if each.name == "sample.differs"]))

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from connector.check import _scanner
+from connector.checks.check import _scanner
+from connector.checks.finding import Finding
 from connector.errors import Unavailable
-from connector.finding import Finding
 from connector.model import State
 from connector.policy import Policy
 from connector.scanners import Scanner

@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from connector.config import Config, NoticeSettings, TenantConfig
-from connector.credentials import Secret
+from connector.config.credentials import Secret
+from connector.config.loading import Config, NoticeSettings, TenantConfig
+from connector.config.settings import Settings
+from connector.config.yamlfile import ConfigError
+from connector.daemon.process import alone, clock, notify
+from connector.daemon.service import Daemon
 from connector.errors import Denied, Unavailable
+from connector.flow.turn import LONGEST_BACKOFF
 from connector.ledger import Ledger, Proved
 from connector.log import Event
 from connector.model import Action, Proof, State
 from connector.policy import Defaults, Rule
-from connector.process import alone, clock, notify
-from connector.service import Daemon
-from connector.settings import Settings
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
-from connector.turn import LONGEST_BACKOFF
-from connector.yamlfile import ConfigError
 
 FILE = Attached("plan.pdf", b"bytes of a plan")
 
@@ -159,7 +159,7 @@ def test_mailboxes_of_a_directory_come_and_go(world: World, monkeypatch: pytest.
     daemon.once()
     assert "acme/second" not in world.done()
     later = clock() + timedelta(days=1, hours=1)
-    monkeypatch.setattr("connector.service.clock", lambda: later)
+    monkeypatch.setattr("connector.daemon.service.clock", lambda: later)
     daemon.once()
     assert "acme/second" in world.done()
     assert daemon._tenants[0].mailboxes[0] is before

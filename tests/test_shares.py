@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import pytest
 
-from connector.decisions import recall
 from connector.errors import Conflict, ConnectorError, Corrupt, Denied, Unavailable
+from connector.flow.decisions import recall
 from connector.model import Redirect, State
 from connector.rewrite import pointer as pointers
 from connector.sources.memory_share import MemoryShare, MemoryShareSource

@@ -19,12 +19,12 @@ from urllib.parse import quote
 
 import pytest
 
-from connector.config import load
+from connector.checks.probe import try_put_back
+from connector.config.loading import load
+from connector.daemon.service import Daemon
 from connector.errors import Conflict, Denied, Rejected, Unavailable
 from connector.ledger import Ledger
 from connector.model import File, FileKind, Message
-from connector.probe import try_put_back
-from connector.service import Daemon
 from connector.simulator import Deviation, Exchange
 from connector.simulator.deviations import OF_GRAPH
 from connector.simulator.graph.message import Reply, Request

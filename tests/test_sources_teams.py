@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from connector.checks.probe import try_put_back_file
 from connector.errors import Conflict, Corrupt, Denied, Gone, Rejected, Unavailable
 from connector.model import Page, SharedFile
-from connector.probe import try_put_back_file
 from connector.simulator import Deviation, Exchange
 from connector.simulator.graph.files.workspace import CHAT_FILES
 from connector.simulator.server import Server

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from connector.config.readers import USER, Reader
 from connector.errors import Conflict, Exhausted, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
-from connector.readers import USER, Reader
 from connector.simulator.nextcloud import public
 from connector.simulator.nextcloud.cloud import Share
 from connector.simulator.nextcloud.message import Refused, Reply, Request, forbidden

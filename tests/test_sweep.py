@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from connector.decisions import drop
 from connector.errors import Unavailable
+from connector.flow.decisions import drop
+from connector.flow.manifest import brake
+from connector.flow.sweep import sweep, trim
 from connector.ledger import FOR_EVER, Ledger
-from connector.manifest import brake
 from connector.model import State
 from connector.sources.memory import Attached
-from connector.sweep import sweep, trim
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting, events, only, step
 from tests.world import TENANT, World

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from connector import tnef, unpack
+from connector.content import tnef, unpack
+from connector.content.unpack import NotUnpacked, unpacked
 from connector.errors import Unavailable
 from connector.spool import Spool, spooled
-from connector.unpack import NotUnpacked, unpacked
 from tests.tnef import (
     ATTACHMENT,
     BEGINS,
@@ -276,7 +276,7 @@ def test_the_largest_fits_into_the_memory_that_it_may_take() -> None:
 
 def misbehaves(monkeypatch: pytest.MonkeyPatch, does: str, **limits: int) -> str:
     """Why winmail.dat stays, where the process gives up what it gives up, and then does this."""
-    first = "import os, sys, time; from connector import tnef; tnef.confine(*map(int, sys.argv[1:]));"
+    first = "import os, sys, time; from connector.content import tnef; tnef.confine(*map(int, sys.argv[1:]));"
     monkeypatch.setattr(unpack, "COMMAND", (sys.executable, "-I", "-c", f"{first}{does}"))
     monkeypatch.setattr(unpack, "LIMITS", replace(unpack.LIMITS, **limits))
     return refused(GOOD)
@@ -354,12 +354,12 @@ def test_trouble_of_this_machine_passes(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(("device", "output", "code"), [("/dev/full", 1 << 20, 14), ("file", 10, 13)])
 def test_what_the_process_says_where_it_cannot_write(tmp_path: Path, device: str, output: int, code: int) -> None:
     """A disk that is full is another thing than more than was allowed."""
-    command = [sys.executable, "-I", "-m", "connector.tnef", "9", str(1 << 29), str(output)]
+    command = [sys.executable, "-I", "-m", "connector.content.tnef", "9", str(1 << 29), str(output)]
     with (tmp_path / device).open("wb") as written:
         assert subprocess.run(command, input=GOOD, stdout=written, check=False).returncode == code
 
 
 def test_the_daemon_never_loads_the_parser() -> None:
     """Not even by its modules' imports."""
-    code = "import sys, connector.redirect; sys.exit('tnefparse' in sys.modules)"
+    code = "import sys, connector.flow.redirect; sys.exit('tnefparse' in sys.modules)"
     assert subprocess.run([sys.executable, "-I", "-c", code], check=False).returncode == 0

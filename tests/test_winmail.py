@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from connector import redirect, unpack
-from connector.decisions import Wanted, restore
+from connector.content import unpack
+from connector.flow import redirect
+from connector.flow.decisions import Wanted, restore
+from connector.flow.sweep import sweep
 from connector.model import Message, State
 from connector.policy import Facts, Policy, decide
 from connector.sources.memory import Attached
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
-from connector.sweep import sweep
 from tests.crash.test_every_effect import policy
 from tests.share_world import ShareWorld
 from tests.test_manifest import reconciled

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.process import alone
+from connector.daemon.process import alone
 from connector.simulator import Exchange
 from tests.pipeline import ANNA, Pipeline, Seen, letter
 from tests.servers import DavServer

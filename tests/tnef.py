@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 
-from connector import unpack
+from connector.content import unpack
 from connector.spool import Spool
 
 SIGNATURE = struct.pack("<IH", 0x223E9F78, 1)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import tests.compiled  # noqa: F401 - before the first ledger
-from connector import yamlfile
+from connector.config import yamlfile
 from connector.ledger import Ledger
 from connector.rewrite import Wording
 

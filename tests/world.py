@@ -19,18 +19,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from connector.errors import FileGone
+from connector.flow.redirect import tick
+from connector.flow.turn import Watch
 from connector.ledger import LeaseLost, Ledger
 from connector.links.book import Book
 from connector.links.publishing import LinksConfig, Publisher
 from connector.links.tokens import hashed
 from connector.model import Body, Message
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.rewrite import Wording
 from connector.scanners import Scanner
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
-from connector.turn import Watch
 
 TENANT = "acme"
 HOME = "acme/home"

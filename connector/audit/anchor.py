@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from connector.config.settings import AnchorSettings
 from connector.ledger import Chain, Ledger
-from connector.settings import AnchorSettings
 from connector.sql import utc_text
 
 #: Facility 13, log audit; severity 5, notice (RFC 5424).

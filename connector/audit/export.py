@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from connector import __version__
-from connector.events import Event as Known
 from connector.ledger import Chain, Event, Ledger
+from connector.log.events import Event as Known
 from connector.sql import utc_text
 
 #: ArcSight counts from 0 to 10.

@@ -9,12 +9,12 @@ from typing import Any
 from connector import __version__
 from connector.amounts import said
 from connector.audit.anchor import settings_of
-from connector.config import ShareConfig, SourceConfig, TenantConfig
-from connector.events import Event as Known
+from connector.config.loading import ShareConfig, SourceConfig, TenantConfig
+from connector.config.settings import Settings
 from connector.ledger import Event, Ledger
+from connector.log.events import Event as Known
 from connector.model import Action, Redirect
 from connector.policy import Rule
-from connector.settings import Settings
 from connector.templates import templates
 
 Row = Mapping[str, Any]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.erasure import sources_of
+from connector.flow.erasure import sources_of
 from connector.ledger import Ledger, Watched
 from connector.links.book import Publication
 

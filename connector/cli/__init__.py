@@ -11,10 +11,10 @@ from typer.core import TyperGroup
 
 from connector import __version__, log
 from connector.cli.ground import Exit
+from connector.config.yamlfile import ConfigError
 from connector.errors import ConnectorError, Unavailable
 from connector.ledger import LedgerError, Stale
 from connector.log import Event
-from connector.yamlfile import ConfigError
 
 #: Where commands are, from those that ask the ledger alone to those that need all libraries.
 _ROOMS = ("asking", "deciding", "ledger", "audit", "trying", "work", "looking", "links", "reports")

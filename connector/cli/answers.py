@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
-from connector.certify import Certificate
+from connector.checks.certify import Certificate
+from connector.checks.finding import Finding
 from connector.explain import Found
-from connector.finding import Finding
 from connector.ledger import Ledger
 from connector.model import Redirect
 from connector.plan.sums import By

@@ -6,7 +6,7 @@ import typer
 
 from connector import report
 from connector.cli.ground import Exit, Json, opened_ledger, sum_up
-from connector.events import Event
+from connector.log.events import Event
 from connector.model import State
 
 commands = typer.Typer(rich_markup_mode=None)

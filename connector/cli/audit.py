@@ -16,14 +16,14 @@ from connector.audit.anchor import anchor
 from connector.audit.export import cef, export, jsonl
 from connector.audit.subject import NOT_KNOWN, Known, look
 from connector.cli.ground import Exit, Json, configured, moment, opened_ledger, told, user
-from connector.erasure import STAYS, left, sources_of, want
+from connector.config.settings import load_settings
+from connector.daemon.process import clock
+from connector.flow.erasure import STAYS, left, sources_of, want
 from connector.log import Event
-from connector.process import clock
-from connector.settings import load_settings
 
 if TYPE_CHECKING:
-    from connector.config import Config
-    from connector.tenants import Tenant
+    from connector.config.loading import Config
+    from connector.daemon.tenants import Tenant
 
 commands = typer.Typer(rich_markup_mode=None)
 audit_app = typer.Typer(help="The audit trail, and what it says of people.", no_args_is_help=True)
@@ -181,7 +181,7 @@ def _require(reason: str) -> None:
 
 
 def _tenants(whole: "Config", wanted: str | None) -> "tuple[Tenant, ...]":
-    from connector.tenants import tenants  # noqa: PLC0415 - all adapters and their libraries
+    from connector.daemon.tenants import tenants  # noqa: PLC0415 - all adapters and their libraries
 
     found = tuple(each for each in tenants(whole) if wanted in (None, each.name))
     if not found:

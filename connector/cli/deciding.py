@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connector import decisions, report
-from connector.backfill import Hours, Wish, leave, progress, want
+from connector import report
 from connector.cli.ground import (
     All,
     Begun,
@@ -23,8 +22,10 @@ from connector.cli.ground import (
     told,
     user,
 )
+from connector.daemon.process import clock
 from connector.explain import message_id
-from connector.process import clock
+from connector.flow import decisions
+from connector.flow.backfill import Hours, Wish, leave, progress, want
 
 commands = typer.Typer(rich_markup_mode=None)
 

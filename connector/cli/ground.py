@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector import log, report
+from connector.config.settings import Settings, load_settings
+from connector.daemon.process import alone, clock
 from connector.ledger import Ledger
 from connector.model import Redirect
-from connector.process import alone, clock
-from connector.settings import Settings, load_settings
-from connector.status import status
+from connector.watching.status import status
 
 if TYPE_CHECKING:
-    from connector.config import Config
-    from connector.service import Daemon
+    from connector.config.loading import Config
+    from connector.daemon.service import Daemon
 
 
 class Exit(IntEnum):
@@ -101,7 +101,7 @@ def told() -> Iterator[None]:
 @contextmanager
 def configured(context: typer.Context) -> Iterator[tuple["Config", Ledger]]:
     """The whole configuration, and the ledger."""
-    from connector.config import load  # noqa: PLC0415 - all adapters and their libraries
+    from connector.config.loading import load  # noqa: PLC0415 - all adapters and their libraries
 
     whole = load(context.obj)
     with _opened(whole.settings) as ledger:
@@ -111,7 +111,7 @@ def configured(context: typer.Context) -> Iterator[tuple["Config", Ledger]]:
 @contextmanager
 def working(context: typer.Context) -> Iterator[tuple["Daemon", Ledger]]:
     """All that works for the tenants, while no other process does."""
-    from connector.service import Daemon  # noqa: PLC0415 - see `configured`
+    from connector.daemon.service import Daemon  # noqa: PLC0415 - see `configured`
 
     with configured(context) as (whole, ledger), alone(whole.settings.state) as owner:
         yield Daemon(whole, ledger, owner), ledger

@@ -9,7 +9,7 @@ import typer
 from connector import report
 from connector.backups import back_up, back_up_into
 from connector.cli.ground import Exit, Json, opened_ledger, told, user, working
-from connector.process import clock
+from connector.daemon.process import clock
 
 commands = typer.Typer(rich_markup_mode=None)
 

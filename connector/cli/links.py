@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from connector import decisions, log, report
+from connector import log, report
 from connector.cli.ground import All, Exit, Json, Only, Rule, Wanted, configured, future, told, user
+from connector.daemon.process import clock
+from connector.daemon.tenants import tenants
 from connector.explain import message_id
+from connector.flow import decisions
 from connector.links import settings as link_settings
 from connector.links.scrub import scrub
-from connector.process import clock
-from connector.tenants import tenants
 from connector.upkeep import Upkeep
 
 commands = typer.Typer(rich_markup_mode=None)

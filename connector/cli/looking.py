@@ -6,25 +6,25 @@ from typing import Annotated
 
 import typer
 
-from connector import config
 from connector.amounts import duration
-from connector.certify import CLIENTS, certificates
-from connector.check import findings, grants
+from connector.checks.certify import CLIENTS, certificates
+from connector.checks.check import findings, grants
 from connector.cli import answers
 from connector.cli.ground import CODES, Exit, Json, Message, Only, configured, told, user
+from connector.config import loading as config
+from connector.config.exports import databases
+from connector.config.yamlfile import ConfigError
+from connector.daemon.process import clock
+from connector.daemon.tenants import tenants
 from connector.explain import find, known, mailboxes_of, message_id, opened, why
-from connector.exports import databases
 from connector.log import Event
 from connector.plan.make import Looks, Scope, make, read_departments, with_policy
 from connector.plan.page import page
 from connector.plan.sums import By
 from connector.plan.tables import FEWEST, csv_text
 from connector.plan.tables import told as as_told
-from connector.process import clock
 from connector.rollout import Readers
 from connector.rollout import text as rollout_text
-from connector.tenants import tenants
-from connector.yamlfile import ConfigError
 
 commands = typer.Typer(rich_markup_mode=None)
 

@@ -7,7 +7,7 @@ import typer
 
 from connector.audit.reports import REPORTS, Asked
 from connector.cli.ground import configured, moment, told
-from connector.process import clock
+from connector.daemon.process import clock
 
 commands = typer.Typer(rich_markup_mode=None)
 

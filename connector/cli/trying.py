@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from connector.cli.ground import Exit
-from connector.yamlfile import ConfigError
+from connector.config.yamlfile import ConfigError
 
 commands = typer.Typer(rich_markup_mode=None)
 

@@ -4,8 +4,9 @@ from functools import partial
 
 import typer
 
-from connector import config, report
+from connector import report
 from connector.cli.ground import Json, sum_up, working
+from connector.config import loading as config
 
 commands = typer.Typer(rich_markup_mode=None)
 

@@ -7,15 +7,15 @@ from itertools import chain
 
 import requests
 
-from connector import config
+from connector.config import loading as config
+from connector.daemon.process import clock
+from connector.daemon.tenants import tenants
 from connector.demo import observer
 from connector.demo.seen import Seen, SharedSeen
 from connector.demo.world import Place, Store, World
 from connector.model import Action, Verdict
 from connector.names import plain
 from connector.policy import Facts, decide
-from connector.process import clock
-from connector.tenants import tenants
 
 #: What stands in a share, by its place and its path there.
 Shared = Mapping[tuple[Place, str], SharedSeen]

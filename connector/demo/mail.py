@@ -8,8 +8,8 @@ from email import message_from_bytes, policy
 from email.message import Message
 from pathlib import Path
 
+from connector.config.yamlfile import ConfigError
 from connector.demo.samples import ANNA
-from connector.yamlfile import ConfigError
 
 _MAILBOX = re.compile(r"[\w.+-]+@[\w.-]+", re.ASCII)
 _VERBATIM = policy.compat32.clone(max_line_length=0)

@@ -304,7 +304,7 @@ subjects = Table(
     UniqueConstraint("tenant", "pseudonym"),
 )
 
-#: The sources of people of whom nothing is to be kept; see `connector.erasure`.
+#: The sources of people of whom nothing is to be kept; see `connector.flow.erasure`.
 erasures = Table(
     "erasures",
     metadata,

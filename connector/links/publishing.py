@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, FilePath
 
-from connector.addresses import Address
-from connector.credentials import Secret
+from connector.config.addresses import Address
+from connector.config.credentials import Secret
+from connector.config.readers import GROUP, ReadersList
 from connector.errors import Rejected
+from connector.flow.manifest import put_bytes
 from connector.links import tokens
 from connector.links.book import Book, Offered, Publication, Token
-from connector.manifest import put_bytes
 from connector.model import Audience, Ending, Link, LinkTerms, Origin, Stored
-from connector.readers import GROUP, ReadersList
 from connector.stores import Store
 
 #: Shorter ones can be guessed, and with the key anyone could make our links.

@@ -18,13 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from connector.config.yamlfile import ConfigError
 from connector.links import people
 from connector.links.book import Book
 from connector.links.refusals import Refusals
 from connector.links.settings import LinkSettings
 from connector.links.site import Site
 from connector.log import Event, log
-from connector.yamlfile import ConfigError
 
 #: Seconds that a connection may be open without asking for anything, or after its last answer.
 _IDLE = 30

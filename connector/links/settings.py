@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
-from connector.addresses import Address as AnyAddress
 from connector.amounts import Duration
-from connector.credentials import Secret
+from connector.config.addresses import Address as AnyAddress
+from connector.config.credentials import Secret
+from connector.config.problems import checked
+from connector.config.yamlfile import ConfigError, read
 from connector.links.colours import READABLE, WHITE, contrast
 from connector.log import Format, Level
-from connector.problems import checked
 from connector.rewrite.languages import Code
-from connector.yamlfile import ConfigError, read
 
 FILE = "links.yaml"
 _LARGEST_LOGO = 256 * 1024

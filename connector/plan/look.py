@@ -1,6 +1,6 @@
 """What the policy would do to each item of a source, with requests that only read.
 
-It asks as a turn asks (`connector.ask`), and holds the answer against the ledger as `Ledger.record` does. Nothing is
+It asks as a turn asks (`flow.ask`), and holds the answer against the ledger as `Ledger.record` does. Nothing is
 recorded, and no verb of the source is called but those that look: `changes`, `recent`, `fetch`, `open`.
 """
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from connector.ask import Answer, ask, ask_before_showing, begins, facts, our_marker
-from connector.discover import planned
 from connector.errors import Denied, Gone, Unavailable
+from connector.flow.ask import Answer, ask, ask_before_showing, begins, facts, our_marker
+from connector.flow.discover import planned
+from connector.flow.turn import Watch
 from connector.guards import guard_of_item
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, log
 from connector.model import Action, Item, Need, SharedFile, Verdict
 from connector.policy import Facts, decide
-from connector.turn import Watch
 
 
 @dataclass(frozen=True, slots=True)

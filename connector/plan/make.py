@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from connector.admission import of_nobody, shared_with
-from connector.config import TenantConfig
-from connector.csvfile import lines
+from connector.config.csvfile import lines
+from connector.config.loading import TenantConfig
+from connector.daemon.tenants import Tenant
+from connector.daemon.turns import side_by_side
 from connector.errors import ConnectorError
+from connector.flow.admission import of_nobody, shared_with
+from connector.flow.turn import Watch
 from connector.ledger import Ledger
 from connector.plan.look import Look, Looked, Unread
 from connector.plan.sums import VERSIONS, VERSIONS_OF_COPIES, Plan, Share
 from connector.policy.values import fold, owner_of
-from connector.tenants import Tenant
-from connector.turn import Watch
-from connector.turns import side_by_side
 
 #: How many shares Nextcloud lets an account make in ten minutes, where nobody has changed that.
 BUDGET = 20

@@ -170,7 +170,7 @@ class Source(Protocol):
         """
         ...
 
-    # The second way to edit (`connector.replace`): a copy is edited where nobody sees it, and then takes the place of
+    # The second way to edit (`flow.replace`): a copy is edited where nobody sees it, and then takes the place of
     # the item. The *shelf* of a redirect is a folder of ours that bears its id. No mail client shows it, no change
     # feed tells of it, and `find` does not look there. The path of what lies on it is "".
 

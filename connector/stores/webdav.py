@@ -19,8 +19,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, FilePath, model_validator
 from requests.auth import AuthBase, HTTPDigestAuth
 
-from connector.addresses import Address, Server
-from connector.credentials import Secret
+from connector.config.addresses import Address, Server
+from connector.config.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.session import Basic

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from connector.flow.turn import Watch
 from connector.ledger import Ledger
 from connector.model import State
 from connector.policy import Policy
@@ -20,7 +21,6 @@ from connector.rewrite import Wording
 from connector.sources.teams import GraphDrive, TeamsShares
 from connector.spool import spooled
 from connector.stores.webdav import WebdavConfig, WebdavStore
-from connector.turn import Watch
 from tests.bench.product import redirect_all
 from tests.bench.world import measured
 

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from connector.flow.redirect import tick
+from connector.flow.turn import Watch
 from connector.ledger import Ledger
 from connector.model import State
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.rewrite import Wording
 from connector.sources.ews import EwsMailboxes, folders
 from connector.spool import spooled
 from connector.stores.webdav import WebdavConfig
-from connector.turn import Watch
 from tests.bench.world import World, measured
 
 #: `irreversible`: what is bigger than EWS takes back by default would be kept otherwise.

@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from connector import discover, reactions, redirect, sight
+from connector import sight
 from connector.errors import Corrupt
+from connector.flow import discover, reactions, redirect
+from connector.flow.turn import Turn
 from connector.log import Event
 from connector.marker import Marker
 from connector.model import Item, Link, LinkTerms, Message, Notice, Origin, Redirect, SharedFile, State, Stored
@@ -17,7 +19,6 @@ from connector.sources.memory import Attached, MemorySource
 from connector.sources.memory_share import MemoryShareSource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
-from connector.turn import Turn
 from tests.crash.test_every_effect import policy
 from tests.share_world import ShareWorld
 from tests.test_redirect import acting, before

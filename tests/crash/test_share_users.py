@@ -19,15 +19,15 @@ from hypothesis import seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from connector import decisions
 from connector.errors import ConnectorError, Corrupt, Denied, Unavailable
+from connector.flow import decisions
+from connector.flow.manifest import claim, reconcile
+from connector.flow.redirect import tick
+from connector.flow.sweep import sweep
 from connector.ledger import LeaseLost, Ledger, Stale
-from connector.manifest import claim, reconcile
 from connector.model import State
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.rewrite import pointer as pointers
-from connector.sweep import sweep
 from tests.crash.test_every_effect import policy
 from tests.crash.test_users import IN_THE_STORE, LAST_LOOK, MoodyStore, OneLedger, live
 from tests.share_world import ShareWorld

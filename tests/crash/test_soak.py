@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from connector import decisions
+from connector.flow import decisions
 from connector.ledger import Ledger
 from connector.model import State
 from connector.simulator import Exchange

@@ -22,16 +22,16 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from connector import decisions
 from connector.errors import ConnectorError, Corrupt, Denied, Unavailable
+from connector.flow import decisions
+from connector.flow.manifest import claim, reconcile
+from connector.flow.redirect import tick
+from connector.flow.sweep import sweep
 from connector.ledger import LeaseLost, Ledger, Stale
-from connector.manifest import claim, reconcile
 from connector.model import Body, State
 from connector.policy import Policy
-from connector.redirect import tick
 from connector.sources.memory import Attached, Entry, MemoryMailbox, MemorySource
 from connector.stores.memory import MemoryStore
-from connector.sweep import sweep
 from tests.crash.test_every_effect import policy
 from tests.test_manifest import backed_up
 from tests.world import KEY, LEDGER_VERBS, SOURCE_VERBS, STORE_VERBS, TENANT, Killed, Saboteur, World

@@ -55,7 +55,7 @@ def main(commit: str) -> None:
 
 def within(folder: Path) -> None:
     """In the worktree: let a world come to where work is left at every step; tell it in JSON."""
-    from connector.decisions import drop, recall  # noqa: PLC0415 - those of then
+    from connector.flow.decisions import drop, recall  # noqa: PLC0415 - those of then
     from connector.policy import Policy  # noqa: PLC0415
     from connector.sources.memory import Attached  # noqa: PLC0415
     from tests.world import Killed, Saboteur, World  # noqa: PLC0415

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from connector.checks.probe import Letter
 from connector.errors import Gone, Rejected
-from connector.probe import Letter
 from connector.sources.ews.mailbox import EwsMailbox
 from connector.sources.ews.properties import PROPERTIES, Property, get_properties, told
 from connector.sources.ews.words import FLAGS, NS, Element, M, T, create_item, extended_property, identifier

@@ -11,9 +11,9 @@ from exchangelib.autodiscover import Autodiscovery
 from exchangelib.errors import AutoDiscoverError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connector.addresses import Server
 from connector.amounts import Size
-from connector.credentials import Secret
+from connector.config.addresses import Server
+from connector.config.credentials import Secret
 from connector.errors import Denied
 from connector.sources.ews.connection import Connection, Login
 from connector.sources.ews.failures import Party, translate

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import load_pem_x509_certificate
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connector.addresses import Server
-from connector.credentials import Secret
+from connector.config.addresses import Server
+from connector.config.credentials import Secret
 from connector.errors import Denied
 from connector.sources.graph.clouds import CLOUDS, Cloud
 from connector.sources.graph.failures import NoToken

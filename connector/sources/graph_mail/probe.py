@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
-from connector.probe import Letter
+from connector.checks.probe import Letter
 from connector.sources import mapi
 from connector.sources.graph.connection import BATCH
 from connector.sources.graph_mail import words

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connector.addresses import Server
 from connector.amounts import Size
+from connector.config.addresses import Server
 from connector.sources.graph import AppLogin, Connection, Edge
 from connector.sources.graph.login import LOCAL
 from connector.sources.graph_mail.directory import everyone, members

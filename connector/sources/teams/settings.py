@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connector.addresses import Server
 from connector.amounts import Duration
+from connector.config.addresses import Server
 from connector.sources.graph import AppLogin, Connection, Edge
 from connector.sources.teams.drive import GraphDrive, Root
 from connector.sources.teams.places import Place, channel_of, chats, teams

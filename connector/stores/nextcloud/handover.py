@@ -6,8 +6,8 @@ is tried before anything of anybody's is moved. Repeated, it goes on where it wa
 
 from io import BytesIO
 
+from connector.config.readers import USER, Reader
 from connector.errors import Conflict, Rejected
-from connector.readers import USER, Reader
 from connector.spool import spooled
 from connector.stores.nextcloud.ocs import ALL
 from connector.stores.nextcloud.store import NextcloudStore

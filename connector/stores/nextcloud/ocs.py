@@ -14,8 +14,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from connector.config.readers import GROUP, USER, Reader
 from connector.errors import ConnectorError, Denied, Exhausted, Rejected, Unavailable
-from connector.readers import GROUP, USER, Reader
 from connector.stores.dav import Answer, distrust, refusal
 from connector.stores.nextcloud.dav import MAINTENANCE, translated
 from connector.stores.nextcloud.login import Login

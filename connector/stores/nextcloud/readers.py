@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector.readers import GROUP, USER, Reader, ReadersList
+from connector.config.readers import GROUP, USER, Reader, ReadersList
 from connector.stores.nextcloud.ocs import Ocs
 
 #: How long it is believed to whom files belong, and that a folder is open to them and to nobody else.

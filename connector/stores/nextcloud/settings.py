@@ -9,8 +9,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
-from connector.addresses import Address, Server
-from connector.credentials import Secret
+from connector.config.addresses import Address, Server
+from connector.config.credentials import Secret
 from connector.model import Audience
 from connector.names import safe_name
 from connector.stores.nextcloud.dav import NextcloudDav

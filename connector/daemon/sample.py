@@ -1,0 +1,62 @@
+"""Every night: a sample of what is done is held against store and mailbox. What differs is told, and nothing changed.
+
+The days' samples differ, so that in time all of it is looked at; a day's sample is the same on every machine.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from random import Random
+
+from connector.errors import Corrupt, Edited, Gone
+from connector.flow.turn import Watch
+from connector.model import Item, Redirect
+from connector.rewrite import shows
+
+#: So many redirects of each tenant.
+MOST = 50
+
+
+def places(tenant: str, day: date) -> tuple[str, ...]:
+    """Where among the ids of redirects, which are random, the sample of this day is taken."""
+    random = Random(f"{tenant} {day}")  # noqa: S311 - nobody gains by guessing it
+    # The first place is before all of them: where there are few, no sample may be empty.
+    return ("", *(f"{random.getrandbits(80):020x}" for _ in range(MOST - 1)))
+
+
+def differences(redirect: Redirect, watch: Watch) -> tuple[str, ...]:
+    """What is not as the ledger has it, each in a few words. Reads only. Raises Unavailable, Denied."""
+    return (*_in_store(redirect, watch), *_in_message(redirect, watch))
+
+
+def _in_store(redirect: Redirect, watch: Watch) -> Iterator[str]:
+    for each in redirect.live:
+        if each.stored is None:
+            continue
+        try:
+            if not watch.store.verify(each.stored):
+                yield "the store does not have a file any more"
+        except Edited:
+            pass  # By whom it belongs to, as she may.
+        except Corrupt:
+            yield "the store has other bytes of a file"
+
+
+def _in_message(redirect: Redirect, watch: Watch) -> Iterator[str]:
+    if not redirect.shown or redirect.pointer:
+        return
+    urls = [each.link.url for each in redirect.shown if each.link]
+    found = _items(redirect, watch)
+    if found and not any(shows(item.body, urls) for item in found):
+        yield "the message does not show its links"
+
+
+def _items(redirect: Redirect, watch: Watch) -> tuple[Item, ...]:
+    """The message, wherever it was moved to; nothing where its owner has deleted it."""
+    try:
+        return (watch.source.fetch(redirect.item_id),)
+    except Gone:
+        moved = watch.source.find(redirect.id)
+    try:
+        return tuple(watch.source.fetch(each.id) for each in moved)
+    except Gone:
+        return ()

@@ -1,0 +1,122 @@
+"""Asking the policy about an item: the facts that it goes by, and the content that it wants to look into.
+
+What discovers, what plans and what explains all ask here, so that none of them can say what the others do not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.content.inspection import inspected
+from connector.errors import FileGone, Rejected
+from connector.flow.turn import Watch
+from connector.ledger import Watched
+from connector.marker import Marker, valid
+from connector.model import Action, Content, File, FileKind, Item, Need, Verdict
+from connector.policy import HEAD, Facts, decide
+from connector.spool import Spool, spooled
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the policy says about each file of an item."""
+
+    verdicts: tuple[Verdict, ...]
+    #: With all the content that it looked into: another policy that is asked with them reads nothing twice.
+    facts: Facts
+    #: What it said before it had seen that content, of the files that it wanted to look into.
+    looked_into: tuple[Verdict, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[Verdict, ...]:
+        """What is to become of those files that do not just stay as they are."""
+        return tuple(each for each in self.verdicts if each.action is not Action.KEEP)
+
+    @property
+    def look_again(self) -> datetime | None:
+        """When another answer is to be had first; None where this one stands."""
+        return min((each.look_again for each in self.verdicts if each.look_again), default=None)
+
+
+def facts(watch: Watch, *, now: datetime, since: datetime | None, ours: bool) -> Facts:
+    """What the policy has to know beside an item of this source."""
+    return Facts(
+        now=now,
+        since=since,
+        ours=ours,
+        mailbox=watch.source.address,
+        groups=watch.groups,
+        holds=watch.holds,
+        unmapped=watch.unmapped,
+        domains=watch.domains,
+        returnable=watch.source.returnable,
+        quiet=watch.quiet,
+        pointers=watch.pointers,
+    )
+
+
+def begins(watch: Watch, known: Watched | None, now: datetime, *, monitor: bool) -> datetime:
+    """What an item of the source must not be older than, as a turn would have it; `known` is what the ledger knows."""
+    if known is None:
+        return watch.since or now
+    return replace(known, since=min(known.since, watch.since or known.since)).begins(monitor=monitor)
+
+
+def our_marker(item: Item, watch: Watch) -> Marker | None:
+    """The marker of an item, if our key made it for this very one."""
+    return valid(item.marker, watch.marker_key, tenant=watch.tenant, internet_message_id=item.internet_message_id)
+
+
+def ask(item: Item, watch: Watch, facts: Facts) -> Answer:
+    """What the policy says about each file; content that it asks for, and that is not known yet, is fetched.
+
+    Raises Gone, beside what any source may raise.
+    """
+    told = decide(watch.policy, item, facts)
+    unread = tuple(verdict for verdict in told if verdict.needs)
+    if not unread:
+        return Answer(told, facts)
+    facts = _looked_into(item, unread, facts, watch)
+    return Answer(decide(watch.policy, item, facts), facts, unread)
+
+
+def _looked_into(item: Item, unread: tuple[Verdict, ...], facts: Facts, watch: Watch) -> Facts:
+    """The same facts with what these verdicts need: every file is read once for all of it."""
+    contents = {verdict.file.id: _content(item, verdict, watch) for verdict in unread if verdict.needs - {Need.BODY}}
+    if facts.body is None and any(Need.BODY in verdict.needs for verdict in unread):
+        facts = replace(facts, body=watch.source.fetch(item.id).body)
+    return replace(facts, contents={**facts.contents, **contents})
+
+
+def _content(item: Item, verdict: Verdict, watch: Watch) -> Content:
+    """What a verdict needs of its file; what nobody can tell is not in it, and the file stays where it is."""
+    file = verdict.file
+    try:
+        with watch.source.open(item.id, file.id) as stream:
+            if not verdict.needs & {Need.WHOLE, Need.SCAN}:
+                return Content(head=stream.read(HEAD))
+            with spooled(stream, file.size) as whole:
+                return _seen(whole, file, verdict.needs, watch)
+    except (FileGone, Rejected):
+        return Content(head=b"")
+
+
+def _seen(whole: Spool, file: File, needs: frozenset[Need], watch: Watch) -> Content:
+    whole.content.seek(0)
+    content = Content(head=whole.content.read(HEAD))
+    if Need.WHOLE in needs:
+        # Exchange names an attached message by its subject.
+        told = inspected(whole, f"{file.name}.eml" if file.kind is FileKind.ITEM else file.name)
+        content = replace(content, encrypted=told.encrypted, macros=told.macros)
+    if Need.SCAN in needs and watch.scanner:
+        content = replace(content, infected=watch.scanner.infected(whole))
+    return content
+
+
+def ask_before_showing(item: Item, watch: Watch, facts: Facts) -> Mapping[str, Verdict]:
+    """What the policy says once more, by file id, before anything shows: the item has its body by now.
+
+    Files whose content would have to be read again are left out: what was said of them stands.
+    """
+    told = decide(watch.policy, item, facts)
+    return {verdict.file.id: verdict for verdict in told if not verdict.needs}
