@@ -85,17 +85,17 @@ def test_the_daemon_tells_it_in_the_audit_trail(served: Served) -> None:
     gone = served.add("ben")
     daemon = served.daemon()
     daemon.once()
-    (tenant,) = daemon._tenants
+    (desk,) = daemon.desks
 
     def noted(ledger: Ledger) -> list[str]:
         return [each.detail["difference"] for each in ledger.events(tenant="acme") if each.name == "sample.differs"]
 
-    daemon.compare(tenant)
+    desk.compare()
     assert noted(served.ledger) == []
     for path in [path for path in served.store.files if path.endswith("plan.pdf")]:
         del served.store.files[path]
-    tenant.mailboxes = tuple(each for each in tenant.mailboxes if each.source is not gone)
-    daemon.compare(tenant)
+    desk.tenant.mailboxes = tuple(each for each in desk.tenant.mailboxes if each.source is not gone)
+    desk.compare()
     assert noted(served.ledger) == [LOST]
 
 
@@ -105,13 +105,13 @@ def test_once_a_night_at_its_hour(served: Served, monkeypatch: pytest.MonkeyPatc
     daemon = served.daemon()
     daemon.once()
     served.store.files = {path: data for path, data in served.store.files.items() if not path.endswith("plan.pdf")}
-    desk = daemon._desk(daemon._tenants[0])
+    (desk,) = daemon.desks
     noted = []
     today = datetime.now().astimezone().replace(minute=0)
     for days, hour in ((1, 2), (1, 3), (1, 3), (1, 4), (2, 3)):
         now = (today + timedelta(days=days)).replace(hour=hour).astimezone(UTC)
-        monkeypatch.setattr("connector.daemon.service.clock", lambda now=now: now)
-        daemon._plan(desk)
+        monkeypatch.setattr("connector.daemon.desk.clock", lambda now=now: now)
+        desk.plan()
         desk.pool.submit(bool).result()
         noted.append(len([each for each in served.ledger.events(tenant="acme") if each.name == "sample.differs"]))
     desk.pool.shutdown()

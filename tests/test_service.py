@@ -154,19 +154,19 @@ def test_mailboxes_of_a_directory_come_and_go(world: World, monkeypatch: pytest.
     daemon = world.daemon()
     daemon.once()
     assert "acme/first" in world.done()
-    (before,) = daemon._tenants[0].mailboxes
+    (before,) = daemon.desks[0].tenant.mailboxes
     second = world.add("second")
     daemon.once()
     assert "acme/second" not in world.done()
     later = clock() + timedelta(days=1, hours=1)
-    monkeypatch.setattr("connector.daemon.service.clock", lambda: later)
+    monkeypatch.setattr("connector.daemon.desk.clock", lambda: later)
     daemon.once()
     assert "acme/second" in world.done()
-    assert daemon._tenants[0].mailboxes[0] is before
+    assert daemon.desks[0].tenant.mailboxes[0] is before
     world.boxes.remove(first)
     later += timedelta(days=2)
     daemon.once()
-    assert [each.source for each in daemon._tenants[0].mailboxes] == [second]
+    assert [each.source for each in daemon.desks[0].tenant.mailboxes] == [second]
 
 
 def test_a_directory_that_does_not_answer_stops_nothing(world: World) -> None:
@@ -237,9 +237,8 @@ def test_what_a_killed_process_had_under_lease_is_taken_up_at_once(world: World)
     """It did not get to give its lease back."""
     world.add("anna")
     name = "acme/anna"
-    killed = world.daemon()
     world.ledger.watch(name, tenant="acme", address="anna@example.org", now=clock())
-    assert world.ledger.lease(name, killed._owner, clock(), timedelta(minutes=15))
+    assert world.ledger.lease(name, "one", clock(), timedelta(minutes=15))
     world.daemon().once()
     assert world.done() == {name}
 

@@ -4,7 +4,7 @@ from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Chain, Event
 from connector.ledger.errors import LeaseLost, LedgerError, NewerLedger, Stale, Taken
-from connector.ledger.ledger import FOR_EVER, Ledger, Pause, Work
+from connector.ledger.ledger import FOR_EVER, Ledger, Pause, Pauses, Work
 from connector.ledger.proofs import Proved
 from connector.ledger.sources import Lease, Watched
 
@@ -20,6 +20,7 @@ __all__ = [
     "LedgerError",
     "NewerLedger",
     "Pause",
+    "Pauses",
     "Proved",
     "Stale",
     "Taken",

@@ -45,6 +45,15 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Pauses:
+    """All pauses at one moment, by name."""
+
+    standing: Mapping[str, Pause]
+    #: Those whose time is over, while nobody knows yet whether what they were for has ended too.
+    ended: Mapping[str, Pause]
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """Redirects of one tenant in one state."""
 
@@ -462,19 +471,25 @@ class Ledger:
 
     def paused(self, name: str, now: datetime) -> Pause | None:
         """The pause that this source or store is in; None where it may be asked again."""
-        return next((pause for pause in self.pauses(now) if pause.name == name), None)
+        return self.all_pauses(now).standing.get(name)
 
     def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """All pauses that are not over, by name."""
-        with self._reading() as connection:
-            found = _PAUSES.rows(connection, now=now, latest=now + LONGEST_PAUSE)
-        return tuple(Pause(name=name, until=until, reason=reason, error=error) for name, until, reason, error in found)
+        return tuple(self.all_pauses(now).standing.values())
 
     def ended_pauses(self, now: datetime) -> tuple[Pause, ...]:
-        """Those whose time is over, while nobody knows yet whether what they were for has ended too."""
+        """See `Pauses.ended`."""
+        return tuple(self.all_pauses(now).ended.values())
+
+    def all_pauses(self, now: datetime) -> Pauses:
+        """Those that stand, and those that have ended."""
         with self._reading() as connection:
-            found = _ENDED_PAUSES.rows(connection, now=now)
-        return tuple(Pause(name=name, until=until, reason=reason, error=error) for name, until, reason, error in found)
+            rows = _ALL_PAUSES.rows(connection)
+        found = [Pause(name=name, until=until, reason=reason, error=error) for name, until, reason, error in rows]
+        return Pauses(
+            standing={each.name: each for each in found if _stands(each, now)},
+            ended={each.name: each for each in found if each.until <= now},
+        )
 
     def resume(self, name: str) -> bool:
         """It answered again, or a human says so: the pause is over. False where there is none, as mostly."""
@@ -767,6 +782,11 @@ def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) ->
     return sources.fence(connection, lease) if lease else sources.tenant(connection, redirect.source)
 
 
+def _stands(pause: Pause, now: datetime) -> bool:
+    """One that ends much later was written by a clock that was wrong: nobody should have to wait for that time."""
+    return now < pause.until and (pause.until <= now + LONGEST_PAUSE or pause.until == FOR_EVER)
+
+
 def _of(connection: Connection, wanted: Prepared, **values: Any) -> tuple[Redirect, ...]:
     """The redirects whose ids a statement finds."""
     ids = [each for (each,) in wanted.rows(connection, **values)]
@@ -820,12 +840,5 @@ _SUCCESSOR = Prepared(
     )
 )
 _GENERATION = Prepared(select(identity.c.generation))
-#: One that ends much later was written by a clock that was wrong: nobody should have to wait for that time.
-_ALL_PAUSES = select(pauses.c.name, pauses.c.until, pauses.c.reason, pauses.c.error)
-_PAUSED = Prepared(_ALL_PAUSES.where(pauses.c.name == bindparam("of")))
-_ENDED_PAUSES = Prepared(_ALL_PAUSES.where(pauses.c.until <= bindparam("now")))
-_PAUSES = Prepared(
-    _ALL_PAUSES.where(pauses.c.until > bindparam("now"))
-    .where(or_(pauses.c.until <= bindparam("latest"), pauses.c.until == FOR_EVER))
-    .order_by(pauses.c.name)
-)
+_ALL_PAUSES = Prepared(select(pauses.c.name, pauses.c.until, pauses.c.reason, pauses.c.error).order_by(pauses.c.name))
+_PAUSED = Prepared(select(pauses.c.name).where(pauses.c.name == bindparam("of")))

@@ -1,0 +1,406 @@
+"""Where one tenant is worked for: what is to be done for it now, and the turns of its mailboxes.
+
+A desk has threads of its own: whatever hangs there takes none from another tenant. A mailbox never has two turns at a
+time, and one that fails never stops another.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+
+from apscheduler.jobstores.base import ConflictingIdError
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from connector.config.settings import Settings
+from connector.daemon.listener import Listener
+from connector.daemon.process import NEVER, clock
+from connector.daemon.rota import Rota
+from connector.daemon.sample import differences, places
+from connector.daemon.tenants import Mailbox, Tenant
+from connector.daemon.turns import Turns, guarded
+from connector.errors import ConnectorError
+from connector.flow.manifest import Reconciled, claim, reconcile
+from connector.flow.redirect import tick
+from connector.flow.sweep import sweep, trim
+from connector.flow.turn import BUDGET, account_name, leave_alone, stopped, store_name
+from connector.ledger import LeaseLost, Ledger, Pauses
+from connector.links.book import Access, Book
+from connector.log import Event, log
+from connector.upkeep import show_anew
+from connector.watching.certificates import ends_of_credentials, ends_of_hosts
+from connector.watching.counters import TICKS
+from connector.watching.metrics import Standing
+
+#: How long a claim on the store is good for, until we look whether another ledger came along.
+CLAIM = timedelta(hours=1)
+#: How long what a directory said of its mailboxes is good for.
+LOOK_UP = timedelta(days=1)
+#: How often a mailbox is swept, and an audit trail looked at for what is too old.
+SWEEPING = timedelta(days=1)
+#: How long a hint waits for others: one delivery makes several events, and they shall make one tick.
+QUIET = timedelta(seconds=1)
+#: The hour of the machine's day in which a sample is held against store and mailboxes; and never twice within so long.
+NIGHT, NIGHTLY = 3, timedelta(hours=12)
+#: How long all others wait at the most while one request tries whether a store answers again.
+TRIAL = timedelta(minutes=5)
+#: How often it is looked whose time it is.
+PLANNING = timedelta(seconds=1)
+
+
+class Sweeps:
+    """When each mailbox was last swept, and of how many redirects: the brake counts what all had in one day."""
+
+    def __init__(self) -> None:
+        self._swept: dict[str, tuple[datetime, int]] = {}
+
+    def last(self, mailbox: str, otherwise: datetime = NEVER) -> datetime:
+        """When it was."""
+        return self._swept.get(mailbox, (otherwise, 0))[0]
+
+    def within_a_day(self, now: datetime) -> int:
+        """Of how many redirects, of all mailboxes."""
+        return sum(count for at, count in self._swept.values() if now - at < SWEEPING)
+
+    def note(self, mailbox: str, now: datetime, count: int) -> None:
+        """It is swept now."""
+        self._swept[mailbox] = (now, count)
+
+
+@dataclass
+class Notes:
+    """What is known of a tenant as long as the process lives, whatever configuration is in force."""
+
+    #: When each mailbox last had a turn that went well.
+    ticked: dict[str, datetime] = field(default_factory=dict)
+    #: When what is to be done once in a while was done last, by its name.
+    done: dict[str, datetime] = field(default_factory=dict)
+    #: Nothing is done for it, because somebody wants it so.
+    stopped: bool = False
+    #: When the certificates of its hosts end, as they were seen last, and its own credentials.
+    certificates: dict[str, datetime] = field(default_factory=dict)
+    credentials: dict[str, datetime] = field(default_factory=dict)
+
+    def is_time(self, chore: str, every: timedelta, now: datetime) -> bool:
+        """Whether it was last time for it so long ago; then it is done now."""
+        if now - self.done.get(chore, NEVER) < every:
+            return False
+        self.done[chore] = now
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What all desks have in common."""
+
+    ledger: Ledger
+    #: The name under which leases are taken.
+    owner: str
+    settings: Settings
+    #: The process is to end, or another configuration is to be in force.
+    stopping: threading.Event
+    #: When the process began.
+    since: datetime
+    sweeps: Sweeps = field(default_factory=Sweeps)
+
+
+class Desk:
+    """One tenant, as long as one configuration is in force."""
+
+    def __init__(self, tenant: Tenant, common: Common, notes: Notes, threads: int) -> None:
+        """Nothing is done yet: see `open`, or what somebody asks for."""
+        self.tenant, self.name, self.notes = tenant, tenant.name, notes
+        self._common, self._ledger, self._settings = common, common.ledger, common.settings
+        #: Its threads begin when they are needed.
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix=tenant.name)
+        self._turns = Turns(self.pool, self._planned_turn)
+        interval, safety = (timedelta(seconds=each) for each in (self._settings.interval, self._settings.safety))
+        self._rota = Rota(interval, safety)
+        self._listeners: tuple[Listener, ...] = ()
+        #: When its store was last claimed for our ledger, and its directory asked for its mailboxes.
+        self._claimed = self._looked_up = NEVER
+
+    # --- its life -------------------------------------------------------------------------------------------------
+
+    def open(self, scheduler: BackgroundScheduler) -> None:
+        """Work from now on: a planning each second, and a turn for whomever something happens to."""
+        self._listeners = tuple(
+            Listener(hints, self.tenant, left_alone=self._left_alone, hinted=self._hinted(scheduler))
+            for hints in self.tenant.hints
+        )
+        every = PLANNING.total_seconds()
+        scheduler.add_job(guarded, "interval", (self.plan,), seconds=every, next_run_time=clock(), name=self.name)
+
+    def stop(self) -> None:
+        """No turn begins any more, and nothing is heard. Returns at once."""
+        for listener in self._listeners:
+            listener.stop()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def wait(self) -> None:
+        """After `stop`: until the last turn has finished the effect that it was at."""
+        self.pool.shutdown()
+        for listener in self._listeners:
+            listener.wait()
+
+    def _hinted(self, scheduler: BackgroundScheduler) -> Callable[[Mailbox], None]:
+        def hinted(mailbox: Mailbox) -> None:
+            """Ask for a turn as soon as it is quiet; one that is asked for already will do."""
+            with suppress(ConflictingIdError):
+                asking = (self._turns.ask_once_more, mailbox)
+                scheduler.add_job(guarded, "date", asking, run_date=clock() + QUIET, id=mailbox.name)
+
+        return hinted
+
+    # --- what is to be done now -----------------------------------------------------------------------------------
+
+    def plan(self) -> None:
+        """What is to be done once in a while, and a turn for each mailbox whose time it is."""
+        now = clock()
+        pauses = self._ledger.all_pauses(now)
+        if self._is_stopped(pauses) or not self._claim(pauses):
+            return
+        self._do_chores(now)
+        mailboxes = _worth_a_try(self.tenant, self._look_up(pauses), pauses, now)
+        due = self._ledger.agenda(self.name, now)
+        self._rota.plan(mailboxes, now, due=due, heard=self._heard(), ask=self._turns.ask)
+
+    def mailboxes(self) -> tuple[Mailbox, ...]:
+        """All of them, if the store is within reach and nobody has stopped the tenant."""
+        pauses = self._ledger.all_pauses(clock())
+        if stopped(self.name) in pauses.standing or not self._claim(pauses):
+            return ()
+        return self._look_up(pauses)
+
+    def _is_stopped(self, pauses: Pauses) -> bool:
+        """Whether somebody wants nothing to be done for it; each change is told once."""
+        pause = pauses.standing.get(stopped(self.name))
+        if pause and not self.notes.stopped:
+            log.warning(Event.TENANT_STOPPED, tenant=self.name, reason=pause.reason)
+        if not pause and self.notes.stopped:
+            log.info(Event.TENANT_RESUMED, tenant=self.name)
+        self.notes.stopped = pause is not None
+        return self.notes.stopped
+
+    def _claim(self, pauses: Pauses) -> bool:
+        """Make sure, once in a while, that this ledger is the one the store knows. False where nobody knows.
+
+        At the end of a pause of the store too: one request finds out whether it answers by now, while all mailboxes go
+        on waiting for it. The store of a tenant that only monitors is not even asked.
+        """
+        if self.tenant.monitor:
+            return True
+        now, store = clock(), store_name(self.name)
+        known, trial = now - self._claimed < CLAIM, pauses.ended.get(store)
+        if (known and not trial) or store in pauses.standing:
+            return known
+        if trial:
+            until = now + TRIAL
+            self._ledger.pause(store, until=until, reason=trial.reason, error=trial.error, now=now, tenant=self.name)
+        try:
+            claim(self.name, self.tenant.store(), self._ledger, now)
+        except ConnectorError as error:
+            leave_alone(store, error, self._ledger, now, self.name)
+            return known
+        self._claimed = now
+        if trial:
+            self._ledger.resume(store)
+            log.info(Event.STORE_ANSWERS, paused=store)
+        return True
+
+    def _look_up(self, pauses: Pauses) -> tuple[Mailbox, ...]:
+        """The mailboxes, as its directory told within a day; where it does not answer, as known before."""
+        now, directory = clock(), f"{self.name}/directory"
+        if now - self._looked_up >= LOOK_UP and directory not in pauses.standing:
+            try:
+                self.tenant.look_up()
+            except ConnectorError as error:
+                leave_alone(directory, error, self._ledger, now, self.name)
+            else:
+                self._looked_up = now
+        return self.tenant.mailboxes
+
+    def _heard(self) -> frozenset[str]:
+        return frozenset(address for each in self._listeners for address in each.heard)
+
+    # --- the turns of its mailboxes -------------------------------------------------------------------------------
+
+    def _planned_turn(self, mailbox: Mailbox) -> bool:
+        """A tick, and once a day a sweep. True where its time was up, so that something may be left."""
+        begun = clock()
+        self.turn(mailbox)
+        cut = clock() - begun > BUDGET
+        self._sweep_daily(mailbox)
+        return cut
+
+    def turn(self, mailbox: Mailbox) -> bool:
+        """One tick of one mailbox. False where it is paused, out of reach, or another process has it."""
+        if self._left_alone(mailbox):
+            return False
+        with self._in_trouble_alone(mailbox):
+            watch = replace(mailbox.watch(), store_is_tried=True)
+            went = tick(watch, self._ledger, clock, self._common.owner, self._common.stopping.is_set)
+            if went and not self._ledger.paused(watch.name, clock()):
+                self.notes.ticked[mailbox.name] = clock()
+                TICKS.labels(self.name).inc()
+            return went
+        return False
+
+    def exhaust(self, mailbox: Mailbox) -> None:
+        """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""
+        moved: object = None
+        filled: object = None
+        while self.turn(mailbox):
+            name = mailbox.watch().name
+            complete = any(each.passes for each in self._ledger.watched() if each.name == name)
+            due = frozenset((each.id, each.revision) for each in self._ledger.due(name, clock()))
+            before, filled = filled, self._ledger.backfill(name)
+            if complete and due in (frozenset(), moved) and filled == before:
+                return
+            moved = due
+
+    def _left_alone(self, mailbox: Mailbox) -> bool:
+        """Whether it is paused, or all that are reached as it is."""
+        return any(each.name in (mailbox.name, mailbox.account) for each in self._ledger.pauses(clock()))
+
+    @contextmanager
+    def _in_trouble_alone(self, mailbox: Mailbox) -> Iterator[None]:
+        """What goes wrong with one mailbox pauses it, and stops no other."""
+        try:
+            yield
+        except LeaseLost:
+            log.warning(Event.LEASE_LOST, source=mailbox.name)
+        except ConnectorError as error:
+            leave_alone(mailbox.name, error, self._ledger, clock(), self.name, account=mailbox.account)
+
+    def _sweep_daily(self, mailbox: Mailbox) -> None:
+        last = self._common.sweeps.last(mailbox.name)
+        if not (self.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox)):
+            with self._in_trouble_alone(mailbox):
+                self.sweep(mailbox)
+
+    def sweep(self, mailbox: Mailbox) -> int:
+        """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.
+
+        Brakes are in `connector.sweep`.
+        """
+        now, brakes, sweeps = clock(), self._settings.sweep, self._common.sweeps
+        left = brakes.at_most - sweeps.within_a_day(now)
+        swept = sweep(mailbox.watch(), self._ledger, clock, self._common.owner, grace=brakes.grace, at_most=left)
+        sweeps.note(mailbox.name, now, swept)
+        return swept
+
+    # --- once in a while ------------------------------------------------------------------------------------------
+
+    def _do_chores(self, now: datetime) -> None:
+        if self.notes.is_time("collect", timedelta(seconds=self._settings.interval), now):
+            self.collect()
+        if self.notes.is_time("trim", SWEEPING, now):
+            self.trim()
+        if now.astimezone().hour == NIGHT and self.notes.is_time("compare", NIGHTLY, now):
+            self.pool.submit(guarded, self.compare)
+
+    def collect(self) -> None:
+        """Take over into the audit trail who came to the tenant's links; who came to none is told in the log.
+
+        Noted first and forgotten then: after a crash in between, some stand there twice, with the same `seen`.
+        """
+        now, links = clock(), f"{self.name}/links"
+        if self.tenant.config.links is None or self._ledger.paused(links, now):
+            return
+        try:
+            if book := self.tenant.book():
+                seen = book.accesses(self.name)
+                for each in seen:
+                    told = {name: value for name, value in asdict(each).items() if name != "publication"}
+                    of = each.publication.partition("-")[0]
+                    self._ledger.note(self.name, Event.LINK_OPENED, now, redirect_id=of, **told)
+                    if each.what == "extend" and (redirect := self._ledger.redirect(of)):
+                        show_anew(redirect, self._ledger, now)
+                book.forget([*seen, *_guessed(book)])
+        except ConnectorError as error:
+            leave_alone(links, error, self._ledger, now, self.name)
+
+    def trim(self) -> None:
+        """Let go what the tenant's audit trail has had for as long as its policy says."""
+        config, store = self.tenant.config, store_name(self.name)
+        if (kept := config.policy.audit) is None or self._ledger.paused(store, clock()):
+            return
+        watched = (each for each in self._ledger.watched() if each.tenant == self.name)
+        held = [each.name for each in watched if config.on_hold(each.address)]
+        try:
+            trim(self.name, self.tenant.store(), self._ledger, clock(), kept=kept, held=held)
+        except ConnectorError as error:
+            leave_alone(store, error, self._ledger, clock(), self.name)
+
+    def compare(self) -> None:
+        """Hold a sample of what is done against store and mailboxes; who does not answer now is left out."""
+        now = clock()
+        mailboxes = {each.source.address: each for each in self.tenant.mailboxes}
+        found = {each.name: mailboxes.get(each.address) for each in self._ledger.watched()}
+        seen = different = 0
+        for redirect in self._ledger.sample(self.name, places(self.name, now.date())):
+            mailbox = found[redirect.source]
+            if mailbox is None or self._common.stopping.is_set():
+                continue
+            with suppress(ConnectorError):
+                told = differences(redirect, mailbox.watch())
+                seen, different = seen + 1, different + bool(told)
+                for each in told:
+                    log.error(Event.SAMPLE_DIFFERS, redirect=redirect.id, source=redirect.source, difference=each)
+                    of = {"source": redirect.source, "redirect_id": redirect.id}
+                    self._ledger.note(self.name, Event.SAMPLE_DIFFERS, now, **of, difference=each)
+        log.info(Event.SAMPLE_COMPARED, tenant=self.name, redirects=seen, different=different)
+
+    def reconcile(self) -> Reconciled:
+        """Take over what the store tells and the ledger does not."""
+        return reconcile(self.name, self.tenant.store(), self._ledger, clock(), self.tenant.marker_key)
+
+    def see_certificates(self) -> None:
+        """When its credentials end, and the certificates of its hosts, which may not answer."""
+        self.notes.credentials = dict(ends_of_credentials(self.tenant.config))
+        self.notes.certificates = dict(ends_of_hosts(self.tenant.config, self._common.stopping.is_set))
+
+    # --- how it is ------------------------------------------------------------------------------------------------
+
+    def standing(self) -> Standing:
+        """How the tenant is, as far as no ledger knows it."""
+        mailboxes, since = self.tenant.mailboxes, self._common.since
+        swept = () if self.tenant.monitor else mailboxes
+        return Standing(
+            tenant=self.name,
+            mailboxes=len(mailboxes),
+            claimed=self.tenant.monitor or self._claimed > NEVER,
+            ticked=[self.notes.ticked.get(each.name, since) for each in mailboxes],
+            swept=[self._common.sweeps.last(each.name, since) for each in swept],
+            heard=len(self._heard()),
+            hinted=sum(len(each.addresses) for each in self.tenant.hints),
+            certificates=self.notes.certificates,
+            credentials=self.notes.credentials,
+        )
+
+
+def _guessed(book: Book) -> tuple[Access, ...]:
+    """Who asked for links that never were, which no tenant has in its trail: told in the log, by network."""
+    guesses = book.guesses()
+    times: Counter[str] = Counter()
+    for each in guesses:
+        times[each.client] += each.times
+    for client, so_many in times.items():
+        log.warning(Event.LINK_GUESSED, client=client, times=so_many)
+    return guesses
+
+
+def _worth_a_try(tenant: Tenant, mailboxes: tuple[Mailbox, ...], pauses: Pauses, now: datetime) -> tuple[Mailbox, ...]:
+    """Those whose servers are not left alone; where that has ended, one mailbox tries for all, each minute another."""
+    accounts = {account_name(tenant.name, number) for number, _ in enumerate(tenant.config.sources, 1)}
+    if accounts.isdisjoint(pauses.standing) and accounts.isdisjoint(pauses.ended):
+        return mailboxes
+    left = [each for each in mailboxes if each.account not in pauses.standing]
+    minute = int(now.timestamp()) // 60
+    on_trial = [[each for each in left if each.account == account] for account in sorted(accounts & {*pauses.ended})]
+    trials = [each[minute % len(each)] for each in on_trial if each]
+    return (*trials, *(each for each in left if each.account not in pauses.ended))
