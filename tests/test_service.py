@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from connector.config.credentials import Secret
 from connector.config.loading import Config, NoticeSettings, TenantConfig
@@ -261,6 +262,32 @@ def test_once_takes_what_comes_up_while_it_works(world: World) -> None:
     world.boxes.append(MemorySource(box, page_size=50))
     world.daemon().once()
     assert world.ledger.counts() == {("acme/anna", State.DONE): 105}
+
+
+def test_a_turn_that_finds_nothing_writes_nothing(world: World) -> None:
+    """No fsync for a thousand idle mailboxes each minute; and what is left alone is asked once."""
+    world.add("anna")
+    said: list[str] = []
+
+    def listen(connection: Any, *_: object) -> None:
+        connection.set_trace_callback(said.append)
+
+    event.listen(Engine, "connect", listen)
+    try:
+        (desk,) = world.daemon().desks
+        world.ledger.close()  # Its connections are opened anew.
+        (mailbox,) = desk.mailboxes()
+        desk.exhaust(mailbox)
+        assert desk.turn(mailbox)  # What we wrote comes back through the feed.
+        assert "BEGIN IMMEDIATE" in said
+        said.clear()
+        assert desk.turn(mailbox)
+    finally:
+        event.remove(Engine, "connect", listen)
+    assert {each.split()[0] for each in said} == {"BEGIN", "SELECT", "ROLLBACK"}
+    assert "BEGIN IMMEDIATE" not in said
+    assert sum("FROM pauses" in each for each in said) == 1
+    assert said.count("BEGIN") <= 12
 
 
 @pytest.mark.parametrize("name", ["notify", "@connector-test-notify"])

@@ -238,12 +238,10 @@ class Desk:
 
     def turn(self, mailbox: Mailbox) -> bool:
         """One tick of one mailbox. False where it is paused, out of reach, or another process has it."""
-        if self._left_alone(mailbox):
-            return False
         with self._in_trouble_alone(mailbox):
-            watch = replace(mailbox.watch(), store_is_tried=True)
+            watch = replace(mailbox.watch(), store_is_tried=True, left_alone_as=(mailbox.name, mailbox.account))
             went = tick(watch, self._ledger, clock, self._common.owner, self._common.stopping.is_set)
-            if went and not self._ledger.paused(watch.name, clock()):
+            if went:
                 self.notes.ticked[mailbox.name] = clock()
                 TICKS.labels(self.name).inc()
             return went

@@ -24,6 +24,7 @@ def require_admission(turn: Turn) -> bool:
     members = watch.source.members
     try:
         if watch.home and not in_store(watch.store.admits, watch.home, turn.owner, members):
+            turn.keep_lease()
             sharing(turn, watch.store.admit, watch.home, turn.owner, members)
         _name_strangers(turn, members)
     except Rejected as error:

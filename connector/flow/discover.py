@@ -37,15 +37,19 @@ def discover(turn: Turn) -> None:
     _look_again(turn)
     if turn.spent():
         return
+    recorded = turn.cursor
     for page in turn.watch.source.changes(turn.cursor):
-        turn.keep_lease()
         turn.cursor = page.cursor
         if page.items:
+            turn.keep_lease()
             _record(turn, page.items)
+            recorded = turn.cursor
         if turn.spent():
             return
-    _record(turn, (), complete=True)
-    turn.passes += 1
+    # A pass is counted for whoever waits for one. Of most nobody does, and where nothing came, nothing is written.
+    if not turn.passes or turn.cursor != recorded or turn.ledger.awaits_pass(turn.watch.name, turn.passes):
+        _record(turn, (), complete=True)
+        turn.passes += 1
 
 
 def _look_again(turn: Turn) -> None:

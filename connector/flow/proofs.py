@@ -33,7 +33,7 @@ def _lacking(turn: Turn, known: Mapping[Proof, Proved]) -> Iterator[str]:
         yield f"that attachments can be put back {_how(Proof.PUT_BACK, known)}; call `connector check`"
     for certificate in CERTIFICATES & turn.watch.needs - passed:
         if turn.watch.waived_by:
-            _waive(turn)
+            _waive(turn, known)
         else:
             yield (
                 f"that an edited message stays right for its clients {_how(certificate, known)}; call `connector "
@@ -45,8 +45,10 @@ def _how(proof: Proof, known: Mapping[Proof, Proved]) -> str:
     return "was disproved" if proof in known else "is not proved"
 
 
-def _waive(turn: Turn) -> None:
+def _waive(turn: Turn, known: Mapping[Proof, Proved]) -> None:
     watch = turn.watch
+    if Proof.WAIVER in known and known[Proof.WAIVER].by == watch.waived_by:
+        return
     waiver = Proved(
         tenant=watch.tenant,
         server=watch.source.server,

@@ -42,7 +42,7 @@ from connector.flow.replace import (
 )
 from connector.flow.restore import put_back, swapped, withdraw
 from connector.flow.retention import erase, let_last, tell, with_end
-from connector.flow.timekeeping import ClockInDoubt, believed, compare, stop
+from connector.flow.timekeeping import ClockInDoubt, believed, clock_brake, compare, stop
 from connector.flow.turn import Clock, Turn, Watch, take_turn
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
@@ -70,19 +70,22 @@ from connector.watching import counters
 
 
 def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool) -> bool:
-    """One turn for one source. False where it is paused, another process has it, or nobody could read its files.
+    """One turn for one source. False where it is paused by now, another process has it, or nobody could read its files.
 
     Where `stopping` turns true, the current effect finishes and no new step begins.
 
     May be killed at any moment: the next tick goes on from what the ledger, the item and the store say.
-    Raises Unavailable or Denied where the source does not even tell its key, and LeaseLost where it took too long.
+    A turn that finds nothing writes nothing: where nobody had something to do, nobody needs to know after a crash.
+    Raises Unavailable or Denied where the source does not even tell its key, and LeaseLost where it took too long, or
+    another process was faster.
     """
     with take_turn(watch, ledger, clock, owner, stopping) as ours:
         if ours is None:
             return False
         admitted = True
         try:
-            if not in_store(believed, watch.tenant, watch.store, ledger, clock()):
+            doubted = clock_brake(watch.tenant) in ours.pauses.standing
+            if not in_store(believed, watch.tenant, watch.store, ledger, clock(), doubted=doubted):
                 return True
             let_last(ours)
             admitted = watch.monitor or require_admission(ours)
@@ -97,6 +100,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
                 tell_people(ours)
         except (Unavailable, Denied) as error:
             ours.pause(watch.name, error)
+            return False
         except StoreFailed as failed:
             ours.pause(watch.store_name, failed.error)
         except ClockInDoubt as doubt:
@@ -109,7 +113,7 @@ def _advance_all(turn: Turn) -> None:
         return
     turn.started = turn.clock()  # A long discovery must not use up the time of what is due already.
     require_proofs(turn)
-    for redirect in turn.ledger.due(turn.watch.name, turn.clock(), states=turn.allowed(going_back=True)):
+    for redirect in turn.ledger.due(turn.watch.name, turn.clock(), states=turn.may(going_back=True)):
         if turn.spent():
             return
         advance(redirect, turn)
@@ -119,7 +123,11 @@ def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
     while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
         allowed = turn.allowed(going_back=bool(redirect.ended_by))
-        if redirect.state not in allowed or (redirect.state is not State.PLANNED and turn.full()):
+        if (
+            redirect.state not in allowed
+            or turn.store_paused()
+            or (redirect.state is not State.PLANNED and turn.full())
+        ):
             return
         turn.keep_lease()
         try:

@@ -72,7 +72,8 @@ def outlived(turn: Turn) -> tuple[Redirect, ...]:
             turn.write(replace(each, gone=now, missed=turn.passes), Event.REDIRECT_MESSAGE_GONE)
         elif each.missed is None or turn.passes > each.missed:
             over.append(each)
-    ledger.looked_for(turn.lease, found, now)
+    if found:
+        ledger.looked_for(turn.lease, found, now)
     return tuple(over)
 
 

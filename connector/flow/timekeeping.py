@@ -47,11 +47,10 @@ def look(tenant: str, store: Store, ledger: Ledger, now: datetime) -> None:
         )
 
 
-def believed(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
-    """Whether the clock may be gone by. Asks the store only where there is a doubt already."""
+def believed(tenant: str, store: Store, ledger: Ledger, now: datetime, *, doubted: bool) -> bool:
+    """Whether the clock may be gone by. Asks the store only where there is a doubt already: its brake stands."""
     last = ledger.last_event_at(tenant)
-    standing = ledger.paused(clock_brake(tenant), now) is not None
-    if not standing and not (last and last - now > _DOUBT):
+    if not doubted and not (last and last - now > _DOUBT):
         return True
     try:
         look(tenant, store, ledger, now)

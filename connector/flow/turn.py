@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.flow.manifest import brake
-from connector.ledger import FOR_EVER, Lease, Ledger
+from connector.ledger import FOR_EVER, Lease, LeaseLost, Ledger, Pauses
 from connector.log import Event, about, log, tell
 from connector.marker import sign
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
@@ -94,6 +94,8 @@ class Watch:
     on_hold: bool = False
     #: The name under which all mailboxes pause that are reached by the same server and account; "" for none.
     account: str = ""
+    #: Other names under which it may be left alone, before it has told its key.
+    left_alone_as: tuple[str, ...] = ()
     #: At the end of its pause, somebody else tries whether the store answers again.
     store_is_tried: bool = False
     #: Who answers for doing without a certificate; "" where nobody does.
@@ -126,7 +128,12 @@ class Turn:
     watch: Watch
     ledger: Ledger
     clock: Clock
-    lease: Lease
+    #: The name under which this process takes leases.
+    process: str
+    #: How many leases of the source had been given out when it was looked at.
+    epoch: int
+    #: What is left alone, as it was asked last.
+    pauses: Pauses
     started: datetime
     #: Nothing that was received earlier is touched.
     since: datetime
@@ -135,6 +142,7 @@ class Turn:
     passes: int
     #: Whether the process is to end: the current effect finishes, no new step begins.
     stopping: Callable[[], bool]
+    _lease: Lease | None = None
     _full: bool | None = None
 
     def write(self, redirect: Redirect, event: Event, **detail: Any) -> Redirect:
@@ -183,10 +191,31 @@ class Turn:
             internet_message_id=internet_message_id,
         )
 
+    @property
+    def lease(self) -> Lease:
+        """The right to write for the source, which is taken when it is first needed. Raises LeaseLost."""
+        if self._lease is None:
+            self._lease = self._taken()
+        return self._lease
+
+    def _taken(self) -> Lease:
+        lease = self.ledger.lease(self.watch.name, self.process, self.clock(), LEASE)
+        if lease and lease.epoch == self.epoch + 1:
+            return lease
+        if lease:
+            self.ledger.release(lease)
+        # The cursor that we went by may be an old one.
+        raise LeaseLost(f"source {self.watch.name} was another process's meanwhile")
+
     def keep_lease(self) -> None:
         """Before an effect: more time must be left than the effect may take. Raises LeaseLost."""
         if self.lease.until - self.clock() < LEASE / 2:
-            self.lease = self.ledger.renew(self.lease, self.clock(), LEASE)
+            self._lease = self.ledger.renew(self.lease, self.clock(), LEASE)
+
+    def give_back(self) -> None:
+        """The end of the turn."""
+        if self._lease:
+            self.ledger.release(self._lease)
 
     def spent(self) -> bool:
         """Whether the budget is used up, or the process is to end."""
@@ -197,35 +226,46 @@ class Turn:
         return self.ledger.paused(brake(self.watch.tenant), self.clock()) is not None
 
     def allowed(self, *, going_back: bool) -> frozenset[State]:
+        """See `may`; as it is now, since somebody may have stopped all since the turn began."""
+        self.look()
+        return self.may(going_back=going_back)
+
+    def look(self) -> None:
+        """Ask once more what is left alone."""
+        self.pauses = self.ledger.all_pauses(self.clock())
+
+    def may(self, *, going_back: bool) -> frozenset[State]:
         """The states from which a redirect, one that goes back or another, may take a step: all, unless a brake stands.
 
-        None, where somebody has stopped the tenant since the turn began.
+        None, where somebody has stopped the tenant.
 
         Where only a proof is missing, or its readers are, files go on returning to their messages: that proves each of
         them on its own before its link leaves, and what had been taken out must never have to wait.
         """
-        standing = {pause.name for pause in self.ledger.pauses(self.clock())}
+        standing = self.pauses.standing.keys()
         if stopped(self.watch.tenant) in standing:
             return frozenset()
-        if not standing.isdisjoint({brake(self.watch.tenant), edits(self.watch.name)}):
+        if standing & {brake(self.watch.tenant), edits(self.watch.name)}:
             return frozenset({State.PLANNED})
-        if not standing.isdisjoint({unproved(self.watch.name), unread(self.watch.name)}):
+        if standing & {unproved(self.watch.name), unread(self.watch.name)}:
             return RETURNING | {State.PLANNED} | (SWAPPING if going_back else frozenset())
         return ACTIVE
 
     def brake(self, name: str, event: Event, reason: str, error: str) -> None:
         """Let this pause stand until it is freed, and tell it once."""
-        now = self.clock()
-        standing = self.ledger.paused(name, now)
+        standing = self.pauses.standing.get(name)
         if standing and standing.reason == reason:
             return
         tell(event, source=self.watch.name, reason=reason)
-        self.ledger.pause(name, until=FOR_EVER, reason=reason, error=error, now=now, tenant=self.watch.tenant)
+        now, tenant = self.clock(), self.watch.tenant
+        self.ledger.pause(name, until=FOR_EVER, reason=reason, error=error, now=now, tenant=tenant)
+        self.look()
 
     def free(self, name: str) -> None:
         """End a pause that may stand."""
-        if self.ledger.paused(name, self.clock()):
+        if name in self.pauses.standing:
             self.ledger.resume(name)
+            self.look()
 
     def full(self) -> bool:
         """Whether the mailbox has no room for what edits leave behind; asked once, before the first edit of a turn.
@@ -247,14 +287,13 @@ class Turn:
         log.warning(Event.SOURCE_FULL, source=self.watch.name, reason=reason)
         until, tenant = now + FULL_PAUSE, self.watch.tenant
         self.ledger.pause(edits(self.watch.name), until=until, reason=reason, error="Full", now=now, tenant=tenant)
+        self.look()
         return True
 
     def store_paused(self) -> bool:
         """Whether the tenant's store is known to be busy, down or refusing, or nobody has tried yet if it still is."""
-        name, now = self.watch.store_name, self.clock()
-        if self.ledger.paused(name, now):
-            return True
-        return self.watch.store_is_tried and any(each.name == name for each in self.ledger.ended_pauses(now))
+        name = self.watch.store_name
+        return name in self.pauses.standing or (self.watch.store_is_tried and name in self.pauses.ended)
 
     def pause(self, name: str, error: Unavailable | Denied) -> None:
         """Leave the source, or the tenant's store, alone for a while."""
@@ -263,7 +302,8 @@ class Turn:
 
     def answered(self) -> None:
         """The server of the source has: whatever waits for it goes on."""
-        if self.ledger.resume(self.watch.account):
+        account = self.watch.account
+        if account in {**self.pauses.standing, **self.pauses.ended} and self.ledger.resume(account):
             log.info(Event.ACCOUNT_ANSWERS, paused=self.watch.account)
 
 
@@ -340,22 +380,26 @@ def _is_of_account(account: str, name: str, reason: str, ledger: Ledger, now: da
 def take_turn(
     watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool
 ) -> Iterator[Turn | None]:
-    """Take the source, if nothing and nobody keeps us from it; give it back at the end.
+    """A turn of the source, if nothing and nobody keeps us from it; what was taken is given back at the end.
 
     Raises Unavailable or Denied where the source does not even tell its key.
     """
     now = clock()
+    pauses = ledger.all_pauses(now)
+    if pauses.standing.keys() & {stopped(watch.tenant), *watch.left_alone_as} or watch.name in pauses.standing:
+        yield None
+        return
     watched = ledger.watch(watch.name, tenant=watch.tenant, address=watch.source.address, now=now, since=watch.since)
-    standing = {each.name for each in ledger.pauses(now)}
-    lease = None if {watch.name, stopped(watch.tenant)} & standing else ledger.lease(watch.name, owner, now, LEASE)
-    if lease is None:
+    if not watched.is_free_for(owner, now):
         yield None
         return
     turn = Turn(
         watch=watch,
         ledger=ledger,
         clock=clock,
-        lease=lease,
+        process=owner,
+        epoch=watched.epoch,
+        pauses=pauses,
         started=now,
         since=watched.begins(monitor=watch.monitor),
         cursor=watched.cursor,
@@ -366,7 +410,7 @@ def take_turn(
         with about(tick=token_hex(4), tenant=watch.tenant, source=watch.name):
             yield turn
     finally:
-        ledger.release(turn.lease)
+        turn.give_back()
 
 
 def backoff(attempts: int) -> timedelta:

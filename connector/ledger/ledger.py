@@ -49,7 +49,7 @@ class Pauses:
     """All pauses at one moment, by name."""
 
     standing: Mapping[str, Pause]
-    #: Those whose time is over, while nobody knows yet whether what they were for has ended too.
+    #: Those whose time is over since a day at most, while nobody knows yet whether what they were for has ended too.
     ended: Mapping[str, Pause]
 
 
@@ -169,6 +169,10 @@ class Ledger:
         `since` (at first contact: or `now`) is kept for ever; only an earlier one replaces it, and forgets the cursor.
         """
         first = Watched(name=name, tenant=tenant, address=address, since=since or now, cursor=None, passes=0)
+        with self._reading() as connection:
+            known = sources.as_watched(connection, first, since)
+        if known:
+            return known
         with self._writing() as connection:
             return sources.watch(connection, first, since)
 
@@ -226,6 +230,11 @@ class Ledger:
             sources.move(connection, lease.source, cursor, complete=complete, monitored=now if monitored else None)
             self._append(connection, tenant, now, [fact for _, fact in new])
         return tuple(redirect for redirect, _ in new)
+
+    def awaits_pass(self, source: str, passes: int) -> bool:
+        """Whether an item was missed of which so many full passes do not say yet that it is gone."""
+        with self._reading() as connection:
+            return bool(_MISSED.rows(connection, of=source, passes=passes))
 
     def would_record(self, planned: Redirect) -> Redirect | None:
         """What `record` would write for this plan, or None where nothing is new. Writes nothing."""
@@ -484,7 +493,7 @@ class Ledger:
     def all_pauses(self, now: datetime) -> Pauses:
         """Those that stand, and those that have ended."""
         with self._reading() as connection:
-            rows = _ALL_PAUSES.rows(connection)
+            rows = _ALL_PAUSES.rows(connection, recent=now - LONGEST_PAUSE)
         found = [Pause(name=name, until=until, reason=reason, error=error) for name, until, reason, error in rows]
         return Pauses(
             standing={each.name: each for each in found if _stands(each, now)},
@@ -832,6 +841,11 @@ _UNTOLD = Prepared(
     .where(redirects.c.source == bindparam("of"), redirects.c.state == State.HELD)
     .where(redirects.c.told.is_(None), redirects.c.written < bindparam("before"))
 )
+_MISSED = Prepared(
+    select(redirects.c.id)
+    .where(redirects.c.source == bindparam("of"), redirects.c.missed >= bindparam("passes"))
+    .limit(1)
+)
 _LATER = (later.c.source == bindparam("of")) & (later.c.at <= bindparam("now"))
 _LOOK_AGAIN = Prepared(select(later.c.item_id).where(_LATER).order_by(later.c.at))
 _SUCCESSOR = Prepared(
@@ -840,5 +854,9 @@ _SUCCESSOR = Prepared(
     )
 )
 _GENERATION = Prepared(select(identity.c.generation))
-_ALL_PAUSES = Prepared(select(pauses.c.name, pauses.c.until, pauses.c.reason, pauses.c.error).order_by(pauses.c.name))
+_ALL_PAUSES = Prepared(
+    select(pauses.c.name, pauses.c.until, pauses.c.reason, pauses.c.error)
+    .where(pauses.c.until > bindparam("recent"))
+    .order_by(pauses.c.name)
+)
 _PAUSED = Prepared(select(pauses.c.name).where(pauses.c.name == bindparam("of")))

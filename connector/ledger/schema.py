@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from connector.model import Action, FileKind, Proof, State
@@ -100,6 +101,8 @@ sources = Table(
     Column("lease_until", Time),
 )
 
+_MISSED = text("missed IS NOT NULL")
+
 redirects = Table(
     "redirects",
     metadata,
@@ -152,6 +155,8 @@ redirects = Table(
     Index("ix_redirects_ends", "source", "ends"),
     Index("ix_redirects_item", "source", "item_id"),
     Index("ix_redirects_message", "message_key", "source"),
+    # Few are missed at a time, and whether any is, is asked in every turn.
+    Index("ix_redirects_missed", "source", "missed", sqlite_where=_MISSED, postgresql_where=_MISSED),
 )
 
 files = Table(

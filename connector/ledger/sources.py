@@ -26,6 +26,14 @@ class Watched:
     passes: int
     #: Until then it was only monitored; None where it never was.
     monitored: datetime | None = None
+    #: Who may write for it until when; `epoch` grows with every lease given out.
+    owner: str = ""
+    epoch: int = 0
+    lease_until: datetime | None = None
+
+    def is_free_for(self, owner: str, now: datetime) -> bool:
+        """Whether this process could take its lease now."""
+        return self.owner == owner or self.lease_until is None or self.lease_until <= now
 
     def begins(self, *, monitor: bool = False) -> datetime:
         """What was received earlier is none of our business: since first contact, or since monitoring ended."""
@@ -42,6 +50,14 @@ class Lease:
     until: datetime
 
 
+def as_watched(connection: Connection, watched: Watched, since: datetime | None) -> Watched | None:
+    """The source, where there is nothing to be written about it; this is asked in every turn."""
+    known = [
+        Watched(**dict(zip(Watched.__slots__, row, strict=True))) for row in _BY_NAME.rows(connection, of=watched.name)
+    ]
+    return known[0] if known and known[0] == _changed(known[0], watched, since) else None
+
+
 def watch(connection: Connection, watched: Watched, since: datetime | None) -> Watched:
     """Insert the source, or bring what may change of it up to date."""
     # One at a time, or two daemons that start together would both insert it.
@@ -52,20 +68,23 @@ def watch(connection: Connection, watched: Watched, since: datetime | None) -> W
         values = {"name": watched.name, "tenant": watched.tenant, "address": watched.address, "since": watched.since}
         connection.execute(insert(sources).values(values | new))
         return watched
-    earliest = min(known[0].since, since or known[0].since)
-    # What was too old until now was passed over: the feed has to begin again for it to be seen.
-    cursor = known[0].cursor if earliest == known[0].since else None
-    changed = replace(known[0], address=watched.address, since=earliest, cursor=cursor)
+    changed = _changed(known[0], watched, since)
     if changed != known[0]:
-        values = {"address": changed.address, "since": changed.since, "cursor": cursor}
+        values = {"address": changed.address, "since": changed.since, "cursor": changed.cursor}
         connection.execute(update(sources).where(sources.c.name == changed.name).values(values))
     return changed
 
 
+def _changed(known: Watched, watched: Watched, since: datetime | None) -> Watched:
+    earliest = min(known.since, since or known.since)
+    # What was too old until now was passed over: the feed has to begin again for it to be seen.
+    cursor = known.cursor if earliest == known.since else None
+    return replace(known, address=watched.address, since=earliest, cursor=cursor)
+
+
 def read(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Watched, ...]:
     """The sources that meet these conditions."""
-    columns = (sources.c[name] for name in Watched.__slots__)
-    rows = connection.execute(select(*columns).where(*conditions).order_by(sources.c.name)).mappings()
+    rows = connection.execute(_ALL.where(*conditions).order_by(sources.c.name)).mappings()
     return tuple(Watched(**row) for row in rows)
 
 
@@ -133,6 +152,8 @@ def look_later(connection: Connection, source: str, looked: Collection[str], aga
         connection.execute(insert(later), rows)
 
 
+_ALL = select(*(sources.c[name] for name in Watched.__slots__))
+_BY_NAME = Prepared(_ALL.where(sources.c.name == bindparam("of")))
 _TAKE = Prepared(
     update(sources)
     .where(
