@@ -72,7 +72,11 @@ def tell_status(status: Status, *, as_json: bool) -> None:
         return
     typer.echo(_of_daemon(status))
     if status.daemon and status.running:
-        tell_rows("At work", _rows(status.daemon.tenants), as_json=False)
+        at_work = [each for each in status.daemon.tenants if not each.aside]
+        tell_rows("At work", [each.model_dump(exclude={"aside"}) for each in at_work], as_json=False)
+        for each in status.daemon.tenants:
+            if each.aside:
+                typer.echo(f"{each.tenant} is not served: {each.aside}")
     tell_rows("Mailboxes", _rows(status.mailboxes), as_json=False)
     for title, rows in (
         ("Left alone for now", status.paused),

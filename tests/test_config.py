@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from connector.config.loading import TenantConfig, load, schemas
+from connector.config.loading import TenantConfig, load, load_usable, schemas
 from connector.config.settings import Settings, load_settings
 from connector.config.yamlfile import ConfigError, read
 
@@ -53,6 +53,38 @@ def problems(folder: Path) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         load(folder)
     return [problem.replace(f"{folder}/", "") for problem in raised.value.problems]
+
+
+def test_what_is_wrong_with_one_tenant_stops_no_other(write: Write) -> None:
+    """Each by the name of its file, with its place; who claims what another has is set aside, and the other is not."""
+    beta = TENANT.replace("acme", "beta").replace("anna", "ben")
+    folder = write(
+        acme=TENANT,
+        beta=beta,
+        broken="tenant: [\n",
+        twice=beta.replace("tenant: beta", "tenant: third"),
+        unknown=TENANT.replace("acme", "fourth").replace("anna", "dora").replace("store:", "stores:"),
+    )
+    (folder / "tenants" / "nobody.tests.yaml").write_text("tests: []\n")
+    usable = load_usable(folder)
+    assert [each.tenant for each in usable.tenants] == ["acme", "beta"]
+    assert usable.files == {"acme": "acme", "beta": "beta"}
+    said = {file: error.problems[0].replace(f"{folder}/tenants/", "") for file, error in usable.broken.items()}
+    assert {file: told.partition(" ")[0] for file, told in said.items()} == {
+        "broken": "broken.yaml:2:1",
+        "twice": "twice.yaml:8:17",
+        "unknown": "unknown.yaml:2:1",
+        "nobody": "nobody.tests.yaml:",
+    }
+    assert "mailbox ben@example.org is already at" in said["twice"]
+    assert len(problems(folder)) >= 4
+
+
+@pytest.mark.parametrize("process", [PROCESS, "marker_keys: {env: MARKER}\n"], ids=["no tenant", "the process"])
+def test_where_nobody_can_be_served_nothing_begins(write: Write, process: str) -> None:
+    """One that cannot be used is told like a broken connector.yaml, where there is no other."""
+    with pytest.raises(ConfigError, match="is not a field"):
+        load_usable(write(process, acme=TENANT.replace("store:", "stores:")))
 
 
 def test_a_small_configuration_is_enough(write: Write) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import lying_store as lies
@@ -228,6 +230,42 @@ def test_a_tenant_whose_secret_cannot_be_read_is_served_as_soon_as_it_can(two: T
     secret.write_text(two.world.store.password)
     two.until("tenant.served")
     wait_for(lambda: two.stored("beta") == 1)
+    assert [each["event"] for each in two.lines].count("tenant.aside") == 1
+
+
+def test_a_tenant_whose_file_is_broken_is_served_as_soon_as_it_is_mended(two: Two) -> None:
+    """The other one is served from the start; the log, the status and the metrics say what is wrong, with its place.
+
+    Also at SIGHUP. What else is changed on disk meanwhile waits for that.
+    """
+    two.configure()
+    beta, acme = two.tenant("beta"), two.tenant("acme")
+    whole = beta.read_text()
+    beta.write_text(whole.replace("rules:", "rulez:"))
+    process = two.start(CONNECTOR_METRICS__PORT="0")
+    (problem,) = two.until("tenant.aside")["problems"]
+    assert re.fullmatch(rf"{re.escape(str(beta))}:\d+:1 rulez: is not a field; did you mean rules\?", problem)
+    asked = f"http://127.0.0.1:{two.until('health.served')['port']}"
+    assert 'connector_served{tenant="beta"} 0.0' in httpx.get(f"{asked}/metrics").text
+    assert problem in httpx.get(f"{asked}/readyz").text
+    (told,) = [each for each in two.world.json("status")["daemon"]["tenants"] if each["aside"]]
+    assert told["aside"] == problem
+    two.world.run("check", code=2)
+    two.world.exchange.deliver("0@example.org", message("first.pdf"))
+    two.world.exchange.deliver(ANNA, message("waits.pdf"))
+    wait_for(lambda: two.stored("acme") == 1)
+    process.send_signal(signal.SIGHUP)
+    two.until("config.loaded")
+    served = acme.read_text()
+    acme.write_text(served.replace("rules:", "rulez:"))
+    beta.write_text(whole)
+    two.until("tenant.served")
+    wait_for(lambda: two.stored("beta") == 1)
+    two.world.exchange.deliver("0@example.org", message("second.pdf"))
+    wait_for(lambda: two.stored("acme") == 2)
+    process.send_signal(signal.SIGHUP)
+    (problem,) = two.until("config.refused")["problems"]
+    assert problem.startswith(f"{acme}:")
     assert [each["event"] for each in two.lines].count("tenant.aside") == 1
 
 

@@ -99,21 +99,21 @@ def told() -> Iterator[None]:
 
 
 @contextmanager
-def configured(context: typer.Context) -> Iterator[tuple["Config", Ledger]]:
-    """The whole configuration, and the ledger."""
-    from connector.config.loading import load  # noqa: PLC0415 - all adapters and their libraries
+def configured(context: typer.Context, *, usable: bool = False) -> Iterator[tuple["Config", Ledger]]:
+    """The whole configuration, and the ledger. `usable`: what is wrong with one tenant's files stops no other."""
+    from connector.config.loading import load, load_usable  # noqa: PLC0415 - all adapters and their libraries
 
-    whole = load(context.obj)
+    whole = load_usable(context.obj) if usable else load(context.obj)
     with _opened(whole.settings) as ledger:
         yield whole, ledger
 
 
 @contextmanager
-def working(context: typer.Context) -> Iterator[tuple["Daemon", Ledger]]:
-    """All that works for the tenants, while no other process does."""
+def working(context: typer.Context, *, usable: bool = False) -> Iterator[tuple["Daemon", Ledger]]:
+    """All that works for the tenants, while no other process does. `usable`: see `configured`."""
     from connector.daemon.service import Daemon  # noqa: PLC0415 - see `configured`
 
-    with configured(context) as (whole, ledger), alone(whole.settings.state) as owner:
+    with configured(context, usable=usable) as (whole, ledger), alone(whole.settings.state) as owner:
         yield Daemon(whole, ledger, owner), ledger
 
 

@@ -22,7 +22,7 @@ def once(context: typer.Context, *, as_json: Json = False) -> None:
 @commands.command()
 def run(context: typer.Context) -> None:
     """Work until SIGTERM: no new step begins, and the current ones finish. SIGHUP reads the configuration anew."""
-    with working(context) as (daemon, _):
+    with working(context, usable=True) as (daemon, _):
         daemon.run(partial(config.reload, context.obj))
 
 

@@ -3,8 +3,8 @@
 The models of adapters and of the policy stand beside what they configure; here they are only joined.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -226,38 +226,59 @@ class TenantConfig(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration without a problem."""
+    """A configuration that can be used."""
 
     settings: Settings
     tenants: tuple[TenantConfig, ...]
+    #: By the name of a tenant, that of its file, without `.yaml`.
+    files: Mapping[str, str] = field(default_factory=dict)
+    #: By the names of other files, what is wrong with them: their tenants cannot be served.
+    broken: Mapping[str, ConfigError] = field(default_factory=dict)
 
 
 def load(folder: Path) -> Config:
     """Read and check everything in the folder. Raises ConfigError with the problems of all files."""
     problems: list[str] = []
     settings = _tried(load_settings, folder, problems)
-    problems += _testing_nothing(folder / "tenants")
-    found = [_tried(_tenant, path, problems) for path in _tenant_files(folder / "tenants", problems)]
-    read_well = [each for each in found if each]
-    problems += _clashes(read_well)
+    tenants, broken = _tenants(folder / "tenants")
+    problems += (problem for error in broken.values() for problem in error.problems)
     if settings is None or problems:
         raise ConfigError(*problems)
-    return Config(settings, tuple(tenant for _, tenant in read_well))
+    return Config(settings, tuple(tenants.values()), {each.tenant: file for file, each in tenants.items()})
+
+
+def load_usable(folder: Path) -> Config:
+    """The same for who serves many: what is wrong with the files of one tenant stops no other.
+
+    Raises ConfigError where connector.yaml cannot be used, or no tenant's files.
+    """
+    settings = load_settings(folder)
+    tenants, broken = _tenants(folder / "tenants")
+    if not tenants:
+        raise ConfigError(*(problem for error in broken.values() for problem in error.problems))
+    return Config(settings, tuple(tenants.values()), {each.tenant: file for file, each in tenants.items()}, broken)
 
 
 def reload(folder: Path, still: Callable[[], object]) -> Config:
-    """Read everything once more, while people may be writing it. `still` waits a moment.
+    """See `load_usable`; once more, while people may be writing it. `still` waits a moment.
 
-    Raises ConfigError too where a file is not whole yet: one that ends within a line, or that changes meanwhile.
+    A file that ends within a line is not whole yet. Raises ConfigError too where one changes meanwhile.
     """
     before = _written(folder)
     still()
-    config = load(folder)
+    config = load_usable(folder)
     if _written(folder) != before:
         raise ConfigError(f"{folder}: somebody is writing there; ask again once the files are whole")
-    if cut := [f"{path}: ends within a line; it may have been cut off" for path, text in before if text[-1:] != b"\n"]:
-        raise ConfigError(*cut)
-    return config
+    cut = {
+        path: ConfigError(f"{path}: ends within a line; it may have been cut off")
+        for path, text in before
+        if text[-1:] != b"\n"
+    }
+    if settings_cut := cut.pop(folder / "connector.yaml", None):
+        raise settings_cut
+    broken = {path.name.removesuffix(".yaml").removesuffix(".tests"): error for path, error in cut.items()}
+    whole = tuple(each for each in config.tenants if config.files[each.tenant] not in broken)
+    return replace(config, tenants=whole, broken={**broken, **config.broken})
 
 
 def _written(folder: Path) -> tuple[tuple[Path, bytes], ...]:
@@ -284,20 +305,32 @@ def schemas() -> Mapping[str, dict[str, Any]]:
     }
 
 
-def _tenant_files(folder: Path, problems: list[str]) -> Iterable[Path]:
-    paths = sorted(
+def _tenants(folder: Path) -> tuple[dict[str, TenantConfig], dict[str, ConfigError]]:
+    """By the names of their files: the tenants that can be served, and what is wrong with the other files."""
+    found: dict[str, tuple[Document, TenantConfig]] = {}
+    broken = dict(_testing_nothing(folder))
+    for path in _tenant_files(folder):
+        try:
+            found[path.stem] = _tenant(path)
+        except ConfigError as error:
+            broken[path.stem] = error
+    clashing = _clashes(found)
+    if not found and not broken:
+        broken[""] = ConfigError(f"{folder}: holds no tenant; add a file such as {folder / 'acme.yaml'}")
+    return {file: tenant for file, (_, tenant) in found.items() if file not in clashing}, {**broken, **clashing}
+
+
+def _tenant_files(folder: Path) -> list[Path]:
+    return sorted(
         path for path in folder.glob("*.yaml") if not path.name.startswith(".") and not path.name.endswith(TESTS)
     )
-    if not paths:
-        problems.append(f"{folder}: holds no tenant; add a file such as {folder / 'acme.yaml'}")
-    return paths
 
 
-def _testing_nothing(folder: Path) -> Iterator[str]:
+def _testing_nothing(folder: Path) -> Iterator[tuple[str, ConfigError]]:
     """Tests beside which no policy stands: their name has a mistake, and they would never fail."""
     for path in sorted(folder.glob(f"*{TESTS}")):
         if not (tested := path.with_name(path.name.removesuffix(TESTS) + ".yaml")).exists():
-            yield f"{path}: tests a policy that is not there: {tested}"
+            yield tested.stem, ConfigError(f"{path}: tests a policy that is not there: {tested}")
 
 
 def _tenant(path: Path) -> tuple[Document, TenantConfig]:
@@ -388,15 +421,25 @@ def _tried(make: Callable[[Path], T], path: Path, problems: list[str]) -> T | No
         return None
 
 
-def _clashes(found: Iterable[tuple[Document, TenantConfig]]) -> Iterator[str]:
-    """What only shows side by side: two tenants of one name, one mailbox in two places."""
+def _clashes(found: Mapping[str, tuple[Document, TenantConfig]]) -> dict[str, ConfigError]:
+    """What only shows side by side: two tenants of one name, one mailbox in two places. It is the later one's fault."""
     taken: dict[str, str] = {}
-    for document, tenant in found:
-        for steps, what in _claims(tenant):
-            place = document.places[steps]
+    clashing: dict[str, ConfigError] = {}
+    for file, (document, tenant) in found.items():
+        claimed = [(document.places[steps], steps, what) for steps, what in _claims(tenant)]
+        problems = []
+        for place, steps, what in claimed:
             if other := taken.get(what):
-                yield f"{place} {dotted(steps)}: {what} is already at {other}"
+                problems.append(f"{place} {dotted(steps)}: {what} is already at {other}")
             taken.setdefault(what, place)
+        if problems:
+            clashing[file] = ConfigError(*problems)
+    return clashing
+
+
+def claims(tenant: TenantConfig) -> frozenset[str]:
+    """What only one may have: its name, its mailboxes."""
+    return frozenset(what for _, what in _claims(tenant))
 
 
 def _claims(tenant: TenantConfig) -> Iterator[tuple[Steps, str]]:

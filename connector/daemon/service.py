@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -49,7 +49,7 @@ class Daemon:
     """All tenants and their one ledger."""
 
     def __init__(self, config: Config, ledger: Ledger, owner: str) -> None:
-        """Work under the name that `alone` gave. A tenant whose secrets are not to be had stops no other one."""
+        """Work under the name that `alone` gave. A tenant that cannot be served stops no other one."""
         self._ready = those_ready(config)
         self._ledger = ledger
         self._stopping = threading.Event()
@@ -108,7 +108,7 @@ class Daemon:
         # Blocked before there are threads, so that all of them inherit it, and `sigwait` gets the signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         log.info(Event.SERVICE_STARTED, tenants=len(self.desks))
-        self._tell_aside()
+        self._tell_aside({})
         self._anchor()
         while other := self._serve(reload):
             self._take(other)
@@ -118,7 +118,7 @@ class Daemon:
     def _serve(self, reload: Reload) -> Ready | None:
         """Turn after turn, until the process is to end, or there is another configuration: that is given back."""
         health = Health(self._ledger, self._settings, self.standing, clock, since=self._common.since)
-        scheduler = self._scheduler(health)
+        scheduler = self._scheduler(health, reload)
         for desk in self.desks:
             desk.open(scheduler)
         scheduler.start()
@@ -134,10 +134,10 @@ class Daemon:
         health.close()
         return other
 
-    def _scheduler(self, health: Health) -> BackgroundScheduler:
+    def _scheduler(self, health: Health, reload: Reload) -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
-        # One each for the watchdog, the anchor, health, and certificates, whose hosts may not answer.
-        threads = {"type": "threadpool", "max_workers": len(self._ready.config.tenants) + 4}
+        # One each for the watchdog, the anchor, health, who is set aside, and certificates, whose hosts may not answer.
+        threads = {"type": "threadpool", "max_workers": len(self._ready.tenants) + len(self._ready.aside) + 5}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         # That a planning still waits for a store is told by what it waits for, and not once a second.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
@@ -148,7 +148,8 @@ class Daemon:
             scheduler.add_job(guarded, "interval", (work,), seconds=seconds, next_run_time=clock(), name=name)
         if self._ready.aside:
             every = self._settings.interval
-            scheduler.add_job(guarded, "interval", (self._look_aside, scheduler), seconds=every, name="aside")
+            look = (self._look_aside, scheduler, reload)
+            scheduler.add_job(guarded, "interval", look, seconds=every, name="aside")
         if usec := os.environ.get("WATCHDOG_USEC"):
             # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
             scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)
@@ -171,18 +172,21 @@ class Daemon:
         """The next configuration that can be used, as soon as somebody wants it; None: the process is to end."""
         while signal.sigwait(_SIGNALS) == signal.SIGHUP:
             try:
-                config = reload(lambda: self._stopping.wait(WRITING.total_seconds()))
+                config = reload(self._wait_a_moment)
                 self._require_same_place(config.settings)
-                tenants = [each.tenant for each in self.desks]
-                ready = those_ready(config, tenants)
-                # Who is served now has his secrets in memory, and goes on with them.
-                ready.require(*(each.name for each in tenants))
+                ready = those_ready(config, self._ready.tenants)
+                # Who is served now is known and has his secrets in memory, and goes on with them.
+                files, served = self._ready.config.files, [each.name for each in self._ready.tenants]
+                ready.require(*{*served, *(files[name] for name in served)})
                 return ready
             except ConfigError as error:
                 log.error(Event.CONFIG_REFUSED, problems=error.problems)
             except Exception:  # noqa: BLE001 - whatever is wrong with the new one, the old one goes on
                 log.exception(Event.BUG)
         return None
+
+    def _wait_a_moment(self) -> None:
+        self._stopping.wait(WRITING.total_seconds())
 
     def _require_same_place(self, settings: Settings) -> None:
         if (settings.state, settings.ledger_url) != (self._settings.state, self._settings.ledger_url):
@@ -193,24 +197,32 @@ class Daemon:
         before, self._ready = self._ready, ready
         self._stopping.clear()
         self._common = replace(self._common, settings=ready.config.settings)
-        for name in {each.name for each in self.desks} - {each.tenant for each in ready.config.tenants}:
+        for name in {each.name for each in before.tenants} - {each.tenant for each in ready.config.tenants}:
             log.warning(Event.TENANT_REMOVED, tenant=name)
         self.desks = [self._desk(each) for each in ready.tenants]
         self._tell_aside(before.aside)
         policies = {each.name: each.tenant.config.policy.fingerprint for each in self.desks}
         log.info(Event.CONFIG_LOADED, policies=policies)
 
-    def _tell_aside(self, before: Collection[str] = ()) -> None:
+    def _tell_aside(self, before: Mapping[str, ConfigError]) -> None:
+        """Once, and again where it is something else by now."""
         for name, error in self._ready.aside.items():
-            if name not in before:
+            if name not in before or before[name].problems != error.problems:
                 log.error(Event.TENANT_ASIDE, tenant=name, problems=error.problems)
 
-    def _look_aside(self, scheduler: BackgroundScheduler) -> None:
-        """Whether the secrets of those who could not be served are to be had by now."""
-        config = self._ready.config
-        waiting = tuple(each for each in config.tenants if each.tenant in self._ready.aside)
-        found = those_ready(replace(config, tenants=waiting))
-        self._ready = replace(self._ready, aside=found.aside)
+    def _look_aside(self, scheduler: BackgroundScheduler, reload: Reload) -> None:
+        """Whether those who could not be served can be by now: nobody has to say that something was mended.
+
+        Whatever else was changed in the files waits for SIGHUP, as ever.
+        """
+        before = self._ready
+        try:
+            fresh = reload(self._wait_a_moment)
+        except ConfigError:  # Of all of it: whoever wants it read anew is told.
+            return
+        found = those_ready(before.waiting(fresh))
+        self._ready = before.joined_by(found)
+        self._tell_aside(before.aside)
         for tenant in found.tenants:
             log.info(Event.TENANT_SERVED, tenant=tenant.name)
             self.desks.append(self._desk(tenant))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Literal
 
-from connector.config.loading import Config, ShareConfig, SourceConfig, TenantConfig
+from connector.config.loading import Config, ShareConfig, SourceConfig, TenantConfig, claims
 from connector.config.readers import ReadersList
 from connector.config.yamlfile import ConfigError
 from connector.daemon.process import NEVER
@@ -211,8 +211,29 @@ class Ready:
 
     config: Config
     tenants: tuple[Tenant, ...]
-    #: By name, what is wrong with the others.
+    #: What is wrong with the others: by name, or by that of their file, where that is broken.
     aside: Mapping[str, ConfigError]
+
+    def waiting(self, fresh: Config) -> Config:
+        """Of another reading of the same files: those that could not be served, and perhaps can be by now."""
+        served = {each.name for each in self.tenants}
+        taken = frozenset[str]().union(*(claims(each.config) for each in self.tenants))
+        waiting, broken = [], {file: error for file, error in fresh.broken.items() if file in self.aside}
+        for each in fresh.tenants:
+            file = fresh.files[each.tenant]
+            if each.tenant in served or self.aside.keys().isdisjoint({each.tenant, file}):
+                continue
+            if twice := claims(each) & taken:
+                said = f"{', '.join(sorted(twice))}: another tenant is served with that until SIGHUP"
+                broken[file] = ConfigError(f"tenant {each.tenant}: {said}")
+            else:
+                waiting.append(each)
+        return replace(self.config, tenants=tuple(waiting), files=fresh.files, broken=broken)
+
+    def joined_by(self, found: "Ready") -> "Ready":
+        """The same, with those of them who can be served by now."""
+        config = replace(self.config, files={**found.config.files, **self.config.files})
+        return Ready(config, (*self.tenants, *found.tenants), found.aside)
 
     def require(self, *names: str) -> None:
         """Raises ConfigError where one of these cannot be served."""
@@ -221,13 +242,13 @@ class Ready:
 
 
 def those_ready(config: Config, before: Iterable[Tenant] = ()) -> Ready:
-    """The tenants whose secrets are to be had: one that lacks some stops no other.
+    """The tenants that can be served: one whose file is broken, or that lacks a secret, stops no other.
 
     Until directories are asked, which may be down, they know the mailboxes that they had `before`.
     """
     key = config.settings.read_marker_key()
     former = {each.name: each for each in before}
-    made, aside = [], {}
+    made, aside = [], dict(config.broken)
     for each in config.tenants:
         try:
             tenant = Tenant(each, key)

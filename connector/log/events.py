@@ -394,10 +394,10 @@ class Event(StrEnum):
     TENANT_ASIDE = (
         "tenant.aside",
         ERROR,
-        "A secret of this tenant is not to be had: it is not served, and all others are. It is tried again by itself.",
-        "Set right what `problems` names; the tenant is then served within a minute or two.",
+        "A file of this tenant is broken, or a secret of its is not to be had: it is not served, and all others are.",
+        "Set right what `problems` names; the tenant is then served within a minute or two, without a restart.",
     )
-    TENANT_SERVED = "tenant.served", INFO, "The secrets of a tenant that could not be served are to be had: it is."
+    TENANT_SERVED = "tenant.served", INFO, "A tenant that could not be served is, by now."
     TENANT_REMOVED = (
         "tenant.removed",
         WARNING,

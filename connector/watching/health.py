@@ -131,6 +131,7 @@ class Health:
                     last_tick=max(each.ticked, default=None),
                     hints_connected=each.heard,
                     hints_wanted=each.hinted,
+                    aside=each.aside,
                 )
                 for each in self._standing()
             ),

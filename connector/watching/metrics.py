@@ -37,7 +37,7 @@ class Standing:
     mailboxes: int
     #: The store is known to be ours (`connector.flow.manifest.claim`), or nothing is done to it.
     claimed: bool
-    #: Why nothing is done for it: a secret is not to be had; "" otherwise.
+    #: Why nothing is done for it: its file is broken, or a secret is not to be had; "" otherwise.
     aside: str = ""
     #: When each mailbox had its last turn that went well; those that had none yet count from the start of the daemon.
     ticked: Collection[datetime] = ()
@@ -132,6 +132,7 @@ class Metrics(Collector):
         gauges = {
             name: GaugeMetricFamily(f"connector_{name}", told, labels=["tenant"])
             for name, told in (
+                ("served", "Whether it is served: its files can be used, and its secrets are there."),
                 ("mailboxes", "Mailboxes that are looked after."),
                 ("store_claimed", "Whether the store answers and is known to be ours."),
                 ("tick_age_seconds", "Since when the mailbox that waits the longest had no turn that went well."),
@@ -148,6 +149,7 @@ class Metrics(Collector):
         )
         for each in self._standing():
             told = {
+                "served": not each.aside,
                 "mailboxes": each.mailboxes,
                 "store_claimed": each.claimed,
                 "tick_age_seconds": _age(each.ticked, now),

@@ -33,6 +33,9 @@ class TenantAtWork(_Told):
     last_tick: datetime | None = Field(description="the last turn that went well of any")
     hints_connected: int = Field(description="mailboxes of which a server tells by itself")
     hints_wanted: int = Field(description="mailboxes of which a server could")
+    aside: str = Field(
+        default="", description="why nothing is done for it: what is wrong with its file, or its secrets"
+    )
 
 
 class DaemonAtWork(_Told):
