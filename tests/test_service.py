@@ -2,7 +2,9 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from sqlalchemy import Engine, event
 
 from connector.config.credentials import Secret
 from connector.config.loading import Config, NoticeSettings, TenantConfig
-from connector.config.settings import Settings
+from connector.config.settings import MOST_THREADS, Settings
 from connector.config.yamlfile import ConfigError
 from connector.daemon.process import alone, clock, notify
 from connector.daemon.service import Daemon
@@ -21,10 +23,11 @@ from connector.errors import Denied, Unavailable
 from connector.flow.turn import LONGEST_BACKOFF
 from connector.ledger import Ledger, Proved
 from connector.log import Event
-from connector.model import Action, Proof, State
+from connector.model import Action, Proof, State, Stored
 from connector.policy import Defaults, Rule
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
+from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 
 FILE = Attached("plan.pdf", b"bytes of a plan")
@@ -57,6 +60,23 @@ class RefusingStore(MemoryStore):
         """Refused."""
         self.asked += 1
         raise Denied("store.example.org does not accept the user name and password (401)")
+
+
+class HangingStore(MemoryStore):
+    """A store that answers no upload until it is told to, and counts who waits."""
+
+    def __init__(self) -> None:
+        """Hanging."""
+        super().__init__()
+        self.answers = threading.Event()
+        self.waiting = 0
+
+    def put(self, path: str, content: Spool, tags: Sequence[str] = ()) -> Stored:
+        """In the end."""
+        if path.startswith("waits"):
+            self.waiting += 1
+            self.answers.wait()
+        return super().put(path, content, tags)
 
 
 @dataclass
@@ -99,10 +119,14 @@ class World:
         self.boxes.append(Troubled(mailbox, trouble) if trouble else MemorySource(mailbox))
         return self.boxes[-1]
 
-    def daemon(self, threads: int = 1) -> Daemon:
-        """A process that starts afresh."""
-        tenant = TenantConfig.model_construct(
-            tenant="acme",
+    def tenant(self, name: str = "acme") -> TenantConfig:
+        """One with these mailboxes and this store."""
+        proved = Proved(
+            tenant=name, server="memory", proof=Proof.PUT_BACK, passed=True, at=clock(), by="a test of its own"
+        )
+        self.ledger.prove(proved, Event.PROOF_RECORDED)
+        return TenantConfig.model_construct(
+            tenant=name,
             sources=(self,),
             mode="enforce",
             store=self,
@@ -111,12 +135,12 @@ class World:
             defaults=Defaults(settle=timedelta(0)),
             rules=(Rule(name="all", action=Action.REDIRECT),),
         )
-        proved = Proved(
-            tenant="acme", server="memory", proof=Proof.PUT_BACK, passed=True, at=clock(), by="a test of its own"
-        )
-        self.ledger.prove(proved, Event.PROOF_RECORDED)
+
+    def daemon(self, threads: int = 1, others: Sequence["World"] = ()) -> Daemon:
+        """A process that starts afresh; each of the others is a tenant too, named by its number."""
+        tenants = (self.tenant(), *(each.tenant(f"tenant-{number}") for number, each in enumerate(others)))
         settings = Settings(marker_key=Secret.model_validate({"env": "MARKER"}), threads=threads)
-        return Daemon(Config(settings, (tenant,)), self.ledger, "one")
+        return Daemon(Config(settings, tenants), self.ledger, "one")
 
     def done(self) -> set[str]:
         """The mailboxes whose message was redirected."""
@@ -185,6 +209,37 @@ def test_a_directory_that_does_not_answer_stops_nothing(world: World) -> None:
     world.ledger.resume("acme/directory")
     daemon.once()
     assert "acme/first" in world.done()
+
+
+def test_of_thirty_tenants_one_whose_store_never_answers_keeps_its_own_threads(world: World) -> None:
+    """All its mailboxes wait for it, and nobody else; and of all together there is a bound."""
+    world.store = hanging = HangingStore()
+    for number in range(20):
+        world.add(f"waits-{number}")
+    others = [World(world.ledger) for _ in range(29)]
+    for each in others:
+        each.add("anna")
+    daemon = world.daemon(threads=10, others=others)
+    for desk in daemon.desks:
+        desk.plan()
+    theirs = {f"tenant-{number}/anna" for number in range(29)}
+    begun = time.monotonic()
+    while not (theirs <= world.done() and hanging.waiting == MOST_THREADS // 30):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
+    assert world.done() == theirs
+    hanging.answers.set()
+    for desk in daemon.desks:
+        desk.stop()
+    for desk in daemon.desks:
+        desk.wait()
+
+
+@pytest.mark.parametrize(("tenants", "each"), [(0, 100), (1, 100), (3, 85), (30, 8), (1000, 1)])
+def test_threads_are_parted_evenly_and_every_tenant_has_one(tenants: int, each: int) -> None:
+    """However many there are."""
+    settings = Settings(marker_key=Secret.model_validate({"env": "MARKER"}), threads=100)
+    assert settings.threads_of_each(tenants) == each
 
 
 def test_a_wrong_password_is_not_tried_for_a_thousand_mailboxes(world: World) -> None:

@@ -19,6 +19,8 @@ from connector.log import Format, Level
 #: Shorter ones can be guessed, and with the key anyone could make our marker.
 SHORTEST_KEY = 32
 ENVIRONMENT = "CONNECTOR_"
+#: So many turns at a time of all tenants together.
+MOST_THREADS = 256
 
 
 class _Section(BaseModel):
@@ -93,7 +95,12 @@ class Settings(BaseSettings):
     safety: int = Field(
         default=900, ge=1, le=900, description="the same, where a server tells of new mail by itself, if that is longer"
     )
-    threads: int = Field(default=8, ge=1, le=256, description="mailboxes of one tenant that have a turn at a time")
+    threads: int = Field(
+        default=8,
+        ge=1,
+        le=MOST_THREADS,
+        description=f"mailboxes of one tenant that have a turn at a time; of all, {MOST_THREADS} in equal parts",
+    )
     sweep: SweepSettings = SweepSettings()
     audit: AuditSettings = AuditSettings()
     metrics: MetricsSettings | None = Field(
@@ -118,6 +125,13 @@ class Settings(BaseSettings):
         if value and urlsplit(value).password is not None:
             raise ValueError("must hold no password: PostgreSQL's own PGPASSFILE names a file that does")
         return value
+
+    def threads_of_each(self, tenants: int) -> int:
+        """How many turns each of so many tenants has at a time: its own, which it never lends, and one at least.
+
+        Where they lent them, a store that never answers would in the end have those of all others too.
+        """
+        return max(1, min(self.threads, MOST_THREADS // max(tenants, 1)))
 
     @property
     def ledger_url(self) -> str:

@@ -61,7 +61,8 @@ class Daemon:
         self.desks = [self._desk(each) for each in self._ready.tenants]
 
     def _desk(self, tenant: Tenant) -> Desk:
-        return Desk(tenant, self._common, self._notes[tenant.name], self._settings.threads)
+        threads = self._settings.threads_of_each(len(self._ready.tenants) + len(self._ready.aside))
+        return Desk(tenant, self._common, self._notes[tenant.name], threads)
 
     @property
     def _settings(self) -> Settings:
