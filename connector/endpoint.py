@@ -3,9 +3,12 @@
 Whoever reaches it is a stranger until what he says proves otherwise.
 """
 
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -18,8 +21,10 @@ from connector.log import Event, log
 LARGEST = 1024 * 1024
 #: A number that is longer than this is not even read.
 _DIGITS = 12
-#: Whoever speaks has so many seconds to do it.
-_PATIENCE = 10.0
+#: Whoever speaks has so many seconds for all of it, and so many may speak at a time: a stranger who says one letter a
+#: second keeps neither threads nor connections for long.
+_PATIENCE = timedelta(seconds=10)
+_AT_A_TIME = 32
 
 
 class Forged(Exception):
@@ -38,7 +43,8 @@ class Endpoint:
         try:
             self._server = _Server(host, port, hear)
         except OSError as error:
-            raise Unavailable(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+            place = f"[{host}]" if ":" in host else host
+            raise Unavailable(f"{place}:{port} cannot be listened on: {error.strerror}") from None
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="endpoint", daemon=True).start()
@@ -54,7 +60,30 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, hear: Hear) -> None:
         self.hear = hear
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        #: Who speaks now, and until when he may.
+        self._speaking: dict[socket.socket, datetime] = {}
         super().__init__((host, port), _Told)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, unless too many speak already."""
+        if len(self._speaking) >= _AT_A_TIME:
+            self.shutdown_request(request)
+            return
+        self._speaking[request] = datetime.now(UTC) + _PATIENCE
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Some times a second: whose time is over hears no more, and his thread finds that he has said all."""
+        now = datetime.now(UTC)
+        for request in [each for each, until in self._speaking.copy().items() if until <= now]:
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """He has been answered."""
+        self._speaking.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, *_: Any) -> None:
         """Who hangs up is no bug of ours; all else is one."""
@@ -63,7 +92,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Told(BaseHTTPRequestHandler):
-    timeout = _PATIENCE
+    timeout = _PATIENCE.total_seconds()
     server: _Server
 
     def do_POST(self) -> None:
@@ -73,9 +102,11 @@ class _Told(BaseHTTPRequestHandler):
         elif len(size) > _DIGITS or int(size) > LARGEST:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
-            self._hear(self.rfile.read(int(size)))
+            self._hear(self.rfile.read(int(size)), int(size))
 
-    def _hear(self, body: bytes) -> None:
+    def _hear(self, body: bytes, size: int) -> None:
+        if len(body) < size:
+            return  # He hung up, or his time was over.
         query = dict(parse_qsl(urlsplit(self.path).query))
         try:
             self._answer(*self.server.hear(query, body))

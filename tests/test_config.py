@@ -291,6 +291,22 @@ def test_a_probe_is_watched_by_nobody(write: Write) -> None:
     assert "mailbox ben@example.org is already at tenants/a.yaml" in told
 
 
+def test_two_that_are_told_at_one_address_are_problems(write: Write) -> None:
+    """Also of one tenant: what Graph tells one would be forged to the other, and one could not even listen."""
+    app = "{directory: example.org, client: 11111111-2222-3333-4444-555555555555, managed_identity: true}"
+    told = 'notifications: {url: "https://told.example.org/", listen: "127.0.0.1:8443"}'
+    both = "".join(
+        f"  - {{type: graph, app: {app}, mailboxes: [{name}@example.org], {told}}}\n" for name in ("dora", "emil")
+    )
+    found = problems(write(acme=TENANT.replace("store:", f"{both}store:")))
+    line = both.count("\n") + TENANT.splitlines().index("store:")
+    place = rf"tenants/acme\.yaml:{line}:\d+ sources\.2\.notifications"
+    for said, field, address in zip(
+        found, ("listen", "url"), ("127.0.0.1:8443", "https://told.example.org/"), strict=True
+    ):
+        assert re.fullmatch(rf"{place}\.{field}: the address {address} is already at tenants/acme\.yaml:\d+:\d+", said)
+
+
 def test_a_folder_without_configuration_says_what_is_missing(tmp_path: Path) -> None:
     """An empty folder is the first thing that a new operator has."""
     assert problems(tmp_path) == [

@@ -3,9 +3,10 @@
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from connector import endpoint
 from connector.endpoint import LARGEST
 from connector.errors import Denied, Rejected, Unavailable
 from connector.simulator import Exchange
@@ -217,6 +219,48 @@ def test_what_is_told_has_bounds(exchange: Exchange, ear: Ear) -> None:
             assert connection.getresponse().status == status
 
 
+def test_strangers_who_never_end_keep_nobody_out_for_long(
+    exchange: Exchange, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a time for all that he says, however busily he says it, and there are no more of them than that."""
+    monkeypatch.setattr(endpoint, "_PATIENCE", timedelta(seconds=1))
+    ear.settle()
+    before = threading.active_count()
+    head = b"POST /graph HTTP/1.1\r\nContent-Length: 9999\r\n\r\n"
+    with ExitStack() as opened:
+        slow = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", ear.port)))
+            for _ in range(endpoint._AT_A_TIME + 8)
+        ]
+        for each in slow:
+            with suppress(OSError):
+                each.sendall(head)
+        assert threading.active_count() - before <= endpoint._AT_A_TIME
+        end = time.monotonic() + _PATIENCE
+        while threading.active_count() > before:
+            assert time.monotonic() < end
+            for each in slow:
+                with suppress(OSError):
+                    each.sendall(b"x")
+            time.sleep(0.1)
+    assert ear.tell({"clientState": kept(exchange)[ANNA].asked["clientState"]})[0] == 202
+    assert ear.until(bool) == {ANNA}
+
+
+def test_it_may_be_told_over_ipv6(exchange: Exchange, ear: Ear) -> None:
+    """As addresses of that kind are written everywhere."""
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        port = probe.getsockname()[1]
+    ear.again(url=f"http://[::1]:{port}/graph", listen=f"[::1]:{port}")
+    ear.settle()
+    exchange.deliver(BEN, eml())
+    assert ear.until(bool) == {BEN}
+
+
 def test_a_mailbox_that_is_refused_stops_no_other(exchange: Exchange, ear: Ear) -> None:
     """But where nothing goes, the reason is told, and the next attempt begins with another one."""
     exchange.order(scope=[BEN])
@@ -260,6 +304,7 @@ def test_other_mailboxes_end_it(exchange: Exchange, ear: Ear) -> None:
         ({"url": "http://house.example.org/"}, "write an https address"),
         ({"url": "https://house.example.org/?a=b"}, "and nothing else"),
         ({"listen": "8443"}, "should match pattern"),
+        ({"listen": "::1:8443"}, "should match pattern"),
         ({"listen": "127.0.0.1:65536"}, "a port is a number"),
     ],
 )

@@ -140,3 +140,18 @@ def test_what_nobody_tells_is_found_by_the_safety_poll(run: Callable[..., Runnin
     daemon.exchange.deliver(ANNA, message("plan.pdf"))
     daemon.until(daemon.stored(1))
     assert daemon.subscribed()
+
+
+def test_at_sighup_the_endpoint_is_opened_anew(run: Callable[..., Running]) -> None:
+    """The next one finds the address free, and mailboxes are subscribed to once more: none twice."""
+    daemon = run()
+    daemon.until(daemon.subscribed)
+    before = {each.id for each in kept(daemon.exchange).values()}
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.until(lambda: daemon.subscribed() and before.isdisjoint(each.id for each in kept(daemon.exchange).values()))
+    daemon.exchange.deliver(ANNA, message("plan.pdf"))
+    daemon.until(daemon.stored(1))
+    daemon.stop()
+    assert kept(daemon.exchange) == {}
+    assert daemon.process.stderr
+    assert "hints.lost" not in [json.loads(line)["event"] for line in daemon.process.stderr]

@@ -422,7 +422,7 @@ def _tried(make: Callable[[Path], T], path: Path, problems: list[str]) -> T | No
 
 
 def _clashes(found: Mapping[str, tuple[Document, TenantConfig]]) -> dict[str, ConfigError]:
-    """What only shows side by side: two tenants of one name, one mailbox in two places. It is the later one's fault."""
+    """What only shows side by side: two tenants of one name, one mailbox in two places. The later is wrong."""
     taken: dict[str, str] = {}
     clashing: dict[str, ConfigError] = {}
     for file, (document, tenant) in found.items():
@@ -438,7 +438,7 @@ def _clashes(found: Mapping[str, tuple[Document, TenantConfig]]) -> dict[str, Co
 
 
 def claims(tenant: TenantConfig) -> frozenset[str]:
-    """What only one may have: its name, its mailboxes."""
+    """What only one may have: its name, its mailboxes, the addresses where it is told of changes."""
     return frozenset(what for _, what in _claims(tenant))
 
 
@@ -453,3 +453,6 @@ def _claims(tenant: TenantConfig) -> Iterator[tuple[Steps, str]]:
             yield ("sources", number, "mailboxes", place), f"mailbox {mailbox.lower()}"
         if source.probe:
             yield ("sources", number, "probe"), f"mailbox {source.probe.lower()}"
+        if isinstance(source, GraphMailboxes) and (told := source.notifications):
+            yield ("sources", number, "notifications", "listen"), f"the address {told.listen.lower()}"
+            yield ("sources", number, "notifications", "url"), f"the address {told.url.lower()}"

@@ -31,7 +31,8 @@ class Notifications(BaseModel):
 
     url: str = Field(description="https address that Microsoft reaches; the proxy passes on what is sent there")
     listen: str = Field(
-        description="HOST:PORT on this machine where the proxy passes it on to", pattern=r"^[\w.-]+:\d+$"
+        description="HOST:PORT on this machine where the proxy passes it on to; [::1]:PORT for IPv6",
+        pattern=r"^([\w.-]+|\[[0-9A-Fa-f:.]+\]):\d+$",
     )
 
     @field_validator("url")
@@ -55,7 +56,7 @@ class Notifications(BaseModel):
     def listens(self) -> tuple[str, int]:
         """Host and port."""
         host, _, port = self.listen.rpartition(":")
-        return host, int(port)
+        return host.strip("[]"), int(port)
 
 
 class GraphMailboxes(BaseModel):
