@@ -491,6 +491,16 @@ def test_answers_that_are_none(wire: respx.MockRouter, content: bytes) -> None:
         connection().ask("GET", "/thing")
 
 
+def test_bytes_that_are_not_of_graph(wire: respx.MockRouter) -> None:
+    """Any bytes may be a file: what a proxy says in Graph's place must never be kept as one."""
+    wire.get(THING).respond(content=b"<html>We will be back soon", content_type="text/html")
+    with pytest.raises(Unavailable), connection().stream("/thing"):
+        pass
+    wire.get(THING).respond(content=b"bytes", headers={"request-id": "1"})
+    with connection().stream("/thing") as incoming:
+        assert b"".join(incoming.chunks) == b"bytes"
+
+
 @pytest.mark.parametrize("error", [httpx.ReadTimeout("x"), httpx.ConnectError("x"), httpx.RemoteProtocolError("x")])
 def test_networks_fail(wire: respx.MockRouter, error: Exception) -> None:
     """And nothing of the request is in what is told, nor behind it."""

@@ -57,10 +57,12 @@ SIDES: tuple[When, ...] = ("before", "after")
 #: What can befall each side.
 OF_EXCHANGE = ("kill", "cut", "slow", "busy", "garbled", "clock", "disk", "tokens")
 OF_STORE = ("kill", "cut", "slow", "busy", "garbled", "clock", "disk", "no room")
-
-
-#: After so many faults everything is looked at.
-LOOK = 10
+#: What nothing befalls comes in so many at a time: few enough for one run.
+REST = 200
+#: The exit codes of a run that ended in order, whatever it met.
+SOUND = {0, 1, 3, 4}
+#: So many commands later is later than what waits for half an hour, since a server refused.
+LATER = 40
 
 
 class Trouble(NamedTuple):
@@ -91,8 +93,8 @@ class Siege:
         ]
         return [*of_exchange, *(Trouble(each, "store") for each in OF_STORE)]
 
-    def strike(self, trouble: Trouble, most: int) -> None:
-        """One run, in which this befalls one of the first requests of some effect, if it comes to that."""
+    def strike(self, trouble: Trouble, most: int) -> bool:
+        """One run, in which this befalls one of the first requests of some effect; whether it came to that."""
         assert self.world.front
         of_exchange = trouble.side == "exchange"
         proxy = self.world.front if of_exchange else self.world.proxy
@@ -107,11 +109,12 @@ class Siege:
         jumps_back(self.world)
         frees(self.world)
         # Wherever it ended, it ended in order: a bug is none of the ways.
-        ways = {-signal.SIGKILL} if trouble.kind == "kill" and fault.struck else {0, 1, 3, 4}
+        ways = {-signal.SIGKILL} if trouble.kind == "kill" and fault.struck else SOUND
         assert process.exitcode in ways, f"{trouble}, {fault}: {process.exitcode}: {self.world.said[-2000:]}"
         if fault.struck:
             self.struck[trouble] += 1
             self.ended[trouble, process.exitcode] += 1
+        return fault.struck
 
     def _act(self, kind: str, pid: int) -> Act:
         def kill() -> None:
@@ -131,11 +134,12 @@ class Siege:
         }
         return acts[kind]
 
-    def deliver(self, letters: Iterator[Letter], number: int) -> None:
-        """Some more mail."""
+    def deliver(self, letters: Iterator[Letter], number: int) -> bool:
+        """Some more mail, if there is any."""
         before = len(self.world.letters)
-        self.world.deliver(islice(letters, number))
+        delivered = self.world.deliver(islice(letters, number))
         self.open += self.world.letters[before:]
+        return delivered
 
     def look(self) -> None:
         """The promise holds for all that is open; what is finished is looked at again in the end."""
@@ -172,25 +176,26 @@ def soak(siege: Siege, messages: int, kills: int, least: int, wave: int) -> None
     """So many messages come in, there are so many kills, and every other fault strikes at least so often."""
     mail = map(letter, range(messages))
     wanted = {each: kills // 2 if each.kind == "kill" else least for each in siege.kinds()}
-    rounds = 0
     while seldom := [each for each in siege.kinds() if siege.struck[each] < wanted[each]]:
-        siege.deliver(mail, wave)
-        siege.strike(siege.dice.choice(seldom), most=max(2, wave // 2))
-        rounds += 1
-        if rounds % LOOK == 0:
-            siege.look()
-    siege.deliver(mail, messages)
+        if len(siege.open) < wave:
+            assert siege.deliver(mail, wave), f"no more mail, and too seldom: {seldom}"
+        if not siege.strike(siege.dice.choice(seldom), most=max(2, wave // 2)):
+            # What is open may wait, for a server that refused or for a human.
+            siege.world.wait(LATER)
+            release(siege.world)
+        siege.look()
+    while siege.deliver(mail, REST):
+        assert siege.world.run() in SOUND, siege.world.said[-2000:]
     ends(siege, messages)
 
 
 def ends(siege: Siege, messages: int) -> None:
     """Undisturbed runs, and everything is as it should be."""
     for _ in range(3):
-        # Later than what waits for half an hour, since a server refused.
-        siege.world.wait(40)
+        siege.world.wait(LATER)
         siege.world.run()
         release(siege.world)
-    siege.world.wait(40)
+    siege.world.wait(LATER)
     assert siege.world.run() == 0, siege.world.said[-2000:]
     assert len(siege.world.letters) == messages
     sight = through_exchangelib(siege.world)

@@ -41,6 +41,8 @@ BATCH = 20
 PART = 12 * 320 * 1024
 #: Seconds that a request waits for one of the others to end.
 _QUEUE = 120
+#: Every answer of Graph has this header, and of what stands between us none has.
+_OF_GRAPH = "request-id"
 _CLAIMS = re.compile(r'claims="([^"]+)"')
 
 
@@ -190,6 +192,9 @@ class Connection:
                     if response.is_redirect:
                         response.read()  # Left unread, it would end the connection, and a new one costs more.
                         where = response.headers.get("Location", "")
+                    elif response.is_success and _OF_GRAPH not in response.headers:
+                        # The page of a proxy would be kept as the file, and the file removed.
+                        raise Garbled
                 if not where.startswith("/"):
                     incoming = opened.enter_context(self._unsigned("GET", where, asked))
                 _refuse(incoming)
