@@ -18,11 +18,27 @@ A message of an error is one plain sentence for an operator.
 It names the server, permission or file at fault and never carries a subject, a body, a token or a password.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import timedelta
+
+#: What servers of Microsoft call a request, what we called it, and which of them had it.
+_IDS = ("request-id", "RequestId", "client-request-id", "X-FEServer")
+_ID = re.compile(r"[\w.{}-]{1,64}", re.ASCII)
 
 
 class ConnectorError(Exception):
     """What an adapter may raise; each subclass names one reaction."""
+
+    #: How those who run the server find the request that failed; "" where it was not told. Never part of the message:
+    #: the same failure has the same words.
+    request = ""
+
+
+def request_in(headers: Mapping[str, str]) -> str:
+    """How a server calls the request to which this is its answer: for `ConnectorError.request`."""
+    found = ((name, headers.get(name) or "") for name in _IDS)
+    return ", ".join(f"{name} {value}" for name, value in found if _ID.fullmatch(value))
 
 
 class Unavailable(ConnectorError):

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import datetime, timedelta
 
 from connector.daemon.process import clock
@@ -10,7 +10,7 @@ from connector.daemon.tenants import Mailbox, Tenant
 from connector.errors import ConnectorError, Unavailable
 from connector.flow.turn import DENIED_PAUSE, UNAVAILABLE_PAUSE, outage
 from connector.ledger import LedgerError
-from connector.log import Event, log
+from connector.log import Event, blaming, log
 from connector.sources import Hints
 
 #: A connection for hints that broke is made anew after the first, then ever later, up to the last.
@@ -72,11 +72,11 @@ class Listener:
     def _listen(self) -> None:
         """One connection to its end, and the wait until the next."""
         self._began = None
-        reason, wait = "the server ended the connection", timedelta(0)
+        reason, wait, failed = "the server ended the connection", timedelta(0), None
         try:
             self._pass_on()
         except ConnectorError as error:
-            reason = str(error)
+            failed, reason = error, str(error)
             wait = outage(error, timedelta(0)) if isinstance(error, Unavailable) else DENIED_PAUSE
         except LedgerError as error:
             reason = str(error)
@@ -89,7 +89,8 @@ class Listener:
         if self._failures:
             wait = max(wait, min(SOONEST * 2 ** (self._failures - 1), LATEST))
         if wait and not self._stopping.is_set():
-            self._lost(reason)
+            with blaming(failed) if failed else nullcontext():
+                self._lost(reason)
         self._stopping.wait(wait.total_seconds())
 
     def _pass_on(self) -> None:

@@ -46,7 +46,7 @@ from connector.flow.timekeeping import ClockInDoubt, believed, clock_brake, comp
 from connector.flow.turn import Clock, Turn, Watch, take_turn
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
-from connector.log import Event, about, log
+from connector.log import Event, about, blaming, log
 from connector.model import (
     Action,
     Audience,
@@ -146,7 +146,8 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:  # noqa: PLR0911 - one fo
     except Gone:
         return missed_one(redirect, turn) if redirect.copy else missed(redirect, turn)
     except (Rejected, Corrupt) as error:
-        return hold(redirect, str(error), turn)
+        with blaming(error):
+            return hold(redirect, str(error), turn)
     except (Conflict, FileGone) as error:
         return defer(redirect, str(error), turn)
     except Exhausted as error:

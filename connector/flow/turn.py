@@ -14,7 +14,7 @@ from typing import Any
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.flow.manifest import brake
 from connector.ledger import FOR_EVER, Lease, LeaseLost, Ledger, Pauses
-from connector.log import Event, about, log, tell
+from connector.log import Event, about, blaming, log, tell
 from connector.marker import sign
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
 from connector.policy import Hold, Policy
@@ -355,7 +355,8 @@ def leave_alone(
     else:
         event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
     until, reason, kind = now + wait, str(error), type(error).__name__
-    tell(event, paused=name, reason=reason, until=until.isoformat())
+    with blaming(error):
+        tell(event, paused=name, reason=reason, until=until.isoformat())
     counters.PAUSES.labels(tenant, kind).inc()
     ledger.pause(name, until=until, reason=reason, error=kind, now=now, tenant=tenant)
     if account and _is_of_account(account, name, reason, ledger, now):

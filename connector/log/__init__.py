@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from traceback import walk_tb
 from typing import Any, Literal, cast
@@ -125,6 +125,11 @@ def disguised(name_of: NameOf | None) -> Iterator[None]:
 def about(**what: Any) -> AbstractContextManager[None]:
     """Every line that this thread logs inside says what it is about: the id of a tick, of a redirect."""
     return structlog.contextvars.bound_contextvars(**what)
+
+
+def blaming(error: ConnectorError) -> AbstractContextManager[None]:
+    """Every line that this thread logs inside names the request that failed, as those who run the server find it."""
+    return about(request=error.request) if error.request else nullcontext()
 
 
 def flush(after: float = 0) -> None:

@@ -1,6 +1,7 @@
 """EWS over HTTP: the login, SOAP in and out, and the faults on the wire."""
 
 import logging
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from http.cookies import SimpleCookie
@@ -118,7 +119,15 @@ def _cookies(caller: Caller) -> list[Header]:
 
 
 def _send(wire: Wire, status: HTTPStatus, reply: Iterable[bytes], *headers: Header) -> None:
-    wire.reply_chunked(status, CONTENT_TYPE, reply, *headers)
+    wire.reply_chunked(status, CONTENT_TYPE, reply, *headers, *_names(wire))
+
+
+def _names(wire: Wire) -> Iterator[Header]:
+    """How a request is found in the logs of the server: its own name, the client's if wanted, and who had it."""
+    yield "request-id", str(uuid.uuid4())
+    yield "X-FEServer", "SIMULATOR"
+    if wire.headers.get("return-client-request-id", "").lower() == "true":
+        yield "client-request-id", wire.headers.get("client-request-id", "")
 
 
 def _turned_away(busy: Busy, operation: str) -> tuple[HTTPStatus, Iterable[bytes]]:

@@ -22,6 +22,7 @@ from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from exchangelib import DELEGATE, IMPERSONATION, UTC, Configuration, Credentials, Identity, Version
 from exchangelib.protocol import CachingProtocol, Protocol
@@ -32,6 +33,7 @@ from lxml import etree
 from requests import Response
 from requests.auth import HTTPBasicAuth
 
+from connector.errors import ConnectorError, request_in
 from connector.session import Basic, Session
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
 from connector.sources.ews.filled import Filled
@@ -138,7 +140,7 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
         except Status as answer:
             if self.filling and answer.status == HTTPStatus.NOT_FOUND:
                 # What IIS says to a request that is too large: 404.13, "content length too large".
-                raise Status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
+                raise Status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, request=answer.request) from None
             raise
         return response
 
@@ -150,7 +152,12 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
                 "POST",
                 self.protocol.service_endpoint,
                 data=self._wrapped(payload),
-                headers=self._extra_headers(),
+                # By ours, too, a request is found in the logs of Exchange, which gives it back.
+                headers={
+                    **self._extra_headers(),
+                    "client-request-id": str(uuid4()),
+                    "return-client-request-id": "true",
+                },
                 timeout=TIMEOUT,
             )
             _refuse_others(response)
@@ -183,7 +190,8 @@ def _refuse_others(response: Response) -> None:
     if response.status_code == HTTPStatus.OK or (response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and is_xml):
         return
     seconds = response.headers.get("Retry-After", "")
-    raise Status(response.status_code, timedelta(seconds=int(seconds)) if seconds.isdecimal() else None)
+    wait = timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+    raise Status(response.status_code, wait, request_in(response.headers))
 
 
 class Connection:
@@ -193,6 +201,8 @@ class Connection:
         """No request is made before the first question. For a group there is one session, which keeps to one server."""
         self.party = party
         self._date = ""
+        #: What the server called the request that it answered last.
+        self._request = ""
         #: The build that answered last, such as 15.1.2507.6; "" where it did not say.
         self.build = ""
         config = Configuration(
@@ -243,11 +253,11 @@ class Connection:
         operation.filling = filling
         with self.told():
             response = operation.post(request)
-            self._date = response.headers.get("Date", "")
+            self._date, self._request = response.headers.get("Date", ""), request_in(response.headers)
             envelope = parsed(operation.reply)
             self.build = _build(envelope) or self.build
             messages = response_messages(envelope)
-        return [translate(message, self.party) if isinstance(message, Answered) else message for message in messages]
+        return [self._translated(message) if isinstance(message, Answered) else message for message in messages]
 
     @contextmanager
     def stream(self, request: Element) -> Iterator[Iterator[bytes]]:
@@ -255,6 +265,7 @@ class Connection:
         operation = _Operation(account=self._account)
         with self.told():
             response = operation.post(request, streaming=True)
+            self._request = request_in(response.headers)
         try:
             yield response.iter_content(_PIECE)
         finally:
@@ -267,7 +278,13 @@ class Connection:
             yield
         except Exception as error:  # noqa: BLE001 - `translate` hands back what it does not know
             # Without its origin: a traceback of exchangelib may hold parts of a message.
-            raise translate(error, self.party) from None
+            raise self._translated(error) from None
+
+    def _translated(self, error: Exception) -> Exception:
+        told = translate(error, self.party)
+        if isinstance(told, ConnectorError) and isinstance(error, Answered | Status):
+            told.request = error.request if isinstance(error, Status) else self._request
+        return told
 
 
 def response_messages(envelope: Element) -> list[Element | Answered]:

@@ -49,11 +49,12 @@ class Answered(Exception):
 class Status(Exception):
     """The answer was HTTP, but not EWS."""
 
-    def __init__(self, status: int, retry_after: timedelta | None = None) -> None:
-        """`retry_after` is the header of that name, in seconds."""
+    def __init__(self, status: int, retry_after: timedelta | None = None, request: str = "") -> None:
+        """`retry_after` is the header of that name, in seconds; `request` is what the server calls the request."""
         super().__init__(status)
         self.status = status
         self.retry_after = retry_after
+        self.request = request
 
 
 class Garbled(Exception):

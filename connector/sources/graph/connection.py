@@ -18,12 +18,13 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import httpx
 import urllib3
 
 from connector import __version__
-from connector.errors import Unavailable
+from connector.errors import Unavailable, request_in
 from connector.sources.graph.failures import Answered, Garbled, Party, Strayed, translate
 from connector.sources.graph.login import TIMEOUT, AppLogin, Tokens
 from connector.spool import CHUNK, Spool
@@ -246,7 +247,8 @@ class Connection:
         if not self.knows(url):
             raise Strayed(urlsplit(url).hostname or "another place")
         client = self._edge.client
-        sent = {**headers, "Prefer": ", ".join((IMMUTABLE, *prefer))}
+        # By ours, too, a request is found: Graph gives it back.
+        sent = {**headers, "client-request-id": str(uuid4()), "Prefer": ", ".join((IMMUTABLE, *prefer))}
         token = self._edge.tokens.token()
         for last in (False, True):
             sent["Authorization"] = f"Bearer {token}"
@@ -284,7 +286,8 @@ class Connection:
         if status < HTTPStatus.BAD_REQUEST:
             return dict(body)
         headers = httpx.Headers(answer.get("headers") or {})
-        return translate(Answered(status, _code(body), retry_after(headers)), self.party)
+        failed = Answered(status, _code(body), retry_after(headers), request=request_in(headers))
+        return translate(failed, self.party)
 
 
 def path(*parts: str) -> str:
@@ -341,7 +344,8 @@ def _refuse(incoming: Incoming) -> None:
         code = _code(_json(b"".join(incoming.chunks)))
     except (ValueError, Garbled):
         code = ""
-    raise Answered(incoming.status, code, retry_after(incoming.headers), location)
+    headers = incoming.headers
+    raise Answered(incoming.status, code, retry_after(headers), location, request_in(headers))
 
 
 def _json(content: bytes) -> JSON:

@@ -33,13 +33,24 @@ class Party:
 class Answered(Exception):
     """Graph answered with an error."""
 
-    def __init__(self, status: int, code: str = "", retry_after: timedelta | None = None, location: str = "") -> None:
-        """`code` is Graph's own word for it; `location` where a change feed goes on that starts again."""
+    def __init__(
+        self,
+        status: int,
+        code: str = "",
+        retry_after: timedelta | None = None,
+        location: str = "",
+        request: str = "",
+    ) -> None:
+        """`code` is Graph's own word for it; `location` where a change feed goes on that starts again.
+
+        `request` is what it calls the request.
+        """
         super().__init__(status, code)
         self.status = status
         self.code = code
         self.retry_after = retry_after
         self.location = location
+        self.request = request
 
 
 class Garbled(Exception):
@@ -198,7 +209,9 @@ _LOGIN_LATER = frozenset({50196, 90033, 90025, 90055})
 def translate(error: Exception, party: Party) -> Exception:
     """The error to raise instead. One that nobody foresaw comes back as it is: a bug."""
     if isinstance(error, Answered):
-        return _answered(error, party)
+        told = _answered(error, party)
+        told.request = error.request
+        return told
     if isinstance(error, NoToken):
         return _no_token(error, party)
     if isinstance(error, Strayed):
