@@ -17,6 +17,7 @@ from connector.ledger import Backfill, Ledger
 from connector.model import Room, State
 from connector.policy import Policy
 from connector.sources.memory import Attached, MemorySource
+from tests.crash.test_every_effect import HALF
 from tests.world import START, Killed, Saboteur, World
 
 RULE = {"name": "all", "action": "redirect", "settle": 0}
@@ -339,7 +340,7 @@ def test_a_feed_that_is_longer_than_a_turn(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.no_cover
-@pytest.mark.parametrize("when", ["before", "after"])
+@HALF
 def test_killed_at_every_effect(tmp_path: Path, when: str) -> None:
     """Wherever it dies, nothing is lost, and it ends in the same world as if it had not."""
 

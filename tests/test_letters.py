@@ -17,7 +17,7 @@ from connector.model import Audience, State
 from connector.policy import People
 from connector.sources.memory import Attached
 from connector.upkeep import show_anew
-from tests.crash.test_every_effect import kills, policy
+from tests.crash.test_every_effect import HALF, kills, policy
 from tests.share_world import ShareWorld
 from tests.test_redirect import events, only, redirects, step
 from tests.world import TENANT, Killed, Saboteur, World
@@ -246,7 +246,7 @@ def test_nothing_is_left_while_a_brake_stands(world: World) -> None:
     assert len(after(world, 53.2)) == 1
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@HALF
 def test_killed_anywhere_it_is_told_once(tmp_path: Path, when: str) -> None:
     """A letter that is there is found by its mark."""
     at, died = 0, True

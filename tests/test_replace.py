@@ -14,7 +14,7 @@ from connector.ledger import Ledger
 from connector.model import File, Item, Message, Notice, State
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
-from tests.crash.test_every_effect import PNG, kills, policy
+from tests.crash.test_every_effect import HALF, PNG, kills, policy
 from tests.crash.test_every_effect import replaced as replaced_scene
 from tests.test_manifest import reconciled, start
 from tests.test_redirect import before, cut_power, done, events, only, redirects, step
@@ -689,7 +689,7 @@ def test_users_act_while_it_comes_back(world: World, touch: str, nth: int) -> No
 
 
 @pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
-@pytest.mark.parametrize("when", ["before", "after"])
+@HALF
 def test_restore_survives_a_kill_at_every_effect(tmp_path: Path, when: str) -> None:
     """Nothing is lost or out of sight, nothing comes back twice, and in the end each message is what it was."""
     died = 0

@@ -23,7 +23,7 @@ from connector.policy import Policy
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
-from tests.crash.test_every_effect import kills, packed, policy, several_messages
+from tests.crash.test_every_effect import HALF, kills, packed, policy, several_messages
 from tests.test_manifest import backed_up, reconciled, restored, start
 from tests.test_redirect import before, cut_power, only, redirects
 from tests.tnef import remember
@@ -207,7 +207,7 @@ def coming_back(scene: Callable[[Path], World]) -> Callable[[Path], World]:
 @pytest.mark.long
 @pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
 @pytest.mark.parametrize("scene", [several_messages, packed])
-@pytest.mark.parametrize("when", ["before", "after"])
+@HALF
 def test_restore_survives_a_kill_at_every_effect(
     scene: Callable[[Path], World], tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from connector.policy import Policy
 from connector.rewrite import notice
 from connector.sources.memory import Attached, Entry, MemorySource
 from connector.sources.memory_share import MemoryShareSource
-from tests.crash.test_every_effect import kills, policy
+from tests.crash.test_every_effect import HALF, kills, policy
 from tests.share_world import ShareWorld
 from tests.test_redirect import events, only, redirects, step
 from tests.world import KEY, TENANT, Killed, Saboteur, World
@@ -204,7 +204,7 @@ def ended(folder: Path) -> World:
 
 @pytest.mark.long
 @pytest.mark.no_cover
-@pytest.mark.parametrize("when", ["before", "after"])
+@HALF
 def test_survives_a_kill_at_every_effect_of_the_end(when: str, tmp_path: Path) -> None:
     """At the kill every message has its links, or says that the files are deleted; then all goes on to the end."""
     died_at = 0
@@ -690,7 +690,8 @@ def test_a_look_that_takes_too_long_goes_on_the_next_day(tmp_path: Path) -> None
 
 
 @pytest.mark.no_cover
-def test_survives_a_kill_at_every_effect_of_outliving(tmp_path: Path) -> None:
+@HALF
+def test_survives_a_kill_at_every_effect_of_outliving(when: str, tmp_path: Path) -> None:
     """The message is gone: at each kill the files are there, or nothing leads to them; in the end all are gone."""
 
     def lonely(folder: Path) -> World:
@@ -702,13 +703,12 @@ def test_survives_a_kill_at_every_effect_of_outliving(tmp_path: Path) -> None:
         return world
 
     died_at = 0
-    for when in ("before", "after"):
-        for at, world, died in kills(lonely, tmp_path, when, over):
-            over(world)
-            assert not world.store.files, at
-            assert not world.store.shares, at
-            died_at += died
-    assert died_at >= 10
+    for at, world, died in kills(lonely, tmp_path, when, over):
+        over(world)
+        assert not world.store.files, at
+        assert not world.store.shares, at
+        died_at += died
+    assert died_at >= 20
 
 
 # --- brakes -------------------------------------------------------------------------------------------------------
@@ -882,7 +882,7 @@ def test_many_links_wait_for_the_next_turn(tmp_path: Path) -> None:
     assert ends(world) > first
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@HALF
 def test_killed_anywhere_links_last_in_the_end_and_it_is_told_once(when: str, tmp_path: Path) -> None:
     """The book may know it first."""
 

@@ -14,7 +14,7 @@ from connector.flow.decisions import recall
 from connector.model import Redirect, State
 from connector.rewrite import pointer as pointers
 from connector.sources.memory_share import MemoryShare, MemoryShareSource
-from tests.crash.test_every_effect import policy
+from tests.crash.test_every_effect import HALF, policy
 from tests.laws.stores import BreaksOff
 from tests.share_world import ShareWorld
 from tests.test_manifest import backed_up, reconciled, restored, start
@@ -95,7 +95,7 @@ def test_a_share_that_fails_while_the_store_reads(
 
 
 @pytest.mark.no_cover  # it would take three times as long, and nothing is reached here alone
-@pytest.mark.parametrize("when", ["before", "after"])
+@HALF
 def test_survives_a_kill_at_every_effect_of_the_way_back(tmp_path: Path, when: str) -> None:
     """Wherever it dies, nobody misses the file, and it comes back once."""
     at, died = 0, True

@@ -71,12 +71,15 @@ class Saboteur:
             self.entering(name)
             self.count += 1
             self.seen.append(name)
-            if self.count == self.kill_at and self.when == "before":
+            dies = self.count == self.kill_at
+            if dies and self.when == "before":
                 raise Killed
-            result = call(*args, **kwargs)
-            if self.count == self.kill_at and self.when == "after":
-                raise Killed
-            return result
+            try:
+                return call(*args, **kwargs)
+            finally:
+                # What fails has come to its end too.
+                if dies:
+                    raise Killed
 
         return plugged
 

@@ -130,6 +130,11 @@ def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     remember(monkeypatch)
 
 
+#: Whatever lasts is changed by an effect: before one, all is as it was after the last. The main flow dies on both sides
+#: nevertheless; of the others, `.ci/run` has the half.
+HALF = pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.by_hand), "after"])
+
+
 def kills(
     scene: Callable[[Path], World],
     tmp_path: Path,
