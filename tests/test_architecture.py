@@ -1,6 +1,7 @@
 """Who may import whom. The arrows of the README's architecture section, held by a test."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,15 @@ def test_only_the_daemon_knows_threads_and_time() -> None:
         "log",
         "watching",
     }
+
+
+def test_what_comments_point_at_is_there() -> None:
+    """A module that moved takes along what is said of it elsewhere."""
+    named = {name for path in modules() for name in re.findall(r"`connector((?:\.\w+)+)`", path.read_text("utf-8"))}
+    files = {name for name in named if name.endswith((".yaml", ".json", ".db"))}
+    there = {"." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in modules()}
+    there |= {name.removesuffix(".__init__") for name in there}
+    assert not {name for name in named - files if not {name, name.rpartition(".")[0]} & there}
 
 
 def test_the_simulator_shares_no_code() -> None:

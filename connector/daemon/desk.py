@@ -283,7 +283,7 @@ class Desk:
     def sweep(self, mailbox: Mailbox) -> int:
         """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.
 
-        Brakes are in `connector.sweep`.
+        Brakes are in `connector.flow.sweep`.
         """
         now, brakes, sweeps = clock(), self._settings.sweep, self._common.sweeps
         left = brakes.at_most - sweeps.within_a_day(now)
