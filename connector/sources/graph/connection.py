@@ -42,8 +42,6 @@ BATCH = 20
 PART = 12 * 320 * 1024
 #: Seconds that a request waits for one of the others to end.
 _QUEUE = 120
-#: Every answer of Graph has this header, and of what stands between us none has.
-_OF_GRAPH = "request-id"
 _CLAIMS = re.compile(r'claims="([^"]+)"')
 
 
@@ -193,8 +191,8 @@ class Connection:
                     if response.is_redirect:
                         response.read()  # Left unread, it would end the connection, and a new one costs more.
                         where = response.headers.get("Location", "")
-                    elif response.is_success and _OF_GRAPH not in response.headers:
-                        # The page of a proxy would be kept as the file, and the file removed.
+                    elif _is_of_a_proxy(response):
+                        # It would be kept as the file, and the file removed.
                         raise Garbled
                 if not where.startswith("/"):
                     incoming = opened.enter_context(self._unsigned("GET", where, asked))
@@ -327,6 +325,12 @@ def _claims(response: httpx.Response) -> str | None:
         return base64.b64decode(found[1], validate=True).decode() if found else None
     except (binascii.Error, ValueError):
         return None
+
+
+def _is_of_a_proxy(response: httpx.Response) -> bool:
+    """Whether it is a page of something between us and Graph, all of whose answers have an id."""
+    page = response.headers.get("Content-Type", "").startswith("text/html")
+    return response.is_success and page and "request-id" not in response.headers
 
 
 def _incoming(response: httpx.Response) -> Incoming:
