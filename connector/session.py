@@ -20,6 +20,8 @@ from requests.hooks import default_hooks, dispatch_hook
 from connector.wire import POOLS
 
 Untyped = Any  # the stubs of requests know too little of what the library shows
+#: Seconds that a stranger waits for an answer.
+_PATIENCE = 30
 #: What asks for something and brings nothing along; all else says how much it brings, be it nothing.
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
@@ -127,3 +129,13 @@ class _Response(requests.Response):
         self._content_consumed = False
         self.history = []
         self.encoding = None
+
+
+def as_a_stranger(url: str, verify: bool | str) -> int | None:  # noqa: FBT001 - as requests has it
+    """The HTTP status with which somebody ends who follows this link and has no login; None where nobody answers."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.head(url, verify=verify, timeout=_PATIENCE, allow_redirects=True).status_code
+        except requests.RequestException:
+            return None

@@ -1,6 +1,7 @@
 """Every night, some of what is done is looked at again: what differs is told, and nothing is changed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -8,19 +9,25 @@ import pytest
 
 from connector.daemon.sample import MOST, differences, places
 from connector.ledger import Ledger
-from connector.model import State
+from connector.model import Audience, LinkTerms, State
+from connector.session import as_a_stranger
 from connector.sources.memory import Attached
+from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
+from tests.links import World as Pages
+from tests.links import house
+from tests.servers import DavServer, free_port
 from tests.test_service import World as Served
 from tests.test_service import world as served
 from tests.world import World
 
-__all__ = ["served"]
+__all__ = ["house", "served"]
 
 DAY = date(2026, 3, 1)
 LOST = "the store does not have a file any more"
 OTHER = "the store has other bytes of a file"
 UNSHOWN = "the message does not show its links"
+UNOPENED = "a link does not open (HTTP status 404)"
 
 
 @pytest.fixture
@@ -35,7 +42,9 @@ def world(tmp_path: Path) -> World:
 def told(world: World) -> tuple[str, ...]:
     """What differs, of all that is done."""
     with world.process() as (watch, ledger):
-        return tuple(each for redirect in ledger.redirects(state=State.DONE) for each in differences(redirect, watch))
+        return tuple(
+            each for redirect in ledger.redirects(state=State.DONE) for each in differences(redirect, watch, world.now)
+        )
 
 
 def test_what_is_as_it_was_differs_in_nothing(world: World) -> None:
@@ -60,15 +69,22 @@ def _edit(world: World, item_id: str, path: str) -> None:
     world.mailbox.edit_body(item_id, "<html><body><p>Rewritten by hand</p></body></html>")
 
 
-@pytest.mark.parametrize(("mishap", "said"), [(_lose, LOST), (_spoil, OTHER), (_edit, UNSHOWN)])
+def _revoke(world: World, item_id: str, path: str) -> None:
+    world.store.revoke(path.rpartition("/")[0])
+
+
+@pytest.mark.parametrize(
+    ("mishap", "said"),
+    [(_lose, (LOST, UNOPENED)), (_spoil, (OTHER,)), (_revoke, (UNOPENED, UNOPENED)), (_edit, (UNSHOWN,))],
+)
 def test_tells_what_is_not_as_the_ledger_has_it(
-    world: World, mishap: Callable[[World, str, str], None], said: str
+    world: World, mishap: Callable[[World, str, str], None], said: tuple[str, ...]
 ) -> None:
-    """A file that is lost or spoilt in the store, and a message without its links; nothing is written anywhere."""
+    """A file that is lost or spoilt in the store, a dead link, a message without; nothing is written anywhere."""
     (item,) = world.mailbox.items()
     mishap(world, item.id, next(path for path in world.store.files if path.endswith("plan.pdf")))
     files, items = dict(world.store.files), world.mailbox.items()
-    assert told(world) == (said,)
+    assert told(world) == said
     assert (world.store.files, world.mailbox.items()) == (files, items)
 
 
@@ -96,7 +112,53 @@ def test_the_daemon_tells_it_in_the_audit_trail(served: Served) -> None:
         del served.store.files[path]
     desk.tenant.mailboxes = tuple(each for each in desk.tenant.mailboxes if each.source is not gone)
     desk.compare()
-    assert noted(served.ledger) == [LOST]
+    assert noted(served.ledger) == [LOST, UNOPENED]
+
+
+@pytest.mark.parametrize(
+    ("status", "audience", "password", "said"),
+    [
+        (200, Audience.ANYONE, False, ()),
+        (401, Audience.STORE, False, ()),
+        (403, Audience.OWNER, False, ()),
+        (401, Audience.ANYONE, True, ()),
+        (401, Audience.ANYONE, False, ("a link does not open (HTTP status 401)",)),
+        (429, Audience.ANYONE, False, ()),
+        (500, Audience.STORE, False, ("a link does not open (HTTP status 500)",)),
+        (None, Audience.STORE, False, ("nobody answers at a link",)),
+    ],
+)
+def test_a_link_opens_or_asks_for_a_login_where_it_may(
+    world: World, *, status: int | None, audience: Audience, password: bool, said: tuple[str, ...]
+) -> None:
+    """What is for anyone must ask for nothing but its password; what has ended is not asked for."""
+
+    class Answering(MemoryStore):
+        def as_a_stranger(self, url: str) -> int | None:
+            return status
+
+    with world.process() as (watch, ledger):
+        (redirect,) = ledger.redirects(state=State.DONE)
+        terms = LinkTerms(audience=audience, password=password)
+        (file, *_) = redirect.shown
+        assert file.link
+        one = replace(redirect, files=(replace(file, stored=None, terms=terms),), pointer="a pointer")
+        answering = replace(watch, store=Answering())
+        assert differences(one, answering, world.now) == said
+        ended = replace(one.files[0], link=replace(file.link, expires=world.now))
+        assert differences(replace(one, files=(ended,)), answering, world.now) == ()
+
+
+def test_a_stranger_has_no_login_and_fetches_nothing(tmp_path: Path, apache: DavServer, house: Pages) -> None:
+    """A store of WebDAV asks for it; a page that is for anyone opens, which counts as no visit; nobody answers."""
+    file = apache.folder / "stranger.txt"
+    file.write_text("a plan")
+    assert as_a_stranger(f"{apache.url}stranger.txt", verify=True) == 401
+    publication, token = house.publish({"plan.pdf": b"a plan"})
+    assert as_a_stranger(f"{house.url}/a/{token}/1", verify=True) == 200
+    assert as_a_stranger(f"{house.url}/a/none/1", verify=True) == 404
+    assert [each for each in house.noted() if each.publication == publication.id] == []
+    assert as_a_stranger(f"http://127.0.0.1:{free_port()}/", verify=True) is None
 
 
 def test_once_a_night_at_its_hour(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,4 +177,4 @@ def test_once_a_night_at_its_hour(served: Served, monkeypatch: pytest.MonkeyPatc
         desk.pool.submit(bool).result()
         noted.append(len([each for each in served.ledger.events(tenant="acme") if each.name == "sample.differs"]))
     desk.pool.shutdown()
-    assert noted == [0, 1, 1, 1, 2]
+    assert noted == [0, 2, 2, 2, 4]

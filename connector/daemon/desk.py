@@ -345,7 +345,7 @@ class Desk:
             if mailbox is None or self._common.stopping.is_set():
                 continue
             with suppress(ConnectorError):
-                told = differences(redirect, mailbox.watch())
+                told = differences(redirect, mailbox.watch(), now)
                 seen, different = seen + 1, different + bool(told)
                 for each in told:
                     log.error(Event.SAMPLE_DIFFERS, redirect=redirect.id, source=redirect.source, difference=each)

@@ -20,6 +20,7 @@ from connector.flow.manifest import put_bytes
 from connector.links import tokens
 from connector.links.book import Book, Offered, Publication, Token
 from connector.model import Audience, Ending, Link, LinkTerms, Origin, Stored
+from connector.session import as_a_stranger
 from connector.stores import Store
 
 #: Shorter ones can be guessed, and with the key anyone could make our links.
@@ -96,6 +97,10 @@ class Publisher:
         """None of our links into this collection opens anything afterwards, and none of the store's."""
         self._book.end(self._tenant, folder, datetime.now(UTC))
         self._store.revoke(folder)
+
+    def as_a_stranger(self, url: str) -> int | None:
+        """Follow a link without any login, see the port."""
+        return as_a_stranger(url, self._verify)
 
     def forget(self, redirects: Collection[str], person: str) -> None:
         """Nothing is known of the links of these redirects any more, nor of this person. Repeated: nothing."""

@@ -36,6 +36,10 @@ class Links(Protocol):
         """No link into this collection opens anything afterwards, as far as we had made it open."""
         ...
 
+    def as_a_stranger(self, url: str) -> int | None:
+        """Follow a link without any login: the HTTP status in the end; None where nobody answers. Fetches nothing."""
+        ...
+
 
 class Pages(Links, Protocol):
     """Our own link service: its links may last longer than a message says."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from io import BytesIO
 from typing import BinaryIO
 from urllib.parse import quote, unquote
@@ -123,6 +124,14 @@ class MemoryStore:
     def revoke(self, folder: str) -> None:
         """Forget every share of the collection."""
         self.shares = [each for each in self.shares if each.folder != folder]
+
+    def as_a_stranger(self, url: str) -> int | None:
+        """Whoever has the address needs no login."""
+        try:
+            self.download(url)
+        except FileGone:
+            return HTTPStatus.NOT_FOUND
+        return HTTPStatus.OK
 
     def download(self, url: str) -> bytes:
         """What a person gets who follows the link. Raises FileGone where it no longer opens anything."""

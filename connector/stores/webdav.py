@@ -23,7 +23,7 @@ from connector.config.addresses import Address, Server
 from connector.config.credentials import Secret
 from connector.errors import ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
-from connector.session import Basic
+from connector.session import Basic, as_a_stranger
 from connector.spool import CHUNK, Spool
 from connector.stores.dav import DavClient, Entry, Upload, WrongPassword
 
@@ -135,6 +135,10 @@ class WebdavStore:
 
     def revoke(self, folder: str) -> None:
         """Nothing to do: an address opens nothing that the server would not open without it."""
+
+    def as_a_stranger(self, url: str) -> int | None:
+        """Follow a link without any login, see the port."""
+        return as_a_stranger(url, self._client.verify)
 
     def delete(self, path: str) -> None:
         """Remove a file, or a collection that is empty. Absent counts as removed.

@@ -129,6 +129,10 @@ class OwnersStore:
         with self._at(folder) as store:
             store.revoke(folder)
 
+    def as_a_stranger(self, url: str) -> int | None:
+        """Follow a link without any login, see the port."""
+        return self._own.as_a_stranger(url)
+
     def strangers(self, mailbox: str, members: Collection[str] | None = None) -> tuple[str, ...]:
         """Those of whom not exactly one account or group is known, see the port."""
         return self._readers.of(mailbox, members).strangers
