@@ -244,6 +244,8 @@ class Page:
 
     items: tuple[Item, ...]
     cursor: str
+    #: Items that belong here too, but at which the server failed: to be read another time, by their ids.
+    unread: tuple[str, ...] = ()
 
 
 class Audience(StrEnum):

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from connector.errors import Unavailable
+from connector.errors import Rejected, Unavailable
 from connector.flow import backfill as filling
 from connector.flow.backfill import Hours, Progress, Wish, leave, progress, want
 from connector.flow.redirect import tick
 from connector.ledger import Backfill, Ledger
-from connector.model import Room, State
+from connector.model import Page, Room, State
 from connector.policy import Policy
 from connector.sources.memory import Attached, MemorySource
 from tests.crash.test_every_effect import HALF
@@ -277,6 +277,31 @@ def test_a_file_that_cannot_be_read_now_waits(tmp_path: Path) -> None:
     assert (moved(world), told(world).left) == ([100], 1)
     run(world, step=timedelta(minutes=30))
     assert (moved(world), told(world).state) == ([100, 200], "done")
+
+
+@pytest.mark.parametrize("fault", [Rejected("corrupt"), Unavailable("failed"), ZeroDivisionError()])
+def test_a_message_that_nobody_can_read_waits(tmp_path: Path, fault: Exception) -> None:
+    """It keeps none of the others, whether its source lists it or not, and is not forgotten."""
+    world = old(tmp_path, 100, 200, 300)
+    broken = world.mailbox.items()[1:]
+
+    class Broken(MemorySource):
+        def fetch(self, item_id: str) -> Any:
+            if item_id in {each.id for each in broken}:
+                raise fault
+            return super().fetch(item_id)
+
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            for page in super().changes(cursor):
+                failed = tuple(each.id for each in page.items if each.id == broken[0].id)
+                yield Page(tuple(each for each in page.items if each.id not in failed), page.cursor, failed)
+
+    run(world, ticks=1)
+    wanted(world)
+    run(world, source=Broken)
+    assert (moved(world), told(world).left) == ([100], 2)
+    run(world, step=timedelta(minutes=30))
+    assert (sorted(moved(world)), told(world).state) == ([100, 200, 300], "done")
 
 
 def test_a_verdict_that_changes_later(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import Message
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -460,6 +461,8 @@ def test_a_lost_feed_may_say_where_to_begin(wire: respx.MockRouter) -> None:
         ({"Retry-After": "Sat, 28 Nov 2026 03:00:30 GMT", "Date": "Sat, 28 Nov 2026 03:00:00 GMT"}, 30),
         ({"Retry-After": "Sat, 28 Nov 2026 02:00:30 GMT", "Date": "Sat, 28 Nov 2026 03:00:00 GMT"}, 0),
         ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "9" * 11}, 24 * 60 * 60),
         ({}, None),
     ],
 )
@@ -519,6 +522,17 @@ def test_links_lead_nowhere_else(wire: respx.MockRouter) -> None:
         with pytest.raises(Denied, match="where we do not go"):
             list(connection().pages("/thing"))
         assert not evil.called
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_pages_that_lead_round(wire: respx.MockRouter, length: int) -> None:
+    """That is told, and nobody follows them for ever."""
+    links = [f"{THING}?{number}" for number in range(length)]
+    for link, following in zip(links, [*links[1:], links[0]], strict=True):
+        wire.get(link).respond(json={"@odata.nextLink": following, "value": []})
+    pages = connection().pages("/thing?0")
+    with pytest.raises(Unavailable, match="goes round"):
+        assert len(list(islice(pages, 9))) < 9
 
 
 def test_redirects_are_not_followed(wire: respx.MockRouter) -> None:

@@ -1,6 +1,6 @@
 """Every rule of the design that a first draft gets wrong, each in a test with its name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from connector.flow.reactions import MOST_ATTEMPTS
 from connector.flow.redirect import tick
 from connector.ledger import LeaseLost, Ledger
 from connector.marker import sign
-from connector.model import Item, Message, Notice, Redirect, State, Stored
+from connector.model import Item, Message, Notice, Page, Redirect, State, Stored
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
@@ -773,6 +773,36 @@ def test_a_bug_is_told_tried_again_and_held_in_the_end(world: World) -> None:
     assert states.pop(poisoned) is State.HELD
     assert set(states.values()) == {State.DONE}
     assert len(tries) == MOST_ATTEMPTS
+
+
+@pytest.mark.parametrize("fault", [Rejected("corrupt"), Unavailable("failed"), ZeroDivisionError()])
+def test_a_message_that_nobody_can_read_stops_none_of_the_others(world: World, fault: Exception) -> None:
+    """Whether the feed tells so, or it waits for another look. Once it can be read, it goes like the others."""
+    world.policy = policy(when={"older_than": "1d"})
+    waiting = world.deliver(FILE, received=world.now - timedelta(hours=23))
+    unread = world.deliver(FILE, received=world.now - timedelta(days=2))
+
+    class Broken(MemorySource):
+        def fetch(self, item_id: str) -> Message:
+            if item_id in (waiting, unread):
+                raise fault
+            return super().fetch(item_id)
+
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            for page in super().changes(cursor):
+                failed = tuple(each.id for each in page.items if each.id == unread)
+                yield Page(tuple(each for each in page.items if each.id != unread), page.cursor, failed)
+
+    step(world, source=Broken)
+    world.now += timedelta(hours=2)
+    new = world.deliver(FILE, received=world.now - timedelta(days=2))
+    for _ in range(4):
+        step(world, source=Broken)
+        world.now += timedelta(minutes=2)
+    assert [(each.item_id, each.state) for each in redirects(world)] == [(new, State.DONE)]
+    world.now += timedelta(hours=2)
+    step(world, 3)
+    assert {each.item_id for each in redirects(world)} == {new, waiting, unread}
 
 
 def test_message_that_trips_the_planning_does_not_stop_the_feed(world: World) -> None:

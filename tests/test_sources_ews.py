@@ -6,8 +6,9 @@ the service account and impersonates. Every request and reply is held against Mi
 
 import ssl
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import partial
@@ -28,6 +29,7 @@ from tests.ews import ANNA, User, eml, faulty, self_signed, settings
 from tests.exchange import Judge
 from tests.laws.sources import HTML, LOGO, REPORT, SourceLaws, notice, read, reported
 
+EPOCH = datetime.fromtimestamp(0, UTC)
 #: Tried apart from the others.
 HARMFUL = (Deviation.STALE_READS, Deviation.IGNORE_CONFLICTS, Deviation.MALFORMED_UNKNOWN_FOLDER)
 
@@ -338,18 +340,59 @@ def test_without_commit_times_every_folder_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("fault", "is_reported"), [(Rejected("corrupt"), True), (RuntimeError("unforeseen"), True), (Gone("moved"), False)]
+    ("fault", "told"),
+    [
+        (Rejected("corrupt"), (1, 0)),
+        (Conflict("Exchange failed"), (0, 1)),
+        (RuntimeError("unforeseen"), (0, 1)),
+        (Gone("moved"), (0, 0)),
+    ],
 )
 def test_an_item_that_cannot_be_read(
-    exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, fault: Exception, *, is_reported: bool
+    exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: tuple[int, int]
 ) -> None:
-    """It does not stop the feed: it is reported without files, and not at all where another folder has it by now."""
+    """It does not stop the feed: it is reported without files, or as unread; or not, where another folder has it."""
+    reported, unread = told
     item_id, other = world.deliver(REPORT), world.deliver(REPORT)
     source = faulty(exchange, monkeypatch, item_id, fault)
-    items = {item.id: item for page in source.changes(None) for item in page.items}
-    assert set(items) == ({item_id, other} if is_reported else {other})
-    assert [len(item.files) for item in items.values() if item.id == item_id] == [0] * is_reported
+    pages = list(source.changes(None))
+    items = {item.id: item for page in pages for item in page.items}
+    assert set(items) == ({item_id, other} if reported else {other})
+    assert [len(item.files) for item in items.values() if item.id == item_id] == [0] * reported
     assert len(items[other].files) == 1
+    assert [each for page in pages for each in page.unread] == [item_id] * unread
+
+
+def test_lists_without_end(exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed that goes round, and folders or items that begin anew with every page: that is told, and nobody hangs."""
+    connection = settings(exchange).connect(ANNA)
+    answers, asked = connection.answers, Counter[str]()
+
+    def again(request: Any, filling: Any = None) -> list[Any]:
+        name = request.tag.rpartition("}")[2]
+        asked[name] += 1
+        assert asked[name] < 9
+        for state in request.findall("{*}SyncState"):
+            request.remove(state)
+        for view in request.iterfind("{*}IndexedPageFolderView"), request.iterfind("{*}IndexedPageItemView"):
+            for each in view:
+                each.set("Offset", "0")
+        told: list[Any] = answers(request, filling)
+        for each in told if name == endless else ():
+            for state in each.iterfind("{*}SyncState"):
+                state.text = "even" if asked[name] % 2 else "odd"
+                each.find("{*}IncludesLastItemInRange").text = "false"
+                each.find("{*}Changes").clear()
+            for root in each.iterfind("{*}RootFolder"):
+                root.set("IncludesLastItemInRange", "false")
+        return told
+
+    world.deliver(REPORT)
+    monkeypatch.setattr(connection, "answers", again)
+    source = EwsMailbox(ANNA, lambda: connection)
+    for endless, words in (("SyncFolderItems", "does not get on"), ("FindFolder", "no end"), ("FindItem", "no end")):
+        with pytest.raises(Unavailable, match=words):
+            list(source.recent(EPOCH) if endless == "FindItem" else source.changes(None))
 
 
 @pytest.mark.parametrize("fault", [Unavailable("busy"), Denied("no")])

@@ -20,7 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connector.errors import ConnectorError, Denied, Gone, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, Unavailable
 from connector.sources.ews import EwsMailboxes
 from connector.sources.ews.connection import parsed, response_messages
 from connector.sources.ews.content import decoded
@@ -227,6 +227,12 @@ def test_characters_that_xml_cannot_hold_are_left_out(illegal: bytes) -> None:
     assert message.findtext("{*}DescriptiveLinkKey") == "ab"
 
 
+def test_a_reference_to_no_character_is_garbled() -> None:
+    """However many digits it has."""
+    with pytest.raises(Garbled):
+        parsed(b"<a>&#%b;</a>" % (b"9" * 5000))
+
+
 def test_a_reply_without_its_end_is_garbled() -> None:
     """Nothing is read from a reply that was cut off, however much of it is there."""
     reply = refusal("ErrorItemNotFound")
@@ -308,9 +314,11 @@ BUSY = '<m:MessageXml><t:Value Name="BackOffMilliseconds">17250</t:Value></m:Mes
         (http(403, b""), Denied, "EWS"),
         (http(404, b""), Denied, "url"),
         (http(302, b"", Location="/owa"), Denied, "url"),
+        (http(308, b"", Location="https://127.0.0.1/EWS/Exchange.asmx"), Denied, "url"),
         (http(503, b""), Unavailable, "503"),
         (http(500, HTML_PAGE, Content_Type="text/html"), Unavailable, "500"),
         (http(200, HTML_PAGE), Unavailable, "127.0.0.1"),
+        (http(200, HTML_PAGE, Content_Type="text/html"), Unavailable, "web page"),
         (http(200, b""), Unavailable, "127.0.0.1"),
         (http(200, refusal("ErrorItemNotFound")[:-30]), Unavailable, "127.0.0.1"),
         (http(200, refusal("ErrorItemNotFound"), announced=5000), Unavailable, "127.0.0.1"),
@@ -318,6 +326,12 @@ BUSY = '<m:MessageXml><t:Value Name="BackOffMilliseconds">17250</t:Value></m:Mes
         (http(200, refusal("ErrorNonExistentMailbox")), Denied, "no mailbox anna@example.org"),
         (http(200, refusal("ErrorImpersonateUserDenied")), Denied, "ApplicationImpersonation"),
         (http(200, refusal("ErrorContentConversionFailed")), Rejected, "ErrorContentConversionFailed"),
+        (http(200, refusal("ErrorInternalServerError")), Conflict, "failed at an item"),
+        (
+            http(500, SOAP % b"<s:Fault><faultcode>a:ErrorInternalServerError</faultcode></s:Fault>"),
+            Unavailable,
+            "failed",
+        ),
         (http(500, SOAP % b"<s:Fault><faultcode>a:ErrorSchemaValidation</faultcode></s:Fault>"), Rejected, "Schema"),
     ],
 )
@@ -336,6 +350,8 @@ def test_how_long_to_wait_is_passed_on() -> None:
         (http(200, refusal("ErrorServerBusy", BUSY)), 17.25),
         (http(500, SOAP % (b"<s:Fault><faultcode>x</faultcode>%b</s:Fault>" % detail)), 17.25),
         (http(503, b"", Retry_After="30"), 30),
+        (http(503, b"", Retry_After="9" * 5000), 10**9 - 1),
+        (http(200, refusal("ErrorServerBusy", BUSY.replace("17250", "9" * 5000))), 10**6 - 0.001),
     ):
         with server(answer) as url:
             told = failure(url)

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -267,6 +267,46 @@ def test_more_folders_than_a_batch_holds(world: GraphUser, source: GraphMailbox)
     pages = list(source.changes(None))
     assert reported(pages) == ids
     assert reported(source.changes(pages[-1].cursor)) == set()
+
+
+def test_a_message_at_which_graph_fails_stops_none_of_the_others(
+    world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reported as unread; where Graph has no time, nothing is."""
+    broken_one, other = world.deliver(REPORT), world.deliver(REPORT)
+    connection = source._connection
+    batch = connection.batch
+    status = 500
+
+    def failing(paths: Sequence[str], **more: Any) -> list[Any]:
+        failure = connection._part({"status": status, "body": {}})
+        answers = zip(paths, batch(paths, **more), strict=True)
+        return [failure if quote(broken_one) in path else answer for path, answer in answers]
+
+    monkeypatch.setattr(connection, "batch", failing)
+    pages = list(source.changes(None))
+    assert reported(pages) == {other}
+    assert [each for page in pages for each in page.unread] == [broken_one]
+    status = 503
+    with pytest.raises(Unavailable):
+        list(source.changes(None))
+
+
+def test_a_feed_that_leads_round(world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through pages that hold nothing: that is told, and nobody hangs."""
+    connection = source._connection
+    batch, asked = connection.batch, []
+
+    def round_about(paths: Sequence[str], **more: Any) -> list[Any]:
+        if "/messages/delta" not in paths[0]:
+            return batch(paths, **more)
+        asked.append(paths)
+        assert len(asked) < 99
+        return [{"value": [], "@odata.nextLink": f"{connection.base}/x/messages/delta?{len(asked) % 2}"} for _ in paths]
+
+    monkeypatch.setattr(connection, "batch", round_about)
+    with pytest.raises(Unavailable, match="does not get on"):
+        list(source.changes(None))
 
 
 def test_no_more_than_one_request_at_once(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:

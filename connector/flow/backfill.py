@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connector.errors import Gone
-from connector.flow.discover import plan
-from connector.flow.turn import Turn
+from connector.flow.discover import bear, plan
+from connector.flow.turn import LONGEST_BACKOFF, Turn
 from connector.guards import received_after
 from connector.ledger import Backfill, Ledger, Waiting
 from connector.log import Event, log
-from connector.model import ACTIVE, Item, Redirect
+from connector.model import ACTIVE, Item
 
 #: Of one source in one turn: new mail waits for no more.
 AT_ONCE = 20
@@ -47,6 +47,7 @@ def _list(wanted: Backfill, turn: Turn) -> Backfill:
         turn.keep_lease()
         wanted = replace(wanted, cursor=page.cursor)
         found = [_waiting(item) for item in page.items if _is_meant(item, wanted, turn)]
+        found += [Waiting(item_id=item_id, received=None, size=0) for item_id in page.unread]
         turn.ledger.list_backlog(turn.lease, wanted, found, turn.clock())
         if turn.spent():
             return wanted
@@ -79,7 +80,11 @@ def _plan_some(wanted: Backfill, turn: Turn) -> bool:
             break
         turn.keep_lease()
         next_at += step
-        redirect, again = _asked(waiting, wanted, turn)
+        item, trouble = _read(waiting, wanted, turn)
+        redirect, again = plan(item, turn, wanted.since) if item else (None, None)
+        if trouble:
+            # Where its server fails at it every time, all the others still have their turn.
+            again = turn.clock() + LONGEST_BACKOFF
         turn.ledger.record_backfilled(
             turn.lease,
             waiting,
@@ -90,17 +95,21 @@ def _plan_some(wanted: Backfill, turn: Turn) -> bool:
             policy=turn.watch.policy.fingerprint,
         )
         planned = planned or redirect is not None
+        if trouble:
+            bear(trouble, turn)
     return planned
 
 
-def _asked(waiting: Waiting, wanted: Backfill, turn: Turn) -> tuple[Redirect | None, datetime | None]:
+def _read(waiting: Waiting, wanted: Backfill, turn: Turn) -> tuple[Item | None, Exception | None]:
+    """The item, or why it cannot be read; neither where it is gone."""
     try:
-        item = turn.watch.source.fetch(waiting.item_id)
+        return turn.watch.source.fetch(waiting.item_id), None
     except Gone:
         # Moved or deleted: where it was moved, the feed tells of it under another id.
         turn.ledger.list_backlog(turn.lease, replace(wanted, listed=False), (), turn.clock())
         return None, None
-    return plan(item, turn, wanted.since)
+    except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
+        return None, error
 
 
 # --- what operators want ------------------------------------------------------------------------------------------

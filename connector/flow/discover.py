@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector import names
-from connector.errors import Denied, Gone, Unavailable
+from connector.errors import ConnectorError, Denied, Gone, Unavailable
 from connector.flow.ask import ask, facts, our_marker
 from connector.flow.decisions import recall
 from connector.flow.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
@@ -40,9 +40,9 @@ def discover(turn: Turn) -> None:
     recorded = turn.cursor
     for page in turn.watch.source.changes(turn.cursor):
         turn.cursor = page.cursor
-        if page.items:
+        if page.items or page.unread:
             turn.keep_lease()
-            _record(turn, page.items)
+            _record(turn, page.items, unread=page.unread)
             recorded = turn.cursor
         if turn.spent():
             return
@@ -60,12 +60,32 @@ def _look_again(turn: Turn) -> None:
             items: tuple[Item, ...] = (turn.watch.source.fetch(item_id),)
         except Gone:
             items = ()
+        except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
+            # First of all it is put off: where its server fails at it every time, all the others still have their turn.
+            _record(turn, (), looked=(item_id,), unread=(item_id,))
+            bear(error, turn)
+            continue
         _record(turn, items, looked=(item_id,))
 
 
-def _record(turn: Turn, items: tuple[Item, ...], *, complete: bool = False, looked: tuple[str, ...] = ()) -> None:
+def bear(error: Exception, turn: Turn) -> None:
+    """An item cannot be read: raise what speaks of its server, and leave it at that where it is the item itself."""
+    if isinstance(error, Unavailable | Denied):
+        raise error
+    if not isinstance(error, ConnectorError):
+        log.error(Event.BUG, source=turn.watch.name, exc_info=error)
+
+
+def _record(
+    turn: Turn,
+    items: tuple[Item, ...],
+    *,
+    complete: bool = False,
+    looked: tuple[str, ...] = (),
+    unread: tuple[str, ...] = (),
+) -> None:
     new: list[Redirect] = []
-    later: dict[str, datetime] = {}
+    later = dict.fromkeys(unread, turn.clock() + LONGEST_BACKOFF)
     for item in items:
         redirect, again = plan(item, turn, turn.since)
         if redirect:

@@ -51,7 +51,10 @@ VERSION = Version(build=EXCHANGE_2016)
 
 #: What XML cannot hold. Exchange passes such characters on from mail, as bytes or as references.
 _ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
-_REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]+)|([0-9]+));")
+#: One of more digits is none of XML's, and Python reads no number of thousands of them.
+_REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]{1,20})|([0-9]{1,20}));")
+#: Digits of a time to wait that count; with more it is longer than anybody waits.
+_LONGEST_WAIT = 9
 
 logging.getLogger("exchangelib").setLevel(logging.CRITICAL)
 
@@ -186,11 +189,13 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
 
 def _refuse_others(response: Response) -> None:
     """EWS answers with 200, and SOAP faults with 500; all else is for `failures` to tell."""
-    is_xml = "xml" in response.headers.get("Content-Type", "")
-    if response.status_code == HTTPStatus.OK or (response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and is_xml):
+    said = response.headers.get("Content-Type", "")
+    if response.status_code == HTTPStatus.OK and "html" not in said:
+        return
+    if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and "xml" in said:
         return
     seconds = response.headers.get("Retry-After", "")
-    wait = timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+    wait = timedelta(seconds=int(seconds[:_LONGEST_WAIT])) if seconds.isdecimal() else None
     raise Status(response.status_code, wait, request_in(response.headers))
 
 
@@ -320,15 +325,21 @@ def _if_legal(reference: re.Match[bytes]) -> bytes:
     return reference.group() if legal else b""
 
 
+#: What is answered about one item, or one file of it.
+_OF_ITEM = re.compile(r"(?:Get|Create|Update|Copy|Move|Delete)(?:Item|Attachment)ResponseMessage")
+
+
 def _error(told: Element) -> Answered:
     code = next((element.text for element in told.iter("{*}ResponseCode")), None)
     # A fault that knows no response code has at least one like `a:ErrorSchemaValidation`.
     code = code or (text(told, "faultcode").rpartition(":")[2] or "no response code")
+    of_item = bool(_OF_ITEM.fullmatch(etree.QName(told).localname))
     subscriptions = tuple(each.text or "" for each in told.iterfind("{*}ErrorSubscriptionIds/{*}SubscriptionId"))
     for value in told.iter("{*}Value"):
         if value.get("Name") == "BackOffMilliseconds" and (value.text or "").isdecimal():
-            return Answered(code, timedelta(milliseconds=int(value.text)), subscriptions)
-    return Answered(code, None, subscriptions)
+            wait = timedelta(milliseconds=int((value.text or "")[:_LONGEST_WAIT]))
+            return Answered(code, wait, subscriptions, of_item=of_item)
+    return Answered(code, None, subscriptions, of_item=of_item)
 
 
 def _build(envelope: Element) -> str:

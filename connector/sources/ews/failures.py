@@ -38,9 +38,20 @@ class Party:
 class Answered(Exception):
     """Exchange answered with a response code other than NoError."""
 
-    def __init__(self, code: str, back_off: timedelta | None = None, subscriptions: tuple[str, ...] = ()) -> None:
-        """`back_off` is what BackOffMilliseconds says; `subscriptions` are those that the error is about."""
+    def __init__(
+        self,
+        code: str,
+        back_off: timedelta | None = None,
+        subscriptions: tuple[str, ...] = (),
+        *,
+        of_item: bool = False,
+    ) -> None:
+        """`back_off` is what BackOffMilliseconds says; `subscriptions` are those that the error is about.
+
+        `of_item`: it answers for one item, or for one file of it, and all else may be well.
+        """
         super().__init__(code)
+        self.of_item = of_item
         self.code = code
         self.back_off = back_off
         self.subscriptions = subscriptions
@@ -116,6 +127,9 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
             {
                 "ErrorADOperation",
                 "ErrorADUnavailable",
+                "ErrorApiQuarantined",
+                "ErrorBatchProcessingStopped",
+                "ErrorClientDisconnected",
                 "ErrorConnectionFailed",
                 "ErrorExceededConnectionCount",
                 "ErrorExceededSubscriptionCount",
@@ -124,6 +138,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorMailboxFailover",
                 "ErrorMailboxMoveInProgress",
                 "ErrorMailboxStoreUnavailable",
+                "ErrorNoRespondingCASInDestinationSite",
                 "ErrorNotEnoughMemory",
                 "ErrorProxyRequestProcessingFailed",
                 "ErrorProxyServiceDiscoveryFailed",
@@ -146,6 +161,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorCorruptData",
                 "ErrorDataSizeLimitExceeded",
                 "ErrorInvalidExtendedProperty",
+                "ErrorInvalidOperation",
                 "ErrorInvalidPropertyRequest",
                 "ErrorInvalidPropertySet",
                 "ErrorInvalidPropertyUpdateSentMessage",
@@ -218,7 +234,16 @@ def translate(error: Exception, party: Party) -> Exception:
             return error
 
 
+#: What Exchange says where it came to grief itself, in passing or at one broken item every time.
+_GRIEF = "ErrorInternalServerError"
+
+
 def _answered(error: Answered, party: Party) -> Exception:
+    if error.code == _GRIEF:
+        # Of an item it counts: tried again and again, and in the end held. All the mailbox must not wait for one.
+        if error.of_item:
+            return Conflict(f"{party.host} failed at an item of the mailbox {party.mailbox} ({error.code})")
+        return Unavailable(f"{party.host} failed at the mailbox {party.mailbox} ({error.code})")
     for reaction, sentence, codes in _ANSWERS:
         if error.code in codes:
             told = sentence.format(host=party.host, mailbox=party.mailbox, user=party.user, permission=party.permission)
@@ -227,7 +252,7 @@ def _answered(error: Answered, party: Party) -> Exception:
     return RuntimeError(f"{party.host} answered {error.code} for the mailbox {party.mailbox}, and nobody foresaw that")
 
 
-def _status(error: Status, party: Party) -> ConnectorError:
+def _status(error: Status, party: Party) -> ConnectorError:  # noqa: PLR0911 - one for each answer
     match error.status:
         case HTTPStatus.UNAUTHORIZED:
             return Denied(f"{party.host} refuses the credentials of {party.user}: check user, password and `auth`")
@@ -235,7 +260,9 @@ def _status(error: Status, party: Party) -> ConnectorError:
             return Denied(f"{party.host} bars {party.user} from EWS: allow EWS for it (Set-CASMailbox -EwsEnabled)")
         case HTTPStatus.NOT_FOUND:
             return Denied(f"{party.host} has no EWS at this address: check `url`")
-        case HTTPStatus.MOVED_PERMANENTLY | HTTPStatus.FOUND:
+        case HTTPStatus.OK:
+            return Unavailable(f"{party.host} answers with a web page: a login page, or a proxy, stands before EWS")
+        case status if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             return Denied(f"{party.host} sends EWS elsewhere, which is not followed: write that place as `url`")
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return Rejected(f"{party.host} takes no request of this size: raise maxAllowedContentLength for EWS")

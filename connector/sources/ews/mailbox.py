@@ -215,20 +215,22 @@ class EwsMailbox:
     # --- the change feed ---------------------------------------------------------------------------------------------
 
     def _changes_in(self, folder: Folder, states: dict[str, tuple[str, str]]) -> Iterator[Page]:
-        last = False
+        last, passed = False, {states[folder.id][0]}
         while not last:
-            state = states[folder.id][0]
             try:
-                answer = self._synced(folder, state)
+                answer = self._synced(folder, states[folder.id][0])
             except Gone:
                 # The folder was deleted after it was listed.
                 return
             last = flag(answer, "m:IncludesLastItemInRange")
-            states[folder.id] = (text(answer, "m:SyncState"), folder.mark if last else "")
-            if not last and states[folder.id][0] == state:
+            states[folder.id] = state, _ = text(answer, "m:SyncState"), folder.mark if last else ""
+            if not last and state in passed:
+                # Also where it goes round through pages that hold nothing: nobody would look at the time.
                 raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
-            if items := self._changed(answer, folder):
-                yield Page(items, json.dumps(states))
+            passed.add(state)
+            items, unread = self._changed(answer, folder)
+            if items or unread:
+                yield Page(items, json.dumps(states), unread)
 
     def _synced(self, folder: Folder, state: str) -> Element:
         """What changed in a folder since this state, or since ever where the server has forgotten the state."""
@@ -238,8 +240,11 @@ class EwsMailbox:
             (answer,) = self._connection.ask(words.sync_items(folder.id, "", self._page_size))
         return answer
 
-    def _changed(self, answer: Element, folder: Folder) -> tuple[Message, ...]:
-        """The items that were created or updated. Only of those that may have attachments more is asked."""
+    def _changed(self, answer: Element, folder: Folder) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+        """The items that were created or updated, and the ids of those at which Exchange failed.
+
+        Only of those that may have attachments more is asked.
+        """
         changes = answer.findall("m:Changes/*", NS)
         elements = [change[0] for change in changes if change.tag.endswith(("}Create", "}Update"))]
         listed = {item.id: item for item in (message(element, folder, self.address) for element in elements)}
@@ -251,6 +256,7 @@ class EwsMailbox:
         ]
         if self._heeds_reading:
             asked += [identifier(change, "t:ItemId") for change in changes if change.tag.endswith("}ReadFlagChange")]
+        unread = []
         for item_id, item in self._read(asked).items():
             match item:
                 case Message():
@@ -260,8 +266,12 @@ class EwsMailbox:
                     listed.pop(item_id, None)
                 case Unavailable() | Denied():
                     raise item
-                # Anything else is the item's own fault. It stays as the feed lists it, without files.
-        return tuple(listed.values())
+                case Rejected():
+                    pass  # Its own fault. It stays as the feed lists it, without files.
+                case _:
+                    listed.pop(item_id, None)
+                    unread.append(item_id)
+        return tuple(listed.values()), tuple(unread)
 
     # --- items -------------------------------------------------------------------------------------------------------
 
@@ -301,12 +311,21 @@ class EwsMailbox:
 
     def _found(self, folders: Sequence[str], wanted: Element) -> Iterator[str]:
         offset, more = 0, True
+        begins: list[Element] = []
         while more:
             answers = self._connection.ask(words.find_items(folders, deepcopy(wanted), offset, FOUND))
             found = [item for answer in answers for item in answer.iterfind("m:RootFolder/t:Items/*", NS)]
+            self._require_news([*begins[:1], *found[:1]], "t:ItemId")
+            begins += found[:1]
             yield from (identifier(item, "t:ItemId") for item in found)
             more = bool(found) and not all(_is_last_page(answer) for answer in answers)
             offset += FOUND
+
+    def _require_news(self, begins: Sequence[Element], id_name: str) -> None:
+        """Of a list that comes in pages, the beginnings of the first and of the next one. Raises Unavailable."""
+        ids = [identifier(each, id_name) for each in begins]
+        if len(set(ids)) < len(ids):
+            raise Unavailable(f"a list of the mailbox {self.address} has no end")
 
     def _still_there(self, found: Message | Exception) -> Message:
         match found:
@@ -327,6 +346,7 @@ class EwsMailbox:
         while more:
             (answer,) = self._connection.ask(words.find_folders(self._well_known[ROOT], len(found), FOUND))
             page = answer.findall("m:RootFolder/t:Folders/*", NS)
+            self._require_news([*found[:1], *page[:1]], "t:FolderId")
             found += page
             more = bool(page) and not _is_last_page(answer)
         self._tree = tree(found, self._well_known, self._skip, self._connection.date)

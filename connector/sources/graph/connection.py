@@ -40,6 +40,8 @@ IMMUTABLE = 'IdType="ImmutableId"'
 BATCH = 20
 #: Of an upload session: less than 4 MB, and a multiple of 320 KiB, as drives want it.
 PART = 12 * 320 * 1024
+#: Seconds; whoever names more has a mistake in it, and no calendar goes that far.
+_LONGEST_WAIT = 24 * 60 * 60
 #: Seconds that a request waits for one of the others to end.
 _QUEUE = 120
 _CLAIMS = re.compile(r'claims="([^"]+)"')
@@ -159,7 +161,11 @@ class Connection:
     def pages(self, where: str, *, prefer: Collection[str] = ()) -> Iterator[JSON]:
         """The replies to this GET and all that follow it. Ids of links that lead elsewhere are not followed."""
         link: str | None = where
+        passed: set[str] = set()
         while link:
+            if link in passed:
+                raise Unavailable(f"{self.party.host} goes round in pages of {self.party.whose}")
+            passed.add(link)
             page = self.ask("GET", link, prefer=prefer).body
             yield page
             link = page.get("@odata.nextLink")
@@ -302,7 +308,7 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 def _wait(told: str, headers: Mapping[str, str]) -> timedelta | None:
     """Seconds, or a date, by the server's own clock."""
     try:
-        return timedelta(seconds=max(float(told), 0))
+        return timedelta(seconds=min(max(float(told), 0), _LONGEST_WAIT))
     except (ValueError, OverflowError):
         until = _date(told)
         return max(until - (_date(headers.get("Date", "")) or datetime.now(UTC)), timedelta(0)) if until else None

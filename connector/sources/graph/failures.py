@@ -83,6 +83,10 @@ class LostState(Unavailable):
         self.location = location
 
 
+class Grief(Unavailable):
+    """The server failed at what it was asked for: in passing, or at this one thing every time."""
+
+
 class Missing(Denied):
     """The mailbox, user, drive or team is not there at all: never told as a thousand times Gone."""
 
@@ -237,7 +241,8 @@ def _answered(error: Answered, party: Party) -> ConnectorError:
                     return LostState(said, error.location)
                 return Unavailable(said, error.retry_after) if reaction is Unavailable else reaction(said)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Unavailable(f"{party.host} has trouble with {party.whose}{told}", error.retry_after)
+        reaction = Grief if error.status == HTTPStatus.INTERNAL_SERVER_ERROR else Unavailable
+        return reaction(f"{party.host} has trouble with {party.whose}{told}", error.retry_after)
     return Rejected(f"{party.host} refuses this for {party.whose}{told}")
 
 

@@ -15,7 +15,7 @@ from connector.model import Body, File, FileKind, Item, Letter, Message, Notice,
 from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid
 from connector.sources.graph import Connection
 from connector.sources.graph.connection import BATCH, path
-from connector.sources.graph.failures import LostState
+from connector.sources.graph.failures import Grief, LostState
 from connector.sources.graph_mail import words
 from connector.sources.graph_mail.cursor import Cursor, read
 from connector.sources.graph_mail.folders import Folder, Told, tree
@@ -237,6 +237,7 @@ class GraphMailbox:
 
     def _changes_in(self, folder: Folder, answer: JSON | Exception, place: Cursor) -> Iterator[Page]:
         """What is new in a folder; `answer` is the first page of it."""
+        passed = {place.feeds[folder.id]}
         while True:
             if isinstance(answer, LostState) and place.feeds[folder.id]:
                 place.feeds[folder.id] = ""
@@ -248,11 +249,14 @@ class GraphMailbox:
                 raise answer
             more = answer.get("@odata.nextLink")
             link = str(more or answer.get("@odata.deltaLink") or "")
-            if not link or link == place.feeds[folder.id] == more:
+            if not link or (more and link in passed):
+                # Also where it goes round through pages that hold nothing: nobody would look at the time.
                 raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
+            passed.add(link)
             place.feeds[folder.id] = link
-            if items := self._changed(answer):
-                yield Page(items, str(place))
+            items, unread = self._changed(answer)
+            if items or unread:
+                yield Page(items, str(place), unread)
             if not more:
                 return
             answer = self._page(folder, place)
@@ -269,19 +273,25 @@ class GraphMailbox:
         place.feeds[folder.id] = ""
         return self._at("mailFolders", folder.id, "messages", "delta") + "?$select=id"
 
-    def _changed(self, answer: JSON) -> tuple[Message, ...]:
-        """The items that were created or updated, each read afresh: only so its files are told, inline ones too."""
+    def _changed(self, answer: JSON) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+        """The items that were created or updated, and the ids of those at which Graph failed.
+
+        Each is read afresh: only so its files are told, inline ones too.
+        """
         told = [each for each in answer.get("value") or () if "@removed" not in each]
-        items = []
+        items, unread = [], []
         scope = {folder.path for folder in self._tree.values() if folder.in_scope}
-        for item in self._read([str(each["id"]) for each in told]).values():
-            if isinstance(item, Unavailable | Denied):
+        for item_id, item in self._read([str(each["id"]) for each in told]).items():
+            if isinstance(item, Grief):
+                # All that came after it must not wait for one that is broken.
+                unread.append(item_id)
+            elif isinstance(item, Unavailable | Denied):
                 raise item
             # Else it was moved or deleted meanwhile, and the feed of the other folder has it if that is in scope; or it
             # cannot be read, by its own fault.
             if isinstance(item, Message) and item.folder in scope:
                 items.append(item)
-        return tuple(items)
+        return tuple(items), tuple(unread)
 
     @property
     def _paging(self) -> tuple[str]:

@@ -99,14 +99,15 @@ class GraphDrive(Shelfless):
         """
         self._look_for_roots()
         link: str = self._known(cursor) or self._beginning
-        last = False
+        last, passed = False, {link}
         while not last:
             page = self._page(link)
             items = tuple(self._changed(page.get("value", ())))
             last = "@odata.deltaLink" in page
             following = page.get("@odata.deltaLink") or page.get("@odata.nextLink")
-            if not isinstance(following, str) or (following == link and not last):
+            if not isinstance(following, str) or (following in passed and not last):
                 raise Unavailable(f"the change feed of {self._connection.party.whose} does not get on")
+            passed.add(following)
             link = following
             yield Page(items, json.dumps({"drive": self.key, "roots": sorted(self._roots), "link": link}))
 
