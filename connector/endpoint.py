@@ -3,6 +3,7 @@
 Whoever reaches it is a stranger until what he says proves otherwise.
 """
 
+import errno
 import socket
 import sys
 import threading
@@ -31,6 +32,10 @@ class Forged(Exception):
     """It was not said by whom we listen to."""
 
 
+class InUse(Unavailable):
+    """Somebody listens there already."""
+
+
 #: Given the query and the body of a POST: what to answer, as plain text. Threads call it at a time. Raises Forged.
 Hear = Callable[[Mapping[str, str], bytes], tuple[HTTPStatus, str]]
 
@@ -39,12 +44,13 @@ class Endpoint:
     """Listens as long as its `with` block lasts."""
 
     def __init__(self, host: str, port: int, hear: Hear) -> None:
-        """Raises Unavailable where the address is taken, or not ours."""
+        """Raises InUse, and Unavailable where the address is not ours."""
         try:
             self._server = _Server(host, port, hear)
         except OSError as error:
             place = f"[{host}]" if ":" in host else host
-            raise Unavailable(f"{place}:{port} cannot be listened on: {error.strerror}") from None
+            kind = InUse if error.errno == errno.EADDRINUSE else Unavailable
+            raise kind(f"{place}:{port} cannot be listened on: {error.strerror}") from None
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="endpoint", daemon=True).start()

@@ -46,10 +46,10 @@ class Ear:
         self._exchange = exchange
         self.again(**more)
 
-    def again(self, **more: Any) -> None:
+    def again(self, *, probe: str | None = None, **more: Any) -> None:
         """Another process, with the same configuration."""
         told = {"url": f"http://127.0.0.1:{self.port}/graph", "listen": f"127.0.0.1:{self.port}", **more}
-        self.entry = settings(self._exchange, mailboxes=BOTH, notifications=told)
+        self.entry = settings(self._exchange, mailboxes=BOTH, probe=probe, notifications=told)
         self.entry.addresses()
         (self.hints,) = self.entry.hints()
         self.course = self.hints.listen(BOTH)
@@ -284,6 +284,22 @@ def test_an_address_that_leads_elsewhere_is_named(exchange: Exchange, ear: Ear) 
         ear.again(listen=f"127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(Unavailable, match="cannot be listened on: Address already in use"):
             next(ear.course)
+    assert kept(exchange) == {}
+
+
+def test_check_has_graph_find_its_way_once(exchange: Exchange, ear: Ear) -> None:
+    """It is told so where it does not, and where somebody listens; nothing is left either way."""
+    exchange.add_mailbox("probe@example.org")
+    assert not settings(exchange, probe="probe@example.org").try_notifications()
+    assert not ear.entry.try_notifications()
+    ear.again(probe="probe@example.org")
+    assert ear.entry.try_notifications()
+    assert kept(exchange) == {}
+    with endpoint.Endpoint("127.0.0.1", ear.port, ear.hints._hear), pytest.raises(endpoint.InUse):
+        ear.entry.try_notifications()
+    ear.again(probe="probe@example.org", url=f"http://127.0.0.1:{free_port()}/graph")
+    with pytest.raises(Rejected, match="lead from outside to"):
+        ear.entry.try_notifications()
     assert kept(exchange) == {}
 
 

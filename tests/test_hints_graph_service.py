@@ -52,7 +52,8 @@ class Running:
         )
         file.write_text(before + source + after.split("store:\n")[1])
         world.environment["GRAPH_SECRET"] = self.exchange.client["secret"]
-        world.run("check")
+        found = {each["tried"]: each["says"] for each in world.json("check")}
+        assert found["acme: notifications"].startswith("Graph found its way to us")
         self.process = world.start("run", **{"CONNECTOR_INTERVAL": "3600", **options})
 
     def until(self, happened: Callable[[], bool]) -> float:

@@ -13,6 +13,7 @@ from connector.checks.reach import reached, servers
 from connector.config.loading import MailConfig, ShareConfig
 from connector.daemon.process import clock
 from connector.daemon.tenants import Tenant
+from connector.endpoint import InUse
 from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
 from connector.flow.admission import of_nobody
 from connector.flow.manifest import brake, put_bytes
@@ -68,6 +69,7 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, state: Path, by: str) 
             # Where no mailbox opens, more logins could lock the account.
             if any(each.severity == "fine" for each in opened):
                 yield from _outside(tenant, entry)
+                yield from _notifications(tenant, entry)
                 yield from _proofs(tenant, entry, ledger, by)
 
 
@@ -290,6 +292,23 @@ def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
             yield Finding(tried, "fine", "can be opened")
             yield _room(tenant, mailbox.source)
             yield from _people(tenant, mailbox.source)
+
+
+def _notifications(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
+    """Whether a server that calls us finds its way, through the proxy of the house."""
+    tried = f"{tenant.name}: notifications"
+    try:
+        if entry.try_notifications():
+            yield Finding(tried, "fine", "Graph found its way to us, and was told that we want no more")
+    except InUse as error:
+        yield Finding(
+            tried, "fine", f"not tried: {error}; where that is the daemon, `connector status` tells who is heard"
+        )
+    except Rejected as error:
+        todo = "let the proxy pass on there what comes to `url`, and the firewall let Microsoft in"
+        yield Finding(tried, "unreachable", str(error), todo, "connector check")
+    except ConnectorError as error:
+        yield failed(tried, error, "connector check")
 
 
 def _room(tenant: Tenant, source: Source) -> Finding:

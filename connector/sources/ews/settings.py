@@ -150,6 +150,10 @@ class EwsMailboxes(BaseModel):
         groups = [ordered[start : start + GROUP] for start in range(0, len(ordered), GROUP)]
         return tuple(EwsHints(group, partial(self.connect, group=True)) for group in groups)
 
+    def try_notifications(self) -> bool:
+        """False: Exchange tells us over a connection of ours."""
+        return False
+
     def probe_source(self) -> EwsProbe | None:
         """The mailbox for trials, where one is named. Nothing is asked of a server yet."""
         return EwsProbe(self.probe, partial(self.connect, self.probe)) if self.probe else None

@@ -90,6 +90,15 @@ class GraphHints:
                 self._give_back()
                 raise
 
+    def tried(self, address: str) -> None:
+        """Have Graph find its way to us once, for this mailbox; nothing is kept.
+
+        Raises InUse, Unavailable, Denied, and Rejected where it does not find it.
+        """
+        with Endpoint(*self._listen, self._hear):
+            self._make(address, _now())
+            self._drop([self._subscribed.pop(address)])
+
     # --- what Graph keeps -----------------------------------------------------------------------------------------
 
     def _left_over(self) -> Iterator[str]:

@@ -145,6 +145,16 @@ class GraphMailboxes(BaseModel):
         """One, where Graph can reach us. Nothing is asked of a server yet."""
         return (self._told,) if self._told else ()
 
+    def try_notifications(self) -> bool:
+        """Have Graph find its way to us once. False where it is not to tell us anything, or no `probe` is there for it.
+
+        Raises InUse, Unavailable, Denied, Rejected.
+        """
+        if not (self._told and self.probe):
+            return False
+        self._told.tried(self.probe)
+        return True
+
     def probe_source(self) -> GraphProbe | None:
         """The mailbox for trials, where one is named. Nothing is asked of a server yet."""
         return GraphProbe(self.probe, partial(self.connect, self.probe)) if self.probe else None
