@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_a_mailbox_is_swept_while_others_are_counted() -> None:
     sweeps = Sweeps()
 
     class Now(datetime):
-        def __sub__(self, other: datetime) -> timedelta:  # type: ignore[override]  # a time is all that is asked for
+        def __sub__(self, other: Any) -> Any:
             sweeps.note("ben", other, 5)
             return super().__sub__(other)
 
