@@ -254,6 +254,21 @@ def test_a_collection_that_cannot_be_made_is_told(
         plain_world.connect(proxy.port).put(PATH, spool(DATA))
 
 
+@pytest.mark.parametrize(
+    ("status", "reaction"), [(400, Rejected), (403, Denied), (500, Unavailable), (502, Unavailable)]
+)
+def test_a_proxy_that_hides_where_a_move_leads(
+    plain_world: WebdavWorld, status: int, reaction: type[ConnectorError]
+) -> None:
+    """Uploads work and moves do not, and the answer alone says nothing of the reason."""
+    with (
+        lying_store(plain_world.server.port, lies.answers(status, "MOVE")) as proxy,
+        pytest.raises(reaction, match=rf"MOVE with {status}: .*; or a proxy .* Destination"),
+    ):
+        plain_world.connect(proxy.port).put(PATH, spool(DATA))
+    assert not plain_world.on_disk()
+
+
 def test_bytes_lost_by_the_move_are_seen(plain_world: WebdavWorld) -> None:
     """The last look is at the right name, not at the temporary one."""
     with lying_store(plain_world.server.port, lies.moves_half) as proxy, pytest.raises(Corrupt):

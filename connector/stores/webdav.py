@@ -29,6 +29,8 @@ from connector.stores.dav import DavClient, Entry, Upload, WrongPassword
 
 _CREATED = (201, 204)  # nginx answers a MOVE to a new name with 204
 _TAKEN = 412
+#: What nginx, SabreDAV, Apache and rclone answer where they take the target of a MOVE for none of theirs; and to others.
+_ELSEWHERE = (400, 403, 500, 502)
 _THERE = 405  # RFC 4918 section 9.3.1, of MKCOL
 #: What Apache (403), rclone (423) and others answer to two clients that make one collection at the same moment.
 _PERHAPS_THERE = (301, 403, 409, 423, 500)
@@ -187,7 +189,11 @@ class WebdavStore:
     def _move(self, source: str, target: str) -> bool:
         """True where the file is now at `target`, False where something is already there."""
         headers = (f"Destination: {self._client.url(target)}", "Overwrite: F")
-        return self._client.ask("move", source, success=(*_CREATED, _TAKEN), headers=headers).status != _TAKEN
+        answer = self._client.ask("move", source, success=(*_CREATED, _TAKEN, *_ELSEWHERE), headers=headers)
+        if answer.status in _ELSEWHERE:
+            error = self._client.refused("MOVE", answer)
+            raise type(error)(f"{error}; or a proxy before it translates addresses, but not the one in Destination")
+        return answer.status != _TAKEN
 
     def _settled(self, path: str, content: Spool, *, proved: bool) -> Stored:
         """What is at `path` at last, by a fresh look: a server may say Created and have done something else."""
