@@ -29,7 +29,7 @@ from connector.stores.dav import DavClient, Entry, Upload, WrongPassword
 
 _CREATED = (201, 204)  # nginx answers a MOVE to a new name with 204
 _TAKEN = 412
-#: What nginx, SabreDAV, Apache and rclone answer where they take the target of a MOVE for none of theirs; and to others.
+#: What nginx, SabreDAV, Apache and rclone answer where they take the target of a MOVE for none of theirs.
 _ELSEWHERE = (400, 403, 500, 502)
 _THERE = 405  # RFC 4918 section 9.3.1, of MKCOL
 #: What Apache (403), rclone (423) and others answer to two clients that make one collection at the same moment.
