@@ -14,7 +14,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,7 +74,7 @@ def original_path(redirect: Redirect, sha256: str) -> str:
 
 def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str, key: bytes) -> bytes:
     """All that is needed to find the files of a redirect again, and the message that they belong to; signed."""
-    told = {name: value for name, value in asdict(redirect).items() if name in _LASTING}
+    told = {name: getattr(redirect, name) for name in _LASTING}
     over = redirect.state in ENDING
     content = {"format": _FORMAT, "tenant": tenant, "mailbox": mailbox, "over": over, "redirect": told}
     said = json.dumps(content, indent=1, sort_keys=True, default=_plain).encode()
@@ -127,8 +127,10 @@ def delete_manifests(store: Store, redirect_id: str, *, keep_original: bool = Fa
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    assert isinstance(value, timedelta)
-    return value.total_seconds()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    assert is_dataclass(value)
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def _read(content: bytes, name: str, key: bytes) -> Manifest | None:
