@@ -6,7 +6,8 @@ Paths, and Namespaces", and XML 1.0, in which WebDAV lists names and which has n
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import count
 from string import Formatter
 from typing import cast, get_args
@@ -39,6 +40,8 @@ _MOST_WORDS = 3
 
 def plain(text: str) -> str:
     """`text` on one line and in reading order: no control, bidi, zero-width or broken character, NFC. May be empty."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())  # As nearly all are: one look for each character takes much longer.
     kept = (" " if char.isspace() else char for char in text if char.isspace() or _has_a_place(char))
     return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
 
@@ -161,7 +164,8 @@ def _words(part: str) -> list[PathWord]:
     return [word for _, word in _pieces(part) if word]
 
 
-def _pieces(part: str) -> list[tuple[str, PathWord | None]]:
+@cache
+def _pieces(part: str) -> Sequence[tuple[str, PathWord | None]]:
     """Fixed text and the word after it, pair by pair. Only parsed: a template never reaches into an object."""
     try:
         return [(fixed, _path_word(*field)) for fixed, *field in Formatter().parse(part)]
