@@ -110,7 +110,7 @@ def _now(each: RedirectedFile, found: File | None, redirect: Redirect, *, attemp
     if found is None:
         return each if attempted else replace(each, gone=True)
     if found.version == each.file.version and found.size == each.file.size:
-        return replace(each, file=found)
+        return each if found == each.file else replace(each, file=found)
     return replace(each, file=found, path=_another_path(each, redirect), stored=None, link=None)
 
 

@@ -44,10 +44,10 @@ _NAME = re.compile(r"[^ \t\n\f\r/>]++")
 _ATTRIBUTE = re.compile(
     r"""
     [ \t\n\f\r/]*+
-    (?: (?P<close> > )
-      | (?P<name> [^ \t\n\f\r/>] [^ \t\n\f\r/>=]*+ )
+    (?: ( > )
+      | ( [^ \t\n\f\r/>] [^ \t\n\f\r/>=]*+ )
         (?: [ \t\n\f\r]*+ = [ \t\n\f\r]*+
-            (?: "(?P<double>[^"]*+)"?+ | '(?P<single>[^']*+)'?+ | (?P<bare>[^ \t\n\f\r>]*+) ) )?+
+            (?: "([^"]*+)"?+ | '([^']*+)'?+ | ([^ \t\n\f\r>]*+) ) )?+
     )
     """,
     re.VERBOSE,
@@ -112,10 +112,10 @@ def _tag(html: str, kind: Kind, start: int, name_at: int) -> Token:
     at = name.end()
     while found := _ATTRIBUTE.match(html, at):
         at = found.end()
-        if found["close"]:
+        close, attribute, double, single, bare = found.groups(default="")
+        if close:
             return Token(kind, start, at, name[0].lower(), attributes)
-        value = found["double"] or found["single"] or found["bare"] or ""
-        attributes.setdefault(found["name"].lower(), value)
+        attributes.setdefault(attribute.lower(), double or single or bare)
     return _lost(html, start)
 
 
