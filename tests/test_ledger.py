@@ -191,7 +191,7 @@ def test_write_moves_state_files_and_event_together(ledger: Ledger) -> None:
     written = ledger.write(done, "redirect.stored", NOW + MINUTE, lease=lease, size=1)
     assert written == replace(done, revision=1)
     assert ledger.redirect("r1") == written
-    last = list(ledger.events(redirect_id="r1"))[-1]
+    last = ledger.history("r1")[-1]
     assert (last.name, last.at, last.source, last.detail) == (
         "redirect.stored",
         NOW + MINUTE,

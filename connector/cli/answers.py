@@ -116,7 +116,7 @@ def _history(found: Iterable[Redirect], ledger: Ledger) -> list[Row]:
     return [
         {"at": event.at, "redirect": each.id, "event": event.name, "detail": dict(event.detail)}
         for each in found
-        for event in ledger.events(redirect_id=each.id)
+        for event in ledger.history(each.id)
     ]
 
 

@@ -91,6 +91,12 @@ def read(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[E
         yield Event(**{**row, "detail": json.loads(row["detail"])})
 
 
+def of_redirect(connection: Connection, redirect_id: str) -> tuple[Event, ...]:
+    """What happened to a redirect, each chain in its order."""
+    found = (dict(zip(_EVENT, row, strict=True)) for row in _OF_REDIRECT.rows(connection, of=redirect_id))
+    return tuple(Event(**row | {"detail": json.loads(row["detail"])}) for row in found)
+
+
 def first_break(connection: Connection, tenant: str) -> int | None:
     """The number of the first event that is changed, missing or in the wrong place; None where the chain is whole."""
     chain = next(iter(ends(connection, tenant)), Chain(tenant=tenant, cut=0, cut_hash="", length=0, head=""))
@@ -203,6 +209,10 @@ def _begin(connection: Connection, tenant: str) -> None:
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 _INSERT = Prepared(insert(events))
+_EVENT = tuple(events.c.keys())
+_OF_REDIRECT = Prepared(
+    select(events).where(events.c.redirect_id == bindparam("of")).order_by(events.c.tenant, events.c.number)
+)
 _MOVE_END = Prepared(update(chains).where(chains.c.tenant == bindparam("of")), ["length", "head"])
 _OF_TENANT = select(chains.c.length, chains.c.head).where(chains.c.tenant == bindparam("of"))
 _LOCKED_END = Prepared(_OF_TENANT.with_for_update())

@@ -694,17 +694,15 @@ class Ledger:
         self,
         *,
         tenant: str | None = None,
-        redirect_id: str | None = None,
         first: int | None = None,
         last: int | None = None,
     ) -> Iterator[Event]:
-        """What happened, of a tenant, of a redirect or all of it, each tenant's in its order; from one to another."""
+        """What happened, of a tenant or all of it, each tenant's in its order; from one to another."""
         c = events.c
         wanted = [
             compare(said)
             for compare, said in (
                 (c.tenant.__eq__, tenant),
-                (c.redirect_id.__eq__, redirect_id),
                 (c.number.__ge__, first),
                 (c.number.__le__, last),
             )
@@ -712,6 +710,11 @@ class Ledger:
         ]
         with self._reading() as connection:
             yield from chain.read(connection, *wanted)
+
+    def history(self, redirect_id: str) -> tuple[Event, ...]:
+        """What happened to a redirect, from the first to the last."""
+        with self._reading() as connection:
+            return chain.of_redirect(connection, redirect_id)
 
     def chains(self) -> tuple[Chain, ...]:
         """Where each tenant's chain begins and ends."""

@@ -59,7 +59,7 @@ def _course(redirect: Redirect, ledger: Ledger, now: datetime) -> dict[str, Any]
     """The policy that wanted it, how often a step had to be taken again, and when it came how far."""
     begun = redirect.received or redirect.created
     told: dict[str, Any] = {"attempts": 1, "counted_from": "arrival" if redirect.received else "plan"}
-    for each in ledger.events(redirect_id=redirect.id):
+    for each in ledger.history(redirect.id):
         if "policy" in each.detail:
             told["policy"] = each.detail["policy"]
         if each.name in _AGAIN:
