@@ -17,6 +17,7 @@ from exchangelib import FileAttachment, Folder, HTMLBody
 from exchangelib.items import Message as UserMessage
 from exchangelib.properties import ItemId
 from exchangelib.services import DeleteAttachment
+from lxml import etree
 
 from connector.simulator import Exchange
 from connector.sources.ews import EwsMailbox, EwsMailboxes
@@ -158,7 +159,8 @@ def faulty(exchange: Exchange, monkeypatch: pytest.MonkeyPatch, item_id: str, fa
     answers = connection.answers
 
     def with_fault(request: Any, filling: Any = None) -> list[Any]:
-        asked = [each.get("Id") for each in request.iterfind("{*}ItemIds/{*}ItemId")]
+        told = etree.fromstring(request) if isinstance(request, bytes) else request
+        asked = [each.get("Id") for each in told.iterfind("{*}ItemIds/{*}ItemId")]
         faults = {asked.index(item_id): fault} if item_id in asked else {}
         return [faults.get(place, answer) for place, answer in enumerate(answers(request, filling))]
 

@@ -49,6 +49,9 @@ _PIECE = 256 * 1024
 #: Exchange 2016, 2019 and SE all speak this version of EWS.
 VERSION = Version(build=EXCHANGE_2016)
 
+#: As a tree, or written out.
+Request = Element | bytes
+
 #: What XML cannot hold. Exchange passes such characters on from mail, as bytes or as references.
 _ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 #: One of more digits is none of XML's, and Python reads no number of thousands of them.
@@ -134,7 +137,7 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
     #: What was answered, unless it streams.
     reply = b""
 
-    def post(self, request: Element, *, streaming: bool = False) -> Response:
+    def post(self, request: Request, *, streaming: bool = False) -> Response:
         """The reply. If streaming, `stop_streaming` must follow, or the session is lost."""
         self.streaming = streaming
         self.prefer_affinity = self.account.affinity
@@ -147,7 +150,7 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
             raise
         return response
 
-    def _get_response(self, payload: Element, api_version: str) -> Response:  # noqa: ARG002 - exchangelib's signature
+    def _get_response(self, payload: Request, api_version: str) -> Response:  # noqa: ARG002 - exchangelib's signature
         """Exchangelib's hook for the wire. Its own gathers for each request what a log could say of it."""
         session = self.protocol.get_session()
         try:
@@ -181,9 +184,9 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
             self.protocol.release_session(session)
         return response
 
-    def _wrapped(self, request: Element) -> bytes | Filled:
+    def _wrapped(self, request: Request) -> bytes | Filled:
         before, after = self.account.envelope
-        envelope = before + etree.tostring(request) + after
+        envelope = before + (request if isinstance(request, bytes) else etree.tostring(request)) + after
         return Filled(envelope, self.filling) if self.filling else envelope
 
 
@@ -241,7 +244,7 @@ class Connection:
         twin._account = replace(self._account, identity=Identity(primary_smtp_address=party.mailbox))  # noqa: SLF001 - its own kind
         return twin
 
-    def ask(self, request: Element, filling: Spool | None = None) -> list[Element]:
+    def ask(self, request: Request, filling: Spool | None = None) -> list[Element]:
         """The response messages; the first one that tells of an error is raised. See `answers`."""
         answers = self.answers(request, filling)
         for answer in answers:
@@ -249,7 +252,7 @@ class Connection:
                 raise answer
         return [answer for answer in answers if not isinstance(answer, Exception)]
 
-    def answers(self, request: Element, filling: Spool | None = None) -> list[Element | Exception]:
+    def answers(self, request: Request, filling: Spool | None = None) -> list[Element | Exception]:
         """The response messages, one for each thing asked for: its element, or the error that it tells.
 
         `filling` goes into the request as base64, where `FILLING` stands in it.
@@ -265,7 +268,7 @@ class Connection:
         return [self._translated(message) if isinstance(message, Answered) else message for message in messages]
 
     @contextmanager
-    def stream(self, request: Element) -> Iterator[Iterator[bytes]]:
+    def stream(self, request: Request) -> Iterator[Iterator[bytes]]:
         """The reply as it comes in. The connection is given back when the context ends."""
         operation = _Operation(account=self._account)
         with self.told():

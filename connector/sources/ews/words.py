@@ -6,11 +6,12 @@ https://learn.microsoft.com/exchange/client-developer/web-service-reference/ews-
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
+from lxml import etree
 from lxml.builder import ElementMaker  # type: ignore[import-not-found]  # missing in the stubs
 
 from connector.model import Body, File
@@ -176,11 +177,10 @@ def sync_items(folder: str, state: str, page: int) -> Element:
     )
 
 
-def get_items(ids: Iterable[str], *, body: bool) -> Element:
+def get_items(ids: Iterable[str], *, body: bool) -> bytes:
     """GetItem: all that a `Message` holds."""
-    request = deepcopy(_WITH_BODY if body else _WITHOUT_BODY)
-    request[-1].extend(T.ItemId(Id=item_id) for item_id in ids)
-    return request
+    before, after = _WITH_BODY if body else _WITHOUT_BODY
+    return before + "".join(f"<t:ItemId Id={quoteattr(item_id)}/>" for item_id in ids).encode() + after
 
 
 def marked(prefix: str) -> Element:
@@ -374,13 +374,19 @@ def _view(offset: int, page: int) -> dict[str, str]:
     return {"MaxEntriesReturned": str(page), "Offset": str(offset), "BasePoint": "Beginning"}
 
 
-#: Every read of a message, and so made once.
-_WITHOUT_BODY = M.GetItem(_shape(_LISTING, (MARKER, POLICY_TAG, LABELS)), M.ItemIds())
-_WITH_BODY = M.GetItem(
+def _around_ids(shape: Element) -> tuple[bytes, bytes]:
+    """What stands before and behind the ids in a GetItem."""
+    before, place, after = etree.tostring(M.GetItem(shape, M.ItemIds(T.ItemId()))).partition(b"<t:ItemId/>")
+    assert place
+    return before, after
+
+
+#: Nothing is asked more often, so it is written out once.
+_WITHOUT_BODY = _around_ids(_shape(_LISTING, (MARKER, POLICY_TAG, LABELS)))
+_WITH_BODY = _around_ids(
     _shape(
         dict.fromkeys((*_LISTING, "item:Body", *TOUCHED)),
         (MARKER, POLICY_TAG, LABELS, LAST_VERB),
         T.BodyType("Best"),
-    ),
-    M.ItemIds(),
+    )
 )
