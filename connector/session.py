@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
@@ -53,7 +54,7 @@ class Session(requests.Session):
         *,
         data: bytes | Body | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | tuple[float, float] | None = None,
+        timeout: float | urllib3.Timeout | None = None,
         **_: object,
     ) -> requests.Response:
         """Send one request, and what authentication makes of it; see `requests.Session.request`."""

@@ -7,6 +7,7 @@ read (by its length, in chunks, to the end) stay what they are.
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import BadStatusLine, CannotSendRequest, HTTPException, HTTPResponse, LineTooLong, RemoteDisconnected
 from typing import Any, cast
@@ -14,7 +15,7 @@ from typing import Any, cast
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 Untyped = Any  # what typeshed and urllib3 do not tell of themselves
 
@@ -67,10 +68,10 @@ class _Answer(HTTPResponse):
         answer.headers = answer.msg = _headers(b"".join(lines).decode("latin-1"))
 
     def _line(self) -> bytes:
-        line: bytes = self.fp.readline(_LONGEST_LINE + 1)
-        if len(line) > _LONGEST_LINE:
-            raise LineTooLong("head")
+        line: bytes = self.fp.readline(_LONGEST_LINE)
         if not line.endswith(b"\n"):
+            if len(line) == _LONGEST_LINE:
+                raise LineTooLong("head")
             raise RemoteDisconnected("the answer broke off in its head, or before it")
         return line
 
@@ -170,9 +171,12 @@ class _Pool(HTTPConnectionPool):
         """One attempt. What fails is told as urllib3 tells it; most of what that does here is for further ones."""
         connection = self._get_conn()
         try:
-            return self._make_request(
-                connection, method, url, body=body, headers=headers, timeout=timeout, response_conn=connection
-            )
+            if connection.is_closed:
+                # To connect, and all that can go wrong in it, is the library's.
+                return self._make_request(
+                    connection, method, url, body=body, headers=headers, timeout=timeout, response_conn=connection
+                )
+            return self._ask(connection, timeout, method, url, body, headers)
         except BaseException as error:
             connection.close()
             self._put_conn(connection)
@@ -181,6 +185,19 @@ class _Pool(HTTPConnectionPool):
             if isinstance(error, (OSError, HTTPException)):
                 raise ProtocolError("Connection aborted.", error) from error
             raise
+
+    def _ask(self, connection: Untyped, timeout: urllib3.Timeout, *request: Untyped) -> urllib3.BaseHTTPResponse:
+        """What `_make_request` comes to where the connection stands."""
+        connection.timeout = timeout.read_timeout
+        # A server may have answered already, and have closed before it was sent everything.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(*request)
+        try:
+            answer = connection.getresponse()
+        except TimeoutError as error:
+            raise ReadTimeoutError(self, request[1], "the answer does not come in time") from error
+        answer._connection, answer._pool = connection, self  # noqa: SLF001 - it gives the connection back
+        return cast("urllib3.BaseHTTPResponse", answer)
 
 
 class _SecurePool(_Pool, HTTPSConnectionPool):

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from io import BufferedIOBase
@@ -22,6 +23,7 @@ from urllib.parse import quote, unquote, urlsplit
 import requests
 from lxml import etree
 from requests.auth import AuthBase
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 from webdav3.client import Client
 
@@ -100,9 +102,9 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             {
                 "webdav_hostname": f"{parts.scheme}://{parts.netloc}",
                 "webdav_root": unquote(parts.path),
-                "webdav_timeout": (min(timeout, _CONNECT_SECONDS), timeout),
             }
         )
+        self.timeout = Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout)
         self.host = parts.netloc
         self.verify = str(ca) if ca else True
         # What is compared are bytes; a compressed answer would only hide their length.
@@ -191,7 +193,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
 
     def url(self, path: str) -> str:
         """The address of `path`, quoted."""
-        return f"{self._root}/{quote(path)}"
+        return f"{self._root}/{_quoted(path)}"
 
     def location(self, path: str) -> str:
         """`path` as `Entry.path` has it."""
@@ -230,6 +232,10 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             yield
         except (OSError, HTTPError) as error:
             raise unreachable(self.host, error) from error
+
+
+#: Each path is asked for some times, one after the other.
+_quoted = lru_cache(maxsize=100)(quote)
 
 
 class Upload:

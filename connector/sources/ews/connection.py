@@ -32,6 +32,7 @@ from exchangelib.version import EXCHANGE_2016
 from lxml import etree
 from requests import Response
 from requests.auth import HTTPBasicAuth
+from urllib3 import Timeout
 
 from connector.errors import ConnectorError, request_in
 from connector.session import Basic, Session
@@ -44,6 +45,7 @@ from connector.spool import Spool
 CONNECTIONS = 4
 #: Seconds without a byte, until a server counts as silent.
 TIMEOUT = 120
+_PATIENCE = Timeout(connect=TIMEOUT, read=TIMEOUT)
 #: Bytes of a reply that are read at once: more cost memory and gain nothing.
 _PIECE = 256 * 1024
 #: Exchange 2016, 2019 and SE all speak this version of EWS.
@@ -164,7 +166,7 @@ class _Operation(EWSAccountService):  # type: ignore[misc]  # exchangelib is unt
                     "client-request-id": str(uuid4()),
                     "return-client-request-id": "true",
                 },
-                timeout=TIMEOUT,
+                timeout=_PATIENCE,
             )
             _refuse_others(response)
             if not self.streaming:
