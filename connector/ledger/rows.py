@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, delete, insert, select, update
@@ -20,6 +20,7 @@ from connector.model import Audience, Copy, File, Link, LinkTerms, Redirect, Red
 #: So many redirects are let go at a time, which is as many values as a statement may have.
 _AT_ONCE = 10_000
 _OF_REDIRECT = [each.name for each in fields(Redirect) if each.name not in {"files", "original", "copy"}]
+_TOLD = attrgetter(*_OF_REDIRECT)
 _OF_COPY = [each.name for each in fields(Copy)]
 _OF_FILE = [each.name for each in fields(File) if each.name != "id"]
 _OF_STORED = [each.name for each in fields(Stored)]
@@ -134,7 +135,7 @@ def _insert_files(connection: Connection, values: list[dict[str, Any]], redirect
 
 
 def _values(redirect: Redirect, now: datetime) -> dict[str, Any]:
-    values = {name: getattr(redirect, name) for name in _OF_REDIRECT}
+    values = dict(zip(_OF_REDIRECT, _TOLD(redirect), strict=True))
     values |= _stored_values("original", redirect.original)
     values |= {f"copy_{name}": getattr(redirect.copy, name, None) for name in _OF_COPY}
     return values | {"message_key": message_key(redirect.internet_message_id), "written": now}
