@@ -10,7 +10,7 @@ import string
 import sys
 
 from connector.simulator import Exchange
-from tests.bench.world import Mail
+from tests.bench.world import WARM, Mail
 
 _HEAD = """\
 From: Bert <bert@example.net>
@@ -40,13 +40,18 @@ def main(mail: Mail) -> None:
     with Exchange() as exchange:
         for name, (mailboxes, messages, size, folders) in mail.items():
             for mailbox in (f"{name}{number}@example.org" for number in range(mailboxes)):
-                exchange.add_mailbox(mailbox)
-                for number in range(messages):
-                    folder = f"Folder {number % folders}" if folders else "Inbox"
-                    exchange.deliver(mailbox, eml(mailbox, number, size), folder)
+                _fill(exchange, f"{WARM}{mailbox}", 2, 20_000, 0)
+                _fill(exchange, mailbox, messages, size, folders)
         sys.stdout.write(json.dumps({"url": exchange.ews, "control": exchange.control, **exchange.impersonator}) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
+
+
+def _fill(exchange: Exchange, mailbox: str, messages: int, size: int, folders: int) -> None:
+    exchange.add_mailbox(mailbox)
+    for number in range(messages):
+        folder = f"Folder {number % folders}" if folders else "Inbox"
+        exchange.deliver(mailbox, eml(mailbox, number, size), folder)
 
 
 def eml(mailbox: str, number: int, size: int) -> bytes:

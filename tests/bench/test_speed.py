@@ -33,7 +33,6 @@ _BIG_FACT, _CALL_FACT, _SLOWER = 2.1 + 0.64 + 0.61 + 0.64, 0.98e-3, 1.5
 def at() -> Iterator[Path]:
     """The servers, with all mail that is needed."""
     mail = {
-        "warm": (1, 2, 20_000, 0),
         "copied": (1, _BIG, 25 * _MB, 0),
         "big": (len(ROUNDS), _BIG, 25 * _MB, 0),
         "bare": (len(ROUNDS), _SMALL, 20_000, 0),

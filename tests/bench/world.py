@@ -18,6 +18,8 @@ from tests.tunnel import Authority
 #: By name: how many mailboxes, messages in each, bytes of each attachment (0: it has none), and folders that the
 #: messages are spread over (0: they are in the Inbox).
 Mail = Mapping[str, tuple[int, int, int, int]]
+#: Before the address of a mailbox: another one with two messages, for a process to find its feet.
+WARM = "warm-"
 _ROOT = Path(__file__).parents[2]
 
 
