@@ -41,6 +41,12 @@ def request_in(headers: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in found if _ID.fullmatch(value))
 
 
+def kind(error: Exception) -> str:
+    """Its name in the tree above: what adapters derive from that for themselves has the reaction of what it is."""
+    ours = (each.__name__ for each in type(error).__mro__ if each.__module__ == __name__)
+    return next(ours, type(error).__name__)
+
+
 class Unavailable(ConnectorError):
     """Busy, down or throttled: the same call may succeed later."""
 

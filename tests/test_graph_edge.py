@@ -39,7 +39,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
-from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, Unavailable, kind
 from connector.sources.graph import CLOUDS, AppLogin, Connection, Edge
 from connector.sources.graph.connection import PART, path
 from connector.sources.graph.failures import LostState
@@ -293,6 +293,16 @@ def test_a_directory_that_is_not_there(wire: respx.MockRouter) -> None:
         connection().ask("GET", "/thing")
 
 
+@pytest.mark.parametrize(("status", "content"), [(429, b""), (403, b"<html>"), (302, b""), (200, b"<html>")])
+def test_whoever_answers_for_the_login_says_nothing_of_the_directory(
+    wire: respx.MockRouter, status: int, content: bytes
+) -> None:
+    """A throttled login, or the page of a proxy: it is asked again soon, and nobody looks for a wrong name."""
+    wire.get(f"{LOGIN}/{DIRECTORY}/v2.0/.well-known/openid-configuration").respond(status, content=content)
+    with pytest.raises(Unavailable, match=r"has no token for the app .* now"):
+        connection().ask("GET", "/thing")
+
+
 @pytest.mark.parametrize("answer", [503, 500])
 def test_a_login_that_is_down(wire: respx.MockRouter, answer: int) -> None:
     """It is tried again later; so it is where nothing answers at all."""
@@ -439,6 +449,14 @@ def test_the_permission_is_named(wire: respx.MockRouter) -> None:
     """And who has to get it, and for what."""
     said = str(failing(wire, 403, "ErrorAccessDenied"))
     assert all(word in said for word in (CLIENT, "anna@example.org", "Mail.ReadWrite", "graph.microsoft.com"))
+
+
+@pytest.mark.parametrize(("status", "code", "named"), [(500, "", "Unavailable"), (404, "ErrorInvalidUser", "Denied")])
+def test_kinds_of_our_own_count_as_those_that_all_know(
+    wire: respx.MockRouter, status: int, code: str, named: str
+) -> None:
+    """Pauses, exit codes and counters know the tree of errors, and nothing that stands below it."""
+    assert kind(failing(wire, status, code)) == named
 
 
 def test_a_lost_feed_may_say_where_to_begin(wire: respx.MockRouter) -> None:

@@ -1,10 +1,12 @@
 """Every rule of the design that a first draft gets wrong, each in a test with its name."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import pytest
 
@@ -803,6 +805,27 @@ def test_a_message_that_nobody_can_read_stops_none_of_the_others(world: World, f
     world.now += timedelta(hours=2)
     step(world, 3)
     assert {each.item_id for each in redirects(world)} == {new, waiting, unread}
+
+
+def test_an_empty_answer_is_not_taken_for_the_file(world: World) -> None:
+    """A proxy answers so; the file stays, is read again, and goes once it comes whole."""
+    world.deliver(Attached("plan.bin", bytes(20_000)), FILE)
+    answers = [b"", b"<html>"]
+
+    class Emptied(MemorySource):
+        @contextmanager
+        def open(self, item_id: str, file_id: str) -> Iterator[BinaryIO]:
+            with super().open(item_id, file_id) as stream:
+                big = len(stream.read()) > len(FILE.content)
+                stream.seek(0)
+                yield BytesIO(answers.pop()) if big and answers else stream
+
+    step(world, source=Emptied)
+    assert not world.lost()
+    assert "only 0 bytes came of a file that is announced with 20300" in only(world).reason
+    world.run(source=Emptied)
+    assert only(world).state is State.DONE
+    assert not world.lost()
 
 
 def test_message_that_trips_the_planning_does_not_stop_the_feed(world: World) -> None:

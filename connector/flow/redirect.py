@@ -51,6 +51,7 @@ from connector.model import (
     Action,
     Audience,
     File,
+    FileKind,
     Item,
     Link,
     LinkTerms,
@@ -280,6 +281,8 @@ STEPS: dict[State, Callable[[Redirect, Turn], Redirect]] = {
 
 # --- what the steps are made of -----------------------------------------------------------------------------------
 
+#: What a listing may count beside the content of a file, in bytes.
+_PROPERTIES = 8 * 1024
 #: Why an original must not go, and the step that is due again.
 Refused = tuple[State, str] | None
 
@@ -328,11 +331,22 @@ def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect
     try:
         opened = turn.watch.source.open(redirect.item_id, each.file.id)
         with opened as stream, spooled(stream, each.file.size) as content:
+            _require_enough(each.file, content)
             return (_put_packed if is_tnef(each.file) else _put)(redirect, each, content, turn)
     except FileGone:
         if _attempted(redirect, turn.watch.source.fetch(redirect.item_id)):
             raise Corrupt("the item shows links, but a file is neither in it nor known to be in the store") from None
         return turn.write(with_file(redirect, each, replace(each, gone=True)), Event.FILE_GONE, rule=each.rule)
+
+
+def _require_enough(file: File, content: Spool) -> None:
+    """Raise Conflict where so much less came than the item announces that something else must have answered.
+
+    An empty answer from a proxy looks like an empty file, and once it was stored nobody would miss the rest. A listing
+    counts properties too, and some servers count base64; of attached messages it tells nothing.
+    """
+    if file.kind is FileKind.FILE and file.size > 2 * content.size + _PROPERTIES:
+        raise Conflict(f"only {content.size} bytes came of a file that is announced with {file.size}")
 
 
 def _put(redirect: Redirect, each: RedirectedFile, content: Spool, turn: Turn) -> Redirect:

@@ -11,7 +11,7 @@ from functools import cached_property
 from secrets import token_hex
 from typing import Any
 
-from connector.errors import ConnectorError, Denied, Unavailable
+from connector.errors import ConnectorError, Denied, Unavailable, kind
 from connector.flow.manifest import brake
 from connector.ledger import FOR_EVER, Lease, LeaseLost, Ledger, Pauses
 from connector.log import Event, about, blaming, log, tell
@@ -354,14 +354,14 @@ def leave_alone(
         event, wait = (Event.STORE_PAUSED if of_store else Event.SOURCE_PAUSED), outage(error, UNAVAILABLE_PAUSE)
     else:
         event, wait = (Event.STORE_DENIED if of_store else Event.SOURCE_DENIED), DENIED_PAUSE
-    until, reason, kind = now + wait, str(error), type(error).__name__
+    until, reason, what = now + wait, str(error), kind(error)
     with blaming(error):
         tell(event, paused=name, reason=reason, until=until.isoformat())
-    counters.PAUSES.labels(tenant, kind).inc()
-    ledger.pause(name, until=until, reason=reason, error=kind, now=now, tenant=tenant)
+    counters.PAUSES.labels(tenant, what).inc()
+    ledger.pause(name, until=until, reason=reason, error=what, now=now, tenant=tenant)
     if account and _is_of_account(account, name, reason, ledger, now):
         log.warning(Event.ACCOUNT_PAUSED, paused=account, reason=reason, until=until.isoformat())
-        ledger.pause(account, until=until, reason=reason, error=kind, now=now, tenant=tenant)
+        ledger.pause(account, until=until, reason=reason, error=what, now=now, tenant=tenant)
 
 
 def _is_of_account(account: str, name: str, reason: str, ledger: Ledger, now: datetime) -> bool:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
+from connector.errors import kind
+
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 #: From seconds, where nothing settles, to the days that a tenant may want.
@@ -39,5 +41,5 @@ def failures(tenant: str) -> Iterator[None]:
         yield
     except Exception as error:
         # The store's trouble wraps that which the store had.
-        FAILURES.labels(tenant, type(getattr(error, "error", error)).__name__).inc()
+        FAILURES.labels(tenant, kind(getattr(error, "error", error))).inc()
         raise

@@ -176,7 +176,7 @@ class Connection:
         asked = [{"id": str(n), "method": "GET", "url": path, "headers": sent} for n, path in enumerate(paths)]
         told = self.ask("POST", "/$batch", {"requests": asked}).body
         with self.told():
-            answers = {str(each["id"]): each for each in told.get("responses", ())}
+            answers = {str(each["id"]): each for each in told.get("responses") or ()}
             if set(answers) != {each["id"] for each in asked}:
                 raise Garbled
             return [self._part(answers[str(each["id"])]) for each in asked]

@@ -1,6 +1,7 @@
 """How the app logs in: what an administrator writes about it, and the tokens that come of it, kept in memory only."""
 
 import logging
+import re
 import ssl
 from collections.abc import Mapping
 from datetime import date
@@ -37,6 +38,9 @@ AT_ONCE = 16
 # They say at each request, or each token, for what it was.
 for _library in ("httpx", "httpcore", "msal", "urllib3"):
     logging.getLogger(_library).setLevel(logging.CRITICAL)
+
+#: What the login says where there is no such directory, as msal quotes it.
+_NO_DIRECTORY = re.compile(r"HTTP status: 40[04],")
 
 
 class AppLogin(BaseModel):
@@ -144,11 +148,16 @@ class Tokens:
     def _of_app(self, claims: str | None) -> Mapping[str, Any]:
         try:
             app = self._app
-        except ValueError as error:
-            # What msal raises where the directory has no page of its own.
-            if not str(error).startswith("Unable to get authority configuration"):
+        except (ValueError, RuntimeError) as error:
+            # What msal raises where the directory has no page of its own, or something else came in its place.
+            if not str(error).startswith(
+                ("Unable to get authority configuration", "Unable to complete OIDC Discovery")
+            ):
                 raise
-            return {"error": "invalid_tenant", "error_codes": [90002]}
+            if _NO_DIRECTORY.search(str(error.__context__)):
+                return {"error": "invalid_tenant", "error_codes": [90002]}
+            # A login that is throttled, or somebody's in between: that ends.
+            return {"error": "temporarily_unavailable"}
         told: Mapping[str, Any] = app.acquire_token_for_client([f"{self._cloud.graph}/.default"], claims)
         return told
 
