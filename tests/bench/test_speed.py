@@ -87,9 +87,9 @@ def test_small_files(at: Path) -> None:
     figure("20 kB: whole redirect", f"{whole:.1f} ms/message", f"{whole / floor:.2f} x floor")
     assert sum(floors[0]["calls"].values()) == calls * floors[0]["messages"]
     assert floor <= _SLOWER * _CALL_FACT * calls * 1e3
-    # Wanted are 2; 2.4 to 2.5 were measured, 3 on a machine with very much else to do. A third of the rest is the
-    # ledger's, whose every step is one transaction.
-    assert whole <= 3.5 * floor
+    # Wanted are 2; 2.3 to 2.6 were measured. A good third of what is beyond the calls themselves is the ledger's, whose
+    # every step is one transaction; most of the rest is that answers of Exchange are read and bodies are looked through.
+    assert whole <= 3.0 * floor
 
 
 def test_memory(at: Path) -> None:
