@@ -88,7 +88,7 @@ def test_small_files(at: Path) -> None:
     assert sum(floors[0]["calls"].values()) == calls * floors[0]["messages"]
     assert floor <= _SLOWER * _CALL_FACT * calls * 1e3
     # Wanted are 2; 2.3 to 2.6 were measured. A good third of what is beyond the calls themselves is the ledger's, whose
-    # every step is one transaction; most of the rest is that answers of Exchange are read and bodies are looked through.
+    # every step is one transaction; most of the rest is to read what Exchange answers, and to look through bodies.
     assert whole <= 3.0 * floor
 
 
