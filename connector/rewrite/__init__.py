@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from connector.model import Body, Notice
 from connector.rewrite import markup, text
-from connector.rewrite.form import Form
+from connector.rewrite.form import Form, unseen
 from connector.rewrite.letter import Mentioned, held_letter, password_letter, reminder_letter
 from connector.rewrite.wording import House, Wording, notice, tombstone, try_templates
 
@@ -56,13 +56,7 @@ def remove(body: Body, redirect_id: str) -> Body:
 
 def shows(body: Body | None, urls: Collection[str]) -> bool:
     """Whether a reader sees every one of these links: in HTML as live `<a href>`, in text as a word of its own."""
-    missing = set(urls)
-    for link in _form(body).links(body.content) if body else ():
-        missing.discard(link)
-        if not missing:
-            # A notice stands at the top: below it may be megabytes.
-            break
-    return not missing
+    return not (unseen(urls, body.content, _form(body)) if body else urls)
 
 
 def tells_other_days(body: Body | None, notice: Notice) -> bool:

@@ -1,6 +1,6 @@
 """What the two kinds of body have in common. `markup` and `text` are the two forms, as modules."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 
@@ -25,3 +25,13 @@ class Form(Protocol):
     def links(self, body: str) -> Iterator[str]:
         """Every URL that a reader can see and follow, from the top; there may be other words among them."""
         ...
+
+
+def unseen(urls: Collection[str], body: str, form: Form) -> set[str]:
+    """Those of these links that no reader sees."""
+    missing = set(urls)
+    links = form.links(body)
+    # A notice stands at the top: below it may be megabytes.
+    while missing and (link := next(links, None)) is not None:
+        missing.discard(link)
+    return missing

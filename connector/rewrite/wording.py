@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from connector.model import Action, Audience, File, Link, LinkTerms, Notice, Redirect, RedirectedFile, Stored
 from connector.names import NAMELESS, plain
 from connector.rewrite import markup, text
-from connector.rewrite.form import Form
+from connector.rewrite.form import Form, unseen
 from connector.rewrite.languages import LANGUAGES, Code, Language, human_size
 from connector.rewrite.tokens import tokens
 from connector.templates import templates
@@ -210,8 +210,8 @@ def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wo
 
 def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[str, Any]) -> str:
     fragment = kind.form.wrapped(redirect_id, _filled(kind, source, words))
-    unshown = {row.url for row in words["files"] if row.url}.difference(kind.form.links(fragment))
-    if unshown or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
+    links = {row.url for row in words["files"] if row.url}
+    if unseen(links, fragment, kind.form) or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
         raise ValueError(
             f"the template {kind.template} does not show every link, holds a <div>, or does not end what it begins"
         )
