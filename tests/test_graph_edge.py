@@ -501,7 +501,7 @@ def test_a_date_without_a_clock_beside_it(wire: respx.MockRouter) -> None:
     assert timedelta(minutes=1) < error.retry_after <= timedelta(minutes=2)
 
 
-@pytest.mark.parametrize("content", [b"<html>Sign in</html>", b"[]", b'{"value": [', b'"x"', b"\xff"])
+@pytest.mark.parametrize("content", [b"<html>Sign in</html>", b"[]", b'{"value": [', b'"x"', b"\xff", b"[" * 10**5])
 def test_answers_that_are_none(wire: respx.MockRouter, content: bytes) -> None:
     """A proxy, or a connection that broke, is no mailbox without messages."""
     wire.get(THING).respond(200, content=content)

@@ -807,6 +807,21 @@ def test_a_message_that_nobody_can_read_stops_none_of_the_others(world: World, f
     assert {each.item_id for each in redirects(world)} == {new, waiting, unread}
 
 
+def test_a_feed_of_empty_pages_gets_on(world: World) -> None:
+    """Where a turn ends among them, the next one goes on there."""
+    begun = []
+
+    class Long(MemorySource):
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            begun.append(cursor)
+            for number in range(int(cursor or 0) + 1, 99):
+                world.now += timedelta(seconds=50)
+                yield Page((), str(number))
+
+    step(world, 2, source=Long)
+    assert begun == [None, "2"]
+
+
 def test_an_empty_answer_is_not_taken_for_the_file(world: World) -> None:
     """A proxy answers so; the file stays, is read again, and goes once it comes whole."""
     world.deliver(Attached("plan.bin", bytes(20_000)), FILE)

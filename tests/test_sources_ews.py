@@ -345,13 +345,13 @@ def test_without_commit_times_every_folder_is_asked(
         (Rejected("corrupt"), (1, 0)),
         (Conflict("Exchange failed"), (0, 1)),
         (RuntimeError("unforeseen"), (0, 1)),
-        (Gone("moved"), (0, 0)),
+        (Gone("moved"), (0, 1)),
     ],
 )
 def test_an_item_that_cannot_be_read(
     exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: tuple[int, int]
 ) -> None:
-    """It does not stop the feed: it is reported without files, or as unread; or not, where another folder has it."""
+    """It does not stop the feed: it is reported without files, or as unread, also where it seems to be gone."""
     reported, unread = told
     item_id, other = world.deliver(REPORT), world.deliver(REPORT)
     source = faulty(exchange, monkeypatch, item_id, fault)

@@ -45,6 +45,10 @@ def discover(turn: Turn) -> None:
             _record(turn, page.items, unread=page.unread)
             recorded = turn.cursor
         if turn.spent():
+            if turn.cursor != recorded:
+                # Behind pages that held nothing: else the next turn would go through all of them again.
+                turn.keep_lease()
+                _record(turn, ())
             return
     # A pass is counted for whoever waits for one. Of most nobody does, and where nothing came, nothing is written.
     if not turn.passes or turn.cursor != recorded or turn.ledger.awaits_pass(turn.watch.name, turn.passes):

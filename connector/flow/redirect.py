@@ -343,9 +343,9 @@ def _require_enough(file: File, content: Spool) -> None:
     """Raise Conflict where so much less came than the item announces that something else must have answered.
 
     An empty answer from a proxy looks like an empty file, and once it was stored nobody would miss the rest. A listing
-    counts properties too, and some servers count base64; of attached messages it tells nothing.
+    counts properties too, and some servers count base64, a third more; of attached messages it tells nothing.
     """
-    if file.kind is FileKind.FILE and file.size > 2 * content.size + _PROPERTIES:
+    if file.kind is FileKind.FILE and file.size > content.size * 7 // 5 + _PROPERTIES:
         raise Conflict(f"only {content.size} bytes came of a file that is announced with {file.size}")
 
 

@@ -88,6 +88,7 @@ class Source(Protocol):
 
         Reports every item at least once, may repeat one, never skips one. Items come without bodies.
         One at which the server fails, while it tells of others, is reported as unread.
+        Pages may be empty: where a server has many of these, whoever asks has to look at the time between two of them.
         The cursor of a page covers just that page and those before it, so work may stop after any of them.
         When the iterator ends, every folder in scope has been looked at. A cursor that the server no longer
         knows is not an error: the feed starts again from the beginning.

@@ -229,7 +229,7 @@ class EwsMailbox:
                 raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
             passed.add(state)
             items, unread = self._changed(answer, folder)
-            if items or unread:
+            if items or unread or not last:
                 yield Page(items, json.dumps(states), unread)
 
     def _synced(self, folder: Folder, state: str) -> Element:
@@ -261,14 +261,12 @@ class EwsMailbox:
             match item:
                 case Message():
                     listed[item_id] = item
-                case Gone():
-                    # It was moved or deleted meanwhile; the feed of the other folder has it.
-                    listed.pop(item_id, None)
                 case Unavailable() | Denied():
                     raise item
                 case Rejected():
                     pass  # Its own fault. It stays as the feed lists it, without files.
                 case _:
+                    # Also where it was moved or deleted meanwhile: a server that is behind says the same of new mail.
                     listed.pop(item_id, None)
                     unread.append(item_id)
         return tuple(listed.values()), tuple(unread)

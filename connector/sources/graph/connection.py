@@ -361,7 +361,10 @@ def _refuse(incoming: Incoming) -> None:
 def _json(content: bytes) -> JSON:
     if not content:
         return {}
-    body = json.loads(content)
+    try:
+        body = json.loads(content)
+    except RecursionError:
+        raise Garbled from None
     if not isinstance(body, dict):
         raise Garbled
     return body

@@ -255,7 +255,7 @@ class GraphMailbox:
             passed.add(link)
             place.feeds[folder.id] = link
             items, unread = self._changed(answer)
-            if items or unread:
+            if items or unread or more:
                 yield Page(items, str(place), unread)
             if not more:
                 return
@@ -282,14 +282,14 @@ class GraphMailbox:
         items, unread = [], []
         scope = {folder.path for folder in self._tree.values() if folder.in_scope}
         for item_id, item in self._read([str(each["id"]) for each in told]).items():
-            if isinstance(item, Grief):
-                # All that came after it must not wait for one that is broken.
+            if isinstance(item, Grief | Gone):
+                # All that came after it must not wait for one that is broken. One that was deleted meanwhile will be
+                # gone then, too; but a server that is behind says the same of new mail.
                 unread.append(item_id)
             elif isinstance(item, Unavailable | Denied):
                 raise item
-            # Else it was moved or deleted meanwhile, and the feed of the other folder has it if that is in scope; or it
-            # cannot be read, by its own fault.
-            if isinstance(item, Message) and item.folder in scope:
+            # Else it was moved out of scope meanwhile, or cannot be read by its own fault.
+            elif isinstance(item, Message) and item.folder in scope:
                 items.append(item)
         return tuple(items), tuple(unread)
 
