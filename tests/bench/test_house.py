@@ -68,7 +68,7 @@ def untold(running: Daemon) -> float:
 
 def test_idle_mailboxes_cost_little(small: House) -> None:
     """One look costs so little that 1,200 in a quarter of an hour are nothing; and it finds what nobody told of."""
-    safety = 10
+    safety = 6
     with daemon(small, SMALL, safety=safety) as running:
         share, asked = idle(running, 2 * safety)
         look = share * safety / SMALL
@@ -135,7 +135,7 @@ def burst(running: Daemon, messages: int, bare: int) -> tuple[float, float]:
 def test_mail_comes_in(small: House) -> None:
     """Slowly, then all at once; few mailboxes get more each."""
     with daemon(small, SMALL, safety=SAFETY) as running:
-        latency(running, 40)
+        latency(running, 20)
         # How many a second is for the long form: the more a machine has to do, the less it gives to each.
         _, dearer = burst(running, 200, 40)
         assert dearer <= DEARER
