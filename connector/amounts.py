@@ -39,6 +39,16 @@ def _said(amount: float, units: Mapping[str, int]) -> str:
     return f"{amount / units[unit]:.0f} {unit}"
 
 
+def about(number: int) -> str:
+    """Bytes as people read them, and as the policy counts them."""
+    return next((f"{number / factor:.1f} {unit}" for unit, factor in _SIZES.items() if factor <= number), f"{number} B")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def size(value: object) -> int:
     """Bytes. Raises ValueError where it is no size."""
     amount = _amount(value, _SIZES)

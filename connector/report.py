@@ -1,6 +1,7 @@
 """What the commands answer, for scripts as JSON, and for people as tables and sentences."""
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import MAXYEAR, UTC, datetime
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.amounts import about, counted
 from connector.flow.decisions import Recalled
 from connector.model import Redirect
 from connector.names import plain
@@ -22,6 +24,12 @@ Row = Mapping[str, Any]
 
 #: Columns of a table that goes into a file or a mail.
 _WIDE = 200
+#: What is no longer than this is not broken into lines, and a sentence gets as much at least.
+_PHRASE = 24
+#: Between two columns, and before the first.
+_GAP = 2
+#: `since: everything`, as the ledger keeps it.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 # --- what is so ---------------------------------------------------------------------------------------------------
@@ -52,17 +60,81 @@ def tell(value: object, sentence: str, *, as_json: bool) -> None:
 
 
 def tell_rows(title: str, rows: Sequence[Row], *, as_json: bool) -> None:
-    """A list of JSON, or a table."""
+    """A list of JSON; or a table of the columns in which something stands, or, where it is too narrow, blocks."""
     if as_json or not rows:
-        tell(rows, "Nothing.", as_json=as_json)
+        tell(rows, f"{title}: none.", as_json=as_json)
         return
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+    columns = {_heading(name): [_cell(name, row[name]) for row in rows] for name in rows[0]}
+    columns = {name: cells for name, cells in columns.items() if any(cells)}
     terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=_WIDE)).print(table)
+    console = terminal if terminal.is_terminal else Console(width=_WIDE)
+    widths = _widths(columns, console.width)
+    if widths:
+        _print_table(title, columns, widths, console)
+    else:
+        _print_blocks(title, columns, console.width)
+
+
+def _heading(name: str) -> str:
+    return name.replace("bytes", "size").replace("_", " ")
+
+
+def _widths(columns: Mapping[str, Sequence[str]], room: int) -> list[int]:
+    """How wide each column is, so that only sentences are broken, and only between words; [] where that cannot be."""
+    wished = [max(map(len, (name, *cells))) for name, cells in columns.items()]
+    widths = [max(map(_narrowest, (name, *cells))) for name, cells in columns.items()]
+    left = room - _GAP * len(columns) - sum(widths)
+    if left < 0:
+        return []
+    wanting = sorted(range(len(widths)), key=lambda each: wished[each] - widths[each])
+    for done, column in enumerate(wanting):
+        more = min(wished[column] - widths[column], left // (len(wanting) - done))
+        widths[column] += more
+        left -= more
+    return widths
+
+
+def _narrowest(cell: str) -> int:
+    return len(cell) if len(cell) <= _PHRASE else max(_PHRASE, *map(len, cell.split()))
+
+
+def _print_table(title: str, columns: Mapping[str, Sequence[str]], widths: Sequence[int], console: Console) -> None:
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, _GAP - 1, 0, 0),
+    )
+    for name, width in zip(columns, widths, strict=True):
+        table.add_column(name, width=width)
+    for cells in zip(*columns.values(), strict=True):
+        # What comes from mail is never read as markup.
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    console.print()
+
+
+def _print_blocks(title: str, columns: Mapping[str, Sequence[str]], room: int) -> None:
+    """A line for each field that has something; what has no blank in it stays whole, so that it can be copied."""
+    typer.echo(title)
+    names = max(map(len, columns)) + _GAP
+    for cells in zip(*columns.values(), strict=True):
+        for name, cell in zip(columns, cells, strict=True):
+            if cell:
+                begin = f"  {name:<{names}}"
+                typer.echo(
+                    textwrap.fill(
+                        cell,
+                        max(room, names + _PHRASE),
+                        initial_indent=begin,
+                        subsequent_indent=" " * len(begin),
+                        break_long_words=False,
+                        break_on_hyphens=False,
+                    )
+                )
+        typer.echo()
 
 
 def tell_status(status: Status, *, as_json: bool) -> None:
@@ -71,6 +143,7 @@ def tell_status(status: Status, *, as_json: bool) -> None:
         typer.echo(status.model_dump_json())
         return
     typer.echo(_of_daemon(status))
+    typer.echo(_of_all(status))
     if status.daemon and status.running:
         at_work = [each for each in status.daemon.tenants if not each.aside]
         tell_rows("At work", [each.model_dump(exclude={"aside"}) for each in at_work], as_json=False)
@@ -101,6 +174,14 @@ def _of_daemon(status: Status) -> str:
     return f"{told}." if status.running else f"{told}: it has said nothing since {_moment(status.daemon.at)}."
 
 
+def _of_all(status: Status) -> str:
+    redirected, under_way, held = (
+        sum(getattr(each, name) for each in status.mailboxes) for name in ("redirected", "under_way", "held")
+    )
+    sources = counted(len(status.mailboxes), "source")
+    return f"{sources}: {redirected} redirected, {under_way} under way, {held} held."
+
+
 def _rows(told: Sequence[BaseModel]) -> list[Row]:
     return [each.model_dump() for each in told]
 
@@ -112,18 +193,32 @@ def _moment(at: datetime) -> str:
 def tell_recalled(recalled: Recalled, *, as_json: bool) -> None:
     """What is to go back into messages, and how long that takes."""
     sentence = (
-        f"{recalled.files} files ({recalled.bytes / 1e6:.1f} MB) are to go back into {recalled.messages} messages; "
-        f"the turn of the last one comes at {recalled.ready.astimezone(UTC):%Y-%m-%d %H:%M}Z. "
+        f"To go back: {counted(recalled.files, 'file')} ({about(recalled.bytes)}) into "
+        f"{counted(recalled.messages, 'message')}; the turn of the last one comes at {_moment(recalled.ready)}. "
         "Links leave a minute after the files are back. `connector status` tells how far it is."
     )
     tell(asdict(recalled), sentence if recalled.messages else "Nothing is to go back.", as_json=as_json)
 
 
-def _cell(value: object) -> Text:
-    if isinstance(value, datetime):
-        return Text(_moment(value) if value.year < MAXYEAR else "somebody acts")
-    # What comes from mail may hold control characters, and is never read as markup.
-    return Text("" if value is None else plain(str(value)))
+def _cell(name: str, value: object) -> str:
+    """A value in words."""
+    match value:
+        case None:
+            told = ""
+        case bool():
+            told = "yes" if value else "no"
+        case int() if name == "size" or name.endswith("bytes"):
+            told = about(value)
+        case datetime():
+            told = "somebody acts" if value.year == MAXYEAR else "everything" if value == _BEGINNING else _moment(value)
+        case Mapping():
+            told = "; ".join(f"{_heading(key)}: {_cell(key, each)}" for key, each in value.items())
+        case list() | tuple():
+            told = ", ".join(_cell(name, each) for each in value)
+        case _:
+            # What comes from mail may hold control characters.
+            told = plain(str(value))
+    return told
 
 
 def _as_json(value: object) -> object:

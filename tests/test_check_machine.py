@@ -30,7 +30,7 @@ def test_a_disk_with_little_room_is_told_before_it_is_full(tmp_path: Path, size:
     finally:
         subprocess.run(["umount", tmp_path / "state"], check=True)
     told = found.pop(f"disk of {tmp_path / 'state'}")
-    assert (told.severity, told.says) == (severity, f"{size.removesuffix('m')} MB are free only")
+    assert (told.severity, told.says) == (severity, f"{size.removesuffix('m')}.0 MB are free only")
     assert [each.severity for each in found.values()] == ["fine"]
 
 

@@ -175,6 +175,8 @@ def test_held_redirects_wait_for_a_human(world: World) -> None:
     assert "rule zip" in first["reason"]
     assert world.json("release", first["redirect"])[0]["state"] == "planned"
     assert world.json("drop", second["redirect"])[0]["state"] == "dropped"
+    (account,) = (json.loads(line) for line in world.log.splitlines() if '"redirect.dropped"' in line)
+    assert (account["redirect"], account["reason"]) == (second["redirect"], "dropped by an operator")
     assert world.json("held") == []
     (mailbox,) = world.json("once")["mailboxes"]
     assert (mailbox["redirected"], mailbox["dropped"]) == (1, 1)
@@ -635,10 +637,10 @@ def test_backfill(world: World) -> None:
     world.exchange.deliver(ANNA, message("old.bin"))
     world.run("once")
     assert (world.json("backfill", "--status"), world.stored()) == ([], [])
-    world.run("backfill", "--source", "nobody@example.org", code=2)
+    world.run("backfill", "--mailbox", "nobody@example.org", code=2)
     world.run("backfill", "--hours", "20-25", code=2)
     world.run("backfill", "--pause", "--resume", code=2)
-    (wanted,) = world.json("backfill", "--source", ANNA, "--biggest", "--since", "2020-01-31", "--per-hour", "100")
+    (wanted,) = world.json("backfill", "--mailbox", ANNA, "--biggest", "--since", "2020-01-31", "--per-hour", "100")
     assert (wanted["source"], wanted["state"], wanted["done"]) == (ANNA, "being listed", 0)
     (paused,) = world.json("backfill", "--pause")
     world.run("once")

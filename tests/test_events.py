@@ -11,6 +11,7 @@ import pytest
 
 import connector
 from connector.cli import app
+from connector.config.yamlfile import ConfigError
 from connector.log.events import Event, Severity
 
 PACKAGE = Path(connector.__file__).parent
@@ -92,7 +93,9 @@ def test_whoever_reads_a_log_asks_what_a_line_means(capsys: pytest.CaptureFixtur
         "meaning": Event.REDIRECT_HELD.meaning,
         "to_do": Event.REDIRECT_HELD.to_do,
     }
-    for name, found in (("link.", "link.corrupt"), ("", "service.started"), ("no.such", "Nothing.")):
+    for name, found in (("link.", "link.corrupt"), ("", "service.started")):
         with pytest.raises(SystemExit):
             app(["events", name])
         assert found in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"no event begins with 'no\.such'"):
+        app(["events", "no.such"])

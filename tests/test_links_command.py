@@ -92,5 +92,5 @@ def test_scrub_tells_what_is_not_what_was_published(folder: Path, book: Book, ap
     assert {number for number, _ in book.proved(made.id)} == {1, 3}
     (apache.folder / made.files[1].path).write_bytes(b"wrong")
     assert ended(folder, "links", "scrub")[0] == 3
-    assert "2 files are right, 0 are not what was published, 1 were not read." in (folder / "answer").read_text()
+    assert "Of the files, 2 are right, 0 not what was published, 1 not read." in (folder / "answer").read_text()
     assert {number for number, _ in book.proved(made.id)} == {1, 2, 3}

@@ -195,7 +195,7 @@ def test_the_command(pipeline: Pipeline, exchange: Exchange) -> None:
     assert events(pipeline) == noted
     assert "acme,rule,large,redirect,6,6,6," in out.read_text()
     (told_named,) = pipeline.run(
-        *("plan", "--named", "--reason", "a test", "--whole", "--source", mailboxes[3], "--by", "mailbox", "--json"),
+        *("plan", "--named", "--reason", "a test", "--whole", "--mailbox", mailboxes[3], "--by", "mailbox", "--json"),
         code=0,
     ).json
     assert {row["group"] for row in told_named["mailbox"]} == {mailboxes[3]}
@@ -226,8 +226,8 @@ def test_recoverable_items_fill_as_it_was_told(pipeline: Pipeline, exchange: Exc
     [
         (["--named"], "say why with --reason"),
         ([], "of fewer than five people, nothing is told without --named and --reason"),
-        (["--source", "eve@example.org"], "no such mailbox"),
-        (["--last", "soon"], "Invalid value for '--last'"),
+        (["--mailbox", "eve@example.org"], "no such mailbox"),
+        (["--last", "soon"], "--last soon: a duration is"),
     ],
 )
 def test_what_the_command_refuses(pipeline: Pipeline, arguments: list[str], sentence: str) -> None:

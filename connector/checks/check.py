@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from connector.amounts import about
 from connector.checks import machine
 from connector.checks.finding import Finding, Severity
 from connector.checks.probe import Probe, ShareProbe, try_put_back, try_put_back_file
@@ -116,7 +117,7 @@ def _free(tenant: Tenant) -> Finding:
         return failed(tried, error, f"curl --verbose --request PROPFIND {url}")
     if free is None:
         return Finding(tried, "fine", "the server does not tell how much it takes")
-    says = f"it takes {free // 1024**2} MB more"
+    says = f"it takes {about(free)} more"
     if free >= machine.LITTLE:
         return Finding(tried, "fine", says)
     todo = "raise the quota of the account there, or give the server a larger disk; until then attachments stay in mail"

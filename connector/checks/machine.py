@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from connector.amounts import about
 from connector.checks.finding import Finding, Severity
 from connector.ledger import Ledger
 from connector.log.events import Event
@@ -30,7 +31,7 @@ def room(state: Path) -> Iterator[Finding]:
     places = {path.stat().st_dev: path for path in (Path(tempfile.gettempdir()), state)}
     for path in places.values():
         tried, free = f"disk of {path}", shutil.disk_usage(path).free
-        says = f"{free // 1024**2} MB are free"
+        says = f"{about(free)} are free"
         if free < LITTLE:
             todo = "make room; until then what is copied may wait, and nothing is lost"
             severity: Severity = "stopped" if free < NOTHING else "soon"

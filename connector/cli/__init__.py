@@ -1,5 +1,6 @@
 """The commands. What they do is in the modules; what they answer is in `connector.report`."""
 
+import errno
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -18,6 +19,9 @@ from connector.log import Event
 
 #: Where commands are, from those that ask the ledger alone to those that need all libraries.
 _ROOMS = ("asking", "deciding", "ledger", "audit", "trying", "work", "looking", "links", "reports")
+
+#: The disk is full, or the quota of whoever asks.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _EPILOG = """
 Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong;
@@ -64,11 +68,17 @@ def main() -> None:
         _fail(Exit.UNREACHABLE, str(error))
     except ConnectorError as error:
         _fail(Exit.REFUSED, str(error))
+    except OSError as error:
+        if error.errno not in _FULL:
+            _bug(error)
+        _fail(Exit.UNREACHABLE, f"what was to be told could not be written: {error.strerror}")
     except Exception as error:  # noqa: BLE001 - the traceback goes to the log, the user gets a sentence
-        log.log.exception(Event.BUG)
-        _fail(
-            Exit.BUG, f"connector: this is a bug ({type(error).__name__}); the log above says where. Nothing is lost."
-        )
+        _bug(error)
+
+
+def _bug(error: Exception) -> None:
+    log.log.exception(Event.BUG)
+    _fail(Exit.BUG, f"connector: this is a bug ({type(error).__name__}); the log above says where. Nothing is lost.")
 
 
 def _fail(code: Exit, *sentences: str) -> None:

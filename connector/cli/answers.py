@@ -12,20 +12,20 @@ from connector.explain import Found
 from connector.ledger import Ledger
 from connector.model import Redirect
 from connector.plan.sums import By
-from connector.plan.tables import MOST, sentences, size
+from connector.plan.tables import MOST, sentences
 from connector.report import Row, redirects, tell, tell_rows
 
 _ANSWERS = {True: "yes", False: "no", None: "unknown"}
 _BEFORE_RULES = ("guard:", "exclude:")
 
 
-def tell_findings(found: Sequence[Finding], *, as_json: bool) -> None:
+def tell_findings(title: str, found: Sequence[Finding], *, as_json: bool) -> None:
     """A line for each; and below, where a command can be copied, what is to be done about those that are not fine."""
     if as_json:
         tell_rows("", [asdict(each) for each in found], as_json=True)
         return
     lines = [{"tried": each.tried, "severity": each.severity, "says": each.says} for each in found]
-    tell_rows("Tried", lines, as_json=False)
+    tell_rows(title, lines, as_json=False)
     for each in found:
         if each.severity != "fine":
             typer.echo(f"{each.tried}: {each.todo}.\n    {each.fix}")
@@ -155,7 +155,7 @@ def tell_plans(told: Sequence[Mapping[str, Any]], by: By, *, as_json: bool) -> N
         return
     for of in told:
         begin = f"{of['begin']:%Y-%m-%d}" if of["begin"] else "the beginning"
-        files = [_amounts(row) for row in (*of["total"], *of[by][:MOST])]
+        files = [*of["total"], *of[by][:MOST]]
         tell_rows(f"{of['tenant']}: mail from {begin} until {of['end']:%Y-%m-%d}, by {by}", files, as_json=False)
         if len(of[by]) > MOST:
             typer.echo(f"{len(of[by]) - MOST} smaller lines are told by --csv and --json only.")
@@ -164,7 +164,7 @@ def tell_plans(told: Sequence[Mapping[str, Any]], by: By, *, as_json: bool) -> N
         parts = {"Rules on trial": of["trials"], "Links": of["links"], "What another policy changes": of["changes"]}
         for title, rows in parts.items():
             if rows:
-                tell_rows(title, [_amounts(row) for row in rows], as_json=False)
+                tell_rows(title, rows, as_json=False)
         if of["not_looked_at"]:
             tell_rows("Not looked at to their end", of["not_looked_at"], as_json=False)
         if of["messages_not_judged"]:
@@ -176,12 +176,6 @@ def tell_plans(told: Sequence[Mapping[str, Any]], by: By, *, as_json: bool) -> N
             typer.echo(of["exclusions"])
 
 
-def _amounts(row: Row) -> Row:
-    """A line as people read it. What would happen at once stands there where that is not all of it."""
-    told = {name: size(value) if name.endswith("bytes") and value is not None else value for name, value in row.items()}
-    return {name.replace("bytes", "size"): value for name, value in told.items()}
-
-
 def tell_certificates(found: Sequence[Certificate], clients: Sequence[str], *, as_json: bool) -> None:
     """How the trials went, each property that differs, and what only people can see."""
     rows = [asdict(each.finding) for each in found]
@@ -189,7 +183,7 @@ def tell_certificates(found: Sequence[Certificate], clients: Sequence[str], *, a
     if as_json:
         tell({"certificates": rows, "differences": differing, "by_hand": list(clients)}, "", as_json=True)
         return
-    tell_rows("Certified", rows, as_json=False)
+    tell_findings("Certified", [each.finding for each in found], as_json=False)
     if differing:
         tell_rows("Properties that differ from before the redirect", _summed(differing), as_json=False)
     typer.echo(by_hand(clients))

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector import report
+from connector.amounts import counted
 from connector.audit import verify as verifier
 from connector.audit.anchor import anchor
 from connector.audit.export import cef, export, jsonl
 from connector.audit.subject import NOT_KNOWN, Known, look
-from connector.cli.ground import Exit, Json, configured, moment, opened_ledger, told, user
+from connector.cli.ground import Exit, Json, configured, moment, opened_ledger, require, told, user
 from connector.config.settings import load_settings
 from connector.daemon.process import clock
 from connector.flow.erasure import STAYS, left, sources_of, want
@@ -37,7 +38,7 @@ class _Format(StrEnum):
 
 _FORMS = {_Format.JSONL: jsonl, _Format.CEF: cef}
 _Tenant = Annotated[str | None, typer.Option("--tenant", help="Only this one's.")]
-_Person = Annotated[str, typer.Argument(help="The address of a mailbox, or the name of a login.")]
+_Person = Annotated[str, typer.Argument(metavar="PERSON", help="The address of a mailbox, or the name of a login.")]
 _Reason = Annotated[str, typer.Option(help="Why: it is written down.")]
 _When = Annotated[datetime | None, typer.Option(help="Only from, and until, a time: `date -Is`.", parser=moment)]
 
@@ -103,7 +104,7 @@ def anchor_trail(context: typer.Context, *, as_json: Json = False) -> None:
             anchored = anchor(ledger, settings, clock())
         except OSError as error:
             raise ValueError(f"audit.anchor cannot be written: {error}") from None
-    report.tell({"anchored": anchored}, f"The ends of {anchored} chains are written down.", as_json=as_json)
+    report.tell({"anchored": anchored}, f"Written down: where {counted(anchored, 'chain')} ended.", as_json=as_json)
 
 
 @audit_app.command()
@@ -118,7 +119,7 @@ def subject(
 ) -> None:
     """All that is known of a person: mailboxes, files, links, events. It is written down who asked."""
     with configured(context) as (whole, ledger), told():
-        _require(reason)
+        require(reason)
         found: list[Known] = []
         for each in _tenants(whole, tenant):
             # Before anything is told: who looks and is cut off has looked.
@@ -150,7 +151,7 @@ def erase(
     Messages get a tombstone first, then links end, then files go, all under the brakes of the sweep.
     """
     with configured(context) as (whole, ledger), told():
-        _require(reason)
+        require(reason)
         rows, waiting = [], 0
         for each in _tenants(whole, tenant):
             sources = sources_of(person, ledger, each.name)
@@ -173,11 +174,6 @@ def erase(
         for sentence in STAYS:
             typer.echo(sentence)
     raise typer.Exit(Exit.HELD if any(each.what.startswith("stays") for each in rows) else Exit.DONE)
-
-
-def _require(reason: str) -> None:
-    if not reason.strip():
-        raise ValueError("say why with --reason: it is written down")
 
 
 def _tenants(whole: "Config", wanted: str | None) -> "tuple[Tenant, ...]":

@@ -1,5 +1,6 @@
 """Deciding about redirects, and wanting more of them."""
 
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from connector import report
+from connector.amounts import counted
 from connector.cli.ground import (
     All,
     Begun,
@@ -19,9 +21,11 @@ from connector.cli.ground import (
     Wanted,
     day,
     opened_ledger,
+    require,
     told,
     user,
 )
+from connector.config.yamlfile import ConfigError
 from connector.daemon.process import clock
 from connector.explain import message_id
 from connector.flow import decisions
@@ -31,11 +35,10 @@ commands = typer.Typer(rich_markup_mode=None)
 
 
 def _hours(said: str) -> Hours:
-    begin, _, end = said.partition("-")
-    hours = Hours(int(begin), int(end))
-    if not all(0 <= each < 24 for each in (hours.begin, hours.end)):  # noqa: PLR2004 - hours of a day
-        raise ValueError(said)
-    return hours
+    found = re.fullmatch("([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-3])", said)
+    if found is None:
+        raise ConfigError(f"{said} are no hours: give them as 20-06, each from 0 to 23")
+    return Hours(int(found[1]), int(found[2]))
 
 
 Tenant = Annotated[str | None, typer.Argument(metavar="TENANT", help="One tenant; left out: all.")]
@@ -50,6 +53,7 @@ def pause(
     as_json: Json = False,
 ) -> None:
     """Stop all work: no new step begins, the current one finishes, restarts change nothing. Asks the ledger only."""
+    require(reason)
     with opened_ledger(context) as ledger, told():
         meant = decisions.tenants_meant(tenant, ledger)
         decisions.stop(meant, ledger, clock(), user(), reason=reason)
@@ -107,7 +111,7 @@ def restore(
 @commands.command()
 def backfill(
     context: typer.Context,
-    source: Annotated[str | None, typer.Option(help="Only this mailbox or share; else all that are watched.")] = None,
+    mailbox: Annotated[str | None, typer.Option(help="Only this mailbox or share; else all that are watched.")] = None,
     *,
     biggest: Annotated[bool, typer.Option("--biggest/--newest", help="Which messages go first.")] = False,
     since: Annotated[datetime | None, typer.Option(help="Nothing older: 2020-01-31.", parser=day)] = None,
@@ -122,13 +126,13 @@ def backfill(
 ) -> None:
     """Want what is older than first contact to be treated by the policy too. The daemon does it, or `once`."""
     if pause + resume + status > 1:
-        raise typer.BadParameter("give one of --pause, --resume and --status")
+        raise ConfigError("give one of --pause, --resume and --status")
     with opened_ledger(context) as ledger, told():
         if pause or resume:
-            leave(source, ledger, clock(), user(), paused=pause)
+            leave(mailbox, ledger, clock(), user(), paused=pause)
         elif not status:
             wish = Wish(biggest=biggest, since=since, hours=hours or Hours(0, 0), per_hour=per_hour)
-            want(wish, source, ledger, clock(), user())
+            want(wish, mailbox, ledger, clock(), user())
         report.tell_rows("Backfill", [asdict(each) for each in progress(ledger, clock())], as_json=as_json)
 
 
@@ -137,14 +141,14 @@ def backup_mark(context: typer.Context, begun: Begun, *, as_json: Json = False) 
     """Say that a backup of the store has ended well: what was copied before it began need not settle any longer."""
     with opened_ledger(context) as ledger:
         settled = decisions.backed_up(ledger, begun.astimezone(UTC), clock(), user())
-    report.tell({"settled": settled}, f"{settled} redirects need not wait any longer.", as_json=as_json)
+    report.tell({"settled": settled}, f"No longer waiting: {counted(settled, 'redirect')}.", as_json=as_json)
 
 
 def _decide(context: typer.Context, decide: Decision, redirect_id: str, *, as_json: bool) -> None:
     with opened_ledger(context) as ledger:
         found = ledger.redirect(redirect_id)
         if found is None:
-            raise typer.BadParameter(f"the ledger knows no redirect {redirect_id}")
+            raise ConfigError(f"the ledger knows no redirect {redirect_id}")
         with told():
             decided = decide(found, ledger, clock(), user())
-    report.tell_rows("", report.redirects([decided]), as_json=as_json)
+    report.tell_rows("Decided", report.redirects([decided]), as_json=as_json)

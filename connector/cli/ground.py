@@ -8,7 +8,7 @@ import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ import typer
 
 from connector import log, report
 from connector.config.settings import Settings, load_settings
+from connector.config.yamlfile import ConfigError
 from connector.daemon.process import alone, clock
 from connector.ledger import Ledger
 from connector.model import Redirect
@@ -39,24 +40,31 @@ class Exit(IntEnum):
 
 def moment(said: str) -> datetime:
     """A time that is over, with its zone."""
-    moment = datetime.fromisoformat(said)
+    moment = _time(said)
     if moment.tzinfo is None or moment > clock():
-        raise ValueError(said)
+        raise ConfigError(f"{said} is no time that is over, with its zone: give one as `date -Is` tells it")
     return moment
+
+
+def _time(said: str) -> datetime:
+    try:
+        return datetime.fromisoformat(said)
+    except ValueError:
+        raise ConfigError(f"{said} is no time: give one as `date -Is` tells it, or a day such as 2027-06-30") from None
 
 
 def future(said: str) -> datetime:
     """A time to come, in UTC where no zone is said."""
-    moment = datetime.fromisoformat(said)
+    moment = _time(said)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if moment <= clock():
-        raise ValueError(said)
+        raise ConfigError(f"{said} is no time to come")
     return moment.astimezone(UTC)
 
 
 def day(said: str) -> datetime:
     """The beginning of a day, in UTC."""
-    return datetime.combine(date.fromisoformat(said), time(), UTC)
+    return datetime.combine(_time(said).date(), time(), UTC)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
@@ -64,14 +72,17 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the redirect, a
 Message = Annotated[
     str,
     typer.Argument(
-        help="Message-ID, id in the mailbox or of a redirect, a link, a path in the store, or an .eml file."
+        metavar="MESSAGE",
+        help="Message-ID, id in the mailbox or of a redirect, a link, a path in the store, or an .eml file.",
     ),
 ]
 Only = Annotated[
     str | None,
     typer.Option("--mailbox", help="Look into this one; else into those of its redirects, or, where it has none, all."),
 ]
-Wanted = Annotated[str | None, typer.Argument(help="Message-ID, id of a redirect, or path of an .eml file.")]
+Wanted = Annotated[
+    str | None, typer.Argument(metavar="MESSAGE", help="Message-ID, id of a redirect, or path of an .eml file.")
+]
 Rule = Annotated[str | None, typer.Option(help="Only messages with files that this rule moved.")]
 All = Annotated[bool, typer.Option("--everything", help="All of them.")]
 Moment = Annotated[datetime | None, typer.Option(help="Bounds when it was redirected: `date -Is`.", parser=moment)]
@@ -95,7 +106,13 @@ def told() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise ConfigError(str(error)) from None
+
+
+def require(reason: str) -> None:
+    """Whoever looks at people, or stops work, says why."""
+    if not reason.strip():
+        raise ConfigError("say why with --reason: it is written down")
 
 
 @contextmanager

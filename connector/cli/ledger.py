@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from connector import report
+from connector.amounts import counted
 from connector.backups import back_up, back_up_into
 from connector.cli.ground import Exit, Json, opened_ledger, told, user, working
 from connector.daemon.process import clock
@@ -22,10 +23,10 @@ def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
     """Take over what the store knows and the ledger does not: after a restored backup. Stop every daemon first."""
     with working(context) as (daemon, _):
         taken = daemon.reconcile()
-    sentence = f"{taken.taken_over} redirects were taken over."
+    sentence = f"Taken over: {counted(taken.taken_over, 'redirect')}."
     if taken.refused:
         sentence += (
-            f" {taken.refused} manifests were refused: they are not as connector wrote them, the log names them. Bring"
+            f" Refused: {counted(taken.refused, 'manifest')}, not as connector wrote them; the log names them. Bring"
             " them back from the store's backup and call this again; until then their messages and files stay as they"
             " are. Whoever may write to the store may have changed them, or `marker_key` is another one by now."
         )
@@ -44,7 +45,10 @@ def check(context: typer.Context) -> None:
 @ledger_app.command()
 def backup(
     context: typer.Context,
-    place: Annotated[Path, typer.Argument(help="A file that is not there yet; with --keep, the folder of all copies.")],
+    place: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A file that is not there yet; with --keep, the folder of all copies."),
+    ],
     keep: Annotated[
         int | None, typer.Option(min=1, help="Make a dated copy in a folder, and delete all but so many of them.")
     ] = None,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from connector import log, report
+from connector.amounts import counted
 from connector.cli.ground import All, Exit, Json, Only, Rule, Wanted, configured, future, told, user
 from connector.daemon.process import clock
 from connector.daemon.tenants import tenants
@@ -37,7 +38,7 @@ def serve_links(context: typer.Context) -> None:
 def scrub_links(context: typer.Context, *, as_json: Json = False) -> None:
     """Read all files that links open, and tell which are not what was published: for every night."""
     told = scrub(_link_settings(context), clock)
-    sentence = f"{told.right} files are right, {told.corrupt} are not what was published, {told.unread} were not read."
+    sentence = f"Of the files, {told.right} are right, {told.corrupt} not what was published, {told.unread} not read."
     report.tell(asdict(told), sentence, as_json=as_json)
     raise typer.Exit(Exit.HELD if told.corrupt else Exit.UNREACHABLE if told.unread else Exit.DONE)
 
@@ -71,7 +72,7 @@ def revoke(
     """End links: they open nothing any more. The messages still show them; see `relink` and `restore`."""
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.revoke(wanted)
-    report.tell({"revoked": done}, f"The links of {done} messages open nothing any more.", as_json=as_json)
+    report.tell({"revoked": done}, f"The links of {counted(done, 'message')} open nothing any more.", as_json=as_json)
 
 
 @links_app.command()
@@ -91,7 +92,9 @@ def extend(
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.extend(wanted, until)
     end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for ever"
-    report.tell({"extended": done, "until": until}, f"The links of {done} messages open {end}.", as_json=as_json)
+    report.tell(
+        {"extended": done, "until": until}, f"The links of {counted(done, 'message')} open {end}.", as_json=as_json
+    )
 
 
 @links_app.command()
@@ -107,7 +110,7 @@ def relink(
     """End links, and show others in their messages: after one has leaked. The daemon, or `once`, shows them."""
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.relink(wanted)
-    report.tell({"relinked": done}, f"{done} messages will show other links.", as_json=as_json)
+    report.tell({"relinked": done}, f"{counted(done, 'message')} will show other links.", as_json=as_json)
 
 
 @links_app.command()
@@ -133,7 +136,7 @@ def _links(
 @commands.command()
 def leaver(
     context: typer.Context,
-    mailbox: Annotated[str, typer.Argument(help="The mailbox of whoever leaves.")],
+    mailbox: Annotated[str, typer.Argument(metavar="MAILBOX", help="The mailbox of whoever leaves.")],
     *,
     successor: Annotated[str, typer.Option(help="The mailbox of whoever takes over.")],
     as_json: Json = False,

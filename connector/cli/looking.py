@@ -10,7 +10,7 @@ from connector.amounts import duration
 from connector.checks.certify import CLIENTS, certificates
 from connector.checks.check import findings, grants
 from connector.cli import answers
-from connector.cli.ground import CODES, Exit, Json, Message, Only, configured, told, user
+from connector.cli.ground import CODES, Exit, Json, Message, Only, configured, require, told, user
 from connector.config import loading as config
 from connector.config.exports import databases
 from connector.config.yamlfile import ConfigError
@@ -29,15 +29,22 @@ from connector.rollout import text as rollout_text
 commands = typer.Typer(rich_markup_mode=None)
 
 
+def _span(said: str) -> timedelta:
+    try:
+        return duration(said)
+    except ValueError as error:
+        raise ConfigError(f"--last {said}: {error}") from None
+
+
 @commands.command()
 def check(context: typer.Context, *, as_json: Json = False) -> None:
     """Try everything that the daemon needs: configuration, secrets, ledger, stores, mailboxes."""
     with configured(context) as (whole, ledger):
         known = tenants(whole)
         found = list(findings(known, ledger, whole.settings.state, user()))
-    answers.tell_findings(found, as_json=as_json)
+    answers.tell_findings("Tried", found, as_json=as_json)
     for line in grants(known):
-        typer.echo(line, err=True)
+        typer.echo(line, err=as_json)
     raise typer.Exit(max(CODES[each.severity] for each in found))
 
 
@@ -66,10 +73,12 @@ def certify(
 @commands.command()
 def plan(
     context: typer.Context,
-    last: Annotated[timedelta, typer.Option(help="Mail of so many days: 30d.", parser=duration)] = timedelta(days=30),
+    last: Annotated[
+        timedelta, typer.Option(help="Mail of so long: 30d.", parser=_span, show_default="30d")
+    ] = timedelta(days=30),
     *,
     whole: Annotated[bool, typer.Option("--whole", help="All that is in the mailboxes, however old.")] = False,
-    source: Annotated[list[str] | None, typer.Option(help="Only this mailbox; may be given several times.")] = None,
+    mailbox: Annotated[list[str] | None, typer.Option(help="Only this mailbox; may be given several times.")] = None,
     by: Annotated[By, typer.Option(help="What the table has a line for.")] = By.RULE,
     departments: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A CSV file: mailbox,department.")
@@ -100,8 +109,10 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """What the policy would do to the mail that is there, without a change to any mailbox or store."""
-    if named and not reason.strip():
-        raise typer.BadParameter("--named looks at people by name: say why with --reason, it is written down")
+    if named:
+        require(reason)
+    for path in (to_csv, to_html):
+        _require_writable(path)
     other = config.load_tenant(diff) if diff else None
     with configured(context) as (whole_config, ledger), told():
         scope = Scope(
@@ -114,7 +125,7 @@ def plan(
             threads=whole_config.settings.threads,
         )
         known = [each for each in tenants(whole_config) if other is None or each.name == other.tenant]
-        looks = [Looks.at(each, source or ()) for each in known]
+        looks = [Looks.at(each, mailbox or ()) for each in known]
         looks = [each for each in looks if each.watches]
         if not looks:
             raise ValueError("no such mailbox is configured")
@@ -130,6 +141,15 @@ def plan(
     raise typer.Exit(Exit.UNREACHABLE if any(each["not_looked_at"] for each in plans) else Exit.DONE)
 
 
+def _require_writable(path: Path | None) -> None:
+    """Told before mailboxes are read for an hour."""
+    try:
+        if path:
+            path.open("a").close()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+
+
 @commands.command()
 def explain(
     context: typer.Context,
@@ -143,8 +163,7 @@ def explain(
     with configured(context) as (whole, ledger):
         with told():
             said = message_id(message)
-            if not reason.strip():
-                raise ValueError("say why with --reason: it is written down")
+            require(reason)
         redirects = known(said, ledger)
         addresses = {mailbox} if mailbox else mailboxes_of(redirects, ledger)
         known_tenants = tenants(whole)
@@ -164,7 +183,7 @@ def explain(
 @commands.command()
 def rollout(
     context: typer.Context,
-    tenant: Annotated[str, typer.Argument(help="The name of the tenant.")],
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The name of the tenant.")],
     *,
     language: Annotated[str, typer.Option(help="de, en, fr or nl.")],
     readers: Annotated[Readers, typer.Option("--for", help="Who is to read it.")],

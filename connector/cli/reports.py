@@ -15,7 +15,7 @@ commands = typer.Typer(rich_markup_mode=None)
 @commands.command("report")
 def report_facts(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(help=f"{', '.join(REPORTS)}.")],
+    what: Annotated[str, typer.Argument(metavar="REPORT", help=f"{', '.join(REPORTS)}.")],
     *,
     tenant: Annotated[str | None, typer.Option(help="Only this one's.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Only what happened since: `date -Is`.", parser=moment)] = None,

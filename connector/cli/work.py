@@ -5,6 +5,7 @@ from functools import partial
 import typer
 
 from connector import report
+from connector.amounts import counted
 from connector.cli.ground import Json, sum_up, working
 from connector.config import loading as config
 
@@ -31,4 +32,4 @@ def sweep(context: typer.Context, *, as_json: Json = False) -> None:
     """Delete stored copies that no message ever showed, and let end what a retention ends; `run` does it once a day."""
     with working(context) as (daemon, _):
         swept = daemon.sweep()
-    report.tell({"swept": swept}, f"{swept} redirects were swept.", as_json=as_json)
+    report.tell({"swept": swept}, f"Swept: {counted(swept, 'redirect')}.", as_json=as_json)

@@ -10,6 +10,7 @@ from connector.flow.turn import stopped
 from connector.ledger import FOR_EVER, Ledger, Stale
 from connector.log import Event
 from connector.model import SWAPPING, Redirect, State
+from connector.watching.account import give_account
 
 #: Whatever has begun, is not on its way back already, and has its files in the store for sure.
 _RECALLABLE = frozenset(State) - {
@@ -183,7 +184,10 @@ def drop(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect
     if redirect.state is not State.HELD:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
     dropped = replace(redirect, state=State.DROPPED, reason="dropped by an operator", missed=None, ended_by=by)
-    return ledger.write(dropped, Event.REDIRECT_DROPPED, now, by=by)
+    written = ledger.write(dropped, Event.REDIRECT_DROPPED, now, by=by)
+    tenant = next(each.tenant for each in ledger.watched() if each.name == redirect.source)
+    give_account(written, Event.REDIRECT_DROPPED, ledger, now, tenant, named=False)
+    return written
 
 
 def backed_up(ledger: Ledger, begun: datetime, now: datetime, by: str) -> int:

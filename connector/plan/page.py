@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+from connector.amounts import about
 from connector.names import plain
 from connector.plan.sums import By
-from connector.plan.tables import MOST, Row, sentences, size
+from connector.plan.tables import MOST, Row, sentences
 from connector.templates import templates
 
 _TEMPLATES = templates("plan/templates")
-_TEMPLATES.filters.update(size=size, plain=plain)
+_TEMPLATES.filters.update(size=about, plain=plain)
 
 #: In this order: of each group, what people ask for first.
 _TITLES = {
@@ -79,6 +80,6 @@ def _chart(days: Sequence[Row]) -> Chart | None:
     bars = []
     for each in days:
         height = max(_HEIGHT * each["bytes"] / most, _THIN)
-        says = f"{each['day']:%Y-%m-%d}: {size(each['bytes'])}"
+        says = f"{each['day']:%Y-%m-%d}: {about(each['bytes'])}"
         bars.append(Bar((each["day"] - first).days * step, _HEIGHT - height, max(step * 0.8, 0.5), height, says))
     return Chart(tuple(bars), most, first, last)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from connector.amounts import about
 from connector.model import FULLEST, Action
 from connector.names import plain
 from connector.plan.robots import Habits
@@ -90,28 +91,29 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield _growth(store)
         yield (
-            f"With its trash and backups that comes to {size(store['bytes_kept'])}, each byte being kept"
+            f"With its trash and backups that comes to {about(store['bytes_kept'])}, each byte being kept"
             f" {store['kept']:g} times (--kept says otherwise)."
         )
     yield (
-        f"Recoverable Items would grow by {size(room['bytes_per_night'])} on an average night, and transaction logs by"
+        f"Recoverable Items would grow by {about(room['bytes_per_night'])} on an average night, and transaction logs by"
         f" as much at least: where single item recovery is on, the server keeps each message as it was before an edit,"
         f" {room['days_kept']} days by default. {room['mailboxes_that_fill']} mailboxes would come to {FULLEST:.0%} of"
         " their room, where connector stops to edit them."
     )
     for each in room["databases"]:
         where = f"in the database {plain(each['database'])}"
-        yield f"Of that, {size(each['bytes_per_night'])} a night {where}, and as much in its logs."
+        yield f"Of that, {about(each['bytes_per_night'])} a night {where}, and as much in its logs."
     if of["forwarded"] and of["forwarded"]["messages"]:
         forwarded = of["forwarded"]
         yield (
-            f"{forwarded['messages']} of the messages that would lose files ({size(forwarded['bytes'])}) were forwarded"
-            " by their owners: whoever got them has the files, and gets the links when they are forwarded again."
+            f"{forwarded['messages']} of the messages that would lose files ({about(forwarded['bytes'])}) were"
+            " forwarded by their owners: whoever got them has the files, and gets the links when they are forwarded"
+            " again."
         )
     if of["robots"]["messages"]:
         yield (
-            f"{of['robots']['messages']} of them ({size(of['robots']['bytes'])}) are in mailboxes that programs seem to"
-            " read."
+            f"{of['robots']['messages']} of them ({about(of['robots']['bytes'])}) are in mailboxes that programs seem"
+            " to read."
         )
     if shares["budget"]:
         yield (
@@ -121,19 +123,19 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
     looks = of["looked_into"]
     if looks["messages"]:
         text = f"; and into the text of {looks['bodies']} messages" if looks["bodies"] else ""
-        yield f"Rules look into {looks['files']} files, and read {size(looks['bytes'])} of them for that{text}."
+        yield f"Rules look into {looks['files']} files, and read {about(looks['bytes'])} of them for that{text}."
     if of["later"]["files"]:
         later = of["later"]
-        yield f"{later['files']} files ({size(later['bytes'])}) stay for now, and are looked at again later."
+        yield f"{later['files']} files ({about(later['bytes'])}) stay for now, and are looked at again later."
 
 
 def _growth(store: Mapping[str, int]) -> str:
-    told = f"The store would grow by {size(store['bytes'] + store['originals_bytes'])}"
+    told = f"The store would grow by {about(store['bytes'] + store['originals_bytes'])}"
     if not store["repeated_files"]:
         return f"{told}."
     return (
-        f"{told}, of which {size(store['repeated_bytes'])} are {store['repeated_files']} files that went to several"
-        f" mailboxes ({size(store['repeated_bytes_once'])}, were each stored once)."
+        f"{told}, of which {about(store['repeated_bytes'])} are {store['repeated_files']} files that went to several"
+        f" mailboxes ({about(store['repeated_bytes_once'])}, were each stored once)."
     )
 
 
@@ -152,14 +154,6 @@ def csv_text(told: Iterable[Mapping[str, Any]]) -> str:
 def _cell(value: object) -> object:
     """A spreadsheet takes text that begins so for a formula, and anybody may have named a file or a domain."""
     return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
-
-
-def size(number: int) -> str:
-    """Bytes as people read them, and as the policy counts them."""
-    for unit, factor in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
-        if number >= factor:
-            return f"{number / factor:.1f} {unit}"
-    return f"{number} B"
 
 
 def said_time(minutes: int) -> str:
