@@ -30,7 +30,16 @@ from tests.test_ledger import a_redirect, recorded, taken
 __all__ = ["world"]
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-FINE = Standing(tenant="acme", mailboxes=2, claimed=True, ticked=(NOW, NOW - timedelta(hours=1)), heard=1, hinted=2)
+FINE = Standing(
+    tenant="acme",
+    mailboxes=2,
+    claimed=True,
+    ticked=(NOW, NOW - timedelta(hours=1)),
+    heard=1,
+    hinted=2,
+    free=5_000_000,
+    copied=NOW - timedelta(hours=2),
+)
 
 
 class Clock:
@@ -87,6 +96,8 @@ def test_what_stands_is_told(ledger: Ledger, tmp_path: Path) -> None:
         ("connector_hints_wanted", "acme"): 2,
         ("connector_store_claimed", "acme"): 1,
         ("connector_mailboxes", "acme"): 2,
+        ("connector_store_free_bytes", "acme"): 5_000_000,
+        ("connector_ledger_backup_age_seconds", "acme"): 7200,
     }
     assert {name: told.get(name) for name in expected} == expected
     assert told["connector_ledger_bytes",] > 4096

@@ -84,6 +84,9 @@ class Notes:
     #: When the certificates of its hosts end, as they were seen last, and its own credentials.
     certificates: dict[str, datetime] = field(default_factory=dict)
     credentials: dict[str, datetime] = field(default_factory=dict)
+    #: How much its store takes yet, and when the ledger was last copied, or else began.
+    free: int | None = None
+    copied: datetime | None = None
 
     def is_time(self, chore: str, every: timedelta, now: datetime) -> bool:
         """Whether it was last time for it so long ago; then it is done now."""
@@ -358,10 +361,15 @@ class Desk:
         """Take over what the store tells and the ledger does not."""
         return reconcile(self.name, self.tenant.store(), self._ledger, clock(), self.tenant.marker_key)
 
-    def see_certificates(self) -> None:
-        """When its credentials end, and the certificates of its hosts, which may not answer."""
+    def look_ahead(self) -> None:
+        """When its credentials end, and the certificates of its hosts; how full its store is. None may answer."""
+        self.notes.copied = self._ledger.last_noted(Event.LEDGER_BACKED_UP) or self._ledger.began()
         self.notes.credentials = dict(ends_of_credentials(self.tenant.config))
         self.notes.certificates = dict(ends_of_hosts(self.tenant.config, self._common.stopping.is_set))
+        self.notes.free = None
+        if not self.tenant.monitor:
+            with suppress(ConnectorError):
+                self.notes.free = self.tenant.store().free()
 
     # --- how it is ------------------------------------------------------------------------------------------------
 
@@ -379,6 +387,8 @@ class Desk:
             hinted=sum(len(each.addresses) for each in self.tenant.hints),
             certificates=self.notes.certificates,
             credentials=self.notes.credentials,
+            free=self.notes.free,
+            copied=self.notes.copied,
         )
 
 

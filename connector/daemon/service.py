@@ -35,8 +35,8 @@ from connector.watching.status import BEAT
 
 #: How often it is written down outside of the ledger where the audit trails end.
 ANCHORING = timedelta(days=1)
-#: How often it is looked when the certificates of servers end.
-CERTIFICATES = timedelta(hours=6)
+#: How often it is looked when certificates end, how full stores are, and when the ledger was last copied.
+OUTLOOK = timedelta(hours=1)
 #: Files of a configuration that are the same for so long are not being written.
 WRITING = timedelta(seconds=1)
 #: Reads the configuration anew; it is given something that waits a moment. Raises ConfigError.
@@ -137,14 +137,14 @@ class Daemon:
 
     def _scheduler(self, health: Health, reload: Reload) -> BackgroundScheduler:
         """A job for each tenant. Planning may wait for a store, and none waits for another's: a thread for each."""
-        # One each for the watchdog, the anchor, health, who is set aside, and certificates, whose hosts may not answer.
+        # One each for the watchdog, the anchor, health, who is set aside, and the outlook, whose hosts may not answer.
         threads = {"type": "threadpool", "max_workers": len(self._ready.tenants) + len(self._ready.aside) + 5}
         late = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         # That a planning still waits for a store is told by what it waits for, and not once a second.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": threads}, job_defaults=late)
         scheduler.add_job(guarded, "interval", (self._anchor_daily,), hours=1, name="anchor")
-        for work, rhythm in ((health.beat, BEAT), (self._see_certificates, CERTIFICATES)):
+        for work, rhythm in ((health.beat, BEAT), (self._look_ahead, OUTLOOK)):
             seconds, name = rhythm.total_seconds(), work.__name__
             scheduler.add_job(guarded, "interval", (work,), seconds=seconds, next_run_time=clock(), name=name)
         if self._ready.aside:
@@ -239,9 +239,9 @@ class Daemon:
         )
         return (*(each.standing() for each in self.desks), *aside)
 
-    def _see_certificates(self) -> None:
+    def _look_ahead(self) -> None:
         for desk in self.desks:
-            desk.see_certificates()
+            desk.look_ahead()
 
     def _anchor(self) -> None:
         """Write down outside of the ledger where each audit trail ends, where somebody wants that."""

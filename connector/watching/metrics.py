@@ -50,6 +50,10 @@ class Standing:
     certificates: Mapping[str, datetime] = field(default_factory=dict)
     #: When its own credentials end, as far as that is known.
     credentials: Mapping[str, datetime] = field(default_factory=dict)
+    #: How many bytes its store takes yet; None where that is not known, or has no end.
+    free: int | None = None
+    #: When the ledger was last copied; where it never was, when it began; None where it has not.
+    copied: datetime | None = None
 
 
 def about(pause: Pause, tenant: str) -> str:
@@ -147,6 +151,10 @@ class Metrics(Collector):
         own = GaugeMetricFamily(
             "connector_credential_seconds", "How long a credential of ours lasts.", labels=["tenant", "credential"]
         )
+        free = GaugeMetricFamily("connector_store_free_bytes", "How much the store takes yet.", labels=["tenant"])
+        copied = GaugeMetricFamily(
+            "connector_ledger_backup_age_seconds", "Since when the ledger was not copied.", labels=["tenant"]
+        )
         for each in self._standing():
             told = {
                 "served": not each.aside,
@@ -163,7 +171,12 @@ class Metrics(Collector):
                 ends.add_metric([each.tenant, host], (end - now).total_seconds())
             for credential, end in each.credentials.items():
                 own.add_metric([each.tenant, credential], (end - now).total_seconds())
-        yield from (*gauges.values(), ends, own)
+            if each.free is not None:
+                free.add_metric([each.tenant], each.free)
+            # A database server's is copied by its own tools.
+            if each.copied and self._place:
+                copied.add_metric([each.tenant], (now - each.copied).total_seconds())
+        yield from (*gauges.values(), ends, own, free, copied)
 
 
 def _age(times: Collection[datetime], now: datetime) -> float:
