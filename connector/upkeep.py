@@ -60,7 +60,7 @@ class Upkeep:
         The messages go on showing them: `relink` gives others, `restore` brings the files back.
         """
         done = 0
-        for redirect, tenant in self._resting(wanted):
+        for redirect, tenant in self._resting(wanted, State.RESTORED):
             tenant.links().revoke(redirect.folder)
             self._note(redirect, tenant, Event.LINK_REVOKED)
             done += 1
@@ -143,17 +143,20 @@ class Upkeep:
         return tuple(went)
 
     def _meant(self, wanted: Wanted) -> Iterator[tuple[Redirect, Tenant]]:
-        """What is wanted, as far as its tenant is configured and its message shows a link."""
+        """What is wanted, as far as its tenant is configured and it has links.
+
+        Also of a message that was restored, unless they ended with it: copies that went to others may show them.
+        """
         by_name = {each.name: each for each in self.tenants}
         sources = {each.name: each.tenant for each in self.ledger.watched()}
         for redirect in meant(wanted, self.ledger):
             tenant = by_name.get(sources[redirect.source])
-            if tenant and _terms(redirect) and redirect.state is not State.RESTORED:
+            if tenant and _terms(redirect) and not (redirect.state is State.RESTORED and redirect.revoke):
                 yield redirect, tenant
 
-    def _resting(self, wanted: Wanted) -> Iterator[tuple[Redirect, Tenant]]:
+    def _resting(self, wanted: Wanted, *also: State) -> Iterator[tuple[Redirect, Tenant]]:
         """Those of them that no step is about to look at: it would find a link that is not what it gave."""
-        return ((redirect, tenant) for redirect, tenant in self._meant(wanted) if redirect.state in _RESTING)
+        return ((redirect, tenant) for redirect, tenant in self._meant(wanted) if redirect.state in {*_RESTING, *also})
 
     def _note(self, redirect: Redirect, tenant: Tenant, event: Event, **detail: object) -> None:
         self.ledger.note(

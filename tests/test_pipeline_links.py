@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from markdown_it import MarkdownIt
 
 from connector.audit import verify
 from connector.simulator import Exchange
@@ -101,6 +102,22 @@ def test_a_link_for_anyone_opens_for_anyone(pipeline: LinkedPipeline) -> None:
     assert pipeline.see(item).contents == before.contents
     assert pipeline.see(item).body == before.body
     assert pipeline.site.ask(other).status == nothing.status
+
+
+def test_links_of_a_message_that_was_restored_can_be_ended(pipeline: LinkedPipeline) -> None:
+    """Copies that went to others show them yet: they are listed, and revoked, until they ended with the message."""
+    pipeline.publish(expires="30d")
+    item = pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (link,) = pipeline.shown(item)
+    pipeline.run("restore", "--everything", code=0)
+    pipeline.run("once", code=0, hours=1)
+    assert pipeline.shown(item) == []
+    assert pipeline.fetched(link).body == REPORT
+    assert [each["url"] for each in pipeline.run("links", "list", "--json", code=0).json] == [pipeline.site.url + link]
+    assert pipeline.run("links", "relink", "--everything", "--json", code=0).json == {"relinked": 0}
+    assert pipeline.run("links", "revoke", "--everything", "--json", code=0).json == {"revoked": 1}
+    assert pipeline.site.ask(link).status == pipeline.site.ask("/a/nothing/1").status
 
 
 def test_a_password_comes_by_a_message_of_its_own(pipeline: LinkedPipeline) -> None:
@@ -198,6 +215,9 @@ def _reported(pipeline: LinkedPipeline) -> None:
         for what in ("ropa", "dpia", "exposure", "incident")
     }
     assert all("not configured: set `house.dpo`" in each for each in reports.values())
+    for each in reports.values():
+        tables = MarkdownIt("commonmark").enable("table").render(each).count("<table>")
+        assert tables == each.count("\n|---"), "a blank line is missing before a table"
     for said in ("| all | redirect | anyone | for ever | no | for ever |", f"Exchange ({pipeline.exchange.ews})"):
         assert said in reports["ropa"]
         assert said in reports["dpia"]
@@ -206,7 +226,8 @@ def _reported(pipeline: LinkedPipeline) -> None:
     assert "It is anchored nowhere outside the ledger" in reports["dpia"]
     (row,) = (line.split(" | ") for line in reports["exposure"].splitlines() if ANNA in line)
     assert (row[3], row[4], row[5], row[6], row[9]) == ("anyone", "1", "1", "1", "never")
-    assert started <= datetime.fromisoformat(row[7]) == datetime.fromisoformat(row[8])
+    assert started <= datetime.strptime(row[7], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    assert row[7] == row[8]
     assert "no warning and no error is in the trail" in reports["incident"]
     assert "person.looked_up" in reports["incident"]
     assert "| The audit trail | holds |" in reports["incident"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from socket import gethostname
 from typing import Any
 
@@ -20,6 +20,7 @@ from connector.templates import templates
 Row = Mapping[str, Any]
 
 _TEMPLATES = templates("audit/templates", autoescape=False)
+_TEMPLATES.filters["moment"] = lambda at, otherwise="": f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else otherwise
 #: Conditions for which a message, or a file, is read.
 _READS = {
     "subject": "subjects", "body": "bodies", "header": "headers", "true_type": "contents of files",
@@ -115,7 +116,8 @@ def _processing(asked: Asked) -> Mapping[str, Any]:
         if source in watched:
             states[state] = states.get(state, 0) + number
     return {
-        "sources": [_source(each) for each in tenant.sources],
+        # Channels and chats are two sources, and one flow.
+        "sources": [*{tuple(row.values()): row for row in map(_source, tenant.sources)}.values()],
         "microsoft": any(each.type in ("graph", "teams") for each in tenant.sources),
         "watched": len(watched),
         "store": {"type": tenant.store.type, "url": tenant.store.url},
