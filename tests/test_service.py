@@ -20,7 +20,7 @@ from connector.config.yamlfile import ConfigError
 from connector.daemon.process import alone, clock, notify
 from connector.daemon.service import Daemon
 from connector.errors import Denied, Unavailable
-from connector.flow.turn import LONGEST_BACKOFF
+from connector.flow.turn import LONGEST_BACKOFF, Watch
 from connector.ledger import Ledger, Proved
 from connector.log import Event
 from connector.model import Action, Proof, State, Stored
@@ -233,6 +233,31 @@ def test_of_thirty_tenants_one_whose_store_never_answers_keeps_its_own_threads(w
         desk.stop()
     for desk in daemon.desks:
         desk.wait()
+
+
+def test_one_mailbox_is_swept_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that count what the brake leaves at the same time would all delete so much."""
+    world.add("anna")
+    world.add("ben")
+    (desk,) = world.daemon(threads=2).desks
+    anna, ben = desk.mailboxes()
+    swept: list[tuple[str, int]] = []
+
+    def sweep(watch: Watch, *_: object, at_most: int, **__: object) -> int:
+        swept.append((watch.name, at_most))
+        if len(swept) == 1:
+            other = threading.Thread(target=desk._sweep_daily, args=(ben,))
+            other.start()
+            other.join()
+        return 60
+
+    monkeypatch.setattr("connector.daemon.desk.sweep", sweep)
+    desk._sweep_daily(anna)
+    assert swept == [("acme/anna", 1000)]
+    desk._sweep_daily(ben)
+    assert swept == [("acme/anna", 1000), ("acme/ben", 940)]
+    desk._sweep_daily(anna)
+    assert len(swept) == 2
 
 
 @pytest.mark.parametrize(("tenants", "each"), [(0, 100), (1, 100), (3, 85), (30, 8), (1000, 1)])

@@ -400,7 +400,7 @@ def test_a_first_pass_goes_on_where_it_was_sent_away(exchange: Exchange, world: 
     """SharePoint's limit ends in the middle: every file is told, none twice, and nothing comes too early."""
     wanted = {world.upload(f"{number}.bin", b"x", f"General/{number % 30}") for number in range(120)}
     source._page_size = 20
-    exchange.order(resource_units={"limit": 4, "minute": 1.0})
+    exchange.order(resource_units={"limit": 4, "minute": 2.0})
     cursor: str | None = None
     told: list[str] = []
     waits: list[timedelta | None] = []

@@ -1,13 +1,11 @@
 """Only the sweep deletes, after a grace time, what was never shown; and it has brakes."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from connector.daemon.desk import Sweeps
 from connector.errors import Unavailable
 from connector.flow.decisions import drop
 from connector.flow.manifest import brake
@@ -121,19 +119,6 @@ def test_brakes(world: World) -> None:
     assert swept(world) == 0
     assert events(world).count("sweep.stopped") == 4
     assert len(world.manifest_free()) == 2
-
-
-def test_a_mailbox_is_swept_while_others_are_counted() -> None:
-    """Many threads sweep on the first day of a large house."""
-    sweeps = Sweeps()
-
-    class Now(datetime):
-        def __sub__(self, other: Any) -> Any:
-            sweeps.note("ben", other, 5)
-            return super().__sub__(other)
-
-    sweeps.note("anna", datetime(2026, 1, 5, tzinfo=UTC), 3)
-    assert sweeps.within_a_day(Now(2026, 1, 5, 1, tzinfo=UTC)) == 3
 
 
 def test_nothing_is_swept_while_the_source_is_paused(world: World) -> None:

@@ -56,6 +56,17 @@ class Sweeps:
 
     def __init__(self) -> None:
         self._swept: dict[str, tuple[datetime, int]] = {}
+        self._sweeping = threading.Lock()
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody sweeps but who asks: two at a time would each delete all that the brake leaves."""
+        alone = self._sweeping.acquire(blocking=False)
+        try:
+            yield alone
+        finally:
+            if alone:
+                self._sweeping.release()
 
     def last(self, mailbox: str, otherwise: datetime = NEVER) -> datetime:
         """When it was."""
@@ -63,8 +74,7 @@ class Sweeps:
 
     def within_a_day(self, now: datetime) -> int:
         """Of how many redirects, of all mailboxes."""
-        # Threads of all desks note theirs meanwhile.
-        return sum(count for at, count in [*self._swept.values()] if now - at < SWEEPING)
+        return sum(count for at, count in self._swept.values() if now - at < SWEEPING)
 
     def note(self, mailbox: str, now: datetime, count: int) -> None:
         """It is swept now."""
@@ -280,8 +290,10 @@ class Desk:
 
     def _sweep_daily(self, mailbox: Mailbox) -> None:
         last = self._common.sweeps.last(mailbox.name)
-        if not (self.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox)):
-            with self._in_trouble_alone(mailbox):
+        if self.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox):
+            return
+        with self._common.sweeps.alone() as alone, self._in_trouble_alone(mailbox):
+            if alone:  # Or it is swept at its next turn.
                 self.sweep(mailbox)
 
     def sweep(self, mailbox: Mailbox) -> int:
