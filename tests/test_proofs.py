@@ -162,6 +162,15 @@ def test_nobody_can_answer_for_what_cannot_be_put_back(world: World) -> None:
     assert events(world, Event.PROOF_WAIVED) == []
 
 
+def test_two_mailboxes_that_begin_at_once_waive_once(world: World) -> None:
+    """Neither has seen the other's when it writes its own."""
+    waiver = Proved(tenant=TENANT, server="memory", proof=Proof.WAIVER, passed=True, at=world.now, by="Ada Admin")
+    with world.ledger() as ledger:
+        for _ in range(2):
+            ledger.prove(waiver, Event.PROOF_WAIVED)
+    assert [each["by"] for each in events(world, Event.PROOF_WAIVED)] == ["Ada Admin"]
+
+
 def test_a_waiver_that_is_taken_out_of_the_configuration_holds_no_longer(world: World) -> None:
     """It is the configuration that counts; the ledger only remembers."""
     prove(world, Proof.PUT_BACK)

@@ -1112,6 +1112,28 @@ def test_process_that_wakes_up_too_late_writes_nothing(world: World) -> None:
     assert only(world).files[0].stored is None
 
 
+@pytest.mark.parametrize("gives_it_back", [True, False])
+def test_a_source_that_another_process_had_since_it_was_read(world: World, *, gives_it_back: bool) -> None:
+    """What was read is old by now: nothing is written, and the next turn reads it afresh."""
+    world.deliver(FILE)
+
+    def had() -> None:
+        ledger = Ledger(f"sqlite:///{world.ledger_file}")
+        (source,) = ledger.watched()
+        lease = ledger.lease(source.name, "another", world.now, timedelta(minutes=1))
+        assert lease
+        if gives_it_back:
+            ledger.release(lease)
+        ledger.close()
+
+    with world.process(before("lease", 1, had)) as (watch, ledger), pytest.raises(LeaseLost):
+        tick(watch, ledger, world.clock, "one")
+    assert redirects(world) == ()
+    world.now += timedelta(minutes=2)
+    world.run()
+    assert only(world).state is State.DONE
+
+
 def test_item_to_look_at_again_is_gone(world: World) -> None:
     """It is forgotten."""
     world.policy = policy(when={"older_than": "30d"})
