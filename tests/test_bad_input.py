@@ -186,7 +186,7 @@ IN_THE_WAY: dict[str, tuple[Trouble, int, str]] = {
     "no collection": (no_collection, 3, "does not exist: create it on the server"),
     "Exchange is down": (no_exchange, 3, "Connection refused"),
     "store is down": (no_store, 3, "cannot be reached"),
-    "Exchange is a web site": (in_exchanges_place(login_page()), 3, "is not a whole EWS reply"),
+    "Exchange is a web site": (in_exchanges_place(login_page()), 3, "answers with a web page"),
     "Exchange is a redirect": (in_exchanges_place(redirect_to_login()), 4, "sends EWS elsewhere"),
     "Exchange is broken": (in_exchanges_place(answers(502)), 3, "HTTP status 502"),
     "store is a web site": (before_the_store(login_page()), 4, "a login page or a web site"),

@@ -121,7 +121,7 @@ def test_lost_ledger_beside_manifests_that_are_not_ours(pipeline: Pipeline) -> N
     kept = {path: path.read_bytes() for path in pipeline.root.rglob("*") if path.is_file()}
 
     ended = pipeline.run("ledger", "reconcile", code=1, hours=2)
-    assert "2 manifests were refused" in ended.answer
+    assert "Refused: 2 manifests" in ended.answer
     assert ended.told.count("manifest.refused") == 2
     pipeline.run("check", code=0)
     pipeline.run("once", code=0, hours=3)
