@@ -97,7 +97,27 @@ class _Server(ThreadingHTTPServer):
             log.exception(Event.BUG)
 
 
-class _Told(BaseHTTPRequestHandler):
+class Answering(BaseHTTPRequestHandler):
+    """Answers in one piece; who asked, and for what, has no place in a log."""
+
+    def answer(self, status: int, kind: str, body: bytes) -> None:
+        """The whole answer; `kind` is its Content-Type, whatever a browser thinks of it."""
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def version_string(self) -> str:
+        """What we are, and not what we are made of."""
+        return "connector"
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+class _Told(Answering):
     timeout = _PATIENCE.total_seconds()
     server: _Server
 
@@ -123,16 +143,4 @@ class _Told(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.ACCEPTED)
 
     def _answer(self, status: HTTPStatus, text: str = "") -> None:
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def version_string(self) -> str:
-        return "connector"
-
-    def log_message(self, *_: Any) -> None:
-        """What strangers ask for has no place in a log."""
+        self.answer(status, "text/plain; charset=utf-8", text.encode())

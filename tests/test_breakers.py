@@ -47,10 +47,10 @@ def test_one_that_fails_as_it_tries_for_all_closes_the_door_again(ledger: Ledger
     """At the end of the pause nobody knows yet whether what it was for has ended; one failure is enough then."""
     fail(ledger, "anna", DOWN)
     assert fail(ledger, "ben", DOWN)
-    assert ledger.ended_pauses(NOW) == ()
+    assert ledger.all_pauses(NOW).ended == {}
     later = 2 * MINUTE
     assert not ledger.paused(ACCOUNT, NOW + later)
-    assert ACCOUNT in {each.name for each in ledger.ended_pauses(NOW + later)}
+    assert ACCOUNT in ledger.all_pauses(NOW + later).ended
     assert fail(ledger, "carla", Unavailable("mail.example.org answers with the HTTP status 503"), after=later)
 
 

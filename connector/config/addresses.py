@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 from requests.utils import requote_uri
+
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,14 @@ def _address(value: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("such an address has no ? and no #")
     return requote_uri(value)
+
+
+def encrypted(value: str) -> SplitResult:
+    """The parts of an address that is only ever spoken to in TLS, except on this very machine. Raises ValueError."""
+    parts = urlsplit(value)
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
+        raise ValueError("write an https address; http is for this very machine only")
+    return parts
 
 
 Address = Annotated[str, AfterValidator(_address)]

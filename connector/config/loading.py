@@ -244,7 +244,7 @@ def load(folder: Path) -> Config:
     problems += (problem for error in broken.values() for problem in error.problems)
     if settings is None or problems:
         raise ConfigError(*problems)
-    return Config(settings, tuple(tenants.values()), {each.tenant: file for file, each in tenants.items()})
+    return _config(settings, tenants, {})
 
 
 def load_usable(folder: Path) -> Config:
@@ -256,7 +256,7 @@ def load_usable(folder: Path) -> Config:
     tenants, broken = _tenants(folder / "tenants")
     if not tenants:
         raise ConfigError(*(problem for error in broken.values() for problem in error.problems))
-    return Config(settings, tuple(tenants.values()), {each.tenant: file for file, each in tenants.items()}, broken)
+    return _config(settings, tenants, broken)
 
 
 def reload(folder: Path, still: Callable[[], object]) -> Config:
@@ -303,6 +303,10 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         "tenant.schema.json": TenantConfig.model_json_schema(),
         "tests.schema.json": PolicyTests.model_json_schema(),
     }
+
+
+def _config(settings: Settings, tenants: Mapping[str, TenantConfig], broken: Mapping[str, ConfigError]) -> Config:
+    return Config(settings, tuple(tenants.values()), {each.tenant: file for file, each in tenants.items()}, broken)
 
 
 def _tenants(folder: Path) -> tuple[dict[str, TenantConfig], dict[str, ConfigError]]:

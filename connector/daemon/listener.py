@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection
-from contextlib import closing, nullcontext
+from contextlib import closing
 from datetime import datetime, timedelta
 
 from connector.daemon.process import clock
@@ -89,7 +89,7 @@ class Listener:
         if self._failures:
             wait = max(wait, min(SOONEST * 2 ** (self._failures - 1), LATEST))
         if wait and not self._stopping.is_set():
-            with blaming(failed) if failed else nullcontext():
+            with blaming(failed):
                 self._lost(reason)
         self._stopping.wait(wait.total_seconds())
 

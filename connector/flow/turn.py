@@ -370,11 +370,12 @@ def _is_of_account(account: str, name: str, reason: str, ledger: Ledger, now: da
     Two that do so do not speak of a mailbox, but of what both are reached by: to try that with a thousand more would
     lock the account, or keep all threads waiting for a server that is down.
     """
-    if any(each.name == account for each in ledger.ended_pauses(now)):
+    pauses = ledger.all_pauses(now)
+    if account in pauses.ended:
         return True
     of_tenant = account.partition("/")[0] + "/"
-    others = [each for each in ledger.pauses(now) if each.name not in (name, account) and each.reason == reason]
-    return any(each.name.startswith(of_tenant) for each in others)
+    others = pauses.standing.keys() - {name, account}
+    return any(each.startswith(of_tenant) and pauses.standing[each].reason == reason for each in others)
 
 
 @contextmanager

@@ -486,10 +486,6 @@ class Ledger:
         """All pauses that are not over, by name."""
         return tuple(self.all_pauses(now).standing.values())
 
-    def ended_pauses(self, now: datetime) -> tuple[Pause, ...]:
-        """See `Pauses.ended`."""
-        return tuple(self.all_pauses(now).ended.values())
-
     def all_pauses(self, now: datetime) -> Pauses:
         """Those that stand, and those that have ended."""
         with self._reading() as connection:

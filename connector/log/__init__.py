@@ -127,9 +127,9 @@ def about(**what: Any) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(**what)
 
 
-def blaming(error: ConnectorError) -> AbstractContextManager[None]:
+def blaming(error: ConnectorError | None) -> AbstractContextManager[None]:
     """Every line that this thread logs inside names the request that failed, as those who run the server find it."""
-    return about(request=error.request) if error.request else nullcontext()
+    return about(request=error.request) if error and error.request else nullcontext()
 
 
 def flush(after: float = 0) -> None:

@@ -15,11 +15,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from connector import __version__
 from connector.config.settings import MetricsSettings, Settings
+from connector.endpoint import Answering
 from connector.flow.manifest import brake
 from connector.flow.timekeeping import clock_brake
 from connector.flow.turn import Clock, stopped, store_name
@@ -151,22 +152,11 @@ def _as_json(value: object) -> str:
 
 
 def _server(address: MetricsSettings, health: Health) -> ThreadingHTTPServer:
-    class Asked(BaseHTTPRequestHandler):
+    class Asked(Answering):
         timeout = _PATIENCE
 
-        def do_GET(self) -> None:
-            status, kind, body = health.answer(self.path.partition("?")[0])
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def version_string(self) -> str:
-            return "connector"
-
-        def log_message(self, *_: Any) -> None:
-            """Who asks how we are is no news."""
+        def do_GET(self) -> None:  # noqa: N802 - http.server wants it so
+            self.answer(*health.answer(self.path.partition("?")[0]))
 
     server = ThreadingHTTPServer((address.host, address.port), Asked)
     server.daemon_threads = True

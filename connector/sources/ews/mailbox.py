@@ -23,6 +23,7 @@ from connector.sources.ews.reading import message
 from connector.sources.ews.shelves import Shelves
 from connector.sources.ews.words import NS, Element, first, flag, identifier, number, text
 from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid, mime
+from connector.sources.onward import Onward
 from connector.spool import Spool
 
 #: Changes asked for at once.
@@ -215,7 +216,8 @@ class EwsMailbox:
     # --- the change feed ---------------------------------------------------------------------------------------------
 
     def _changes_in(self, folder: Folder, states: dict[str, tuple[str, str]]) -> Iterator[Page]:
-        last, passed = False, {states[folder.id][0]}
+        last = False
+        onward = Onward(states[folder.id][0], f"the change feed of the mailbox {self.address} does not get on")
         while not last:
             try:
                 answer = self._synced(folder, states[folder.id][0])
@@ -223,11 +225,8 @@ class EwsMailbox:
                 # The folder was deleted after it was listed.
                 return
             last = flag(answer, "m:IncludesLastItemInRange")
-            states[folder.id] = state, _ = text(answer, "m:SyncState"), folder.mark if last else ""
-            if not last and state in passed:
-                # Also where it goes round through pages that hold nothing: nobody would look at the time.
-                raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
-            passed.add(state)
+            state = text(answer, "m:SyncState")
+            states[folder.id] = (state, folder.mark) if last else (onward.to(state), "")
             items, unread = self._changed(answer, folder)
             if items or unread or not last:
                 yield Page(items, json.dumps(states), unread)

@@ -12,7 +12,7 @@ from exchangelib.errors import AutoDiscoverError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connector.amounts import Size
-from connector.config.addresses import Server
+from connector.config.addresses import Server, encrypted
 from connector.config.credentials import Secret
 from connector.errors import Denied
 from connector.sources.ews.connection import Connection, Login
@@ -24,7 +24,6 @@ from connector.sources.ews.probe import EwsProbe
 _AUTH = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "certificate": CBA}
 #: More than the request around a file ever has.
 _ENVELOPE = 64 * 1024
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
@@ -81,9 +80,8 @@ class EwsMailboxes(BaseModel):
     @field_validator("url")
     @classmethod
     def _encrypted(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "https://x")
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
-            raise ValueError("write an https address; http is for this very machine only")
+        if url:
+            encrypted(url)
         return url
 
     @field_validator("mailboxes")

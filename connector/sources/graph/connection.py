@@ -27,6 +27,7 @@ from connector import __version__
 from connector.errors import Unavailable, request_in
 from connector.sources.graph.failures import Answered, Garbled, Party, Strayed, translate
 from connector.sources.graph.login import TIMEOUT, AppLogin, Tokens
+from connector.sources.onward import Onward
 from connector.spool import CHUNK, Spool
 
 JSON = dict[str, Any]
@@ -160,15 +161,13 @@ class Connection:
 
     def pages(self, where: str, *, prefer: Collection[str] = ()) -> Iterator[JSON]:
         """The replies to this GET and all that follow it. Ids of links that lead elsewhere are not followed."""
+        onward = Onward(where, f"{self.party.host} goes round in pages of {self.party.whose}")
         link: str | None = where
-        passed: set[str] = set()
         while link:
-            if link in passed:
-                raise Unavailable(f"{self.party.host} goes round in pages of {self.party.whose}")
-            passed.add(link)
             page = self.ask("GET", link, prefer=prefer).body
             yield page
-            link = page.get("@odata.nextLink")
+            if link := page.get("@odata.nextLink"):
+                onward.to(link)
 
     def batch(self, paths: Sequence[str], *, prefer: Collection[str] = ()) -> list[JSON | Exception]:
         """The answers to these GETs, at most `BATCH`, in one request: its JSON, or the error that it tells."""

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import load_pem_x509_certificate
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connector.config.addresses import Server
+from connector.config.addresses import Server, encrypted
 from connector.config.credentials import Secret
 from connector.errors import Denied
 from connector.sources.graph.clouds import CLOUDS, Cloud
@@ -30,8 +30,6 @@ from connector.sources.graph.failures import NoToken
 
 #: Seconds without a byte, until a server counts as silent.
 TIMEOUT = 60
-#: Where http will do.
-LOCAL = {"localhost", "127.0.0.1", "::1"}
 #: Of one tenant, over all its mailboxes and drives. Exchange Online bears four for each mailbox, which has one thread.
 AT_ONCE = 16
 
@@ -72,9 +70,7 @@ class AppLogin(BaseModel):
     def _base(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        parts = urlsplit(url)
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)):
-            raise ValueError("write an https address; http is for this very machine only")
+        parts = encrypted(url)
         if parts.path.rstrip("/") not in {"", "/v1.0"} or parts.query or parts.username:
             raise ValueError("write the address without a path")
         return f"{parts.scheme}://{parts.netloc}"

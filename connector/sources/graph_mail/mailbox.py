@@ -22,6 +22,7 @@ from connector.sources.graph_mail.folders import Folder, Told, tree
 from connector.sources.graph_mail.reading import message
 from connector.sources.graph_mail.shelves import Shelves
 from connector.sources.graph_mail.words import JSON
+from connector.sources.onward import Onward
 from connector.spool import Spool
 
 T = TypeVar("T")
@@ -237,7 +238,7 @@ class GraphMailbox:
 
     def _changes_in(self, folder: Folder, answer: JSON | Exception, place: Cursor) -> Iterator[Page]:
         """What is new in a folder; `answer` is the first page of it."""
-        passed = {place.feeds[folder.id]}
+        onward = Onward(place.feeds[folder.id], f"the change feed of the mailbox {self.address} does not get on")
         while True:
             if isinstance(answer, LostState) and place.feeds[folder.id]:
                 place.feeds[folder.id] = ""
@@ -248,12 +249,7 @@ class GraphMailbox:
             if isinstance(answer, Exception):
                 raise answer
             more = answer.get("@odata.nextLink")
-            link = str(more or answer.get("@odata.deltaLink") or "")
-            if not link or (more and link in passed):
-                # Also where it goes round through pages that hold nothing: nobody would look at the time.
-                raise Unavailable(f"the change feed of the mailbox {self.address} does not get on")
-            passed.add(link)
-            place.feeds[folder.id] = link
+            place.feeds[folder.id] = onward.to(more or answer.get("@odata.deltaLink"), last=not more)
             items, unread = self._changed(answer)
             if items or unread or more:
                 yield Page(items, str(place), unread)

@@ -4,14 +4,12 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cached_property, partial
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connector.amounts import Size
-from connector.config.addresses import Server
+from connector.config.addresses import Server, encrypted
 from connector.sources.graph import AppLogin, Connection, Edge
-from connector.sources.graph.login import LOCAL
 from connector.sources.graph_mail.directory import everyone, members
 from connector.sources.graph_mail.hints import GraphHints
 from connector.sources.graph_mail.mailbox import QUOTA, GraphMailbox
@@ -38,10 +36,8 @@ class Notifications(BaseModel):
     @field_validator("url")
     @classmethod
     def _reachable(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL):
-            raise ValueError("write an https address; http is for this very machine only")
-        if not parts.hostname or parts.query or parts.fragment or parts.username:
+        parts = encrypted(url)
+        if parts.query or parts.fragment or parts.username:
             raise ValueError("write a host and a path, and nothing else")
         return url
 

@@ -16,11 +16,12 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 from connector import marker as markers
-from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
+from connector.errors import Conflict, Denied, Gone, Rejected
 from connector.model import Body, File, Item, Notice, Page, SharedFile
 from connector.rewrite import pointer as pointers
 from connector.sources.graph.connection import JSON, Connection, path
 from connector.sources.graph.failures import Exists, LostState
+from connector.sources.onward import Onward
 from connector.sources.shelfless import Shelfless
 from connector.sources.teams.download import Download
 from connector.spool import Spool
@@ -99,16 +100,13 @@ class GraphDrive(Shelfless):
         """
         self._look_for_roots()
         link: str = self._known(cursor) or self._beginning
-        last, passed = False, {link}
+        last = False
+        onward = Onward(link, f"the change feed of {self._connection.party.whose} does not get on")
         while not last:
             page = self._page(link)
             items = tuple(self._changed(page.get("value", ())))
             last = "@odata.deltaLink" in page
-            following = page.get("@odata.deltaLink") or page.get("@odata.nextLink")
-            if not isinstance(following, str) or (following in passed and not last):
-                raise Unavailable(f"the change feed of {self._connection.party.whose} does not get on")
-            passed.add(following)
-            link = following
+            link = onward.to(page.get("@odata.deltaLink") or page.get("@odata.nextLink"), last=last)
             yield Page(items, json.dumps({"drive": self.key, "roots": sorted(self._roots), "link": link}))
 
     @property
