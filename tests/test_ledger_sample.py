@@ -1,4 +1,4 @@
-"""A sample of what is done: by chance, but the same for the same places among the ids."""
+"""A sample of what is done: by chance, but the same for the same place among the ids."""
 
 from dataclasses import replace
 
@@ -9,12 +9,18 @@ from tests.test_ledger import NOW, a_file, a_redirect, recorded, taken
 pytest_plugins = ["tests.postgres"]
 
 
-def test_takes_what_is_done_and_follows_each_place(ledger: Ledger) -> None:
-    """One for each place, none twice; nothing that is under way or another tenant's."""
+def test_takes_what_is_done_and_follows_the_place(ledger: Ledger) -> None:
+    """Round the end where too few follow, none twice; nothing that is under way or another tenant's."""
     lease = taken(ledger)
     plans = [a_redirect(id=f"{n:02}", item_id=f"item-{n}", files=(a_file(n),)) for n in range(1, 6)]
     for each in recorded(ledger, lease, *plans):
         if each.id != "03":
             ledger.write(replace(each, state=State.DONE), "redirect.done", NOW, lease=lease)
-    assert [each.id for each in ledger.sample("acme", ["00", "01", "02", "03", "99"])] == ["01", "02", "04"]
-    assert ledger.sample("acme", []) == ledger.sample("other", ["00"]) == ()
+
+    def sample(place: str, most: int) -> list[str]:
+        return [each.id for each in ledger.sample("acme", place, most)]
+
+    assert sample("02", 2) == ["02", "04"]
+    assert sample("03", 3) == ["04", "05", "01"]
+    assert sample("99", 9) == ["01", "02", "04", "05"]
+    assert ledger.sample("other", "00", 9) == ()

@@ -19,7 +19,7 @@ from connector.config.settings import Settings
 from connector.daemon.listener import Listener
 from connector.daemon.process import NEVER, clock
 from connector.daemon.rota import Rota
-from connector.daemon.sample import differences, places
+from connector.daemon.sample import MOST, differences, place
 from connector.daemon.tenants import Mailbox, Tenant
 from connector.daemon.turns import Turns, guarded
 from connector.errors import ConnectorError
@@ -356,7 +356,7 @@ class Desk:
         mailboxes = {each.source.address: each for each in self.tenant.mailboxes}
         found = {each.name: mailboxes.get(each.address) for each in self._ledger.watched()}
         seen = different = 0
-        for redirect in self._ledger.sample(self.name, places(self.name, now.date())):
+        for redirect in self._ledger.sample(self.name, place(self.name, now.date()), MOST):
             mailbox = found[redirect.source]
             if mailbox is None or self._common.stopping.is_set():
                 continue

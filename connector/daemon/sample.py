@@ -20,11 +20,10 @@ _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 MOST = 50
 
 
-def places(tenant: str, day: date) -> tuple[str, ...]:
-    """Where among the ids of redirects, which are random, the sample of this day is taken."""
+def place(tenant: str, day: date) -> str:
+    """Where among the ids of redirects, which are random, the sample of this day begins."""
     random = Random(f"{tenant} {day}")  # noqa: S311 - nobody gains by guessing it
-    # The first place is before all of them: where there are few, no sample may be empty.
-    return ("", *(f"{random.getrandbits(80):020x}" for _ in range(MOST - 1)))
+    return f"{random.getrandbits(80):020x}"
 
 
 def differences(redirect: Redirect, watch: Watch, now: datetime) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ One function writes the state of a redirect, its files, the event and the hash c
 (and `record`, for what is discovered). No transaction spans two effects, and none waits for a network.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -644,15 +644,14 @@ class Ledger:
         with self._reading() as connection:
             return rows.read(connection, *conditions)
 
-    def sample(self, tenant: str, places: Iterable[str]) -> tuple[Redirect, ...]:
-        """Of the tenant's redirects that are done, for each of these places among the ids the first that follows."""
+    def sample(self, tenant: str, place: str, most: int) -> tuple[Redirect, ...]:
+        """Of the tenant's redirects that are done, so many whose ids follow this place; the first follow the last."""
         c = redirects.c
         ours = c.source.in_(select(tables.sources.c.name).where(tables.sources.c.tenant == tenant))
+        done = (c.state == State.DONE, ours)
         with self._reading() as connection:
-            found = [
-                rows.read(connection, c.id >= at, c.state == State.DONE, ours, order=c.id, limit=1) for at in places
-            ]
-        return tuple({each.id: each for some in found for each in some}.values())
+            after = rows.read(connection, c.id >= place, *done, order=c.id, limit=most)
+            return after + rows.read(connection, c.id < place, *done, order=c.id, limit=most - len(after))
 
     def leading_to(self, place: str) -> tuple[Redirect, ...]:
         """The redirects of a file at this address or path in the store, or of what lies below it, the oldest first."""
