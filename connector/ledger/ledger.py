@@ -628,7 +628,7 @@ class Ledger:
     def redirect(self, redirect_id: str) -> Redirect | None:
         """The redirect of this id; None where there is none."""
         with self._reading() as connection:
-            return next(iter(rows.read(connection, redirects.c.id == redirect_id)), None)
+            return rows.one(connection, redirect_id)
 
     def redirects(
         self, *, state: State | None = None, source: str | None = None, internet_message_id: str | None = None

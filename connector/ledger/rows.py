@@ -39,6 +39,11 @@ def read(
     return _redirects(connection.execute(_query(*conditions, order=order, limit=limit)))
 
 
+def one(connection: Connection, redirect_id: str) -> Redirect | None:
+    """The redirect of this id; None where there is none."""
+    return next(iter(_redirects(_ONE.rows(connection, of_redirect=redirect_id))), None)
+
+
 def concerning(connection: Connection, planned: Redirect) -> tuple[Redirect, ...]:
     """Those of the planned redirect's item; and of its message, where a human dropped it: it may have been moved."""
     key = message_key(planned.internet_message_id)
@@ -62,7 +67,7 @@ def change(connection: Connection, redirect: Redirect, now: datetime, before: Re
     """
     if before is None:
         # What is not there, or is another by now, the update does not find either.
-        before = next(iter(_redirects(_ONE.rows(connection, of_redirect=redirect.id))), redirect)
+        before = one(connection, redirect.id) or redirect
     written = replace(redirect, revision=redirect.revision + 1)
     old = _values(before, now)
     # Only what differs: a column that is written, be it with what it holds, costs its indexes.
