@@ -32,8 +32,9 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
     | {device + digit for device in ("com", "lpt") for digit in "0123456789¹²³"}
 )
-#: A store or its sync client takes these for an upload under way (`.htaccess` loses its dot like every leading one).
-_TEMPORARY = frozenset({"part", "filepart"})
+#: A store or its sync client takes these for an upload under way; so do we with the last one, and remove it where it
+#: was left behind (`.htaccess` loses its dot like every leading one).
+_TEMPORARY = frozenset({"part", "filepart", "tmp"})
 _PATH_WORDS: tuple[str, ...] = get_args(PathWord)
 _MOST_WORDS = 3
 

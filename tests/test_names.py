@@ -26,7 +26,7 @@ HOSTILE = st.text(
     st.characters() | st.sampled_from('<>:"/\\|?* .\0\n\u202e\u200b\ud800\uffff\u00a0e\u0301'), max_size=300
 )
 DEVICES = st.sampled_from(
-    ["con", "NUL", "Com1", "lpt9", "COM¹", "conin$", "aux .txt", "a.part", "A.FilePart", ".htaccess"]
+    ["con", "NUL", "Com1", "lpt9", "COM¹", "conin$", "aux .txt", "a.part", "A.FilePart", "a.tmp", ".htaccess"]
 )
 NAMES = (
     HOSTILE | DEVICES | st.builds(lambda stem, times: stem * times + ".pdf", st.text(max_size=5), st.integers(0, 90))
@@ -75,7 +75,7 @@ def test_a_safe_name_is_safe(name: str) -> None:
     assert not set(safe) & set('<>:"/\\|?*')
     assert not {unicodedata.category(char) for char in safe} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert safe == safe.strip(" .")
-    assert not safe.lower().endswith((".part", ".filepart"))
+    assert not safe.lower().endswith((".part", ".filepart", ".tmp"))
     assert safe_name(safe) == safe
 
 

@@ -25,6 +25,7 @@ from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Rejected, Unavailable
 from connector.model import LinkTerms, Stored
+from connector.names import safe_name
 from connector.spool import spooled
 from connector.stores import Store
 from connector.stores.webdav import WebdavConfig, WebdavStore
@@ -185,6 +186,13 @@ class TestWebdavStore(StoreLaws):
         world.request("PUT", "box/R 1/b.bin", b"whole").raise_for_status()
         store.share([stored], LinkTerms(), ORIGIN)
         assert {path.rpartition("/")[2] for path in world.on_disk()} == {"a.bin", "b.bin"}
+
+    def test_no_file_is_taken_for_a_dead_upload(self, store: WebdavStore) -> None:
+        """A sender may give a file the very name of one of ours: sharing must not remove it."""
+        stored = store.put("box/R1/" + safe_name(f"upload-{'0' * 32}.tmp"), spool(DATA))
+        store.share([stored], LinkTerms(), ORIGIN)
+        assert store.verify(stored)
+        assert store.names("box/R1") == (stored.path.rpartition("/")[2],)
 
     def test_a_wrong_password_is_denied_once(self, world: WebdavWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         """Denied, and not asked again: servers lock addresses that go on."""
