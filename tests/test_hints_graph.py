@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,13 +46,13 @@ class Ear:
         self._exchange = exchange
         self.again(**more)
 
-    def again(self, *, probe: str | None = None, **more: Any) -> None:
+    def again(self, *, mailboxes: Collection[str] = BOTH, probe: str | None = None, **more: Any) -> None:
         """Another process, with the same configuration."""
         told = {"url": f"http://127.0.0.1:{self.port}/graph", "listen": f"127.0.0.1:{self.port}", **more}
-        self.entry = settings(self._exchange, mailboxes=BOTH, probe=probe, notifications=told)
+        self.entry = settings(self._exchange, mailboxes=mailboxes, probe=probe, notifications=told)
         self.entry.addresses()
         (self.hints,) = self.entry.hints()
-        self.course = self.hints.listen(BOTH)
+        self.course = self.hints.listen(mailboxes)
 
     def until(self, happened: Callable[[set[str]], bool]) -> set[str]:
         """Hear until this is so of all that was told."""
@@ -129,7 +129,7 @@ def test_after_a_failure_the_next_connection_has_them_still(exchange: Exchange, 
     """Nothing is subscribed to twice."""
     ear.settle()
     before = kept(exchange)
-    exchange.order(throttle={"requests": 1, "status": 503, "back_off": 1})
+    exchange.order(drop={})
     ear.hints._due.clear()
     with pytest.raises(Unavailable):
         ear.until(lambda _: False)
@@ -262,15 +262,88 @@ def test_it_may_be_told_over_ipv6(exchange: Exchange, ear: Ear) -> None:
 
 
 def test_a_mailbox_that_is_refused_stops_no_other(exchange: Exchange, ear: Ear) -> None:
-    """But where nothing goes, the reason is told, and the next attempt begins with another one."""
+    """But where none can be opened, the reason is told, with the mailbox that it is about."""
     exchange.order(scope=[BEN])
-    with pytest.raises(Denied, match="grant it Mail"):
-        next(ear.course)
-    ear.course = ear.hints.listen(BOTH)
-    assert ear.until(lambda _: bool(ear.hints.hears)) <= {BEN}
-    while next(ear.course):
-        pass
+    assert next(ear.course) == {BEN}
     assert ear.hints.hears == {BEN}
+    exchange.order(scope=[])
+    ear.again()
+    with pytest.raises(Denied, match=f"in the mailbox {BEN}: grant it Mail"):
+        next(ear.course)
+
+
+def test_where_graph_has_no_time_at_the_start_it_is_asked_once(
+    exchange: Exchange, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have none for the others either. The next attempt begins with another one."""
+    monkeypatch.setattr(GraphHints, "_left_over", lambda _: ())
+    exchange.order(throttle={"requests": 1, "status": 429, "back_off": 2000})
+    with pytest.raises(Unavailable, match=ANNA) as raised:
+        next(ear.course)
+    assert raised.value.retry_after == timedelta(seconds=2)
+    ear.course = ear.hints.listen(BOTH)
+    assert next(ear.course) == {BEN}
+
+
+CLEO, DORA = "cleo@example.org", "dora@example.org"
+
+
+@pytest.mark.parametrize("trouble", [403, 404, 429, 500])
+def test_of_a_batch_each_mailbox_has_its_own_outcome(
+    exchange: Exchange, ear: Ear, monkeypatch: pytest.MonkeyPatch, trouble: int
+) -> None:
+    """The others are subscribed to by the same request, and the one that failed is asked for again later."""
+    monkeypatch.setattr(module, "LASTING", timedelta(days=1))
+    four = (ANNA, CLEO, BEN, DORA)
+    for each in four[2:] if trouble == 404 else four[1:]:
+        exchange.add_mailbox(each)
+    exchange.order(scope=[ANNA, BEN, DORA] if trouble == 403 else None)
+    ear.again(mailboxes=four)
+    assert next(ear.course) == {ANNA}
+    if trouble in (429, 500):
+        exchange.order(throttle={"requests": 1, "status": trouble, "back_off": 600_000})
+    assert next(ear.course) == {BEN, DORA}
+    assert ear.hints.hears == kept(exchange).keys() == {ANNA, BEN, DORA}
+    assert next(ear.course) == set()
+    exchange.order(scope=None)
+    exchange.add_mailbox(CLEO)
+    later = timedelta(minutes=11) if trouble == 429 else module.LATER
+    monkeypatch.setattr(module, "_now", lambda: datetime.now(UTC) + later)
+    ear.until({CLEO}.issubset)
+    assert ear.hints.hears == kept(exchange).keys() == {*four}
+
+
+def test_many_mailboxes_take_few_requests(exchange: Exchange, ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty by one, whether subscriptions are made, renewed or given back; a lost answer leaves none behind."""
+    monkeypatch.setattr(module, "LIFE", timedelta(hours=1))
+    monkeypatch.setattr(module, "LASTING", timedelta(days=1))
+    crowd = {f"user{number}@example.org" for number in range(44)}
+    for each in crowd:
+        exchange.add_mailbox(each)
+    ear.again(mailboxes=crowd)
+    assert len(next(ear.course)) == 1
+    exchange.order(drop={"when": "after"})
+    with pytest.raises(Unavailable):
+        next(ear.course)
+    assert len(kept(exchange)) == 21
+    ear.course = ear.hints.listen(crowd)
+    assert _batches(exchange, lambda: ear.until(lambda _: ear.hints.hears == crowd)) == 1 + 3
+    before = {address: each.expires for address, each in kept(exchange).items()}
+    assert before.keys() == crowd
+    monkeypatch.setattr(module, "_now", lambda: datetime.now(UTC) + module.LIFE / 2 + timedelta(minutes=1))
+    ears = kept(exchange)
+    assert (
+        _batches(exchange, lambda: ear.until(lambda _: all(ears[each].expires > before[each] for each in crowd))) == 3
+    )
+    assert _batches(exchange, ear.course.close) == 3
+    assert kept(exchange) == {}
+
+
+def _batches(exchange: Exchange, happens: Callable[[], object]) -> int:
+    """How many requests Graph is sent while this happens."""
+    before = exchange.seen.count("POST $batch")
+    happens()
+    return exchange.seen.count("POST $batch") - before
 
 
 def test_an_address_that_leads_elsewhere_is_named(exchange: Exchange, ear: Ear) -> None:

@@ -490,7 +490,8 @@ def test_a_batch_has_its_limits(app: App, exchange: Exchange, mail: str) -> None
     app.ask("GET", "/users")
     (told,) = app.ask("POST", "/$batch", {"requests": many[:1]}).json["responses"]
     assert (told["status"], told["headers"]["Retry-After"]) == (429, "2")
-    for nonsense in ([], [{"id": "1"}], [{"id": "1", **step, "dependsOn": ["2"]}]):
+    untyped = {"id": "1", "method": "PATCH", "url": mail, "body": {"isRead": True}}
+    for nonsense in ([], [{"id": "1"}], [{"id": "1", **step, "dependsOn": ["2"]}], [untyped]):
         assert app.ask("POST", "/$batch", {"requests": nonsense}).status == 400
 
 

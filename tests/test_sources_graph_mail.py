@@ -279,7 +279,7 @@ def test_a_message_at_which_graph_fails_stops_none_of_the_others(
     status: int
 
     def failing(paths: Sequence[str], **more: Any) -> list[Any]:
-        failure = connection._part({"status": status, "body": {}})
+        failure = connection._part({"status": status, "body": {}}, connection.party)
         answers = zip(paths, batch(paths, **more), strict=True)
         return [failure if quote(broken_one) in path else answer for path, answer in answers]
 

@@ -10,6 +10,7 @@ from connector.simulator.graph.message import Refused, Reply, Request, invalid
 from connector.simulator.graph.routes import Route
 
 _MOST = 20
+_WRITES = {"PATCH", "POST", "PUT"}
 
 
 def batch(call: Call) -> Reply:
@@ -24,8 +25,14 @@ def batch(call: Call) -> Reply:
     for each in requests:
         if not isinstance(each, dict) or not {"id", "method", "url"} <= each.keys() or each["id"] in answers:
             invalid("Each step of a batch needs an id of its own, a method and a url.")
+        if each["method"].upper() in _WRITES and not ("body" in each and _has_type(each)):
+            invalid(f"Write request id : {each['id']} does not contain Content-Type header or body.")
         answers[each["id"]] = _answered(call, each, answers)
     return Reply(json={"responses": list(answers.values())})
+
+
+def _has_type(step: dict[str, Any]) -> bool:
+    return any(str(name).lower() == "content-type" for name in step.get("headers", {}))
 
 
 def _answered(call: Call, step: dict[str, Any], answers: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -65,6 +65,18 @@ class Incoming:
     chunks: Iterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request of a batch."""
+
+    method: str
+    #: As for `Connection.ask`.
+    where: str
+    body: JSON | None = None
+    #: Whom it concerns, where that is not the one who asks for the batch.
+    party: Party | None = None
+
+
 class Budget:
     """What all drives of an app may ask for together: SharePoint counts the app, not the drive.
 
@@ -169,16 +181,20 @@ class Connection:
             if link := page.get("@odata.nextLink"):
                 onward.to(link)
 
-    def batch(self, paths: Sequence[str], *, prefer: Collection[str] = ()) -> list[JSON | Exception]:
-        """The answers to these GETs, at most `BATCH`, in one request: its JSON, or the error that it tells."""
+    def batch(self, steps: Sequence[str | Step], *, prefer: Collection[str] = ()) -> list[JSON | Exception]:
+        """The answers to these steps, at most `BATCH`, in one request: its JSON, or the error that it tells.
+
+        A step that is a path alone is a GET.
+        """
+        wanted = [step if isinstance(step, Step) else Step("GET", step) for step in steps]
         sent = {"Prefer": ", ".join((IMMUTABLE, *prefer))}
-        asked = [{"id": str(n), "method": "GET", "url": path, "headers": sent} for n, path in enumerate(paths)]
+        asked = [_asked(str(number), step, sent) for number, step in enumerate(wanted)]
         told = self.ask("POST", "/$batch", {"requests": asked}).body
         with self.told():
             answers = {str(each["id"]): each for each in told.get("responses") or ()}
             if set(answers) != {each["id"] for each in asked}:
                 raise Garbled
-            return [self._part(answers[str(each["id"])]) for each in asked]
+            return [self._part(answers[str(number)], step.party or self.party) for number, step in enumerate(wanted)]
 
     @contextmanager
     def stream(self, where: str, headers: Mapping[str, str] | None = None) -> Iterator[Incoming]:
@@ -284,13 +300,13 @@ class Connection:
         finally:
             response.close()
 
-    def _part(self, answer: JSON) -> JSON | Exception:
+    def _part(self, answer: JSON, party: Party) -> JSON | Exception:
         status, body = int(answer["status"]), answer.get("body") or {}
         if status < HTTPStatus.BAD_REQUEST:
             return dict(body)
         headers = httpx.Headers(answer.get("headers") or {})
         failed = Answered(status, _code(body), retry_after(headers), request=request_in(headers))
-        return translate(failed, self.party)
+        return translate(failed, party)
 
 
 def path(*parts: str) -> str:
@@ -302,6 +318,14 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """How long we are asked to wait: the greater one, where there are two answers."""
     told = (_wait(headers.get("Retry-After", ""), headers), _wait(headers.get("RateLimit-Reset", ""), headers))
     return max((each for each in told if each is not None), default=None)
+
+
+def _asked(number: str, step: Step, headers: Mapping[str, str]) -> JSON:
+    """A step as Graph reads it. One with a body is refused without the type of that."""
+    asked: JSON = {"id": number, "method": step.method, "url": step.where, "headers": headers}
+    if step.body is None:
+        return asked
+    return {**asked, "headers": {**headers, "Content-Type": "application/json"}, "body": step.body}
 
 
 def _wait(told: str, headers: Mapping[str, str]) -> timedelta | None:

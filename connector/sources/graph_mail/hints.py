@@ -9,7 +9,7 @@ import html
 import json
 import queue
 import secrets
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import quote
 
 from connector.endpoint import Endpoint, Forged
-from connector.errors import ConnectorError, Denied, Gone, Rejected, Unavailable
-from connector.sources.graph.connection import Connection, path
+from connector.errors import ConnectorError, Gone, Rejected, Unavailable
+from connector.sources.graph.connection import BATCH, JSON, Connection, Step, path
 from connector.sources.graph.failures import Missing
 
 #: How long a subscription lasts: Graph allows 4,230 minutes. It is renewed when half of it is over.
@@ -41,7 +41,8 @@ _HAPPENED = ""
 class GraphHints:
     """See `Hints`: for all mailboxes of one app, by an endpoint that Graph reaches through the house's proxy.
 
-    Mailboxes are subscribed to one after the other while it is listened already, in one thread.
+    Mailboxes are subscribed to while it is listened already, in one thread, as many by one request as Graph takes.
+    Each has an outcome of its own: the others do not wait for one that is refused.
     """
 
     prompt = True
@@ -63,8 +64,10 @@ class GraphHints:
         #: What Graph told: the queue holds each once, however often it is told.
         self._news: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._waiting: set[tuple[str, str]] = set()
-        #: Whether a subscription is being made now, and whether Graph came and asked for it.
+        #: Whether subscriptions are being made now, and whether Graph came and asked for one of them.
         self._making = self._reached = False
+        #: Why a mailbox could not be subscribed to: the last reason.
+        self._failed: Exception = Unavailable("none of its mailboxes can be subscribed to for now", LATER)
 
     @property
     def hears(self) -> frozenset[str]:
@@ -85,7 +88,7 @@ class GraphHints:
                     if self._subscribed:
                         yield self._told(0 if working else _SILENCE)
                     elif not working:
-                        raise Unavailable("none of its mailboxes can be subscribed to for now", LATER)
+                        raise self._failed
             except GeneratorExit:
                 self._give_back()
                 raise
@@ -96,7 +99,9 @@ class GraphHints:
         Raises InUse, Unavailable, Denied, and Rejected where it does not find it.
         """
         with Endpoint(*self._listen, self._hear):
-            self._make(address, _now())
+            self._subscribe([address])
+            if address not in self._subscribed:
+                raise self._failed
             self._drop([self._subscribed.pop(address)])
 
     # --- what Graph keeps -----------------------------------------------------------------------------------------
@@ -115,61 +120,82 @@ class GraphHints:
                     yield str(each["id"])
 
     def _drop(self, left_over: list[str]) -> bool:
-        """Delete one of them; whether there was one. Where Graph does not let us, it ends by itself."""
-        if not left_over:
-            return False
-        with suppress(Denied, Gone, Rejected):
-            self._app().ask("DELETE", path("subscriptions", left_over.pop()))
-        return True
+        """Delete some of them; whether there were any. Where Graph does not let us, they end by themselves."""
+        dropped = [Step("DELETE", path("subscriptions", each)) for each in left_over[:BATCH]]
+        del left_over[:BATCH]
+        if dropped:
+            self._app().batch(dropped)
+        return bool(dropped)
 
     def _subscribe_next(self, addresses: Collection[str]) -> bool:
-        """Make or renew the subscription of one mailbox, where that is due; whether it was."""
+        """Make or renew the subscriptions that have been due for longest; whether there were any."""
         now = _now()
-        address = next((each for each in addresses if self._due.get(each, _NEVER) <= now), None)
-        if address is None:
-            return False
-        # Whatever becomes of it, others have their turn first.
-        self._due[address] = now + LATER
-        try:
-            self._renew(address, now) if address in self._subscribed else self._make(address, now)
-        except ConnectorError as error:
-            # A mailbox in trouble does not stop the others, but where it is the first one, it may be the app's.
-            if isinstance(error, Unavailable) or not self._subscribed:
-                raise
-        else:
-            self._due[address] = now + LIFE / 2
-        return True
+        due = sorted((each for each in addresses if self._since(each) <= now), key=self._since)
+        # The first goes alone: where Graph does not find its way to us, it tries for ten seconds for each.
+        due = due[: BATCH if self._subscribed else 1]
+        if due:
+            self._subscribe(due)
+        return bool(due)
 
-    def _make(self, address: str, now: datetime) -> None:
+    def _since(self, address: str) -> datetime:
+        return self._due.get(address, _NEVER)
+
+    def _subscribe(self, addresses: Sequence[str]) -> None:
+        """Make or renew the subscriptions of so many mailboxes, by one request.
+
+        Raises what concerns more than a mailbox, as far as it can be told: the answer as a whole, and what Graph has
+        against the very first one that is no want of permission.
+        """
+        now = _now()
+        # Where the answer is lost, others have their turn first.
+        self._due.update(dict.fromkeys(addresses, now))
         self._reached, self._making = False, True
+        try:
+            answers = self._app().batch([self._step(each, now) for each in addresses])
+        finally:
+            self._making = False
+        for address, answer in zip(addresses, answers, strict=True):
+            self._due[address] = now + self._settled(address, answer)
+        if not self._subscribed and isinstance(self._failed, Unavailable | Rejected):
+            raise self._failed
+
+    def _step(self, address: str, now: datetime) -> Step:
+        """What lets the subscription of a mailbox last longer, which authorizes it anew too; or else makes it."""
+        party = self._connect(address).party
+        told = {"expirationDateTime": _moment(now + LIFE)}
+        if subscription := self._subscribed.get(address):
+            return Step("PATCH", path("subscriptions", subscription), told, party)
         asked = {
+            **told,
             "changeType": "created,updated",
             "notificationUrl": self._url,
             "lifecycleNotificationUrl": self._url,
             "resource": f"users/{quote(address, safe='@')}/messages",
             "clientState": self._state(self._number(address)),
-            "expirationDateTime": _moment(now + LIFE),
         }
-        try:
-            self._subscribed[address] = str(self._connect(address).ask("POST", "/subscriptions", asked).body["id"])
-        except Rejected as error:
-            if self._reached:
-                raise
-            host, port = self._listen
-            raise Rejected(f"{error}: does {self._url} lead from outside to {host}:{port}?") from None
-        finally:
-            self._making = False
-        # What happened before, nobody was told.
-        self._notice(address, _HAPPENED)
+        return Step("POST", "/subscriptions", asked, party)
 
-    def _renew(self, address: str, now: datetime) -> None:
-        """Let it last longer, which authorizes it anew too. One that Graph does not know any more is made again."""
-        told = {"expirationDateTime": _moment(now + LIFE)}
-        try:
-            self._connect(address).ask("PATCH", path("subscriptions", self._subscribed[address]), told)
-        except (Gone, Missing):
+    def _settled(self, address: str, answer: JSON | Exception) -> timedelta:
+        """Take note of what became of one; how long there is nothing more to do for it."""
+        known = address in self._subscribed
+        if known and isinstance(answer, Gone | Missing):
+            # Graph does not know it any more: it is made again.
             del self._subscribed[address]
-            self._make(address, now)
+            return timedelta(0)
+        if isinstance(answer, Exception):
+            self._failed = self._explained(answer)
+            return (isinstance(answer, Unavailable) and answer.retry_after) or LATER
+        if not known:
+            self._subscribed[address] = str(answer["id"])
+            # What happened before, nobody was told.
+            self._notice(address, _HAPPENED)
+        return LIFE / 2
+
+    def _explained(self, error: Exception) -> Exception:
+        if self._reached or not isinstance(error, Rejected):
+            return error
+        host, port = self._listen
+        return Rejected(f"{error}: does {self._url} lead from outside to {host}:{port}?")
 
     def _give_back(self) -> None:
         """Delete the subscriptions, as many as there is time for."""
