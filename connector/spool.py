@@ -37,8 +37,10 @@ class Spool:
 
 
 @contextmanager
-def spooled(stream: BinaryIO, announced: int = 0) -> Iterator[Spool]:
+def spooled(stream: BinaryIO, announced: int = 0, *, most: int | None = None) -> Iterator[Spool]:
     """All of `stream`. It is counted: the size that a source announces is not the byte count.
+
+    What has more bytes than `most` is not read to its end, which may never come.
 
     A large file whose source reads it again from its beginning, which is what a `seekable` stream says, is not kept on
     the way: it comes from there as it is asked for. Then what the stream raises comes out of this context, whatever
@@ -48,19 +50,19 @@ def spooled(stream: BinaryIO, announced: int = 0) -> Iterator[Spool]:
     where it never will have room for so many bytes as were announced.
     """
     size = stream.seek(0, io.SEEK_END) if stream.seekable() else 0
-    with _passing(stream, size) if size > IN_MEMORY else _kept(stream, announced) as spool:
+    with _passing(stream, size) if size > IN_MEMORY else _kept(stream, announced, most) as spool:
         yield spool
 
 
 @contextmanager
-def _kept(stream: BinaryIO, announced: int) -> Iterator[Spool]:
+def _kept(stream: BinaryIO, announced: int, most: int | None) -> Iterator[Spool]:
     if stream.seekable():
         stream.seek(0)
     _has_room(announced)
     digest = hashlib.sha256()
     size = 0
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as content:
-        while chunk := stream.read(CHUNK):
+        while (most is None or size <= most) and (chunk := stream.read(CHUNK)):
             digest.update(chunk)
             size += len(chunk)
             try:

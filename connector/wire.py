@@ -27,6 +27,8 @@ _STATUS = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 #: No honest server sends longer lines, more of them, or a length of so many digits.
 _LONGEST_LINE, _MOST_LINES, _LONGEST_LENGTH = 65536, 200, 20
+#: Nor so many heads before an answer: with each of them the server's time begins anew.
+_MOST_HEADS = 1000
 #: As http.client counts.
 _HTTP_1_1 = 11
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -37,9 +39,12 @@ class _Answer(HTTPResponse):
 
     def begin(self) -> None:
         """Read the head: http.client's hook."""
-        self._read_head()
-        while self.status < HTTPStatus.OK:  # It only says that there is more to come.
+        for _ in range(_MOST_HEADS):
             self._read_head()
+            if self.status >= HTTPStatus.OK:  # Otherwise it only says that there is more to come.
+                break
+        else:
+            raise HTTPException("the server only says that there is more to come")
         told, answer = self.headers, cast("Untyped", self)
         # RFC 9112 section 6.3: where the body ends.
         answer.chunked, answer.chunk_left = told.get("transfer-encoding", "").lower() == "chunked", None

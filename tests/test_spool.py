@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import tempfile
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import pytest
 
@@ -38,6 +38,17 @@ class Changing(io.BytesIO):
         if whence == io.SEEK_SET:
             super().__init__(next(self._passes))
         return super().seek(place, whence)
+
+
+class Endless(io.RawIOBase):
+    """A file whose end never comes."""
+
+    given = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Never nothing."""
+        self.given += size
+        return bytes(size)
 
 
 class BreaksOff(io.BytesIO):
@@ -159,3 +170,11 @@ def test_what_is_no_error_of_a_source_stays_what_it_is() -> None:
         spool.content.read()
     with pytest.raises(Unavailable, match="store"), spooled(io.BytesIO(LARGE)):
         raise Unavailable("the store is full")
+
+
+def test_what_never_ends_is_not_read_to_its_end() -> None:
+    """Whoever knows how many bytes there should be sees that they are others, and no disk is filled."""
+    endless = Endless()
+    with spooled(cast("BinaryIO", endless), most=10) as spool:
+        assert spool.size > 10
+    assert endless.given == CHUNK

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 import tracemalloc
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -26,13 +26,15 @@ from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Rejected, Unavailable
 from connector.model import LinkTerms, Stored
 from connector.names import safe_name
-from connector.spool import spooled
+from connector.spool import CHUNK, spooled
 from connector.stores import Store
+from connector.stores.dav import DavClient
 from connector.stores.webdav import WebdavConfig, WebdavStore
 from tests import lying_store as lies
 from tests.laws.stores import ORIGIN, StoreLaws, contents, spool
 from tests.lying_store import Lie, LyingStore, Reply, Request, lying_store, wire
 from tests.servers import PASSWORD, DavServer, free_port
+from tests.test_spool import Endless
 
 DATA = b"bytes of an attachment, " * 1000
 PATH = "box/R1/report.pdf"
@@ -186,6 +188,15 @@ class TestWebdavStore(StoreLaws):
         world.request("PUT", "box/R 1/b.bin", b"whole").raise_for_status()
         store.share([stored], LinkTerms(), ORIGIN)
         assert {path.rpartition("/")[2] for path in world.on_disk()} == {"a.bin", "b.bin"}
+
+    def test_a_file_that_never_ends_is_another(self, store: WebdavStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is read as far as it takes to see that."""
+        stored = store.put(PATH, spool(DATA))
+        endless = Endless()
+        monkeypatch.setattr(DavClient, "download", lambda *_: nullcontext(endless))
+        with pytest.raises(Corrupt):
+            store.verify(replace(stored, etag=""))
+        assert endless.given == CHUNK
 
     def test_no_file_is_taken_for_a_dead_upload(self, store: WebdavStore) -> None:
         """A sender may give a file the very name of one of ours: sharing must not remove it."""

@@ -98,6 +98,7 @@ def test_headers_are_heedless_of_case_and_order() -> None:
         b"HTTP/1.1 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 300 + b"\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 1000 + OK,
     ],
 )
 def test_a_head_that_breaks_off_or_is_none_is_a_broken_connection(answer: bytes) -> None:

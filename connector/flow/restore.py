@@ -146,7 +146,7 @@ def _proved(stored: Stored, turn: Turn) -> Iterator[Spool]:
     with ExitStack() as opened:
         try:
             stream = opened.enter_context(turn.watch.store.original(stored))
-            content = opened.enter_context(spooled(stream))
+            content = opened.enter_context(spooled(stream, most=stored.size))
         except FileGone:
             raise Corrupt("the store does not have a file any more that is to go back into its item") from None
         except (Unavailable, Denied) as error:

@@ -216,7 +216,7 @@ class WebdavStore:
         digest = hashlib.sha256()
         count = 0
         with self._client.download(path) as stream:
-            while chunk := stream.read(CHUNK):
+            while count <= size and (chunk := stream.read(CHUNK)):
                 digest.update(chunk)
                 count += len(chunk)
         if (count, digest.hexdigest()) != (size, sha256):
