@@ -82,7 +82,7 @@ def place(url: URL) -> str:
 
 
 def engine(url: URL, trouble: Trouble, *, mode: int = 0o600) -> Engine:
-    """An engine whose commits survive a power cut. Every thread has a connection of its own from its pool.
+    """An engine whose commits survive a power cut; see `Connections`.
 
     `mode` is for a file that is made now.
     """
@@ -130,20 +130,53 @@ def _durable(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that waits for no writer."""
-    with engine.connect() as connection:
-        _begin(connection, "BEGIN")
-        yield connection
+class Connections:
+    """The connections of an engine: every transaction has one of its own. Threads may share them."""
 
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        #: To a file, and at rest: to get one from the engine's pool, and to give it back, takes longer than most
+        #: transactions. One to a server is left to the pool, which asks whether it still stands.
+        self._idle: list[Connection] = []
 
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that waits for the other writers before it reads anything, and is committed at its end."""
-    with engine.begin() as connection:
-        _begin(connection, "BEGIN IMMEDIATE")
-        yield connection
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that waits for no writer."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that waits for the other writers before it reads anything, and is committed at its end."""
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, words: str) -> Iterator[Connection]:
+        connection = self._taken()
+        try:
+            with connection.begin():
+                _begin(connection, words)
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if connection.dialect.name == "sqlite":
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _taken(self) -> Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._engine.connect()
+
+    def close(self) -> None:
+        """Close all that are at rest. Whoever asks for another one opens it anew."""
+        while self._idle:
+            self._idle.pop().close()
+        self._engine.dispose()
 
 
 def _begin(connection: Connection, words: str) -> None:

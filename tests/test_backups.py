@@ -56,7 +56,7 @@ def test_where_no_copy_can_be_made_the_old_ones_stay(ledger: Ledger, folder: Pat
     old = back_up_into(folder, 1, ledger, NOW, "root")
     with pytest.raises(ValueError, match="is there already"):
         back_up_into(folder, 1, ledger, NOW, "root")
-    ledger._engine.dispose()
+    ledger.close()
     (folder.parent / "ledger.db").write_bytes(b"no ledger at all, but long enough to be read as one" * 30)
     with pytest.raises(LedgerError):
         back_up_into(folder, 1, ledger, NOW + timedelta(days=1), "root")

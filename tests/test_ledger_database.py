@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -123,11 +123,25 @@ def test_a_sqlite_ledger_is_durable_and_private(on_file: Ledger, file: Path) -> 
 
 def test_a_reader_waits_for_no_writer(on_file: Ledger, file: Path) -> None:
     """While a writer is in the middle of something, people can look, and a second ledger opens."""
-    with sql.writing(on_file._engine):
+    with on_file._writing():
         assert on_file.watched() == ()
         other = Ledger(f"sqlite:///{file}")
         assert other.id == on_file.id
         other.close()
+
+
+def test_a_file_is_not_opened_for_each_transaction(on_file: Ledger) -> None:
+    """Those that follow each other share a connection, and nothing of one that failed is left to the next."""
+    taken_out: list[object] = []
+    on_file.close()
+    event.listen(on_file._engine, "checkout", lambda connection, *_: taken_out.append(connection))
+    on_file.raise_generation()
+    assert on_file.generation == 2
+    assert len(taken_out) == 1
+    with suppress(KeyError), on_file._writing() as connection:
+        connection.exec_driver_sql("UPDATE ledger SET generation = 7")
+        raise KeyError
+    assert on_file.generation == 2
 
 
 def test_foreign_keys_hold(ledger: Ledger) -> None:
@@ -220,7 +234,7 @@ def test_a_full_disk_is_told_and_loses_nothing(on_file: Ledger) -> None:
     """Where nothing more can be written, nothing of the write is there, and what was there stays."""
     lease = taken(on_file)
     (plan,) = recorded(on_file, lease, a_redirect())
-    with on_file._engine.connect() as connection:
+    with on_file._reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LedgerError, match="the disk is full"):
@@ -231,6 +245,7 @@ def test_a_full_disk_is_told_and_loses_nothing(on_file: Ledger) -> None:
 
 def test_a_read_only_ledger_is_told(on_file: Ledger) -> None:
     """Where writing is not allowed, the sentence says where to look."""
+    on_file.close()
     event.listen(on_file._engine, "checkout", lambda connection, *_: connection.execute("PRAGMA query_only = ON"))
     with pytest.raises(LedgerError, match="it may not be written"):
         on_file.raise_generation()
@@ -238,6 +253,7 @@ def test_a_read_only_ledger_is_told(on_file: Ledger) -> None:
 
 def test_a_locked_ledger_is_told(on_file: Ledger, file: Path) -> None:
     """A process that never ends its write does not make us wait for ever."""
+    on_file.close()
     event.listen(on_file._engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout = 10"))
     with sqlite3.connect(file, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -349,7 +365,7 @@ def test_a_backup_is_whole_and_private(tmp_path: Path) -> None:
 
     It is a generation behind.
     """
-    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger, sql.writing(ledger._engine) as writing:
+    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger, ledger._writing() as writing:
         ledger.back_up(tmp_path / "before")
         writing.exec_driver_sql("UPDATE ledger SET generation = 7")
         ledger.back_up(tmp_path / "during")
@@ -377,7 +393,7 @@ def test_a_damaged_ledger_makes_no_backup(tmp_path: Path, at: int, length: int) 
     """Nobody throws away a good backup for it."""
     file = tmp_path / "ledger.db"
     with closing(Ledger(f"sqlite:///{file}")) as ledger:
-        ledger._engine.dispose()
+        ledger.close()
         with file.open("r+b") as damaged:
             damaged.seek(at)
             damaged.write(b"\1" * length)

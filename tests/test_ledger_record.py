@@ -117,6 +117,7 @@ def test_an_item_costs_no_more_in_a_full_ledger(tmp_path: Path) -> None:
     def count(connection: sqlite3.Connection, *_: object) -> None:
         connection.set_progress_handler(lambda: steps.append(1), 1)
 
+    ledger.close()
     event.listen(ledger._engine, "checkout", count)
 
     def cost(*names: str) -> int:

@@ -87,7 +87,7 @@ def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fa
 def read(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Event]:
     """The events that meet these conditions, each chain in its order."""
     query = select(events).where(*conditions).order_by(events.c.tenant, events.c.number)
-    for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+    for row in connection.execute(query, execution_options={"yield_per": 1000}).mappings():
         yield Event(**{**row, "detail": json.loads(row["detail"])})
 
 

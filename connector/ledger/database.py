@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import Connection, Engine, String, column, inspect, select, table
 
 from connector.ledger.errors import LedgerError
-from connector.sql import reading, writing
+from connector.sql import Connections
 
 #: Not Alembic's own name: another program's tables in the same file are thereby told from ours.
 VERSION_TABLE = "ledger_version"
@@ -39,10 +39,10 @@ def back_up(engine: Engine, place: str, file: Path) -> None:
         raise LedgerError(f"backup {file}: it cannot be written: {error.strerror}") from error
 
 
-def damage(engine: Engine) -> str:
+def damage(connections: Connections) -> str:
     """What the database finds wrong with itself, page by page; "" where it finds nothing."""
-    with reading(engine) as connection:
-        if engine.dialect.name != "sqlite":
+    with connections.reading() as connection:
+        if connection.dialect.name != "sqlite":
             return ""  # PostgreSQL tells of damage itself, whenever it comes upon some.
         found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
         orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
@@ -88,16 +88,16 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def migrate(engine: Engine, place: str) -> None:
+def migrate(connections: Connections, place: str) -> None:
     """Bring the schema to the newest version: all of it or none. Raises NewerLedger, LedgerError."""
-    with reading(engine) as connection:
+    with connections.reading() as connection:
         # A ledger that is up to date is opened without waiting for a writer.
         if _version(connection) == _NEWEST:
             return
     # Only here: to load Alembic and all migrations takes a fifth of the start of a command.
     from connector.ledger.upgrade import upgrade  # noqa: PLC0415
 
-    with writing(engine) as connection:
+    with connections.writing() as connection:
         upgrade(connection, _version(connection), place)
 
 

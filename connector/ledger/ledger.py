@@ -79,6 +79,7 @@ class Ledger:
         parts = sql.parsed(url, TROUBLE)
         self._place = sql.place(parts)
         self._engine = sql.engine(parts, TROUBLE)
+        self._connections = sql.Connections(self._engine)
         #: By source and id, as they stand: what was handed out as due, or else what was written last. A message of
         #: hundreds of files is written once for each of them; to read all of them each time would cost a square. A
         #: revision is written once, so it stands as long as that does.
@@ -86,13 +87,13 @@ class Ledger:
         #: Of tenants and names; only what is committed.
         self._pseudonyms: dict[tuple[str, str], str] = {}
         with TROUBLE.translated(self._place):
-            database.migrate(self._engine, self._place)
+            database.migrate(self._connections, self._place)
         with self._reading() as connection:
             self.id = connection.execute(select(identity.c.id)).scalar_one()
 
     def close(self) -> None:
-        """Close the connections of its pool."""
-        self._engine.dispose()
+        """Close its connections."""
+        self._connections.close()
 
     @property
     def copies_itself(self) -> bool:
@@ -110,7 +111,7 @@ class Ledger:
     def require_whole(self) -> None:
         """Read all of it: every page of the database, and every chain. Raises LedgerError, which says what to do."""
         with TROUBLE.translated(self._place):
-            wrong = database.damage(self._engine)
+            wrong = database.damage(self._connections)
         if wrong:
             raise LedgerError(f"ledger {self._place}: {sql.DAMAGED} ({wrong})")
         for tenant in self.tenants():
@@ -122,12 +123,12 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), sql.reading(self._engine) as connection:
+        with TROUBLE.translated(self._place), self._connections.reading() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), sql.writing(self._engine) as connection:
+        with TROUBLE.translated(self._place), self._connections.writing() as connection:
             yield connection
 
     def _append(self, connection: Connection, tenant: str, at: datetime, facts: Sequence[Fact]) -> None:

@@ -138,7 +138,7 @@ class Book:
         self._place = sql.place(parts)
         with TROUBLE.translated(self._place):
             # Both processes write into it; they share a group.
-            self._engine = sql.engine(parts, TROUBLE, mode=0o660)
+            self._connections = sql.Connections(sql.engine(parts, TROUBLE, mode=0o660))
             with self._writing() as connection:
                 self._make(connection)
 
@@ -153,17 +153,17 @@ class Book:
             raise TROUBLE(f"it was written by a newer connector (format {found}): install that one", self._place)
 
     def close(self) -> None:
-        """Close the connections of its pool."""
-        self._engine.dispose()
+        """Close its connections."""
+        self._connections.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), sql.reading(self._engine) as connection:
+        with TROUBLE.translated(self._place), self._connections.reading() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), sql.writing(self._engine) as connection:
+        with TROUBLE.translated(self._place), self._connections.writing() as connection:
             if connection.dialect.name == "postgresql":
                 # One at a time, as in SQLite: two who find nothing would both insert it.
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
