@@ -11,7 +11,7 @@ by pseudonyms, which the table `subjects` explains; events from before version 0
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -76,9 +76,9 @@ def append(connection: Connection, tenant: str, at: datetime, facts: Sequence[Fa
     disguise = Disguise(connection, tenant)
     rows = []
     for number, fact in enumerate(facts, length + 1):
-        event = _signed(number, at, tenant, _disguised(fact, disguise), head)
-        head = event.hash
-        rows.append({name: getattr(event, name) for name in Event.__slots__} | {"detail": _json(event.detail)})
+        said = _said(number, at, tenant, fact, disguise)
+        previous, head = head, _hash(head, said)
+        rows.append(said | {"detail": _json(said["detail"]), "previous": previous, "hash": head})
     _INSERT.run(connection, *rows)
     _MOVE_END.run(connection, {"of": tenant, "length": length + len(facts), "head": head})
     return disguise.used
@@ -151,28 +151,26 @@ def cut(connection: Connection, tenant: str, before: datetime, stays: ColumnElem
 def digest(event: Event) -> str:
     """The hash that this event must carry."""
     said = {name: getattr(event, name) for name in Event.__slots__ if name not in {"hash", "previous"}}
-    return hashlib.sha256((event.previous + _json(said)).encode()).hexdigest()
+    return _hash(event.previous, said)
 
 
-def _disguised(fact: Fact, disguise: Disguise) -> Fact:
+def _hash(previous: str, said: Mapping[str, Any]) -> str:
+    return hashlib.sha256((previous + _json(said)).encode()).hexdigest()
+
+
+def _said(number: int, at: datetime, tenant: str, fact: Fact, disguise: Disguise) -> dict[str, Any]:
+    """An event, as far as its hash covers it: by the names of the columns."""
     # What the hash covers is what a reader will find: tuples become lists, words become text.
     detail = json.loads(_json(fact.detail))
-    return replace(fact, source=disguise.of(fact.source), detail=disguise.detail(detail, fact.source))
-
-
-def _signed(number: int, at: datetime, tenant: str, fact: Fact, previous: str) -> Event:
-    event = Event(
-        number=number,
-        at=at,
-        tenant=tenant,
-        source=fact.source,
-        redirect_id=fact.redirect_id,
-        name=fact.name,
-        detail=fact.detail,
-        previous=previous,
-        hash="",
-    )
-    return replace(event, hash=digest(event))
+    return {
+        "number": number,
+        "at": at,
+        "tenant": tenant,
+        "source": disguise.of(fact.source),
+        "redirect_id": fact.redirect_id,
+        "name": fact.name,
+        "detail": disguise.detail(detail, fact.source),
+    }
 
 
 def _json(value: Mapping[str, Any]) -> str:
