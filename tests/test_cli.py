@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -26,12 +27,21 @@ from connector.cli import main
 from connector.ledger import Ledger
 from connector.simulator import Exchange
 from tests.exchange import outlook
+from tests.lying_store import Ask, Reply, Request, honest, lying_store
 from tests.servers import DavServer, free_port
 
 ANNA = "anna@example.org"
 PROBE = "probe@example.org"
 EXPLAIN = ("explain", "--reason", "a test")
 BIG = bytes(range(256)) * 8
+#: An answer of Exchange to UpdateItem, with a code.
+EWS_ERROR = (
+    '<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+    '<m:UpdateItemResponse xmlns:m="http://schemas.microsoft.com/exchange/services/2006/messages"><m:ResponseMessages>'
+    '<m:UpdateItemResponseMessage ResponseClass="Error"><m:MessageText>Save failed.</m:MessageText>'
+    "<m:ResponseCode>CODE</m:ResponseCode><m:DescriptiveLinkKey>0</m:DescriptiveLinkKey></m:UpdateItemResponseMessage>"
+    "</m:ResponseMessages></m:UpdateItemResponse></s:Body></s:Envelope>"
+)
 POLICY = """
 defaults: {settle: 0}
 rules:
@@ -267,13 +277,15 @@ def test_explain_tells_the_verdict_and_the_history(world: World, tmp_path: Path)
     assert {"signed", "encrypted", "calendar", "first-contact"} <= {each["guard"] for each in found["guards"]}
     assert [each["event"] for each in found["history"]][-1] == "redirect.done"
     assert world.json(*EXPLAIN, found["redirects"][0]["redirect"])["history"] == found["history"]
-    assert "No mailbox has this message" in world.run(*EXPLAIN, "<absent@example.org>", "--mailbox", ANNA)
-    assert "No mailbox has this message" in world.run(*EXPLAIN, item, "--mailbox", "ben@example.org")
+    world.run(*EXPLAIN, "<absent@example.org>", "--mailbox", ANNA, code=2)
+    assert f"nobody knows the message <absent@example.org>: it is not in {ANNA}" in world.log
+    world.run(*EXPLAIN, item, "--mailbox", "ben@example.org", code=2)
     (link,) = {each["link"] for each in found["links"] if each["file"] == "plan.pdf"}
     (path,) = {each["path"] for each in found["links"] if each["file"] == "plan.pdf"}
     for said in (link, path, f"/{path}", path.rpartition("/")[0]):
         assert world.json(*EXPLAIN, said)["history"] == found["history"], said
-    assert world.json(*EXPLAIN, path[:-1])["history"] == []
+    world.run(*EXPLAIN, path[:-1], "--json", code=2)
+    assert "in no mailbox, nor in the ledger" in world.log
     world.run("explain", str(eml), code=2)
     world.run("explain", str(eml), "--reason", " ", code=2)
     assert "say why with --reason" in world.log
@@ -323,6 +335,36 @@ def test_a_server_that_does_not_put_back_what_was_there_is_found_out(world: Worl
     world.exchange.order(reset=True)
     world.run("check")
     assert world.json("once")["mailboxes"][0]["redirected"] == 1
+
+
+def refuses_to_save(request: Request, ask: Ask) -> Reply:
+    """Exchange as it answers on a bad day."""
+    if b"UpdateItem>" not in request.body:
+        return ask(request)
+    header, _, rest = EWS_ERROR.partition("CODE")
+    return Reply(200, {"Content-Type": "text/xml; charset=utf-8"}, f"{header}ErrorItemSave{rest}".encode())
+
+
+def test_a_refusal_in_passing_takes_back_no_proof(world: World) -> None:
+    """Whoever asks is told; what went well once on this server stands until the contrary is proved."""
+    _, _, port, path = re.split("[:/]+", world.exchange.ews, maxsplit=3)
+    with lying_store(int(port)) as before_exchange:
+        world.configure(exchange=before_exchange.url(f"/{path}"))
+        world.run("check")
+        before_exchange.lie = refuses_to_save
+        (proof,) = (each for each in world.json("check", code=4) if each["severity"] == "refused")
+        assert "ErrorItemSave" in proof["says"]
+        assert proof["todo"].startswith("try again")
+        before_exchange.lie = honest
+        world.exchange.deliver(ANNA, message("plan.pdf"))
+        assert world.json("once")["mailboxes"][0]["redirected"] == 1
+
+
+@pytest.mark.parametrize(("said", "meant"), [("statu", "status"), ("verfy", "verify")])
+def test_a_command_that_is_not_there_is_told_with_one_that_is(world: World, said: str, meant: str) -> None:
+    """Also below a group."""
+    world.run(*(("audit", said) if said == "verfy" else (said,)), code=2)
+    assert f"Did you mean '{meant}'?" in world.log
 
 
 def test_check_says_what_is_wrong_and_which_command_is_for_it(world: World) -> None:

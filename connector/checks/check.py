@@ -3,13 +3,14 @@
 import io
 import secrets
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from connector.amounts import about
 from connector.checks import machine
 from connector.checks.finding import Finding, Severity
-from connector.checks.probe import Probe, ShareProbe, try_put_back, try_put_back_file
+from connector.checks.probe import Probe, try_put_back, try_put_back_file
 from connector.checks.reach import reached, servers
 from connector.config.loading import MailConfig, ShareConfig
 from connector.daemon.process import clock
@@ -252,7 +253,11 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
         return
     try:
         probe = entry.probe_source()
-        wrong = _tried_put_back_file(probe) if probe else ("cannot be tried: no `probe` is set",)
+        wrong = (
+            _disproved(partial(try_put_back_file, probe), tenant, probe, ledger)
+            if probe
+            else ("cannot be tried: no `probe` is set",)
+        )
     except ConnectorError as error:
         yield failed(tried, error, _CONSENT)
         return
@@ -268,13 +273,6 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
     yield Finding(
         f"{tenant.name}: messages in Teams", "fine", "old cards say of such files that they were not found", todo
     )
-
-
-def _tried_put_back_file(probe: ShareProbe) -> tuple[str, ...]:
-    try:
-        return try_put_back_file(probe)
-    except (Gone, FileGone, Rejected, Corrupt) as error:
-        return (str(error),)
 
 
 def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
@@ -358,7 +356,7 @@ def _proofs(tenant: Tenant, entry: MailConfig, ledger: Ledger, by: str) -> Itera
         return
     tried = f"{tenant.name}: putting attachments back, in {probe.address}"
     try:
-        wrong = _tried_put_back(probe)
+        wrong = _disproved(partial(try_put_back, probe), tenant, probe, ledger)
     except ConnectorError as error:
         yield failed(tried, error, entry.letting_in(probe.address))
         return
@@ -381,11 +379,20 @@ def without_probe(tenant: Tenant) -> Finding:
     )
 
 
-def _tried_put_back(probe: Probe) -> tuple[str, ...]:
+def _disproved(tried: Callable[[], tuple[str, ...]], tenant: Tenant, probe: Source, ledger: Ledger) -> tuple[str, ...]:
+    """What a trial has shown to be wrong: also that it was refused, where it never went well on this server.
+
+    What was proved stands until the contrary is: there, a refusal is raised as it is.
+    """
     try:
-        return try_put_back(probe)
-    except (Gone, FileGone, Rejected, Corrupt) as error:
+        return tried()
+    except Corrupt as error:
+        return (str(error),)
+    except (Gone, FileGone, Rejected) as error:
         # Not a server that is down or refuses a login, but one that does not do it.
+        known = ledger.proofs(tenant.name, probe.server).get(Proof.PUT_BACK)
+        if known and known.passed:
+            raise
         return (str(error),)
 
 
@@ -414,5 +421,6 @@ def failed(tried: str, error: ConnectorError, fix: str) -> Finding:
     if isinstance(error, Unavailable):
         todo = "check the address, the network and the server; then try again"
         return Finding(tried, "unreachable", str(error), todo, fix)
-    todo = "grant what is named here, or correct the login; then try again"
+    mend = "grant what is named here, or correct the login; then try again"
+    todo = mend if isinstance(error, Denied) else "try again; where it stays so, ask the administrator of the server"
     return Finding(tried, "refused", str(error), todo, fix)

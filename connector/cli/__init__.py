@@ -41,6 +41,13 @@ class _Commands(TyperGroup):
         """The command of this name, or None."""
         return next((_commands(room)[cmd_name] for room in _ROOMS if cmd_name in _commands(room)), None)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called. Of one that is not there, it is told which may be meant."""
+        if self.get_command(ctx, args[0]) is None:
+            # There Typer looks for names that are like it.
+            self.commands = {name: command for room in _ROOMS for name, command in _commands(room).items()}
+        return super().resolve_command(ctx, args)
+
 
 def _commands(room: str) -> Mapping[str, Any]:
     return typer.main.get_group(import_module(f"connector.cli.{room}").commands).commands

@@ -176,6 +176,12 @@ def explain(
         looked = {(each.watch.tenant, each.watch.name) for each in found} or {(each.tenant, "") for each in wanted}
         for tenant_name, source in sorted(looked):
             ledger.note(tenant_name, Event.MESSAGE_EXPLAINED, clock(), source=source, by=user(), reason=reason)
+        if not found and not redirects:
+            where = f"not in {mailbox}; without --mailbox, all are looked into" if mailbox else "in no mailbox"
+            raise ConfigError(
+                f"nobody knows the message {said}: it is {where}, nor in the ledger; copy its Message-ID from its "
+                "properties, or save it as .eml and name the file"
+            )
         sentences = (*why(redirects, found, ledger, clock()), *opened(redirects, watches))
         answers.tell_explanation(found, redirects, ledger, sentences, as_json=as_json)
 
