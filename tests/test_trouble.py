@@ -4,10 +4,13 @@ import json
 import queue
 import re
 import signal
+import socket
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -149,6 +152,35 @@ def test_a_store_that_never_answers_keeps_no_other_tenant_waiting(two: Two) -> N
     wait_for(lambda: two.stored("acme") == 6)
 
 
+class Late:
+    """A store that takes so many seconds for each answer, until it is `well`."""
+
+    def __init__(self, seconds: float) -> None:
+        """From now on."""
+        self._seconds = seconds
+        self.well = threading.Event()
+
+    def __call__(self, request: Request, ask: Ask) -> Reply:
+        """The lie that `LyingStore` tells."""
+        self.well.wait(self._seconds)
+        return lies.honest(request, ask)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 10])
+def test_a_store_that_is_slow_keeps_nobody_waiting_but_its_own_tenant(two: Two, seconds: float) -> None:
+    """At a tenth of a second its own mail goes on too; at ten seconds it does as soon as the store is well again."""
+    two.configure()
+    two.proxy.lie = late = Late(seconds)
+    two.start()
+    two.world.exchange.deliver("0@example.org", message("slow.pdf"))
+    two.world.exchange.deliver(ANNA, message("urgent.pdf"))
+    wait_for(lambda: two.stored("beta") == 1)
+    if seconds > 1:
+        assert two.stored("acme") == 0
+        late.well.set()
+    wait_for(lambda: two.stored("acme") == 1)
+
+
 class Busy:
     """A server that has no time for anybody, and says until when; it notes who asks, and when."""
 
@@ -210,6 +242,53 @@ def test_when_exchange_is_back_one_mailbox_finds_out_for_all(two: Two) -> None:
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
+
+
+def test_a_mailbox_that_is_removed_stops_no_other_and_is_served_when_it_is_back(two: Two) -> None:
+    """It is said once; half an hour later it is tried again, and what came meanwhile is redirected."""
+    two.configure(many=2)
+    two.start()
+    for number in range(2):
+        two.world.exchange.deliver(f"{number}@example.org", message(f"{number}.pdf"))
+    wait_for(lambda: two.stored("acme") == 2)
+    mailboxes = two.world.exchange._organisation.mailboxes
+    removed = mailboxes.pop("0@example.org")
+    assert "ErrorNonExistentMailbox" in two.until("source.denied")["reason"]
+    two.world.exchange.deliver("1@example.org", message("goes.pdf"))
+    wait_for(lambda: two.stored("acme") == 3)
+    mailboxes["0@example.org"] = removed
+    two.world.exchange.deliver("0@example.org", message("waits.pdf"))
+    with closing(sqlite3.connect(two.world.folder / "ledger.db", timeout=PATIENCE)) as ledger:
+        ledger.execute("UPDATE pauses SET until = '2020-01-01 00:00:00.000000'")
+        ledger.commit()
+    wait_for(lambda: two.stored("acme") == 4)
+    assert [each["event"] for each in two.lines].count("source.denied") == 1
+
+
+def test_a_port_of_metrics_that_is_taken_costs_nothing_else(two: Two) -> None:
+    """It is said, with what to do about it, and mail goes on."""
+    two.configure()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        two.start(CONNECTOR_METRICS__PORT=str(taken.getsockname()[1]))
+        assert "metrics.port" in two.until("health.unheard")["to_do"]
+        two.world.exchange.deliver(ANNA, message("goes.pdf"))
+        wait_for(lambda: two.stored("beta") == 1)
+
+
+def test_a_ledger_of_a_newer_version_is_left_as_it_is(two: Two) -> None:
+    """The daemon ends with a sentence and an exit code after which systemd starts it again, and touches no mailbox."""
+    two.configure()
+    ledger = two.world.folder / "ledger.db"
+    with closing(sqlite3.connect(ledger)) as newer:
+        newer.execute("UPDATE ledger_version SET version_num = '9999'")
+        newer.commit()
+    two.world.exchange.deliver(ANNA, message("waits.pdf"))
+    asked = len(two.world.exchange.seen)
+    process = two.world.start("run")
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3
+    assert "a newer version of connector wrote it; install that version" in said
+    assert len(two.world.exchange.seen) == asked
 
 
 def test_a_tenant_whose_secret_cannot_be_read_is_served_as_soon_as_it_can(two: Two) -> None:
