@@ -65,13 +65,15 @@ def fetched(browser: Browser, click: Callable[[], None]) -> Path:
 
     def new() -> list[Path]:
         found = set(browser.downloads.iterdir()) - before
-        return [each for each in found if each.suffix != ".crdownload" and not each.name.startswith(".")]
+        # Its name is kept free by an empty file, while the bytes come under another one.
+        whole = all(each.suffix != ".crdownload" and not each.name.startswith(".") for each in found)
+        return list(found) if whole else []
 
     for _ in range(4):
         click()
         # Busy as it is with the one before, Chromium loses a click now and then.
         with suppress(AssertionError):
-            until(lambda: bool(new()), 5)
+            until(lambda: bool(new()), 10)
             return new()[0]
     pytest.fail("nothing was downloaded")
 

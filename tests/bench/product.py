@@ -14,6 +14,7 @@ from typing import Any
 from connector.flow.redirect import tick
 from connector.flow.turn import Watch
 from connector.ledger import Ledger
+from connector.log import configure
 from connector.model import State
 from connector.policy import Policy
 from connector.rewrite import Wording
@@ -99,6 +100,7 @@ def main(work: str, world: World, mailbox: str) -> None:
 
     Each mailbox that is measured has another one for them: where a process has been before, nothing is left to do.
     """
+    configure("json")
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         redirect_all(watch(world, f"{WARM}{mailbox}", settle="0s"), ledger)
