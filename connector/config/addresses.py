@@ -37,8 +37,18 @@ class Server:
         return self.url.startswith("https:")
 
 
+def _parts(value: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        if parts.port != 0:  # What is no port is told only where it is asked for.
+            return parts
+    except ValueError:
+        pass
+    raise ValueError("that is no address: after its host may stand a port from 1 to 65535, and brackets belong to IPv6")
+
+
 def _address(value: str) -> str:
-    parts = urlsplit(value)
+    parts = _parts(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a whole address, such as https://dav.example.org/attachments/")
     if parts.username is not None or parts.password is not None:
@@ -50,7 +60,7 @@ def _address(value: str) -> str:
 
 def encrypted(value: str) -> SplitResult:
     """The parts of an address that is only ever spoken to in TLS, except on this very machine. Raises ValueError."""
-    parts = urlsplit(value)
+    parts = _parts(value)
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
         raise ValueError("write an https address; http is for this very machine only")
     return parts
