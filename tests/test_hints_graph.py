@@ -27,7 +27,7 @@ from tests.test_simulator import ANNA, eml
 
 BEN = "ben@example.org"
 BOTH = (ANNA, BEN)
-_PATIENCE = 20
+_PATIENCE = 60
 
 
 def free_port() -> int:

@@ -23,7 +23,7 @@ __all__ = ["world"]
 
 BEN = "ben@example.org"
 #: As long as a test waits for what should happen at once.
-PATIENCE = 30
+PATIENCE = 120
 
 #: What is told, in its order; an exception ends it.
 Course = list[set[str] | Exception]
