@@ -293,7 +293,10 @@ def test_a_directory_that_is_not_there(wire: respx.MockRouter) -> None:
         connection().ask("GET", "/thing")
 
 
-@pytest.mark.parametrize(("status", "content"), [(429, b""), (403, b"<html>"), (302, b""), (200, b"<html>")])
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [(429, b""), (403, b"<html>"), (302, b""), (200, b"<html>"), (200, b"{}"), (200, b"[]"), (200, b"null")],
+)
 def test_whoever_answers_for_the_login_says_nothing_of_the_directory(
     wire: respx.MockRouter, status: int, content: bytes
 ) -> None:
@@ -512,9 +515,10 @@ def test_answers_that_are_none(wire: respx.MockRouter, content: bytes) -> None:
         connection().ask("GET", "/thing")
 
 
-def test_bytes_that_are_not_of_graph(wire: respx.MockRouter) -> None:
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+def test_bytes_that_are_not_of_graph(wire: respx.MockRouter, kind: str) -> None:
     """Any bytes may be a file: what a proxy says in Graph's place must never be kept as one."""
-    wire.get(THING).respond(content=b"<html>We will be back soon", content_type="text/html")
+    wire.get(THING).respond(content=b"We will be back soon", content_type=kind)
     with pytest.raises(Unavailable), connection().stream("/thing"):
         pass
     wire.get(THING).respond(content=b"bytes", headers={"request-id": "1"})

@@ -357,9 +357,8 @@ def _claims(response: httpx.Response) -> str | None:
 
 
 def _is_of_a_proxy(response: httpx.Response) -> bool:
-    """Whether it is a page of something between us and Graph, all of whose answers have an id."""
-    page = response.headers.get("Content-Type", "").startswith("text/html")
-    return response.is_success and page and "request-id" not in response.headers
+    """Whether it comes from something between us and Graph, all of whose answers have an id."""
+    return response.is_success and "request-id" not in response.headers
 
 
 def _incoming(response: httpx.Response) -> Incoming:

@@ -144,6 +144,9 @@ class Tokens:
     def _of_app(self, claims: str | None) -> Mapping[str, Any]:
         try:
             app = self._app
+        except (AttributeError, KeyError):
+            # msal takes whatever JSON came for the page of the directory.
+            return {"error": "temporarily_unavailable"}
         except (ValueError, RuntimeError) as error:
             # What msal raises where the directory has no page of its own, or something else came in its place.
             if not str(error).startswith(
