@@ -13,7 +13,7 @@ So requests are written and replies are read here, and each mailbox has its own 
 import copy
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -210,9 +210,8 @@ class Connection:
     def __init__(self, url: str, login: Login, party: Party, *, group: bool = False) -> None:
         """No request is made before the first question. For a group there is one session, which keeps to one server."""
         self.party = party
-        self._date = ""
-        #: What the server called the request that it answered last.
-        self._request = ""
+        #: Of the last answer.
+        self._headers: Mapping[str, str] = {}
         #: The build that answered last, such as 15.1.2507.6; "" where it did not say.
         self.build = ""
         config = Configuration(
@@ -234,7 +233,7 @@ class Connection:
     def date(self) -> datetime | None:
         """What time the server's last answer said it was."""
         try:
-            date = parsedate_to_datetime(self._date)
+            date = parsedate_to_datetime(self._headers.get("Date", ""))
         except ValueError:
             return None
         return date if date.tzinfo else None
@@ -263,7 +262,7 @@ class Connection:
         operation.filling = filling
         with self.told():
             response = operation.post(request)
-            self._date, self._request = response.headers.get("Date", ""), request_in(response.headers)
+            self._headers = response.headers
             envelope = parsed(operation.reply)
             self.build = _build(envelope) or self.build
             messages = response_messages(envelope)
@@ -275,7 +274,7 @@ class Connection:
         operation = _Operation(account=self._account)
         with self.told():
             response = operation.post(request, streaming=True)
-            self._request = request_in(response.headers)
+            self._headers = response.headers
         try:
             yield response.iter_content(_PIECE)
         finally:
@@ -293,7 +292,7 @@ class Connection:
     def _translated(self, error: Exception) -> Exception:
         told = translate(error, self.party)
         if isinstance(told, ConnectorError) and isinstance(error, Answered | Status):
-            told.request = error.request if isinstance(error, Status) else self._request
+            told.request = error.request if isinstance(error, Status) else request_in(self._headers)
         return told
 
 
