@@ -135,16 +135,20 @@ class Daemon:
         """MB that it has."""
         return int(Path(f"/proc/{self.pid}/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
 
-    def settle(self, mailboxes: int) -> None:
-        """Until it has looked at every mailbox once, and then for a while found nothing new."""
-        before: Counter[str] | None = None
+    def settle(self, mailboxes: int, safety: int) -> None:
+        """Until it has looked at every mailbox once, and then for a while found nothing new.
+
+        Where its server begins to tell, each is looked at once more: until it is looked at no more often than always.
+        """
+        pause, before = 3, Counter[str]()
         while True:
             asked = self.house.asked()
-            looks = asked.pop("FindFolder", 0)
-            if looks >= mailboxes and asked == before:
+            new = asked - before
+            looks = new.pop("FindFolder", 0)
+            if asked["FindFolder"] >= mailboxes and not new and looks <= 1 + 2 * mailboxes * pause / safety:
                 return
             before = asked
-            time.sleep(3)
+            time.sleep(pause)
 
 
 @contextmanager
@@ -173,7 +177,7 @@ def daemon(at: House, mailboxes: int, *, safety: int) -> Iterator[Daemon]:
     process = at.run("run")
     try:
         running = Daemon(at, process.pid)
-        running.settle(mailboxes)
+        running.settle(mailboxes, safety)
         yield running
         assert process.poll() is None, (at.folder / "log").read_text()[-3000:]
     finally:
