@@ -44,6 +44,7 @@ def test_every_value_has_its_place(file: Path) -> None:
         (b"a: 1\nb:\n\t- c\n", "acme.yaml:3:1 a tab indents this line; only spaces may"),
         (b"a: x\nb: \xe4\n", "acme.yaml:2:1 is not UTF-8 text; save it as UTF-8"),
         (b"a: x\0\n", "acme.yaml:1:1 holds a control character"),
+        (b'a: "x\\0"\n', "acme.yaml:1:4 a: holds the control character \\0"),
         (b"a: 1\nb:\n  a: 1\n  a: 2\n", "acme.yaml:4:3 b.a: stands here a second time; keep one"),
         (b"a: !!python/object:os.system x\n", "acme.yaml:1:4 a: tags (a word after !) are not allowed"),
         (b"a: 2026-13-45\n", "acme.yaml:1:4 a: is not a number or date that exists"),

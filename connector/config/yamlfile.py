@@ -135,6 +135,9 @@ class _Reader:
     def _scalar(self, node: Node, steps: Steps) -> Any:
         if str(node.tag).removeprefix("tag:yaml.org,2002:") not in _PLAIN:
             return self._problem(node, steps, _TAG)
+        if "\0" in node.value:
+            # No path and no header takes it; the first that meets it would end in a ValueError.
+            return self._problem(node, steps, "holds the control character \\0")
         try:
             return self.yaml.constructor.construct_object(node)
         except (ValueError, YAMLError):
