@@ -110,6 +110,8 @@ class Edge:
         self.cloud = login.where
         self.tokens = Tokens(login)
         self.budget = Budget() if drives else None
+        #: Whether answers had an id, as all of Graph's have: one without comes from something in between.
+        self.identified = False
 
     def connection(self, whose: str, permission: str) -> "Connection":
         """For one mailbox or drive, in words for people: "the mailbox anna@example.org", and what opens it."""
@@ -212,7 +214,7 @@ class Connection:
                     if response.is_redirect:
                         response.read()  # Left unread, it would end the connection, and a new one costs more.
                         where = response.headers.get("Location", "")
-                    elif _is_of_a_proxy(response):
+                    elif self._is_of_a_proxy(response):
                         # It would be kept as the file, and the file removed.
                         raise Garbled
                 if not where.startswith("/"):
@@ -277,7 +279,14 @@ class Connection:
                 break
             response.read()
             token = self._edge.tokens.token(claims)
+        self._edge.identified = self._edge.identified or "request-id" in response.headers
         return response
+
+    def _is_of_a_proxy(self, response: httpx.Response) -> bool:
+        """Whether these bytes are of something between us and Graph: a page, or whatever else has no id of Graph's."""
+        page = response.headers.get("Content-Type", "").startswith("text/html")
+        named = "request-id" in response.headers
+        return response.is_success and not named and (page or self._edge.identified)
 
     @contextmanager
     def _unsigned(
@@ -354,11 +363,6 @@ def _claims(response: httpx.Response) -> str | None:
         return base64.b64decode(found[1], validate=True).decode() if found else None
     except (binascii.Error, ValueError):
         return None
-
-
-def _is_of_a_proxy(response: httpx.Response) -> bool:
-    """Whether it comes from something between us and Graph, all of whose answers have an id."""
-    return response.is_success and "request-id" not in response.headers
 
 
 def _incoming(response: httpx.Response) -> Incoming:
