@@ -364,7 +364,7 @@ def test_a_turn_that_finds_nothing_writes_nothing(world: World) -> None:
         assert desk.turn(mailbox)
     finally:
         event.remove(Engine, "connect", listen)
-    assert {each.split()[0] for each in said} == {"BEGIN", "SELECT", "ROLLBACK"}
+    assert {each.split()[0] for each in said} == {"BEGIN", "SELECT", "COMMIT"}
     assert "BEGIN IMMEDIATE" not in said
     assert sum("FROM pauses" in each for each in said) == 1
     assert said.count("BEGIN") <= 12
