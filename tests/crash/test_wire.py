@@ -38,6 +38,7 @@ def besieged(exchange: Exchange, apache: DavServer, tmp_path_factory: pytest.Tem
         yield built
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_survives_kills_on_the_wire(besieged: World, davmail: Login) -> None:
     """However often it is killed, every original is in its message or behind its link, and the next run goes on."""

@@ -31,6 +31,7 @@ def besieged(exchange: Exchange, apache: DavServer, tmp_path_factory: pytest.Tem
         yield built
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_graph_survives_kills_on_the_wire(besieged: World) -> None:
     """However often it is killed, every original is in its message or behind its link, and the next run goes on."""

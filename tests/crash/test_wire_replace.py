@@ -32,6 +32,7 @@ def besieged(exchange: Exchange, apache: DavServer, tmp_path_factory: pytest.Tem
         yield built
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_replacing_survives_kills_on_the_wire(besieged: World) -> None:
     """A message may be seen twice for a while, never not at all, and each that is seen gives all that was in it."""

@@ -30,6 +30,7 @@ EVERY = both_sides(STARTING + WORKING + CLAIMING + STORING)
 Attached = tuple[str, str, str, bool, bytes]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_restore_survives_kills_on_the_wire(besieged: World) -> None:
     """However often it is killed, a file is in its message once or behind its link; in the end all is as delivered."""
