@@ -78,9 +78,9 @@ def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str, key: bytes) ->
     over = redirect.state in ENDING
     content = {"format": _FORMAT, "tenant": tenant, "mailbox": mailbox, "over": over, "redirect": told}
     # On one line: json's encoder in C knows no indents.
-    said = b"{\n" + json.dumps(content, sort_keys=True, default=_plain).encode()[1:]
-    mac = _mac(key, manifest_path(redirect).rpartition("/")[2], said)
-    return f'{{\n "mac": "{mac}",\n'.encode() + said.removeprefix(b"{\n")
+    members = json.dumps(content, sort_keys=True, default=_plain).encode().removeprefix(b"{")
+    mac = _mac(key, manifest_path(redirect).rpartition("/")[2], b"{\n" + members)
+    return f'{{\n "mac": "{mac}",\n'.encode() + members
 
 
 def _mac(key: bytes, name: str, said: bytes) -> str:
