@@ -1,15 +1,16 @@
 """Debian's Chromium, driven by tests; and axe, which looks for what keeps people out."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+
+from tests.absent import absent
 
 _AXE = "axe-core@4.14.1"
 #: Of the rules of WCAG 2.2 up to AA, and of what axe holds for good besides.
@@ -95,22 +96,16 @@ def scripted_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brows
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The source of axe."""
     if shutil.which("npm") is None:
-        _lacking("npm is not installed (Debian: npm)")
+        absent("npm is not installed (Debian: npm)")
     folder = tmp_path_factory.mktemp("axe")
     install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), _AXE]
     if subprocess.run(install, capture_output=True, check=False).returncode != 0:
-        _lacking(f"npm could not install {_AXE}")
+        absent(f"npm could not install {_AXE}")
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 def _program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        _lacking(f"{name} is not installed (Debian: chromium, chromium-driver)")
+        absent(f"{name} is not installed (Debian: chromium, chromium-driver)")
     return found
-
-
-def _lacking(what: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)

@@ -17,6 +17,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from connector.ledger import Ledger
+from tests.absent import absent
 
 _START_SECONDS = 30
 _numbers = count(1)
@@ -64,11 +65,9 @@ def fresh_database(socket: str) -> str:
 
 def _binaries() -> Path:
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    if versions:
-        return versions[-1].parent
-    if "CI" in os.environ:
-        pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
-    pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    if not versions:
+        absent("PostgreSQL is not installed (Debian: postgresql)")
+    return versions[-1].parent
 
 
 def _initdb(binaries: Path, folder: Path, user: str) -> None:

@@ -29,6 +29,7 @@ from connector.content.insides import Found
 from connector.content.inspection import inspected
 from connector.errors import Unavailable
 from connector.spool import spooled
+from tests.absent import absent
 from tests.cfb import compound
 
 NEITHER, MACROS, ENCRYPTED, BOTH = (False, False), (False, True), (True, False), (True, True)
@@ -66,7 +67,7 @@ def seven(*options: str) -> bytes:
     """What 7-Zip makes of a text with these options."""
     program = shutil.which("7z")
     if program is None:
-        pytest.skip("7z is not installed (p7zip-full)")
+        absent("7z is not installed (Debian: p7zip-full)")
     with TemporaryDirectory() as folder:
         Path(folder, "a.txt").write_text("Dear all, this is a text.\n" * 100)
         command = [program, "a", *options, "made", "a.txt"]

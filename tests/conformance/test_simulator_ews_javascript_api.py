@@ -1,7 +1,6 @@
 """ews-javascript-api, Microsoft's client library in JavaScript, takes the simulated Exchange for a real one."""
 
 import json
-import os
 import shutil
 import subprocess
 from base64 import b64encode
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector.simulator import Exchange
+from tests.absent import absent
 from tests.exchange import Owner
 from tests.test_simulator import ANNA, eml
 
@@ -23,14 +23,10 @@ def script(tmp_path: Path) -> Path:
     """The client's script, beside the library that it needs."""
     install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(tmp_path), _PACKAGE]
     if shutil.which("npm") is None:
-        _lacking("npm is not installed (Debian: npm)")
+        absent("npm is not installed (Debian: npm)")
     if subprocess.run(install, capture_output=True, check=False).returncode != 0:
-        _lacking(f"npm could not install {_PACKAGE}")
+        absent(f"npm could not install {_PACKAGE}")
     return Path(shutil.copy(_SCRIPT, tmp_path))
-
-
-def _lacking(what: str) -> None:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
 @pytest.mark.timeout(600)

@@ -2,17 +2,17 @@
 
 import asyncio
 import hashlib
-import os
 from typing import Any
 
 import pytest
 
 from connector.simulator import Exchange
+from tests.absent import in_ci
 from tests.exchange import Owner
 from tests.graph import App, GraphJudge
 from tests.test_simulator_graph_mail import ANNA, PDF, letter
 
-if not os.environ.get("CI"):
+if not in_ci():
     pytest.importorskip("msgraph", reason="msgraph-sdk is not installed (the test extra)")
 
 from kiota_abstractions.authentication import (

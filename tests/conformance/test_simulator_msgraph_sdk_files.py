@@ -1,7 +1,6 @@
 """Microsoft's own library for Graph walks a simulated drive to the end: delta, a download, an upload session."""
 
 import asyncio
-import os
 from io import BytesIO
 from typing import Any
 
@@ -12,9 +11,10 @@ from connector.simulator.content import Seeded
 from connector.simulator.graph.files.drive import Drive
 from connector.simulator.graph.files.quickxor import quick_xor
 from connector.simulator.graph.files.transfer import PART
+from tests.absent import in_ci
 from tests.graph import App, GraphJudge
 
-if not os.environ.get("CI"):
+if not in_ci():
     pytest.importorskip("msgraph", reason="msgraph-sdk is not installed (the test extra)")
 
 from msgraph.generated.drives.item.items.item.create_upload_session import (

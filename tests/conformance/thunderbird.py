@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from marionette_driver.marionette import Marionette
 
+from tests.absent import absent
 from tests.servers import free_port
 
 #: Seconds until something counts as never coming: generous, for machines that have much else to do.
@@ -158,7 +159,7 @@ def thunderbird(folder: Path) -> Iterator[Thunderbird]:
     """Start it with a new profile in this folder."""
     program = shutil.which("thunderbird")
     if program is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("Thunderbird is not installed (Debian: thunderbird)")
+        absent("Thunderbird is not installed (Debian: thunderbird)")
     port = free_port()
     preferences = {**_PREFERENCES, "marionette.port": port}
     lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
