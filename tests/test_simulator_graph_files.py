@@ -1,10 +1,13 @@
 """The simulated drives of Microsoft 365, rule by rule, in plain HTTP; Microsoft's OpenAPI judges every exchange."""
 
+import http.client
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -500,6 +503,18 @@ def test_a_file_is_put_beside_another(app: App, drive: Drive, at: str) -> None:
     assert again("nonsense").status == 400
     assert app.ask("PUT", f"{folder}:/a b.url:/content", b"x", If_Match=first.json["eTag"]).status == 412
     assert app.ask("PUT", f"{folder}:/{quote('a?', safe='')}:/content", b"x").status == 400
+
+
+def test_whoever_goes_away_in_the_middle_has_put_nothing(app: App, drive: Drive, at: str) -> None:
+    """A body that is shorter than was told is no file."""
+    app.get(at)
+    url = urlsplit(f"{app.exchange.graph}{at}/items/{drive.root.id}:/a.bin:/content")
+    with closing(http.client.HTTPConnection(url.netloc, timeout=30)) as connection:
+        connection.request("PUT", url.path, b"half", {"Authorization": f"Bearer {app.token}", "Content-Length": "9"})
+        connection.sock.shutdown(socket.SHUT_WR)
+        with pytest.raises(http.client.RemoteDisconnected):
+            connection.getresponse()
+    assert app.ask("GET", f"{at}/root:/a.bin").status == 404
 
 
 def test_replaced_content_stays_as_a_version(app: App, drive: Drive, at: str) -> None:

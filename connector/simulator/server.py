@@ -1,7 +1,7 @@
 """The web server: one port for EWS, Graph with its logins, and the control page."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -40,6 +40,15 @@ class _Connection(Wire):
         self._ews = ews.Ews(control, witness)
         self._graph = graph.Graph(control, graph_witness)
         super().__init__(*arguments)
+
+    def body(self) -> Iterator[bytes]:
+        """All of the request's body. Raises Dropped where its client goes away before: then nothing has been asked."""
+        left = int(self.headers.get("Content-Length", 0))
+        for piece in super().body():
+            left -= len(piece)
+            yield piece
+        if left > 0:
+            raise Dropped
 
     def do_GET(self) -> None:
         """The control page; Graph; or what Exchange answers to a browser."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from connector.simulator.faults import Dropped
 from connector.simulator.graph import attachments, batch, directory, folders, login, messages, subscriptions
 from connector.simulator.graph.call import App, Call
 from connector.simulator.graph.files import delta, finding, items, transfer
@@ -70,11 +71,16 @@ class Target:
 
 
 def answer(organisation: Organisation, request: Request, target: Target, send: Callable[[Request], Reply]) -> Reply:
-    """Do what a request asks, or tell what is wrong with it. `send` answers the requests within a batch."""
+    """Do what a request asks, or tell what is wrong with it. `send` answers the requests within a batch.
+
+    Raises Dropped where its client went away before all of it had come.
+    """
     try:
         return _perform(organisation, request, target, send)
     except Refused as refused:
         return told(refused, request)
+    except Dropped:
+        raise
     except Exception:  # noqa: BLE001 - whatever it is, the client gets the answer that Graph would give
         _log.exception("a bug of the simulator in %s", target.operation)
         says = "An internal server error occurred. The operation failed."
