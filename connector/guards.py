@@ -29,6 +29,12 @@ _ARMOR = "-----BEGIN PGP "
 #: At the beginning of a line, or of an element: quoted in an answer it says nothing about the message.
 _ARMORED_TEXT = re.compile(rf"^[ \t]*+{_ARMOR}", re.MULTILINE)
 _ARMORED_HTML = re.compile(rf"(?:^|>)[ \t]*+{_ARMOR}", re.MULTILINE)
+#: The elements that everything shown stands in; where they come again, browsers take over what attributes are new.
+_WHOLE = re.compile(r"<(?:html|body)(?=[\s/])([^<>]*+)>", re.IGNORECASE)
+_HIDDEN = re.compile(
+    r"(?:^|[\s/\"'])hidden(?=[\s/=]|$)|display\s*+:\s*+none|visibility\s*+:\s*+hidden|mso-hide\s*+:\s*+all",
+    re.IGNORECASE,
+)
 _TNEF_TYPES = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff", ".emf", ".wmf", ".heic")
 
@@ -191,6 +197,13 @@ def _is_armored(body: Body | None) -> bool:
     return (_ARMORED_HTML if body.html else _ARMORED_TEXT).search(body.content) is not None
 
 
+def _is_hidden(message: Message) -> bool:
+    """Whether its sender hides all of the text: nobody would see a notice in it. Style sheets are not looked at."""
+    if message.body is None or not message.body.html:
+        return False
+    return any(_HIDDEN.search(whole[1]) for whole in _WHOLE.finditer(message.body.content))
+
+
 def _is_inline(file: File) -> bool:
     """Listings come without bodies, so nobody can see which images the body shows by `cid:`.
 
@@ -218,6 +231,7 @@ _OF_MESSAGES: tuple[tuple[str, Callable[[Message], bool], str], ...] = (
     ("encrypted", _is_encrypted, "the message is encrypted, or signed in one piece"),
     ("partial", _is_part_of_a_message, "the message is one part of a longer one"),
     ("pgp", _is_pgp, "the message, or a file of it, is encrypted or signed with PGP"),
+    ("hidden", _is_hidden, "the text of the message is hidden, and links in it would be, too"),
     (
         "class",
         lambda message: _class(message) != ["ipm", "note"],

@@ -16,6 +16,12 @@ SEALED = File(id="p7m", name="smime.p7m", size=9000, content_type="application/p
 
 PGP_SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----"
 
+
+def html(content: str) -> Body:
+    """A text in HTML."""
+    return Body(content, html=True)
+
+
 #: What is different about the message, and the guard that keeps all of its files; None: none does.
 MESSAGES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("ordinary mail", {}, None),
@@ -54,6 +60,16 @@ MESSAGES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("encrypted with PGP, sent", {"files": (replace(FILE, content_type="application/pgp-encrypted"),)}, "encrypted"),
     ("encrypted by its file", {"files": (SEALED,)}, "encrypted"),
     ("encrypted by its file's name", {"files": (replace(SEALED, content_type=""),)}, "encrypted"),
+    (
+        "a text that is hidden",
+        {"body": html('<html><BODY bgcolor=white style="margin:0; Display : None">Hi')},
+        "hidden",
+    ),
+    ("a text that nobody sees", {"body": html("<html style='visibility:hidden'><body>Hi")}, "hidden"),
+    ("a text hidden in Outlook", {"body": html("<body><p>Hi</p><body style=mso-hide:all>")}, "hidden"),
+    ("a text hidden as HTML 5 does", {"body": html("<body hidden>Hi")}, "hidden"),
+    ("hidden in plain text", {"body": Body("<body hidden>Hi", html=False)}, None),
+    ("a part of the text is hidden", {"body": html('<body class="hidden-s"><div style="display:none">Hi</div>')}, None),
     ("a part of a message", {"headers": {"content-type": 'message/partial; id="a"; number=2'}}, "partial"),
     ("a part of a message as its file", {"files": (replace(FILE, content_type="message/partial"),)}, "partial"),
     ("encrypted with PGP, no MIME", {"body": Body("Hi\r\n-----BEGIN PGP MESSAGE-----", html=False)}, "pgp"),
