@@ -7,9 +7,6 @@ import pytest
 
 import connector.ledger.upgrade  # noqa: F401 - imported late, maybe by a test that is not traced: its lines would be missed
 import tests.compiled  # noqa: F401 - for what it does
-from connector.log import configure
-
-configure("json", "error")
 
 pytest_plugins = [
     "tests.servers",

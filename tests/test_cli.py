@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import os
 import re
 import signal
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from connector.cli import main
 from connector.ledger import Ledger
 from connector.simulator import Exchange
 from tests.exchange import outlook
+from tests.logged import as_before
 from tests.lying_store import Ask, Reply, Request, honest, lying_store
 from tests.servers import DavServer, free_port
 
@@ -145,8 +144,7 @@ notice: {{product: Files, organisation: Example}}
 @pytest.fixture
 def world(tmp_path: Path, wsgidav: DavServer) -> Iterator[World]:
     """One mailbox and one store, with a configuration that is right."""
-    handlers = logging.root.handlers[:]
-    with Exchange() as exchange:
+    with as_before(), Exchange() as exchange:
         exchange.add_mailbox(ANNA)
         exchange.add_mailbox(PROBE)
         world = World(tmp_path, exchange, wsgidav, tmp_path.name)
@@ -154,9 +152,6 @@ def world(tmp_path: Path, wsgidav: DavServer) -> Iterator[World]:
         world.configure()
         world.run("check")
         yield world
-    logging.captureWarnings(capture=False)
-    logging.root.handlers[:] = handlers
-    structlog.reset_defaults()
 
 
 def test_once_redirects_what_is_due_and_sums_up(world: World) -> None:
