@@ -84,9 +84,9 @@ def test_a_file_that_is_too_large_is_not_read(file: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Absent, or a folder: the reason is the system's."""
+    """Absent, or a folder."""
     assert problems(tmp_path / "absent.yaml") == ["acme.yaml: cannot be read: No such file or directory"]
-    assert problems(tmp_path) == ["acme.yaml: cannot be read: Is a directory"]
+    assert problems(tmp_path) == ["acme.yaml: cannot be read: it is no regular file; put one there"]
 
 
 def test_all_problems_of_a_file_are_told_at_once(file: Path) -> None:

@@ -4,6 +4,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from connector.config.regular import regular
+
 
 def lines(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """The cells of each line, without blanks around them, and its number; first the names of the columns, if any.
@@ -11,7 +13,7 @@ def lines(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     Empty lines below those are passed over. Raises ValueError where the file cannot be read.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter=delimiter)
             yield 1, [each.strip() for each in next(rows, [])]
             for row in rows:

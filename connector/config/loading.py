@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from connector.config.exports import Holds, Memberships
 from connector.config.problems import checked
+from connector.config.regular import regular
 from connector.config.settings import Settings, load_settings
 from connector.config.yamlfile import ConfigError, Document, Steps, dotted, read
 from connector.links.publishing import LinksConfig
@@ -92,7 +93,7 @@ _TEMPLATES = {"html_template": "notice.html.j2", "text_template": "notice.txt.j2
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return regular(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"templates: {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -284,7 +285,7 @@ def reload(folder: Path, still: Callable[[], object]) -> Config:
 def _written(folder: Path) -> tuple[tuple[Path, bytes], ...]:
     paths = [folder / "connector.yaml", *sorted((folder / "tenants").glob("*.yaml"))]
     try:
-        return tuple((path, path.read_bytes()) for path in paths)
+        return tuple((path, regular(path).read_bytes()) for path in paths)
     except OSError as error:
         raise ConfigError(f"{error.filename}: cannot be read: {error.strerror}") from None
 

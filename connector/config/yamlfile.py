@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from connector.config.regular import regular
+
 LARGEST = 1024 * 1024
 
 #: The way to a value: names of fields, and numbers in lists.
@@ -67,7 +69,7 @@ def _composed(path: Path) -> Node | None:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             raw = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

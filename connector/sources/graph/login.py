@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from connector.config.addresses import Server, encrypted
 from connector.config.credentials import Secret
+from connector.config.regular import regular
 from connector.errors import Denied
 from connector.sources.graph.clouds import CLOUDS, Cloud
 from connector.sources.graph.failures import NoToken
@@ -272,6 +273,6 @@ def _text(path: Path) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise Denied(f"the file {path} is needed to log in, and cannot be read: {error.strerror}") from None
