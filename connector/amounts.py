@@ -41,7 +41,8 @@ def _said(amount: float, units: Mapping[str, int]) -> str:
 
 def about(number: int) -> str:
     """Bytes as people read them, and as the policy counts them."""
-    return next((f"{number / factor:.1f} {unit}" for unit, factor in _SIZES.items() if factor <= number), f"{number} B")
+    unit = next((each for each, factor in _SIZES.items() if 1 < factor <= number), None)
+    return f"{number / _SIZES[unit]:.1f} {unit}" if unit else f"{number} B"
 
 
 def counted(number: int, what: str) -> str:

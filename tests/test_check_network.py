@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from connector.checks.check import failed
 from connector.checks.finding import Finding
 from connector.checks.reach import reached
 from connector.config.addresses import Server
+from connector.errors import Denied, Unavailable
 from connector.sources.ews import EwsMailboxes
 
 NOW = datetime.now(UTC)
@@ -197,3 +199,11 @@ def test_what_is_wrong_always_says_what_to_do() -> None:
     """A finding without a way out is refused when it is made."""
     with pytest.raises(ValueError, match="nobody is told what to do"):
         Finding("a thing", "stopped", "it is broken", "mend it")
+
+
+def test_what_grants_a_right_is_told_where_one_is_missing_and_not_where_the_server_is_silent() -> None:
+    """A name that does not resolve is mended by no role in Exchange."""
+    silent = failed("mailbox", Unavailable("does not resolve"), "connector check", "New-ManagementRoleAssignment")
+    denied = failed("mailbox", Denied("no right"), "connector check", "New-ManagementRoleAssignment")
+    assert (silent.severity, silent.fix) == ("unreachable", "connector check")
+    assert (denied.severity, denied.fix) == ("refused", "New-ManagementRoleAssignment")

@@ -231,7 +231,7 @@ def _directory(tenant: Tenant) -> Iterator[Finding]:
     try:
         tenant.look_up()
     except ConnectorError as error:
-        yield failed(tried, error, _CONSENT)
+        yield failed(tried, error, "connector check", _CONSENT)
     else:
         yield Finding(tried, "fine", f"{len(tenant.mailboxes)} mailboxes are this tenant's by now")
 
@@ -243,7 +243,7 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
         try:
             next(iter(share.source.changes(None)))
         except ConnectorError as error:
-            yield failed(tried, error, _CONSENT)
+            yield failed(tried, error, "connector check", _CONSENT)
         else:
             yield Finding(tried, "fine", "can be listed")
             yield from _people(tenant, share.source)
@@ -259,7 +259,7 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
             else ("cannot be tried: no `probe` is set",)
         )
     except ConnectorError as error:
-        yield failed(tried, error, _CONSENT)
+        yield failed(tried, error, "connector check", _CONSENT)
         return
     if probe:
         record(ledger, tenant, probe, Proof.PUT_BACK, passed=not wrong, by=by)
@@ -282,7 +282,7 @@ def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
         try:
             _ = mailbox.source.key
         except ConnectorError as error:
-            yield failed(tried, error, entry.letting_in(mailbox.source.address))
+            yield failed(tried, error, "connector check", entry.letting_in(mailbox.source.address))
             # The same words twice do not speak of a mailbox: more wrong passwords could lock the account.
             if str(error) == refused:
                 return
@@ -358,7 +358,7 @@ def _proofs(tenant: Tenant, entry: MailConfig, ledger: Ledger, by: str) -> Itera
     try:
         wrong = _disproved(partial(try_put_back, probe), tenant, probe, ledger)
     except ConnectorError as error:
-        yield failed(tried, error, entry.letting_in(probe.address))
+        yield failed(tried, error, "connector check", entry.letting_in(probe.address))
         return
     record(ledger, tenant, probe, Proof.PUT_BACK, passed=not wrong, by=by)
     if wrong:
@@ -416,11 +416,11 @@ def _certificate(tenant: Tenant, entry: MailConfig, probe: Probe, ledger: Ledger
     return Finding(tried, "stopped", said, todo, "connector certify")
 
 
-def failed(tried: str, error: ConnectorError, fix: str) -> Finding:
-    """What a server's refusal or silence means for whoever tries."""
+def failed(tried: str, error: ConnectorError, fix: str, grant: str = "") -> Finding:
+    """What a server's refusal or silence means for whoever tries. What grants a right helps nobody against silence."""
     if isinstance(error, Unavailable):
         todo = "check the address, the network and the server; then try again"
         return Finding(tried, "unreachable", str(error), todo, fix)
     mend = "grant what is named here, or correct the login; then try again"
     todo = mend if isinstance(error, Denied) else "try again; where it stays so, ask the administrator of the server"
-    return Finding(tried, "refused", str(error), todo, fix)
+    return Finding(tried, "refused", str(error), todo, grant or fix)

@@ -24,8 +24,9 @@ _ROOMS = ("asking", "deciding", "ledger", "audit", "trying", "work", "looking", 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _EPILOG = """
-Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong;
-3 a server or the ledger is out of reach; 4 a server refuses: a login or a right is missing; 70 a bug.
+Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong, or
+names what nobody knows; 3 a server or the ledger is out of reach; 4 a server refuses a login, a right, or what it is
+asked for; 70 a bug.
 """
 
 

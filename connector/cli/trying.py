@@ -14,6 +14,7 @@ commands = typer.Typer(rich_markup_mode=None)
 
 Mail = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Folder with .eml files of your own.")]
 MailBoxes = Annotated[Path, typer.Option("--mail", help="Folder of mailboxes: anna@example.org/[Folder/]*.eml.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")]
 
 
 @commands.command()
@@ -29,8 +30,8 @@ def demo(
 
 
 @commands.command()
-def simulate(mail: MailBoxes, port: Annotated[int, typer.Option(min=0, max=65535)] = 0) -> None:
-    """A simulated Exchange on localhost, until SIGTERM. Prints its addresses and accounts as one line of JSON."""
+def simulate(mail: MailBoxes, port: Port = 0) -> None:
+    """Exchange and Microsoft 365, simulated on localhost, until SIGTERM. Prints addresses and logins as JSON."""
     with _extra():
         from connector.simulator import simulate as run_exchange  # noqa: PLC0415 - an extra that a daemon does without
     try:

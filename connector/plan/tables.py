@@ -98,7 +98,7 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
         f"Recoverable Items would grow by {about(room['bytes_per_night'])} on an average night, and transaction logs by"
         f" as much at least: where single item recovery is on, the server keeps each message as it was before an edit,"
         f" {room['days_kept']} days by default. {room['mailboxes_that_fill']} mailboxes would come to {FULLEST:.0%} of"
-        " their room, where connector stops to edit them."
+        " their room, where connector stops editing them."
     )
     for each in room["databases"]:
         where = f"in the database {plain(each['database'])}"
