@@ -1,6 +1,8 @@
 """What all tests share: the servers that they start, and where test data from outside the project is found."""
 
+import gc
 import os
+from collections.abc import Generator
 from itertools import islice
 
 import pytest
@@ -17,6 +19,16 @@ pytest_plugins = [
     "tests.browser",
     "tests.logged",
 ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """All that is collected stays: each look whether some of it has gone takes a worker most of a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

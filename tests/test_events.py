@@ -29,6 +29,12 @@ class Use:
     at: str
 
 
+@pytest.fixture(scope="module")
+def uses() -> list[Use]:
+    """All places. Only who runs these tests reads all sources for them."""
+    return [*_uses()]
+
+
 def _uses() -> Iterator[Use]:
     for path in sorted(PACKAGE.rglob("*.py")):
         room = path.relative_to(PACKAGE)
@@ -54,21 +60,20 @@ def _named(node: ast.AST, at: str, *, in_ledger: bool) -> Iterator[Use]:
 
 
 NAMES = {event.value: f"Event.{event.name}" for event in Event}
-USES = [*_uses()]
 
 
 @pytest.mark.parametrize("event", Event)
-def test_an_event_is_in_use_as_gravely_as_the_catalogue_says(event: Event) -> None:
+def test_an_event_is_in_use_as_gravely_as_the_catalogue_says(event: Event, uses: list[Use]) -> None:
     """One that nothing says is not in the catalogue, and whoever filters by level misses none."""
-    uses = [use for use in USES if use.event == f"Event.{event.name}"]
-    assert uses
-    levels = {use.level for use in uses} - {""}
+    here = [use for use in uses if use.event == f"Event.{event.name}"]
+    assert here
+    levels = {use.level for use in here} - {""}
     assert levels <= ({"log"} if event in AS_IT_COMES else {event.severity})
 
 
-def test_whatever_is_logged_is_in_the_catalogue() -> None:
+def test_whatever_is_logged_is_in_the_catalogue(uses: list[Use]) -> None:
     """No line of the log has a name of its own. One place logs what it is given: `tell`."""
-    unknown = [use for use in USES if use.event not in NAMES.values()]
+    unknown = [use for use in uses if use.event not in NAMES.values()]
     assert [use.event for use in unknown if not use.at.startswith("log/__init__.py")] == []
 
 
