@@ -348,6 +348,24 @@ def test_bytes_that_rot_after_their_proof_are_noticed_before_the_original_goes(p
     assert replace(after, version=before.version) == before
 
 
+def test_a_store_of_yesterday_is_told(pipeline: Pipeline) -> None:
+    """One file less may be its owner's act; where nothing of what came last is there, the store is an older one."""
+    for _ in range(2):
+        delivered(pipeline)
+    pipeline.run("once", code=0)
+    (first, second) = pipeline.stored()
+
+    def told(code: int) -> dict[str, str]:
+        found = pipeline.run("check", "--json", code=code).json
+        return next(each for each in found if each["tried"] == "acme: what the store got last")
+
+    assert told(0)["says"] == "is there, for 2 of the last 2 redirects"
+    first.unlink()
+    assert told(0)["says"] == "is there, for 1 of the last 2 redirects"
+    second.unlink()
+    assert told(1)["severity"] == "stopped"
+
+
 def test_a_file_that_the_store_loses_after_its_proof_is_stored_again(pipeline: Pipeline) -> None:
     """The original is still there, since the links were not shown yet."""
     item, before = delivered(pipeline)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from connector.amounts import about
+from connector.amounts import about, counted
 from connector.checks import machine
 from connector.checks.finding import Finding, Severity
 from connector.checks.probe import Probe, try_put_back, try_put_back_file
@@ -16,7 +16,7 @@ from connector.config.loading import MailConfig, ShareConfig
 from connector.daemon.process import clock
 from connector.daemon.tenants import Tenant
 from connector.endpoint import InUse
-from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.errors import ConnectorError, Corrupt, Denied, Edited, FileGone, Gone, Rejected, Unavailable
 from connector.flow.admission import of_nobody
 from connector.flow.manifest import brake, put_bytes
 from connector.flow.timekeeping import ClockInDoubt, compare
@@ -31,6 +31,8 @@ from connector.stores import Store
 
 #: What every scanner finds, and does no harm (eicar.org). Put together here: as a whole it would be found in this file.
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}" + b"$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
+#: So many redirects are looked at for what was stored last.
+_LAST = 5
 _PAGES = "systemctl restart connector-links.service"
 _CONSENT = "Get-MgServicePrincipalAppRoleAssignment -ServicePrincipalId OBJECT-ID"
 
@@ -55,6 +57,7 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, state: Path, by: str) 
         if stored.severity == "fine":
             yield _clock(tenant)
             yield _free(tenant)
+            yield _newest(tenant, ledger)
             yield from _remarks(tenant)
             if tenant.config.links:
                 yield _links(tenant)
@@ -141,6 +144,28 @@ def _store(tenant: Tenant) -> Finding:
     except ConnectorError as error:
         return failed(tried, error, f"curl --verbose --request PROPFIND {tenant.config.store.url}")
     return Finding(tried, "fine", "a small file was written, read back and deleted")
+
+
+def _newest(tenant: Tenant, ledger: Ledger) -> Finding:
+    """A store that was restored from a copy of yesterday lacks all that came since. One file may be its owner's act."""
+    tried, looked, missing = f"{tenant.name}: what the store got last", 0, 0
+    for redirect in ledger.newest(tenant.name, _LAST):
+        smallest = min((each.stored for each in redirect.live if each.stored), key=lambda file: file.size, default=None)
+        if smallest is None:
+            continue
+        looked += 1
+        try:
+            missing += not tenant.store().verify(smallest)
+        except (Corrupt, Edited):
+            pass  # Something is there.
+        except ConnectorError as error:
+            return failed(tried, error, f"curl --verbose --request PROPFIND {tenant.config.store.url}")
+    if looked and missing == looked:
+        says = f"nothing of the last {counted(looked, 'redirect')} is there: was the store restored from an older copy?"
+        todo = "bring back the files that came since from a newer copy of the store, under the same paths"
+        return Finding(tried, "stopped", says, todo, f"curl --verbose --request PROPFIND {tenant.config.store.url}")
+    there = f"is there, for {looked - missing} of the last {counted(looked, 'redirect')}"
+    return Finding(tried, "fine", there if looked else "nothing is done yet")
 
 
 def _links(tenant: Tenant) -> Finding:

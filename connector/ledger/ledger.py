@@ -647,12 +647,15 @@ class Ledger:
 
     def sample(self, tenant: str, place: str, most: int) -> tuple[Redirect, ...]:
         """Of the tenant's redirects that are done, so many whose ids follow this place; the first follow the last."""
-        c = redirects.c
-        ours = c.source.in_(select(tables.sources.c.name).where(tables.sources.c.tenant == tenant))
-        done = (c.state == State.DONE, ours)
+        c, done = redirects.c, _done(tenant)
         with self._reading() as connection:
             after = rows.read(connection, c.id >= place, *done, order=c.id, limit=most)
             return after + rows.read(connection, c.id < place, *done, order=c.id, limit=most - len(after))
+
+    def newest(self, tenant: str, most: int) -> tuple[Redirect, ...]:
+        """Of the tenant's redirects that are done, so many that were planned last."""
+        with self._reading() as connection:
+            return rows.read(connection, *_done(tenant), order=redirects.c.created.desc(), limit=most)
 
     def leading_to(self, place: str) -> tuple[Redirect, ...]:
         """The redirects of a file at this address or path in the store, or of what lies below it, the oldest first."""
@@ -783,6 +786,12 @@ class Ledger:
 _RESTING = redirects.c.state.in_((State.DONE, State.RESTORED)) | (
     (redirects.c.state == State.DROPPED) & redirects.c.was_shown
 )
+
+
+def _done(tenant: str) -> tuple[ColumnElement[bool], ...]:
+    """Of a redirect: it is one of the tenant's, and is done."""
+    ours = select(tables.sources.c.name).where(tables.sources.c.tenant == tenant)
+    return redirects.c.state == State.DONE, redirects.c.source.in_(ours)
 
 
 def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) -> str:

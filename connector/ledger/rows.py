@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connector.ledger.errors import Stale, Taken
@@ -32,7 +32,7 @@ _FILE = [each.name for each in files.c]
 def read(
     connection: Connection,
     *conditions: ColumnElement[bool],
-    order: Column[Any] = redirects.c.created,
+    order: ColumnElement[Any] = redirects.c.created,
     limit: int | None = None,
 ) -> tuple[Redirect, ...]:
     """The redirects that meet these conditions, with their files, in one statement: nobody writes in between."""
@@ -172,7 +172,7 @@ def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
 
 
 def _query(
-    *conditions: ColumnElement[bool], order: Column[Any] = redirects.c.created, limit: int | None = None
+    *conditions: ColumnElement[bool], order: ColumnElement[Any] = redirects.c.created, limit: int | None = None
 ) -> Select[Any]:
     wanted = select(redirects.c.id).where(*conditions).order_by(order, redirects.c.id).limit(limit)
     return (
