@@ -23,7 +23,7 @@ from connector.flow.timekeeping import ClockInDoubt, compare
 from connector.flow.turn import MAKE_ROOM
 from connector.ledger import Ledger, LedgerError, Proved
 from connector.log import Event
-from connector.model import Proof
+from connector.model import Proof, Redirect, Stored
 from connector.scanners import Scanner
 from connector.sources import Source
 from connector.spool import spooled
@@ -114,11 +114,11 @@ def _clock(tenant: Tenant) -> Finding:
 
 def _free(tenant: Tenant) -> Finding:
     """How much the store takes until its quota, or its disk, is full."""
-    tried, url = f"{tenant.name}: room in the store", tenant.config.store.url
+    tried = f"{tenant.name}: room in the store"
     try:
         free = tenant.store().free()
     except ConnectorError as error:
-        return failed(tried, error, f"curl --verbose --request PROPFIND {url}")
+        return failed(tried, error, _asking(tenant))
     if free is None:
         return Finding(tried, "fine", "the server does not tell how much it takes")
     says = f"it takes {about(free)} more"
@@ -142,30 +142,41 @@ def _store(tenant: Tenant) -> Finding:
     try:
         _write_and_delete(tenant.store(), (tag for rule in tenant.config.rules for tag in rule.tags))
     except ConnectorError as error:
-        return failed(tried, error, f"curl --verbose --request PROPFIND {tenant.config.store.url}")
+        return failed(tried, error, _asking(tenant))
     return Finding(tried, "fine", "a small file was written, read back and deleted")
 
 
 def _newest(tenant: Tenant, ledger: Ledger) -> Finding:
     """A store that was restored from a copy of yesterday lacks all that came since. One file may be its owner's act."""
-    tried, looked, missing = f"{tenant.name}: what the store got last", 0, 0
-    for redirect in ledger.newest(tenant.name, _LAST):
-        smallest = min((each.stored for each in redirect.live if each.stored), key=lambda file: file.size, default=None)
-        if smallest is None:
-            continue
-        looked += 1
-        try:
-            missing += not tenant.store().verify(smallest)
-        except (Corrupt, Edited):
-            pass  # Something is there.
-        except ConnectorError as error:
-            return failed(tried, error, f"curl --verbose --request PROPFIND {tenant.config.store.url}")
-    if looked and missing == looked:
-        says = f"nothing of the last {counted(looked, 'redirect')} is there: was the store restored from an older copy?"
+    tried = f"{tenant.name}: what the store got last"
+    last = [stored for each in ledger.newest(tenant.name, _LAST) if (stored := _smallest(each))]
+    try:
+        there = sum(_is_there(tenant.store(), each) for each in last)
+    except ConnectorError as error:
+        return failed(tried, error, _asking(tenant))
+    of = f"of the last {counted(len(last), 'redirect')}"
+    if last and not there:
+        says = f"nothing {of} is there: was the store restored from an older copy?"
         todo = "bring back the files that came since from a newer copy of the store, under the same paths"
-        return Finding(tried, "stopped", says, todo, f"curl --verbose --request PROPFIND {tenant.config.store.url}")
-    there = f"is there, for {looked - missing} of the last {counted(looked, 'redirect')}"
-    return Finding(tried, "fine", there if looked else "nothing is done yet")
+        return Finding(tried, "stopped", says, todo, _asking(tenant))
+    return Finding(tried, "fine", f"is there, for {there} {of}" if last else "nothing is done yet")
+
+
+def _smallest(redirect: Redirect) -> Stored | None:
+    return min((each.stored for each in redirect.live if each.stored), key=lambda stored: stored.size, default=None)
+
+
+def _is_there(store: Store, stored: Stored) -> bool:
+    """Whether anything is: what an owner has changed is no sign of an older store."""
+    try:
+        return store.verify(stored)
+    except (Corrupt, Edited):
+        return True
+
+
+def _asking(tenant: Tenant) -> str:
+    """The command that shows what the store answers."""
+    return f"curl --verbose --request PROPFIND {tenant.config.store.url}"
 
 
 def _links(tenant: Tenant) -> Finding:
