@@ -8,7 +8,7 @@ connections, and its errors.
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sized
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -16,7 +16,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
-from requests.hooks import default_hooks, dispatch_hook
+from requests.hooks import dispatch_hook
 
 from connector.wire import POOLS
 
@@ -45,7 +45,8 @@ class Session(requests.Session):
         host = parts.netloc.rpartition("@")[2]
         self._always = {"Host": host, "User-Agent": "connector", "Accept-Encoding": "identity", **headers}
         self._server = f"{parts.scheme}://{parts.netloc}"
-        self.mount(self._server, _Adapter(self._server))
+        self._adapter = _Adapter(self._server)
+        self.mount(self._server, self._adapter)
 
     def request(  # type: ignore[override]  # what else the library takes makes no sense with one server
         self,
@@ -59,7 +60,7 @@ class Session(requests.Session):
     ) -> requests.Response:
         """Send one request, and what authentication makes of it; see `requests.Session.request`."""
         request: Untyped = requests.PreparedRequest()
-        request.method, request.url, request.body, request.hooks = method, url, data, default_hooks()
+        request.method, request.url, request.body, request.hooks = method, url, data, {"response": []}
         request.headers = {**self._always, **(headers or {})}
         if data is not None or method not in _BODILESS:
             request.headers["Content-Length"] = str(len(data or b""))
@@ -70,11 +71,12 @@ class Session(requests.Session):
         if log_in:
             request = log_in(request)
         sending: Untyped = {"timeout": timeout, "verify": self.verify, "cert": self.cert, "stream": True}
-        response = self.get_adapter(url).send(request, **sending)
-        response = dispatch_hook("response", request.hooks, response, **sending)  # type: ignore[no-untyped-call]
+        response: requests.Response = self._adapter.send(request, **sending)
+        if request.hooks["response"]:
+            response = dispatch_hook("response", request.hooks, response, **sending)  # type: ignore[no-untyped-call]
         if "Set-Cookie" in response.headers:
             extract_cookies_to_jar(self.cookies, request, response.raw)  # type: ignore[no-untyped-call]
-        return cast("requests.Response", response)
+        return response
 
 
 class Basic(AuthBase):
@@ -115,11 +117,11 @@ class _Adapter(HTTPAdapter):
 
     def build_response(self, request: requests.PreparedRequest, answer: Untyped) -> requests.Response:
         """What came, in the library's terms; its cookies are for `Session`."""
-        response: Untyped = _Response()
+        response = _Response()
         response.status_code, response.reason, response.url = answer.status, answer.reason or "", str(request.url)
         response.headers = answer.headers  # as heedless of case
         response.raw, response.request, response.connection = answer, request, self
-        return cast("requests.Response", response)
+        return response
 
 
 class _Response(requests.Response):

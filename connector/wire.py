@@ -6,11 +6,13 @@ read (by its length, in chunks, to the end) stay what they are.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import BadStatusLine, CannotSendRequest, HTTPException, HTTPResponse, LineTooLong, RemoteDisconnected
-from typing import Any, cast
+from queue import Empty, Full, LifoQueue
+from select import POLLIN, poll
+from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -22,9 +24,11 @@ Untyped = Any  # what typeshed and urllib3 do not tell of themselves
 #: RFC 9112 section 3: a method, a target, and nothing that could begin another line.
 _REQUEST = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1")
 #: RFC 9112 section 4.
-_STATUS = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
+_STATUS = re.compile(r"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: ([^\r]*))?\r?")
 #: RFC 9112 section 5.2: a line that begins with a blank belongs to the one before.
 _FOLD = re.compile(r"\r?\n[ \t]+")
+#: The end of a head.
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 #: No honest server sends longer lines, more of them, or a length of so many digits.
 _LONGEST_LINE, _MOST_LINES, _LONGEST_LENGTH = 65536, 200, 20
 #: Nor so many heads before an answer: with each of them the server's time begins anew.
@@ -45,7 +49,8 @@ class _Answer(HTTPResponse):
                 break
         else:
             raise HTTPException("the server only says that there is more to come")
-        told, answer = self.headers, cast("Untyped", self)
+        answer: Untyped = self
+        told = self.headers
         # RFC 9112 section 6.3: where the body ends.
         answer.chunked, answer.chunk_left = told.get("transfer-encoding", "").lower() == "chunked", None
         self.length = None if answer.chunked or "content-length" not in told else _length(told["content-length"])
@@ -57,37 +62,53 @@ class _Answer(HTTPResponse):
         self.will_close = ends or (self.length is None and not answer.chunked)
 
     def _read_head(self) -> None:
-        first = self._line()
+        first, _, lines = self._head().decode("latin-1").partition("\n")
         status = _STATUS.fullmatch(first)
         if not status:
-            raise BadStatusLine(first.decode("latin-1"))
-        lines: list[bytes] = []
-        while (line := self._line()) not in (b"\r\n", b"\n"):
-            lines.append(line)
-            if len(lines) > _MOST_LINES:
-                raise LineTooLong("head")
+            raise BadStatusLine(first)
         answer: Untyped = self
         self.version = min(10 + int(status[1]), _HTTP_1_1)
         self.status = answer.code = int(status[2])
-        self.reason = (status[3] or b"").decode("latin-1").strip()
-        answer.headers = answer.msg = _headers(b"".join(lines).decode("latin-1"))
+        self.reason = (status[3] or "").strip()
+        answer.headers = answer.msg = _Headers(lines)
 
-    def _line(self) -> bytes:
-        line: bytes = self.fp.readline(_LONGEST_LINE)
-        if not line.endswith(b"\n"):
-            if len(line) == _LONGEST_LINE:
-                raise LineTooLong("head")
-            raise RemoteDisconnected("the answer broke off in its head, or before it")
-        return line
+    def _head(self) -> bytes:
+        """All of it, with the empty line at its end."""
+        whole = _EMPTY_LINE.search(self.fp.peek())  # Most have come at once.
+        head = self.fp.read(whole.end()) if whole else b"".join(self._lines())
+        if head.count(b"\n") > _MOST_LINES:
+            raise LineTooLong("head")
+        return head
+
+    def _lines(self) -> Iterator[bytes]:
+        for _ in range(_MOST_LINES + 1):
+            line: bytes = self.fp.readline(_LONGEST_LINE)
+            yield line
+            if line in (b"\r\n", b"\n"):
+                return
+            if not line.endswith(b"\n"):
+                if len(line) == _LONGEST_LINE:
+                    raise LineTooLong("head")
+                raise RemoteDisconnected("the answer broke off in its head, or before it")
 
 
-def _headers(lines: str) -> urllib3.HTTPHeaderDict:
-    headers = urllib3.HTTPHeaderDict()
-    for line in _FOLD.sub(" ", lines).split("\n"):
-        name, colon, value = line.partition(":")
-        if colon:
-            headers.add(name.strip(), value.strip())
-    return headers
+class _Headers(urllib3.HTTPHeaderDict):
+    """The fields of a head, found by their names faster than by its parent, which takes names of any kind."""
+
+    def __init__(self, lines: str) -> None:
+        super().__init__()
+        if "\n " in lines or "\n\t" in lines:
+            lines = _FOLD.sub(" ", lines)
+        for line in lines.split("\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                name = name.strip()
+                self._container.setdefault(name.lower(), [name]).append(value.strip())
+
+    def get(self, name: str, otherwise: Untyped = None) -> Untyped:
+        """What stands under this name, of all that have it."""
+        found = self._container.get(name.lower())
+        return otherwise if found is None else ", ".join(found[1:])
 
 
 def _length(told: str) -> int:
@@ -95,6 +116,19 @@ def _length(told: str) -> int:
     if not first.isdecimal() or len(first) > _LONGEST_LENGTH:
         raise HTTPException("the length of the answer is no number")
     return int(first)
+
+
+class _Reply(urllib3.HTTPResponse):
+    """An answer as urllib3 hands it out, which puts each piece into a buffer first, in case it was compressed."""
+
+    def read(self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False) -> bytes:  # noqa: FBT001, FBT002 - urllib3's
+        """So many bytes, or those that are left; all of them, where nothing is said."""
+        if "content-encoding" in self.headers:
+            return super().read(amt, decode_content, cache_content)
+        data = self._raw_read(amt)
+        if amt is not None and len(data) < amt and self.length_remaining:
+            self._raw_read(amt)  # This tells that the rest is missing.
+        return data
 
 
 class _Wire(HTTPConnection):
@@ -115,8 +149,8 @@ class _Wire(HTTPConnection):
         if self._answer and not self._answer.isclosed():
             raise CannotSendRequest("the answer before was not read")
         self._asked = method, url
-        if self.sock:  # A new one has its time-out already.
-            self.sock.settimeout(self.timeout)
+        if self.sock:
+            self._be_patient()
         rest = head(method, url, headers or {})
         for piece in [body] if isinstance(body, bytes) else body or ():
             self.send(rest + piece)
@@ -127,8 +161,8 @@ class _Wire(HTTPConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
         """The answer, its body unread."""
         method, url = self._asked
+        self._be_patient()
         sock: Untyped = self.sock
-        sock.settimeout(self.timeout)
         answer = _Answer(sock, method=method)
         try:
             answer.begin()
@@ -140,7 +174,7 @@ class _Wire(HTTPConnection):
             # The answer has the socket as long as it is read.
             self.close()
         headers: Untyped = answer.headers
-        return urllib3.HTTPResponse(
+        return _Reply(
             body=answer,
             headers=headers,
             status=answer.status,
@@ -153,15 +187,48 @@ class _Wire(HTTPConnection):
             request_url=url,
         )
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it stands, and nothing came that nobody asked for: before each request, in a poll of few words."""
+        if self.sock is None:
+            return False
+        waiting = poll()
+        waiting.register(self.sock, POLLIN)
+        return not waiting.poll(0)
+
+    def _be_patient(self) -> None:
+        # A new one has had what it may take to connect.
+        sock: Untyped = self.sock
+        if sock.gettimeout() != self.timeout:
+            sock.settimeout(self.timeout)
+
 
 class _SecureWire(_Wire, HTTPSConnection):
     """The same over TLS."""
+
+
+class _Idle(LifoQueue[Untyped]):
+    """Connections at rest. Nobody waits here for one to come back, so there is nobody to wake."""
+
+    def get(self, *_: object, **__: object) -> Untyped:
+        """The last that was put in."""
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise Empty from None
+
+    def put(self, item: Untyped, *_: object, **__: object) -> None:
+        """For the next request."""
+        if len(self.queue) >= self.maxsize:
+            raise Full
+        self.queue.append(item)
 
 
 class _Pool(HTTPConnectionPool):
     """The connections to one server."""
 
     ConnectionCls: Untyped = _Wire
+    QueueCls = _Idle
 
     def urlopen(  # type: ignore[override]  # what else urllib3 takes makes no sense with one attempt at one server
         self,
@@ -198,11 +265,11 @@ class _Pool(HTTPConnectionPool):
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.request(*request)
         try:
-            answer = connection.getresponse()
+            answer: urllib3.HTTPResponse = connection.getresponse()
         except TimeoutError as error:
             raise ReadTimeoutError(self, request[1], "the answer does not come in time") from error
         answer._connection, answer._pool = connection, self  # noqa: SLF001 - it gives the connection back
-        return cast("urllib3.BaseHTTPResponse", answer)
+        return answer
 
 
 class _SecurePool(_Pool, HTTPSConnectionPool):
@@ -218,8 +285,7 @@ POOLS = {"http": _Pool, "https": _SecurePool}
 def head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     """The head of a request. Raises ValueError where a line of it could pass for two."""
     first = f"{method} {target} HTTP/1.1"
-    lines = [first, *(f"{name}: {value}" for name, value in headers.items())]
-    text = "\r\n".join(lines)
+    text = "\r\n".join([first] + [f"{name}: {value}" for name, value in headers.items()])
     if not _REQUEST.fullmatch(first) or text.count("\r") != len(headers) or text.count("\n") != len(headers):
         raise ValueError("a head of a request holds what may not stand in it")
     return f"{text}\r\n\r\n".encode("latin-1")
