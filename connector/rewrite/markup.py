@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from html import unescape
 
-from connector.rewrite.tokens import SPACE, Kind, Token, tokens
+from connector.rewrite.tokens import SPACE, Kind, Token, attributes, tokens
 
 #: A notice is one `<div data-redirect="ID">`, and no second div stands in it: the next end tag of a div is its own.
 _ELEMENT = "div"
@@ -54,7 +54,7 @@ def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
         if token.name != _ELEMENT:
             continue
         if token.kind is Kind.START:
-            start = token.start if token.attributes.get(_ATTRIBUTE) == redirect_id else None
+            start = token.start if attributes(body, token).get(_ATTRIBUTE) == redirect_id else None
         elif start is not None:
             return start, token.end
     return None
@@ -63,7 +63,7 @@ def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
 def links(body: str) -> Iterator[str]:
     """The targets of all `<a href>`, entities decoded."""
     anchors = (token for token in _seen(body) if token.kind is Kind.START and token.name == "a")
-    return (unescape(anchor.attributes.get("href", "")).strip(SPACE) for anchor in anchors)
+    return (unescape(attributes(body, anchor).get("href", "")).strip(SPACE) for anchor in anchors)
 
 
 def _seen(body: str) -> Iterator[Token]:

@@ -34,24 +34,20 @@ class Token(NamedTuple):
     end: int
     #: Of a tag or a raw element, in lower case.
     name: str = ""
-    #: As in the document, entities and all; of attributes that are there twice, the first.
-    attributes: Mapping[str, str] = {}
 
 
 _OPENING = re.compile(r"<[a-zA-Z/!?]")
-_NAME = re.compile(r"[^ \t\n\f\r/>]++")
-#: One attribute, or the `>` that ends a tag. A quote that is never closed takes the rest, and then nothing matches.
-_ATTRIBUTE = re.compile(
-    r"""
+_NAME = r"[^ \t\n\f\r/>]++"
+#: An attribute, and what stands before it. A quote that is never closed takes the rest, and then no tag ends.
+_ATTRIBUTE = r"""
     [ \t\n\f\r/]*+
-    (?: ( > )
-      | ( [^ \t\n\f\r/>] [^ \t\n\f\r/>=]*+ )
-        (?: [ \t\n\f\r]*+ = [ \t\n\f\r]*+
-            (?: "([^"]*+)"?+ | '([^']*+)'?+ | ([^ \t\n\f\r>]*+) ) )?+
-    )
-    """,
-    re.VERBOSE,
-)
+    ([^ \t\n\f\r/>] [^ \t\n\f\r/>=]*+)
+    ( [ \t\n\f\r]*+ = [ \t\n\f\r]*+ ("[^"]*+"?+ | '[^']*+'?+ | [^ \t\n\f\r>]*+) )?+
+"""
+#: From its name to its end. Most attributes are nobody's to know, and groups for them would take time.
+_TAG = re.compile(rf"({_NAME}) (?:{_ATTRIBUTE.replace('(', '(?:')})*+ [ \t\n\f\r/]*+ >", re.VERBOSE)
+_NAMED = re.compile(_NAME)
+_SAID = re.compile(_ATTRIBUTE, re.VERBOSE)
 _RAW = frozenset({"iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp"})
 
 
@@ -66,6 +62,16 @@ def tokens(html: str) -> Iterator[Token]:
         at = token.end
     if at < len(html):
         yield Token(Kind.TEXT, at, len(html))
+
+
+def attributes(html: str, tag: Token) -> Mapping[str, str]:
+    """Of a start tag: as in the document, entities and all; of those that are there twice, the first."""
+    told: dict[str, str] = {}
+    found = _NAMED.match(html, tag.start + 1)
+    while found and (found := _SAID.match(html, found.end(), tag.end - 1)):
+        value = found[3] or ""
+        told.setdefault(found[1].lower(), value[1:-1] if value[:1] in {"'", '"'} else value)
+    return told
 
 
 def _markup(html: str, start: int) -> Token:
@@ -106,17 +112,8 @@ def _raw(html: str, tag: Token) -> Token:
 
 
 def _tag(html: str, kind: Kind, start: int, name_at: int) -> Token:
-    name = _NAME.match(html, name_at)
-    assert name is not None
-    attributes: dict[str, str] = {}
-    at = name.end()
-    while found := _ATTRIBUTE.match(html, at):
-        at = found.end()
-        close, attribute, double, single, bare = found.groups(default="")
-        if close:
-            return Token(kind, start, at, name[0].lower(), attributes)
-        attributes.setdefault(attribute.lower(), double or single or bare)
-    return _lost(html, start)
+    tag = _TAG.match(html, name_at)
+    return Token(kind, start, tag.end(), tag[1].lower()) if tag else _lost(html, start)
 
 
 def _until(html: str, start: int, end: str, search_from: int) -> Token:
