@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-from jinja2 import TemplateSyntaxError
+from jinja2 import Environment, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,8 +15,8 @@ from connector.names import NAMELESS, plain
 from connector.rewrite import markup, text
 from connector.rewrite.form import Form, unseen
 from connector.rewrite.languages import LANGUAGES, Code, Language, human_size
-from connector.rewrite.tokens import tokens
-from connector.templates import templates
+from connector.rewrite.tokens import Kind, attributes, tokens
+from connector.templates import sandbox, templates
 
 #: What may stand in a URL, so that it stays one word in a text and one value in an attribute.
 _URL = re.compile(r"https?://[!#-;=?-~]+")
@@ -54,7 +54,8 @@ def try_templates(wording: Wording) -> None:
     """Raises ValueError where a template fails, does not show every link, or lets markup through."""
     for files in _SAMPLES:
         html, _ = _rendered("sample", files, wording)
-        if any(token.name == _HOSTILE or _HOSTILE in token.attributes for token in tokens(html)):
+        tags = [token for token in tokens(html) if token.kind is Kind.START]
+        if any(tag.name == _HOSTILE or _HOSTILE in attributes(html, tag) for tag in tags):
             raise ValueError("the template notice.html.j2 lets markup through that stands in the name of a file")
 
 
@@ -96,7 +97,9 @@ class _Kind(NamedTuple):
 
     form: Form
     template: str
-    environment: SandboxedEnvironment
+    ours: Environment
+    #: For templates of tenants.
+    theirs: SandboxedEnvironment
 
 
 class _Row(NamedTuple):
@@ -211,7 +214,10 @@ def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wo
 def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[str, Any]) -> str:
     fragment = kind.form.wrapped(redirect_id, _filled(kind, source, words))
     links = {row.url for row in words["files"] if row.url}
-    if unseen(links, fragment, kind.form) or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
+    # Ours does: that takes no look at each notice.
+    if source is not None and (
+        unseen(links, fragment, kind.form) or kind.form.extent(fragment, redirect_id) != (0, len(fragment))
+    ):
         raise ValueError(
             f"the template {kind.template} does not show every link, holds a <div>, or does not end what it begins"
         )
@@ -219,9 +225,8 @@ def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[
 
 
 def _filled(kind: _Kind, source: str | None, words: Mapping[str, Any]) -> str:
-    known = kind.environment
     try:
-        template = known.get_template(kind.template) if source is None else known.from_string(source)
+        template = kind.ours.get_template(kind.template) if source is None else kind.theirs.from_string(source)
         return template.render(words).strip()
     except Exception as error:  # a template of a tenant may raise whatever it likes
         raise ValueError(f"the template {kind.template} fails{_line(error)}: {error}") from error
@@ -252,8 +257,9 @@ _OTHERS: tuple[tuple[frozenset[Audience], Callable[[Language], Sequence[str]]], 
     (frozenset({Audience.STAFF}), lambda language: (language.staff, language.stranger)),
     (frozenset({Audience.OWNER, Audience.GROUP}), lambda language: (language.closed,)),
 )
-_HTML = _Kind(markup, "notice.html.j2", templates("rewrite/templates"))
-_TEXT = _Kind(text, "notice.txt.j2", templates("rewrite/templates", autoescape=False))
+_FOLDER = "rewrite/templates"
+_HTML = _Kind(markup, "notice.html.j2", templates(_FOLDER), sandbox(_FOLDER))
+_TEXT = _Kind(text, "notice.txt.j2", templates(_FOLDER, autoescape=False), sandbox(_FOLDER, autoescape=False))
 _SAMPLES = (
     (_sample(f"a <{_HOSTILE}> {_HOSTILE}=1 \"{_HOSTILE}=2 '{_HOSTILE}=3 .pdf", None),),
     (_sample("a.pdf", None), _sample("b.pdf", datetime(2026, 1, 1, tzinfo=UTC))),
