@@ -6,8 +6,8 @@ PostgreSQL in the same statements.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,17 +139,13 @@ class Connections:
         #: transactions. One to a server is left to the pool, which asks whether it still stands.
         self._idle: list[Connection] = []
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that waits for no writer."""
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        return self._transaction("BEGIN")
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that waits for the other writers before it reads anything, and is committed at its end."""
-        with self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
+        return self._transaction("BEGIN IMMEDIATE")
 
     @contextmanager
     def _transaction(self, words: str) -> Iterator[Connection]:
@@ -190,8 +186,9 @@ def driven(connection: Connection, words: str, *values: Mapping[str, Any]) -> An
 
     Errors are told as SQLAlchemy tells them.
     """
-    cursor = connection.connection.cursor()
-    driver: Any = connection.dialect.loaded_dbapi
+    # Not through the pool's hands, which look at each cursor.
+    dbapi: Any = connection.connection.dbapi_connection
+    cursor, driver = dbapi.cursor(), connection.dialect.loaded_dbapi
     try:
         cursor.execute(words, *values)
     except driver.Error as error:
@@ -252,11 +249,11 @@ class Time(TypeDecorator[datetime]):
     impl = String(27)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else utc_text(value)
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], str | None]:  # noqa: ARG002, D102 - SQLAlchemy's
+        return lambda value: None if value is None else utc_text(value)
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else datetime.fromisoformat(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], datetime | None]:  # noqa: ARG002, D102 - SQLAlchemy's
+        return lambda value: None if value is None else datetime.fromisoformat(value)
 
 
 class AnyText(TypeDecorator[str]):
@@ -269,11 +266,24 @@ class AnyText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else _UNSAFE.sub(_escaped, value)
+    # These two, and not the ones that a value more goes through: most values are texts, and stay as they are.
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102 - SQLAlchemy's
-        return None if value is None else _ESCAPE.sub(_unescaped, value)
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002, D102 - SQLAlchemy's
+        return _written
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None]:  # noqa: ARG002, D102 - SQLAlchemy's
+        return _read
+
+
+def _written(value: str | None) -> str | None:
+    # A search for what is seldom there takes longer than three looks for what is never.
+    if value is None or (value.isascii() and "\\" not in value and "\0" not in value):
+        return value
+    return _UNSAFE.sub(_escaped, value)
+
+
+def _read(value: str | None) -> str | None:
+    return value if value is None or "\\" not in value else _ESCAPE.sub(_unescaped, value)
 
 
 _UNSAFE = re.compile("[\\\\\0\ud800-\udfff]")

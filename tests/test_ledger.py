@@ -238,6 +238,13 @@ def test_the_id_of_a_file_that_is_gone_may_be_given_again(ledger: Ledger) -> Non
     assert ledger.write(renumbered, "file.gone", NOW).files == renumbered.files
 
 
+def test_a_file_that_is_gone_stays_behind_where_its_item_moves(ledger: Ledger) -> None:
+    """Its row names no item, and the others follow theirs."""
+    (plan,) = recorded(ledger, taken(ledger), a_redirect(files=(a_file(1), a_file(2, gone=True))))
+    moved = ledger.write(replace(plan, item_id="item-3"), "redirect.adopted", NOW)
+    assert ledger.redirect("r1") == moved
+
+
 # --- sources, leases ----------------------------------------------------------------------------------------------
 
 

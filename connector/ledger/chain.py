@@ -174,6 +174,8 @@ def _said(number: int, at: datetime, tenant: str, fact: Fact, disguise: Disguise
 
 
 def _json(value: Mapping[str, Any]) -> str:
+    if not value:
+        return "{}"
     # A lone surrogate becomes just the escape that JSON has for it.
     return _ENCODER.encode(value).encode("utf-8", "backslashreplace").decode()
 

@@ -1,11 +1,11 @@
 """Redirects as rows of two tables, and back, without loss."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
-from itertools import groupby
+from itertools import groupby, zip_longest
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -27,6 +27,8 @@ _OF_STORED = [each.name for each in fields(Stored)]
 #: The columns, in their order.
 _REDIRECT = [each.name for each in redirects.c]
 _FILE = [each.name for each in files.c]
+#: No two rows of files are alike in all of these.
+_KEY = frozenset({"item_id", "file_id", "version"})
 
 
 def read(
@@ -69,9 +71,7 @@ def change(connection: Connection, redirect: Redirect, now: datetime, before: Re
         # What is not there, or is another by now, the update does not find either.
         before = one(connection, redirect.id) or redirect
     written = replace(redirect, revision=redirect.revision + 1)
-    old = _values(before, now)
-    # Only what differs: a column that is written, be it with what it holds, costs its indexes.
-    changed = {name: value for name, value in _values(written, now).items() if value != old[name]} | {"written": now}
+    changed = _changed(before, written) | {"written": now}
     if written.state is not State.DROPPED:
         # Its files may be in the store again, and a later sweep must see them.
         changed["swept"] = None
@@ -82,10 +82,29 @@ def change(connection: Connection, redirect: Redirect, now: datetime, before: Re
     return written
 
 
+def _changed(before: Redirect, written: Redirect) -> dict[str, Any]:
+    """Only the columns that differ: one that is written, be it with what it holds, costs its indexes."""
+    told = zip(_OF_REDIRECT, _TOLD(before), _TOLD(written), strict=True)
+    changed = {name: now for name, then, now in told if now != then}
+    if written.original != before.original:
+        changed |= _stored_values("original", written.original)
+    if written.copy != before.copy:
+        changed |= _copy_values(written)
+    if "internet_message_id" in changed:
+        changed["message_key"] = message_key(written.internet_message_id)
+    return changed
+
+
 @cache
 def _update(columns: tuple[str, ...]) -> Prepared:
     """What sets these columns of a redirect as it was read."""
     return Prepared(_AS_READ, columns)
+
+
+@cache
+def _update_file(columns: tuple[str, ...]) -> Prepared:
+    """What sets these columns of a file."""
+    return Prepared(update(files).where(_AT_PLACE), columns)
 
 
 def take_for_shown(connection: Connection, tenant: str) -> None:
@@ -119,15 +138,33 @@ def message_key(internet_message_id: str) -> str | None:
 
 def _change_files(connection: Connection, redirect: Redirect, before: Redirect) -> None:
     """Only the rows that differ are written: a message of a thousand files is written once for each of them."""
-    old, new = dict(enumerate(before.files)), dict(enumerate(redirect.files))
-    # A row names the item too.
-    moved = before.item_id != redirect.item_id
-    stale = [position for position, each in old.items() if moved or new.get(position) != each]
-    if stale:
+    gone, new = [], []
+    for position in _differing(redirect, before):
+        then, now = _file_values(before, position), _file_values(redirect, position)
+        changed = {name: value for name, value in now.items() if name not in then or value != then[name]}
+        if now and _KEY.isdisjoint(changed):
+            # A row of a file that is gone names no item, and stays the same where that was moved.
+            if changed:
+                _update_file(tuple(changed)).run(connection, changed | _place(redirect, position))
+            continue
+        gone += [_place(redirect, position)] if then else []
+        new += [now] if now else []
+    if gone:
         # All of them go first: two files may have changed places, and their key is unique.
-        _DELETE_FILE.run(connection, *({"of_redirect": redirect.id, "at_position": each} for each in stale))
-    fresh = [position for position, each in new.items() if moved or old.get(position) != each]
-    _insert_files(connection, [_file_values(redirect, position) for position in fresh], redirect.id)
+        _DELETE_FILE.run(connection, *gone)
+    _insert_files(connection, new, redirect.id)
+
+
+def _differing(redirect: Redirect, before: Redirect) -> Iterator[int]:
+    """The positions of files that are not as before."""
+    moved = before.item_id != redirect.item_id  # A row names the item too.
+    for position, (then, now) in enumerate(zip_longest(before.files, redirect.files)):
+        if moved or (then is not now and then != now):
+            yield position
+
+
+def _place(redirect: Redirect, position: int) -> dict[str, Any]:
+    return {"of_redirect": redirect.id, "at_position": position}
 
 
 def _insert_files(connection: Connection, values: list[dict[str, Any]], redirect_id: str) -> None:
@@ -142,11 +179,17 @@ def _insert_files(connection: Connection, values: list[dict[str, Any]], redirect
 def _values(redirect: Redirect, now: datetime) -> dict[str, Any]:
     values = dict(zip(_OF_REDIRECT, _TOLD(redirect), strict=True))
     values |= _stored_values("original", redirect.original)
-    values |= {f"copy_{name}": getattr(redirect.copy, name, None) for name in _OF_COPY}
-    return values | {"message_key": message_key(redirect.internet_message_id), "written": now}
+    return values | _copy_values(redirect) | {"message_key": message_key(redirect.internet_message_id), "written": now}
+
+
+def _copy_values(redirect: Redirect) -> dict[str, Any]:
+    return {f"copy_{name}": getattr(redirect.copy, name, None) for name in _OF_COPY}
 
 
 def _file_values(redirect: Redirect, position: int) -> dict[str, Any]:
+    """The row of a file; nothing where there is none."""
+    if position >= len(redirect.files):
+        return {}
     each = redirect.files[position]
     return {
         "redirect_id": redirect.id,
@@ -231,9 +274,8 @@ def _stored(prefix: str, of: Mapping[str, Any]) -> Stored | None:
 
 # Parameters that are no columns are for the conditions.
 _INSERT_FILES = Prepared(insert(files))
-_DELETE_FILE = Prepared(
-    delete(files).where(files.c.redirect_id == bindparam("of_redirect"), files.c.position == bindparam("at_position"))
-)
+_AT_PLACE = (files.c.redirect_id == bindparam("of_redirect")) & (files.c.position == bindparam("at_position"))
+_DELETE_FILE = Prepared(delete(files).where(_AT_PLACE))
 _INSERT = Prepared(insert(redirects), [name for name in _REDIRECT if name not in {"swept", "looked_for"}])
 _AS_READ = update(redirects).where(
     redirects.c.id == bindparam("as_read_id"), redirects.c.revision == bindparam("as_read_revision")
