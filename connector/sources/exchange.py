@@ -107,6 +107,8 @@ FORWARDED = "104"
 
 def retention_tag(binary: str) -> str:
     """The id of a retention tag from PidTagPolicyTag in base64 [MS-OXPROPS 2.851]; "" where it is none."""
+    if not binary:
+        return ""
     try:
         return str(UUID(bytes_le=base64.b64decode(binary, validate=True)))
     except (binascii.Error, ValueError):

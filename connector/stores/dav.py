@@ -47,6 +47,8 @@ _PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?>
 <propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getetag/></prop></propfind>"""
 _QUOTA = b"""<?xml version="1.0" encoding="utf-8"?>
 <propfind xmlns="DAV:"><prop><quota-available-bytes/></prop></propfind>"""
+#: What a server sends is not trusted: no entities, no files, no network, and no help for broken markup.
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _REACTIONS: Mapping[int, tuple[type[ConnectorError], str]] = {
@@ -359,9 +361,10 @@ def _entries(host: str, body: bytes) -> Iterator[Entry]:
 
 def _entry(response: etree._Element) -> Entry:
     told: dict[str, etree._Element] = {}
-    for each in response.iterfind("{DAV:}propstat"):
+    for each in response.iterchildren("{DAV:}propstat"):
         if _status(each.findtext("{DAV:}status")) == HTTPStatus.OK:
-            told |= {said.tag: said for said in each.iterfind("{DAV:}prop/*") if said.tag not in told}
+            properties = (said for prop in each.iterchildren("{DAV:}prop") for said in prop.iterchildren("*"))
+            told |= {said.tag: said for said in properties if said.tag not in told}
     size = _text(told, "{DAV:}getcontentlength")
     etag = _text(told, "{DAV:}getetag")
     kind = told.get("{DAV:}resourcetype")
@@ -376,10 +379,8 @@ def _entry(response: etree._Element) -> Entry:
 
 def parsed(body: bytes) -> etree._Element | None:
     """The root of XML; None where it is none."""
-    # What a server sends is not trusted: no entities, no files, no network, and no help for broken markup.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        return etree.fromstring(body, parser)
+        return etree.fromstring(body, _PARSER)
     except etree.XMLSyntaxError:
         return None
 

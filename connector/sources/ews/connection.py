@@ -54,6 +54,9 @@ VERSION = Version(build=EXCHANGE_2016)
 #: As a tree, or written out.
 Request = Element | bytes
 
+#: Made once: to make one takes as long as to read most replies, and those who wait for each other do so for less.
+#: Never lxml's recovering parser: from a reply that was cut off it makes a whole one with less in it.
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 #: What XML cannot hold. Exchange passes such characters on from mail, as bytes or as references.
 _ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 #: One of more digits is none of XML's, and Python reads no number of thousands of them.
@@ -311,13 +314,11 @@ def response_messages(envelope: Element) -> list[Element | Answered]:
 
 def parsed(reply: bytes) -> Element:
     """A reply as a tree. Raises Garbled."""
-    # Never lxml's recovering parser: from a reply that was cut off it makes a whole one with less in it.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
     try:
         try:
-            return etree.fromstring(reply, parser)
+            return etree.fromstring(reply, _PARSER)
         except etree.XMLSyntaxError:
-            return etree.fromstring(_ILLEGAL.sub(b"", _REFERENCE.sub(_if_legal, reply)), parser)
+            return etree.fromstring(_ILLEGAL.sub(b"", _REFERENCE.sub(_if_legal, reply)), _PARSER)
     except etree.XMLSyntaxError:
         raise Garbled from None
 

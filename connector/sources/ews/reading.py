@@ -125,7 +125,12 @@ def _touched(told: _Told, extended: _Extended) -> str:
         return ""
     fields = [told[name] for name in _TOUCHED if name in told]
     fields += [extended[each] for each in (key(LAST_VERB),) if each in extended]
-    return json.dumps([(each.tag, *each.itertext()) for each in fields])
+    return json.dumps([(each.tag, *_texts(each)) for each in fields])
+
+
+def _texts(element: Element) -> Iterable[str]:
+    # Most hold one text or none; to walk through them takes longer.
+    return element.itertext() if len(element) else filter(None, [element.text])
 
 
 def _key(extended: Element) -> tuple[object, ...]:
