@@ -1,6 +1,6 @@
 """The nouns of the trade, as plain immutable values. No I/O, no clock."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -443,12 +443,12 @@ class Redirect:
     @property
     def live(self) -> tuple[RedirectedFile, ...]:
         """The files that are still in it."""
-        return _with_what_they_are_in(each for each in self.files if not each.gone)
+        return _with_what_they_are_in([each for each in self.files if not each.gone])
 
     @property
     def shown(self) -> tuple[RedirectedFile, ...]:
         """The files whose links the message is to show."""
-        return _with_what_they_are_in(each for each in self.live if each.action is Action.REDIRECT)
+        return _with_what_they_are_in([each for each in self.live if each.action is Action.REDIRECT])
 
     @property
     def attached(self) -> tuple[RedirectedFile, ...]:
@@ -461,9 +461,11 @@ class Redirect:
         return tuple(each for each in self.shown if not each.inside)
 
 
-def _with_what_they_are_in(files: Iterable[RedirectedFile]) -> tuple[RedirectedFile, ...]:
+def _with_what_they_are_in(files: Sequence[RedirectedFile]) -> tuple[RedirectedFile, ...]:
     """Without those that were found inside a file that is not among them: they share its fate."""
-    files = tuple(files)
+    found_inside = [each for each in files if each.inside]
+    if not found_inside:
+        return tuple(files)
     paths = {each.path for each in files}
     return tuple(each for each in files if not each.inside or each.inside in paths)
 

@@ -122,21 +122,21 @@ def _advance_all(turn: Turn) -> None:
 
 def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
-    while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
-        allowed = turn.allowed(going_back=bool(redirect.ended_by))
-        if (
-            redirect.state not in allowed
-            or turn.store_paused()
-            or (redirect.state is not State.PLANNED and turn.full())
-        ):
-            return
-        turn.keep_lease()
-        try:
-            with about(redirect=redirect.id):
+    with about(redirect=redirect.id):
+        while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
+            allowed = turn.allowed(going_back=bool(redirect.ended_by))
+            if (
+                redirect.state not in allowed
+                or turn.store_paused()
+                or (redirect.state is not State.PLANNED and turn.full())
+            ):
+                return
+            turn.keep_lease()
+            try:
                 redirect = _step(redirect, turn)
-        except Stale:
-            # A human decided about it meanwhile. The next tick reads it anew.
-            return
+            except Stale:
+                # A human decided about it meanwhile. The next tick reads it anew.
+                return
 
 
 def _step(redirect: Redirect, turn: Turn) -> Redirect:  # noqa: PLR0911 - one for each reaction
@@ -231,8 +231,10 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
         if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
             raise Conflict("the item does not show yet what was written into it")
     was_shown = redirect.was_shown or not redirect.copy
-    written = replace(redirect, state=State.REWRITTEN, was_shown=was_shown, pointer=item.pointer)
-    return turn.write(replace(written, missed=None, reason=""), Event.REDIRECT_REWRITTEN)
+    written = replace(
+        redirect, state=State.REWRITTEN, was_shown=was_shown, pointer=item.pointer, missed=None, reason=""
+    )
+    return turn.write(written, Event.REDIRECT_REWRITTEN)
 
 
 def prune(redirect: Redirect, turn: Turn) -> Redirect:
