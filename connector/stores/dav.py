@@ -7,7 +7,7 @@ environment; leaves bodies unread, so that every request opens a connection; and
 """
 
 import ssl
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -124,7 +124,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         *,
         success: Container[int],
         data: "bytes | Upload | None" = None,
-        headers: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request and read the whole answer, so that the connection can be used again.
 
@@ -163,7 +163,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
             path,
             success=(207, 301, 308, *_ABSENT),
             data=self.properties,
-            headers=(f"Depth: {depth}", "Content-Type: application/xml; charset=utf-8"),
+            headers=asking(depth),
         )
         if answer.status in _ABSENT:
             return ()
@@ -176,8 +176,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
 
     def free(self) -> int | None:
         """How many bytes the root collection takes yet; None where the server tells none (RFC 4331), or no end."""
-        headers = ("Depth: 0", "Content-Type: application/xml; charset=utf-8")
-        answer = self.ask("list", "", success=(HTTPStatus.MULTI_STATUS,), data=_QUOTA, headers=headers)
+        answer = self.ask("list", "", success=(HTTPStatus.MULTI_STATUS,), data=_QUOTA, headers=asking(0))
         told = _multistatus(self.host, answer.body).findtext(".//{DAV:}quota-available-bytes") or ""
         # Nextcloud says -3 where there is no limit.
         return int(told) if told.strip().isdecimal() and len(told) < _LONGEST_SIZE else None
@@ -210,14 +209,14 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         action: str,
         path: str,
         data: "bytes | Upload | None" = None,
-        headers_ext: Sequence[str] | None = None,
+        headers_ext: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send a request and hand out what comes back, whatever its status, with its body unread."""
         response = self.session.request(
             self.requests[action],
             self.url(path),
             data=data,
-            headers=self.get_headers(action, headers_ext),
+            headers=headers_ext,
             timeout=self.timeout,
         )
         self._date = response.headers.get("Date", "")
@@ -238,6 +237,11 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
 
 #: Each path is asked for some times, one after the other.
 _quoted = lru_cache(maxsize=100)(quote)
+
+
+def asking(depth: int | str) -> dict[str, str]:
+    """The headers of a PROPFIND, which brings along what it asks for (RFC 4918 section 9.1)."""
+    return {"Depth": str(depth), "Content-Type": "application/xml; charset=utf-8"}
 
 
 class Upload:

@@ -184,11 +184,11 @@ class WebdavStore:
             raise Unavailable(f"the collection {self._client.url('')} does not exist: create it on the server")
 
     def _upload(self, path: str, content: Spool) -> None:
-        self._client.ask("upload", path, success=_CREATED, data=Upload(content), headers=("If-None-Match: *",))
+        self._client.ask("upload", path, success=_CREATED, data=Upload(content), headers={"If-None-Match": "*"})
 
     def _move(self, source: str, target: str) -> bool:
         """True where the file is now at `target`, False where something is already there."""
-        headers = (f"Destination: {self._client.url(target)}", "Overwrite: F")
+        headers = {"Destination": self._client.url(target), "Overwrite": "F"}
         answer = self._client.ask("move", source, success=(*_CREATED, _TAKEN, *_ELSEWHERE), headers=headers)
         if answer.status in _ELSEWHERE:
             error = self._client.refused("MOVE", answer)

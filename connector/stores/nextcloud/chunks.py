@@ -38,7 +38,7 @@ class Chunks:
         """
         size = max(size, -(-content.size // _MOST))
         name = _name(target, content, size)
-        bound = (f"Destination: {target}", f"OC-Total-Length: {content.size}")
+        bound = {"Destination": target, "OC-Total-Length": str(content.size)}
         begun = self._client.ask("mkdir", f"{name}/", success=(*_CREATED, _THERE), headers=bound).status == _THERE
         there = self._there(name) if begun else {}
         for chunk, start, end in _pieces(content.size, size):
@@ -53,12 +53,12 @@ class Chunks:
         """The sizes of the chunks that the server has."""
         return {each.path.rpartition("/")[2]: each.size for each in self._client.look(f"{name}/", depth=1)}
 
-    def _sent(self, path: str, piece: Upload, bound: tuple[str, ...]) -> bool:
+    def _sent(self, path: str, piece: Upload, bound: dict[str, str]) -> bool:
         """False where something before the server does not take a body of this size."""
         return self._client.ask("upload", path, success=(*_CREATED, 413), data=piece, headers=bound).status in _CREATED
 
-    def _assemble(self, name: str, bound: tuple[str, ...]) -> Answer:
-        headers = (*bound, "Overwrite: F", "X-Hash: sha256")
+    def _assemble(self, name: str, bound: dict[str, str]) -> Answer:
+        headers = {**bound, "Overwrite": "F", "X-Hash": "sha256"}
         answer = self._client.ask("move", f"{name}/.file", success=(*_CREATED, 400, 412), headers=headers)
         if answer.status not in _CREATED:
             self._forget(name)

@@ -29,8 +29,8 @@ _RACED = (403, 423)
 _ABSENT = (404, 410)
 #: Older servers, and what stands before some, do not know the method.
 _NO_HASH = (400, 403, 405, 501)
-_HASH = ("X-Recalculate-Hash: sha256",)
-_HASH_RECEIVED = ("X-Hash: sha256",)
+_HASH = {"X-Recalculate-Hash": "sha256"}
+_HASH_RECEIVED = {"X-Hash": "sha256"}
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -292,7 +292,7 @@ class NextcloudStore(WebdavStore):
     def _sent(self, path: str, content: Spool) -> Answer:
         """201 where the file is there now; something else where the name is taken."""
         if content.size <= self._piece:
-            headers = ("If-None-Match: *", *_HASH_RECEIVED)
+            headers = {"If-None-Match": "*", **_HASH_RECEIVED}
             success = (*_CREATED, _TAKEN, _TOO_LARGE, *_RACED)
             answer = self._client.ask("upload", path, success=success, data=Upload(content), headers=headers)
             if answer.status != _TOO_LARGE:

@@ -6,7 +6,7 @@ They have to exist. Whoever makes them decides who may take them off; we do not.
 from collections.abc import Collection, Iterator, Mapping
 
 from connector.errors import Conflict, Denied
-from connector.stores.dav import parsed
+from connector.stores.dav import asking, parsed
 from connector.stores.nextcloud.dav import NextcloudDav
 
 _OC = "{http://owncloud.org/ns}"
@@ -50,8 +50,8 @@ class Tags:
         return self._ids[name]
 
     def _known(self) -> Iterator[tuple[str, str]]:
-        headers = ("Depth: 1", "Content-Type: application/xml; charset=utf-8")
-        root = parsed(self._client.ask("list", "systemtags/", success=(207,), data=_ASKED, headers=headers).body)
+        answer = self._client.ask("list", "systemtags/", success=(207,), data=_ASKED, headers=asking(1))
+        root = parsed(answer.body)
         for each in () if root is None else root.iter("{DAV:}prop"):
             if name := each.findtext(f"{_OC}display-name"):
                 yield name, each.findtext(f"{_OC}id", "")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from connector.errors import Rejected
-from connector.stores.dav import parsed
+from connector.stores.dav import asking, parsed
 from connector.stores.nextcloud.dav import NextcloudDav
 
 _LOCATION = "{http://nextcloud.org/ns}trashbin-original-location"
@@ -46,8 +46,7 @@ class Trash:
 
     def _listed(self) -> Iterator[tuple[str, str]]:
         """The name in the trash of everything that was deleted, and where it was below the root of the account."""
-        headers = ("Depth: 1", "Content-Type: application/xml; charset=utf-8")
-        answer = self._client.ask("list", "", success=(207, _ABSENT), data=_ASKED, headers=headers)
+        answer = self._client.ask("list", "", success=(207, _ABSENT), data=_ASKED, headers=asking(1))
         root = parsed(answer.body) if answer.status != _ABSENT else None
         for each in () if root is None else root.iter("{DAV:}response"):
             if location := each.findtext(f".//{_LOCATION}"):
