@@ -213,15 +213,17 @@ def _for_others(language: Language, files: Sequence[RedirectedFile], wording: Wo
 
 def _fragment(kind: _Kind, source: str | None, redirect_id: str, words: Mapping[str, Any]) -> str:
     fragment = kind.form.wrapped(redirect_id, _filled(kind, source, words))
+    if source is not None:  # Ours is whole, whatever the words are.
+        _require_whole(kind, fragment, redirect_id, words)
+    return fragment
+
+
+def _require_whole(kind: _Kind, fragment: str, redirect_id: str, words: Mapping[str, Any]) -> None:
     links = {row.url for row in words["files"] if row.url}
-    # Ours does: that takes no look at each notice.
-    if source is not None and (
-        unseen(links, fragment, kind.form) or kind.form.extent(fragment, redirect_id) != (0, len(fragment))
-    ):
+    if unseen(links, fragment, kind.form) or kind.form.extent(fragment, redirect_id) != (0, len(fragment)):
         raise ValueError(
             f"the template {kind.template} does not show every link, holds a <div>, or does not end what it begins"
         )
-    return fragment
 
 
 def _filled(kind: _Kind, source: str | None, words: Mapping[str, Any]) -> str:
