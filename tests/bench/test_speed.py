@@ -92,7 +92,7 @@ def test_small_files(at: Path) -> None:
     assert sum(floors[0]["calls"].values()) == calls * floors[0]["messages"]
     assert floor <= _SLOWER * _CALL_FACT * calls * 1e3
     # Wanted are 2; of twelve runs the best pairs were at 1.3 to 2.0, the middle ones at 1.9 to 2.5. Most of what is
-    # beyond the calls themselves is the ledger's, whose every step is one transaction, and to read what Exchange answers.
+    # beyond the calls themselves is the ledger's, whose every step is one transaction, and to read Exchange's answers.
     assert best <= 2.5
 
 
