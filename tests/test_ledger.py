@@ -1,7 +1,10 @@
 """What the ledger promises to those who write redirects and to those who look at them, on both databases."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -243,6 +246,24 @@ def test_a_file_that_is_gone_stays_behind_where_its_item_moves(ledger: Ledger) -
     (plan,) = recorded(ledger, taken(ledger), a_redirect(files=(a_file(1), a_file(2, gone=True))))
     moved = ledger.write(replace(plan, item_id="item-3"), "redirect.adopted", NOW)
     assert ledger.redirect("r1") == moved
+
+
+def test_what_was_known_before_the_ledger_was_taken_back_counts_no_more(tmp_path: Path) -> None:
+    """A revision that somebody else wrote meanwhile is read, and not taken for our own of the same number."""
+    file, copy = tmp_path / "ledger.db", tmp_path / "copy.db"
+    ledger = Ledger(f"sqlite:///{file}")
+    lease = taken(ledger)
+    (plan,) = recorded(ledger, lease, a_redirect())
+    ledger.back_up(copy)
+    ledger.write(replace(plan, reason="ours"), "redirect.deferred", NOW, lease=lease)
+    with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(file)) as now:
+        old.backup(now)
+    other = Ledger(f"sqlite:///{file}")
+    theirs = other.write(replace(plan, attempts=5), "redirect.deferred", NOW)
+    written = ledger.write(replace(theirs, reason="ours"), "redirect.reconciled", NOW)
+    assert other.redirect("r1") == written
+    for each in (ledger, other):
+        each.close()
 
 
 # --- sources, leases ----------------------------------------------------------------------------------------------

@@ -300,13 +300,15 @@ class Ledger:
         """
         with self._writing() as connection:
             tenant = _allowed(connection, redirect, lease)
-            known = self._known.get(redirect.source, {}).get(redirect.id)
+            # Only where the source is ours: the ledger may have been taken back since, to before what is known.
+            known = self._known.get(redirect.source, {}).get(redirect.id) if lease else None
             before = known if known and known.revision == redirect.revision else None
             written = rows.change(connection, redirect, now, before)
             self._append(connection, tenant, now, [_fact(written, event, **detail)])
-        if known is None:
-            self._known[redirect.source] = {}
-        self._known[redirect.source][redirect.id] = written
+        if lease:
+            if known is None:
+                self._known[redirect.source] = {}
+            self._known[redirect.source][redirect.id] = written
         return written
 
     def note(
