@@ -4,8 +4,13 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime
 
-from connector import names
+from connector import marker, names
 from connector.model import File, Item, LinkTerms, Message, Redirect, RedirectedFile
+
+
+def bears_mark(item: Item, redirect: Redirect) -> bool:
+    """Whether the marker of the item names this redirect: it was the last that was written into it."""
+    return marker.names(item.marker) == redirect.id
 
 
 def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from connector import marker
 from connector.errors import Corrupt
 from connector.flow.decisions import recall
 from connector.flow.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile
@@ -394,6 +395,60 @@ def test_message_planned_anew_before_anybody_reconciled(world: World) -> None:
     world.run()
     done(world)
     assert only(world).id == anew.id
+
+
+@pytest.mark.parametrize("older_first", [True, False])
+def test_two_redirects_of_one_message_after_the_second_loss(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, older_first: bool
+) -> None:
+    """What its user attached since only looks like the file that the links of the one lead to: it is left to him."""
+    ids = iter(("1" * 20, "2" * 20) if older_first else ("2" * 20, "1" * 20))
+    monkeypatch.setattr("connector.flow.discover._new_id", lambda: next(ids))
+    world.policy = policy(settle="1h")
+    start(world)
+    item_id = world.deliver(FILE)
+    step(world)
+    world.ledger_file = world.ledger_file.with_name("second.db")
+    start(world)
+    step(world)
+    reconciled(world)
+    world.run()
+    done(world)
+    shown = world.mailbox.entry(item_id).message
+    world.mailbox.attach(item_id, Attached(FILE.name, b"bbbb"))
+    world.ledger_file = world.ledger_file.with_name("third.db")
+    start(world)
+    reconciled(world)
+    world.run()
+    assert not world.lost()
+    assert [*world.mailbox.entry(item_id).contents.values()] == [b"bbbb"]
+    message = world.mailbox.entry(item_id).message
+    assert (message.body, message.marker) == (shown.body, shown.marker)
+    assert only(world).state is (State.DROPPED if older_first else State.DONE)
+
+
+@pytest.mark.parametrize("overwritten", [True, False])
+def test_notice_whose_marker_is_gone_still_tells_that_it_was_shown(world: World, *, overwritten: bool) -> None:
+    """The store may have the only copy: a file that was attached since, and looks like it, does not take its place."""
+    start(world)
+    item_id = world.deliver(FILE)
+    world.run()
+    done(world)
+    other = marker.sign(
+        KEY,
+        redirect_id="2" * 20,
+        generation=1,
+        tenant=TENANT,
+        internet_message_id=world.mailbox.entry(item_id).message.internet_message_id,
+    )
+    world.mailbox.change(item_id, marker=other if overwritten else "")
+    world.mailbox.attach(item_id, Attached(FILE.name, b"bbbb"))
+    world.ledger_file = world.ledger_file.with_name("new.db")
+    start(world)
+    reconciled(world)
+    world.run()
+    assert not world.lost()
+    assert [*world.mailbox.entry(item_id).contents.values()] == [b"bbbb"]
 
 
 @pytest.mark.parametrize("lost", [True, False])

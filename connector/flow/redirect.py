@@ -18,13 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from connector import marker
 from connector.content.unpack import Found, NotUnpacked, unpacked
 from connector.errors import Conflict, Corrupt, Denied, Edited, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.flow.admission import require_admission
 from connector.flow.ask import ask_before_showing, facts
 from connector.flow.backfill import backfill
-from connector.flow.discover import discover
+from connector.flow.discover import discover, genuine
 from connector.flow.letters import tell_passwords, tell_people
 from connector.flow.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.flow.proofs import require_proofs
@@ -65,7 +64,7 @@ from connector.model import (
 )
 from connector.names import distinct
 from connector.rewrite import notice, shows, tells_other_days
-from connector.sight import originals, read_anew, seen_in, untouched, with_file
+from connector.sight import bears_mark, originals, read_anew, seen_in, untouched, with_file
 from connector.spool import Spool, spooled
 from connector.watching import counters
 
@@ -196,6 +195,9 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     item = edited(redirect, turn)
     redirect = read_anew(redirect, _looked_at(redirect, item))
     if not _attempted(redirect, item):
+        if other := genuine(item, turn):
+            # Planned while another ledger was here. What is attached now only looks like what was planned.
+            return drop(redirect, f"the item shows the links of redirect {other.redirect_id}", turn)
         redirect = _without_kept(redirect, item, turn)
     live = {each.path for each in redirect.live}
     for each in redirect.files:
@@ -220,7 +222,7 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     if _unproved(redirect):
         return begin_again(redirect, State.PLANNED, "a file of the item changed", turn)
     notice = _notice(redirect, item, turn)
-    shown = _attempted(redirect, item) and shows(item.body, notice.urls)
+    shown = bears_mark(item, redirect) and shows(item.body, notice.urls)
     finished = shown and not tells_other_days(item.body, notice)
     if turn.watch.replace and not redirect.copy and not (finished and not originals(item, redirect)):
         return begin_copy(redirect, item, turn)
@@ -228,7 +230,7 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
         turn.keep_lease()
         turn.watch.source.rewrite(item, notice)
         item = edited(redirect, turn)
-        if not (_attempted(redirect, item) and shows(item.body, notice.urls)):
+        if not (bears_mark(item, redirect) and shows(item.body, notice.urls)):
             raise Conflict("the item does not show yet what was written into it")
     was_shown = redirect.was_shown or not redirect.copy
     written = replace(
@@ -410,8 +412,11 @@ def _keep_original(redirect: Redirect, turn: Turn) -> Redirect:
 
 
 def _attempted(redirect: Redirect, item: Item) -> bool:
-    """Whether the notice was written into the item at some time: the marker comes with the same write."""
-    return marker.names(item.marker) == redirect.id
+    """Whether the notice was written into the item at some time: the marker comes with the same write.
+
+    A notice whose marker was lost, or is another redirect's by now, counts too: what it links to may be all there is.
+    """
+    return bears_mark(item, redirect) or (item.body is not None and redirect.id in item.body.content)
 
 
 def _looked_at(redirect: Redirect, item: Item) -> Redirect:
@@ -467,7 +472,7 @@ def _urls(redirect: Redirect) -> tuple[str, ...]:
 
 
 def _shown_by(item: Item, redirect: Redirect) -> bool:
-    return _attempted(redirect, item) and shows(item.body, _urls(redirect))
+    return bears_mark(item, redirect) and shows(item.body, _urls(redirect))
 
 
 def _notice(redirect: Redirect, item: Item, turn: Turn) -> Notice:

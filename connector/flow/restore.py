@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from connector import marker
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Rejected, Unavailable
 from connector.flow.manifest import manifest_bytes, manifest_path, put_bytes
 from connector.flow.reactions import StoreFailed, defer, hold, in_store
@@ -22,7 +21,7 @@ from connector.flow.turn import Turn
 from connector.log import Event
 from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
 from connector.rewrite import remove
-from connector.sight import originals, seen_in, untouched, with_file
+from connector.sight import bears_mark, originals, seen_in, untouched, with_file
 from connector.spool import Spool, spooled
 
 #: How long a message must have had its files again before its notice leaves. A server is known that shows for 30 s what
@@ -37,10 +36,10 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
     One that the message does not take back does not keep the others away from it; a human decides about that one.
     """
     item = edited(redirect, turn)
-    if redirect.copy and _bears_mark(item, redirect) and not _bears_mark(_message(redirect, turn), redirect):
+    if redirect.copy and bears_mark(item, redirect) and not bears_mark(_message(redirect, turn), redirect):
         return begin_again(redirect, State.RECALLED, "nobody has seen the notice yet", turn)
     redirect = seen_in(item, redirect, attempted=True)
-    if turn.watch.replace and not redirect.copy and (_bears_mark(item, redirect) or not _are_all_in(item, redirect)):
+    if turn.watch.replace and not redirect.copy and (bears_mark(item, redirect) or not _are_all_in(item, redirect)):
         return begin_copy(redirect, item, turn)
     refused: list[str] = []
     for each in redirect.leaving:
@@ -100,7 +99,7 @@ def swapped(redirect: Redirect, turn: Turn) -> Redirect:
 
 
 def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
-    if _bears_mark(item, redirect):
+    if bears_mark(item, redirect):
         raise Conflict("the item still bears the marker that was taken out")
     if redirect.revoke:
         # Only now: until the files were seen in the message, the links may have been the only way to them.
@@ -113,10 +112,6 @@ def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
 
 def _message(redirect: Redirect, turn: Turn) -> Item:
     return turn.watch.source.fetch(redirect.item_id)
-
-
-def _bears_mark(item: Item, redirect: Redirect) -> bool:
-    return marker.names(item.marker) == redirect.id
 
 
 def _are_all_in(item: Item, redirect: Redirect) -> bool:
