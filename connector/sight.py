@@ -13,6 +13,14 @@ def bears_mark(item: Item, redirect: Redirect) -> bool:
     return marker.names(item.marker) == redirect.id
 
 
+def was_shown_in(item: Item, redirect: Redirect) -> bool:
+    """Whether the notice was written into the item at some time: the marker comes with the same write.
+
+    A notice whose marker was lost, or is another redirect's by now, counts too: what it links to may be all there is.
+    """
+    return bears_mark(item, redirect) or (item.body is not None and redirect.id in item.body.content)
+
+
 def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
     """The redirect, with its files as the item has them now.
 

@@ -14,12 +14,13 @@ import pytest
 
 from connector import marker
 from connector.errors import Corrupt
-from connector.flow.decisions import recall
+from connector.flow.decisions import recall, release
 from connector.flow.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
 from connector.ledger import FOR_EVER, Ledger
 from connector.model import Redirect, State
+from connector.policy import Policy
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
@@ -247,8 +248,8 @@ def test_lost_ledger_is_rebuilt_from_the_manifests(world: World, settled: bool) 
     assert not world.mailbox.items()[0].files
 
 
-def test_restored_ledger_without_reconcile_holds_what_it_cannot_explain(world: World) -> None:
-    """Even where no generation tells: a file that is gone from a message that shows links is not taken for dropped."""
+def done_since_backup(world: World) -> Path:
+    """A message is done; the backup knows no more of it than the plan."""
     world.deliver(FILE)
     with world.process() as (watch, ledger):
         ledger.watch(watch.name, tenant=TENANT, address="x", now=world.now, since=watch.since)
@@ -263,9 +264,80 @@ def test_restored_ledger_without_reconcile_holds_what_it_cannot_explain(world: W
     world.store = Backing(files=world.store.files)
     world.run()
     done(world)
-    restored(world, backups[0])
+    return backups[0]
+
+
+def test_restored_ledger_without_reconcile_holds_what_it_cannot_explain(world: World) -> None:
+    """Even where no generation tells: a file that is gone from a message that shows links is not taken for dropped."""
+    restored(world, done_since_backup(world))
     world.run()
     assert only(world).state is State.HELD
+    assert not world.lost()
+
+
+@pytest.mark.parametrize("tried", [True, False])
+@pytest.mark.parametrize("replaces", [True, False])
+def test_recalled_by_a_ledger_of_yesterday(world: World, *, replaces: bool, tried: bool) -> None:
+    """It knows of no copy in the store: the links stay until `reconcile` has found it, and then the file goes back."""
+    world.replace = replaces
+    restored(world, done_since_backup(world))
+    with_ledger(world, lambda ledger: recall(only(world), ledger, world.clock(), "operator"))
+    if tried:
+        world.run()
+        assert (only(world).state, only(world).held_in) == (State.HELD, State.RECALLED)
+        assert "connector ledger reconcile" in only(world).reason
+        assert not world.lost()
+    assert reconciled(world) == 1
+    if tried:
+        with_ledger(world, lambda ledger: release(only(world), ledger, world.clock(), "operator"))
+    world.run()
+    assert only(world).state is State.RESTORED
+    assert [*world.mailbox.entries()[0].contents.values()] == [FILE.content]
+    assert "data-redirect" not in str(world.mailbox.items()[0].body)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_is_said_later_is_later_by_its_name(world: World, *, lost: bool) -> None:
+    """Also where another ledger had come further: of two manifests the newer one counts, here what a human decided."""
+    world.deliver(*(Attached(f"{number}.bin", b"a") for number in range(9)))
+    start(world)
+    step(world)
+    backup = backed_up(world)
+    for back in (False, True):
+        if lost:
+            world.ledger_file = world.ledger_file.with_name(f"new{back}.db")
+        else:
+            restored(world, backup)
+        start(world)
+        reconciled(world)
+        if not back:
+            with_ledger(world, lambda ledger: recall(only(world), ledger, world.clock(), "operator"))
+        world.run()
+        assert only(world).state is State.RESTORED
+    assert not world.lost()
+    assert not world.mailbox.items()[0].marker
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_withdrawn_by_a_ledger_of_yesterday(world: World, *, looked: bool) -> None:
+    """It knows that nothing had to go back; since then all was redirected, so its notice must not leave."""
+    world.policy = Policy.model_validate({"rules": [{"name": "ask", "action": "hold", "settle": "1h"}]})
+    start(world)
+    world.deliver(FILE)
+    step(world)
+    with_ledger(world, lambda ledger: recall(only(world), ledger, world.clock(), "operator"))
+    step(world)
+    assert only(world).state is State.RETURNED
+    backup = backed_up(world)
+    world.run()
+    with_ledger(world, lambda ledger: release(only(world), ledger, world.clock(), "operator"))
+    world.run()
+    done(world)
+    restored(world, backup)
+    if looked:
+        assert reconciled(world) == 1
+    world.run()
+    assert only(world).state is (State.RESTORED if looked else State.HELD)
     assert not world.lost()
 
 

@@ -23,6 +23,7 @@ from connector.ledger import FOR_EVER, Ledger, Taken
 from connector.log import Event, log
 from connector.model import (
     ENDING,
+    RETURNING,
     Action,
     Audience,
     File,
@@ -41,7 +42,7 @@ _MANIFESTS = f"{_FOLDER}/manifests"
 _ORIGINALS = f"{_FOLDER}/originals"
 _GENERATIONS = f"{_FOLDER}/generations"
 _FORMAT = 7
-_NAME = re.compile(r"([0-9a-f]+)\.[0-9]{6,}\.json")
+_NAME = re.compile(r"([0-9a-f]+)\.([0-9]{6,})\.json")
 _GENERATION = re.compile(r"([0-9]{1,12})\.([0-9a-f]+)")
 _SIGNED = re.compile(rb'\{\n "mac": "([0-9a-f]{64})",\n(.*)', re.DOTALL)
 #: What tells of thousands of files is shorter; nobody fills our memory with a longer one.
@@ -142,10 +143,10 @@ def _read(content: bytes, name: str, key: bytes) -> Manifest | None:
     said = b"{\n" + signed[2]
     if not hmac.compare_digest(signed[1], _mac(key, name, said).encode()):
         return None
-    return _manifest(json.loads(said))
+    return _manifest(json.loads(said), int(name.split(".")[1]))
 
 
-def _manifest(content: dict[str, Any]) -> Manifest:
+def _manifest(content: dict[str, Any], revision: int) -> Manifest:
     told = content["redirect"]
     redirect = Redirect(
         id=told["id"],
@@ -167,6 +168,8 @@ def _manifest(content: dict[str, Any]) -> Manifest:
         state=_state(content),
         was_shown=True,
         ended_by=told["ended_by"],
+        # What comes later has to come later by its name too, also where the ledger that wrote this was lost.
+        revision=revision,
     )
     return Manifest(content["tenant"], redirect, content["mailbox"])
 
@@ -294,14 +297,16 @@ def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime, key: byt
 
 def _take_over(told: Redirect, ledger: Ledger, now: datetime) -> bool:
     known = ledger.redirect(told.id)
-    newer = told if known is None else _newer(known, told)
-    if newer is None:
-        return False
-    newer = replace(newer, due=now + told.settle)
     try:
         if known is None:
-            return ledger.restore_redirect(newer, Event.REDIRECT_RECONCILED, now)
-        ledger.write(newer, Event.REDIRECT_RECONCILED, now)
+            new = replace(told, revision=told.revision + 1, due=now + told.settle)
+            return ledger.restore_redirect(new, Event.REDIRECT_RECONCILED, now)
+        newer = _newer(known, told)
+        if newer is None and told.revision < known.revision:
+            return False
+        # Where nothing else is new, it is how far another ledger had come: names of manifests go on from there.
+        learned = replace(newer, due=now + told.settle) if newer else known
+        ledger.write(learned, Event.REDIRECT_RECONCILED, now, after=told.revision)
     except Taken:
         # The message was planned anew before anybody reconciled. It has its files: that redirect may go on as well.
         return told.state is State.RESTORED and _ended(told, known, ledger, now)
@@ -318,7 +323,7 @@ def _ended(told: Redirect, known: Redirect | None, ledger: Ledger, now: datetime
         ledger.write(ended, Event.REDIRECT_RECONCILED, now)
     if known is not None:
         restored = replace(known, state=told.state, ended_by=told.ended_by)
-        ledger.write(restored, Event.REDIRECT_RECONCILED, now)
+        ledger.write(restored, Event.REDIRECT_RECONCILED, now, after=told.revision)
     return bool(anew or known)
 
 
@@ -332,11 +337,14 @@ def _newer(known: Redirect, told: Redirect) -> Redirect | None:
         return None if known.state is State.RESTORED else restored
     # The manifest was written when everything had been copied: to copy again could find the originals gone, and drop
     # what only the store has.
+    copied = replace(known, files=told.files)
     if known.state is State.PLANNED:
-        return replace(known, files=told.files, state=State.STORED)
+        return replace(copied, state=State.STORED)
     if known.held_in is State.PLANNED:
-        return replace(known, files=told.files, held_in=State.STORED)
-    return None
+        return replace(copied, held_in=State.STORED)
+    # Somebody wanted the files back before: to put back what is known would be to put back nothing.
+    recalled = known.state in RETURNING or known.held_in in RETURNING
+    return copied if recalled and not all(each.stored for each in known.live) else None
 
 
 def _claimed(store: Store) -> Sequence[tuple[int, str]]:

@@ -22,6 +22,11 @@ OUTAGE_PAUSE = timedelta(minutes=10)
 AFTERLIFE = timedelta(days=30)
 #: How long a redirect waits for the full pass that tells whether its item is gone or was moved.
 MISSED_PAUSE = timedelta(minutes=1)
+#: Why nothing is done to an item whose links may lead to all there is of a file.
+UNKNOWN = (
+    "the item shows links, but a file is neither in it nor known to be in the store; after a backup of the ledger was"
+    " put back, `connector ledger reconcile` finds it there"
+)
 
 
 class StoreFailed(Exception):

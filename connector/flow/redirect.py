@@ -27,7 +27,7 @@ from connector.flow.discover import discover, genuine
 from connector.flow.letters import tell_passwords, tell_people
 from connector.flow.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.flow.proofs import require_proofs
-from connector.flow.reactions import StoreFailed, back, defer, drop, hold, in_store, missed, sharing, wait
+from connector.flow.reactions import UNKNOWN, StoreFailed, back, defer, drop, hold, in_store, missed, sharing, wait
 from connector.flow.replace import (
     begin_again,
     begin_copy,
@@ -64,7 +64,7 @@ from connector.model import (
 )
 from connector.names import distinct
 from connector.rewrite import notice, shows, tells_other_days
-from connector.sight import bears_mark, originals, read_anew, seen_in, untouched, with_file
+from connector.sight import bears_mark, originals, read_anew, seen_in, untouched, was_shown_in, with_file
 from connector.spool import Spool, spooled
 from connector.watching import counters
 
@@ -194,7 +194,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     """STORED -> LINKED: a link for each file that is still in the item, and that the policy still wants elsewhere."""
     item = edited(redirect, turn)
     redirect = read_anew(redirect, _looked_at(redirect, item))
-    if not _attempted(redirect, item):
+    if not was_shown_in(item, redirect):
         if other := genuine(item, turn):
             # Planned while another ledger was here. What is attached now only looks like what was planned.
             return drop(redirect, f"the item shows the links of redirect {other.redirect_id}", turn)
@@ -338,8 +338,8 @@ def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect
             _require_enough(each.file, content)
             return (_put_packed if is_tnef(each.file) else _put)(redirect, each, content, turn)
     except FileGone:
-        if _attempted(redirect, turn.watch.source.fetch(redirect.item_id)):
-            raise Corrupt("the item shows links, but a file is neither in it nor known to be in the store") from None
+        if was_shown_in(turn.watch.source.fetch(redirect.item_id), redirect):
+            raise Corrupt(UNKNOWN) from None
         return turn.write(with_file(redirect, each, replace(each, gone=True)), Event.FILE_GONE, rule=each.rule)
 
 
@@ -411,16 +411,8 @@ def _keep_original(redirect: Redirect, turn: Turn) -> Redirect:
     return turn.write(kept, Event.REDIRECT_ORIGINAL_KEPT, size=stored.size, sha256=stored.sha256)
 
 
-def _attempted(redirect: Redirect, item: Item) -> bool:
-    """Whether the notice was written into the item at some time: the marker comes with the same write.
-
-    A notice whose marker was lost, or is another redirect's by now, counts too: what it links to may be all there is.
-    """
-    return bears_mark(item, redirect) or (item.body is not None and redirect.id in item.body.content)
-
-
 def _looked_at(redirect: Redirect, item: Item) -> Redirect:
-    return seen_in(item, redirect, attempted=_attempted(redirect, item))
+    return seen_in(item, redirect, attempted=was_shown_in(item, redirect))
 
 
 def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:

@@ -15,13 +15,13 @@ from datetime import timedelta
 
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Rejected, Unavailable
 from connector.flow.manifest import manifest_bytes, manifest_path, put_bytes
-from connector.flow.reactions import StoreFailed, defer, hold, in_store
+from connector.flow.reactions import UNKNOWN, StoreFailed, defer, hold, in_store
 from connector.flow.replace import begin_again, begin_copy, clear_shelf, edited, end_copy, sha256_of
 from connector.flow.turn import Turn
 from connector.log import Event
 from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
 from connector.rewrite import remove
-from connector.sight import bears_mark, originals, seen_in, untouched, with_file
+from connector.sight import bears_mark, originals, seen_in, untouched, was_shown_in, with_file
 from connector.spool import Spool, spooled
 
 #: How long a message must have had its files again before its notice leaves. A server is known that shows for 30 s what
@@ -39,6 +39,7 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
     if redirect.copy and bears_mark(item, redirect) and not bears_mark(_message(redirect, turn), redirect):
         return begin_again(redirect, State.RECALLED, "nobody has seen the notice yet", turn)
     redirect = seen_in(item, redirect, attempted=True)
+    _require_known(item, redirect)
     if turn.watch.replace and not redirect.copy and (bears_mark(item, redirect) or not _are_all_in(item, redirect)):
         return begin_copy(redirect, item, turn)
     refused: list[str] = []
@@ -114,8 +115,17 @@ def _message(redirect: Redirect, turn: Turn) -> Item:
     return turn.watch.source.fetch(redirect.item_id)
 
 
+def _require_known(item: Item, redirect: Redirect) -> None:
+    """Raise Corrupt where the item links to a file of which the ledger does not know the copy: it was taken back."""
+    unknown = [each for each in redirect.leaving if each.stored is None and not untouched(item, each)]
+    if unknown and was_shown_in(item, redirect):
+        raise Corrupt(UNKNOWN)
+
+
 def _are_all_in(item: Item, redirect: Redirect) -> bool:
-    return len(originals(item, redirect)) >= sum(each.stored is not None for each in redirect.leaving)
+    """Whether the item has all that its notice links to: nothing else may lead to it, once that leaves."""
+    there, shown = set(originals(item, redirect)), was_shown_in(item, redirect)
+    return all(each.file.id in there for each in redirect.leaving if each.stored or shown)
 
 
 def _returned(

@@ -291,19 +291,27 @@ class Ledger:
         return min((at for at in times if at is not None), default=None)
 
     def write(
-        self, redirect: Redirect, event: str, now: datetime, *, lease: Lease | None = None, **detail: Any
+        self,
+        redirect: Redirect,
+        event: str,
+        now: datetime,
+        *,
+        lease: Lease | None = None,
+        after: int = 0,
+        **detail: Any,
     ) -> Redirect:
         """Write a redirect as it now stands, with its files, the event and the chain: all of it or none.
 
-        Returns it with its new revision. Raises Stale where somebody else wrote it since it was read, LeaseLost where
-        `lease` was given to another, Taken where the item (after it was found elsewhere) is another redirect's already.
+        Returns it with its new revision, which is also later than `after`. Raises Stale where somebody else wrote it
+        since it was read, LeaseLost where `lease` was given to another, Taken where the item (after it was found
+        elsewhere) is another redirect's already.
         """
         with self._writing() as connection:
             tenant = _allowed(connection, redirect, lease)
             # Only where the source is ours: the ledger may have been taken back since, to before what is known.
             known = self._known.get(redirect.source, {}).get(redirect.id) if lease else None
             before = known if known and known.revision == redirect.revision else None
-            written = rows.change(connection, redirect, now, before)
+            written = rows.change(connection, redirect, now, before, after=after)
             self._append(connection, tenant, now, [_fact(written, event, **detail)])
         if lease:
             if known is None:

@@ -62,7 +62,9 @@ def add(connection: Connection, redirect: Redirect, now: datetime) -> None:
     _insert_files(connection, [_file_values(redirect, each) for each in range(len(redirect.files))], redirect.id)
 
 
-def change(connection: Connection, redirect: Redirect, now: datetime, before: Redirect | None = None) -> Redirect:
+def change(
+    connection: Connection, redirect: Redirect, now: datetime, before: Redirect | None = None, *, after: int = 0
+) -> Redirect:
     """Write a redirect over the revision that was read, and return the next one. Raises Stale, Taken.
 
     `before`, where somebody still has it, is how it stands at that revision: it need not be read again.
@@ -70,7 +72,7 @@ def change(connection: Connection, redirect: Redirect, now: datetime, before: Re
     if before is None:
         # What is not there, or is another by now, the update does not find either.
         before = one(connection, redirect.id) or redirect
-    written = replace(redirect, revision=redirect.revision + 1)
+    written = replace(redirect, revision=max(redirect.revision, after) + 1)
     changed = _changed(before, written) | {"written": now}
     if written.state is not State.DROPPED:
         # Its files may be in the store again, and a later sweep must see them.
