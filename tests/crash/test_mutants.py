@@ -265,5 +265,5 @@ def test_adoption_that_trusts_the_html(tmp_path: Path, monkeypatch: pytest.Monke
     # Either guard alone keeps the file: that only our marker counts, and that a look-alike is no original.
     monkeypatch.setattr(reactions, "genuine", by_attribute)
     monkeypatch.setattr(discover, "followed", by_looks)
-    monkeypatch.setattr(redirect, "_attempted", lambda each, item: each.id in str(item.body))
+    monkeypatch.setattr(redirect, "bears_mark", lambda item, each: each.id in str(item.body))
     assert lost("mutant.db", Searching)
