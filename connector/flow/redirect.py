@@ -196,8 +196,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     redirect = read_anew(redirect, _looked_at(redirect, item))
     if not was_shown_in(item, redirect):
         if other := genuine(item, turn):
-            # Planned while another ledger was here. What is attached now only looks like what was planned.
-            return drop(redirect, f"the item shows the links of redirect {other.redirect_id}", turn)
+            return _give_way(redirect, other.redirect_id, turn)
         redirect = _without_kept(redirect, item, turn)
     live = {each.path for each in redirect.live}
     for each in redirect.files:
@@ -211,6 +210,16 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     linked = replace(_linked(redirect, item, turn), state=State.LINKED, missed=None, reason="")
     linked = with_end(linked, turn.clock())
     return turn.write(linked, Event.REDIRECT_LINKED)
+
+
+def _give_way(redirect: Redirect, other_id: str, turn: Turn) -> Redirect:
+    """Each was planned while another ledger was here. What the item has now only looks like what was planned.
+
+    The files are the other's: without a hold on them, this one does not keep `reconcile` from taking that one over.
+    """
+    without = replace(redirect, files=tuple(replace(each, gone=True) for each in redirect.files))
+    reason = f"the item shows the links of redirect {other_id}; if that is not known, run `connector ledger reconcile`"
+    return drop(without, reason, turn)
 
 
 def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
