@@ -416,13 +416,17 @@ def test_files_that_look_alike_are_told_apart_by_their_bytes(world: World) -> No
     assert list(entry.contents.values()) == [b"zzzz"]
 
 
-def test_file_that_looks_like_one_that_went_stays(world: World) -> None:
-    """Attached while the original lies on the shelf, and moved: it is another one."""
+@pytest.mark.parametrize("wiped", [True, False])
+def test_file_that_looks_like_one_that_went_stays(world: World, *, wiped: bool) -> None:
+    """Attached while the original lies on the shelf, and then moved, or copied for a notice that somebody wiped."""
     world.policy = policy(settle="1h")
     world.deliver(FILE)
     in_state(world, State.REPLACED)
     world.mailbox.attach(one(world).id, Attached("a.bin", b"zzzz"))
-    world.mailbox.move(one(world).id, "Inbox/Project")
+    if wiped:
+        world.mailbox.edit_body(one(world).id, "<html><body>mine</body></html>")
+    else:
+        world.mailbox.move(one(world).id, "Inbox/Project")
     world.run()
     done(world)
     (entry,) = world.mailbox.entries()

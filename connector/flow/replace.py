@@ -27,7 +27,7 @@ from connector.flow.reactions import back, defer, in_store
 from connector.flow.turn import Turn
 from connector.log import Event
 from connector.model import Copy, File, Item, Redirect, RedirectedFile, State
-from connector.sight import alike, likeness, unaccounted
+from connector.sight import alike, likeness, unaccounted, untouched
 from connector.spool import CHUNK
 
 
@@ -55,19 +55,23 @@ def begin_copy(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         source.purge([copy.id], redirect.id)
         raise Conflict("a copy of the message is not like the message")
     begun = Copy(id=copy.id, version=item.version, original=likeness(item))
-    files = tuple(_as_copied(redirect, copy, turn))
+    files = tuple(_as_copied(redirect, item, copy, turn))
     return turn.write(replace(redirect, copy=begun, files=files, missed=None, reason=""), Event.REDIRECT_COPY_MADE)
 
 
-def _as_copied(redirect: Redirect, copy: Item, turn: Turn) -> Iterator[RedirectedFile]:
-    """The files as the copy has them. Of several that look alike, it is the one with the right bytes."""
+def _as_copied(redirect: Redirect, item: Item, copy: Item, turn: Turn) -> Iterator[RedirectedFile]:
+    """The files as the copy has them. Of several that look alike, it is the one with the right bytes.
+
+    Where the original has left the item, what looks like it there is another file, that somebody attached since.
+    """
     taken: set[str] = set()
     for each in redirect.files:
-        twins = [file for file in alike(copy, each) if file.id not in taken and not each.inside]
+        there = untouched(item, each) and not each.inside and not each.gone
+        twins = [file for file in alike(copy, each) if file.id not in taken] if there else []
         if len(twins) > 1 and each.stored:
             twins = [file for file in twins if each.stored and sha256_of(copy, file, turn) == each.stored.sha256]
         taken |= {file.id for file in twins[:1]}
-        yield replace(each, file=twins[0]) if twins and not each.gone else each
+        yield replace(each, file=twins[0]) if twins else each
 
 
 def sha256_of(item: Item, file: File, turn: Turn) -> str:
