@@ -19,6 +19,7 @@ It names the server, permission or file at fault and never carries a subject, a 
 """
 
 import re
+import ssl
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -45,6 +46,23 @@ def kind(error: Exception) -> str:
     """Its name in the tree above: what adapters derive from that for themselves has the reaction of what it is."""
     ours = (each.__name__ for each in type(error).__mro__ if each.__module__ == __name__)
     return next(ours, type(error).__name__)
+
+
+def cause(error: BaseException) -> str:
+    """The innermost cause of what a library raised, in a few words: what the network said, not what was sent."""
+    causes = [error]
+    while inner := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(inner)
+    # Libraries have time-outs of their own, and asyncio makes one of what it has cancelled itself.
+    if any(isinstance(each, TimeoutError) or type(each).__name__.endswith("Timeout") for each in causes):
+        return "it does not answer in time"
+    # That there was nothing to read yet is no failure: it only came before the one that is.
+    innermost = next((each for each in reversed(causes) if not isinstance(each, ssl.SSLWantReadError)), error)
+    if isinstance(innermost, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not accepted ({innermost.verify_message})"
+    if isinstance(innermost, ssl.SSLError):
+        return f"it speaks no TLS that we accept there ({innermost.reason})"
+    return getattr(innermost, "strerror", None) or type(innermost).__name__
 
 
 class Unavailable(ConnectorError):

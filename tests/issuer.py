@@ -27,7 +27,7 @@ class Issuer:
     url: str = ""
     #: What it says of the person who logs in.
     claims: dict[str, Any] = field(default_factory=dict)
-    #: What it says otherwise than it should: claims of a token, or `key` for one that is not its own.
+    #: What it says otherwise than it should: claims of a token, `key` for one that is not its own, or `discovery`.
     lies: dict[str, Any] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "1", "use": "sig"}))
@@ -55,15 +55,14 @@ class _Handler(BaseHTTPRequestHandler):
         issuer, parts = self.issuer, urlsplit(self.path)
         issuer.asked.append(parts.path)
         if parts.path == "/.well-known/openid-configuration":
-            self._say(
-                {
-                    "issuer": issuer.url,
-                    "authorization_endpoint": f"{issuer.url}/authorize",
-                    "token_endpoint": f"{issuer.url}/token",
-                    "jwks_uri": f"{issuer.url}/keys",
-                    "id_token_signing_alg_values_supported": ["RS256"],
-                }
-            )
+            told = {
+                "issuer": issuer.url,
+                "authorization_endpoint": f"{issuer.url}/authorize",
+                "token_endpoint": f"{issuer.url}/token",
+                "jwks_uri": f"{issuer.url}/keys",
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }
+            self._say(issuer.lies.get("discovery", told))
         elif parts.path == "/keys":
             self._say({"keys": [issuer.key.as_dict(private=False)]})
         else:

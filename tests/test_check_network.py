@@ -141,6 +141,24 @@ def test_an_authority_that_is_missing_is_named_with_the_field_that_takes_it(auth
     assert "`ca` in `store`" in found.todo
 
 
+def test_a_server_that_speaks_no_tls_is_told_as_that() -> None:
+    """Nobody looks for a broken network where plain HTTP, or a TLS of the past, answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            line, _ = listening.accept()
+            with line:
+                line.recv(64)
+                line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        port = listening.getsockname()[1]
+        found = asked(f"https://127.0.0.1:{port}/dav/")
+    says = f"127.0.0.1 speaks no TLS that we accept on port {port} (WRONG_VERSION_NUMBER)"
+    assert (found.severity, found.says) == ("unreachable", says)
+    assert found.todo == "have it offer TLS 1.2 or newer there, or correct the address in `store`"
+
+
 def test_a_certificate_for_another_name_says_for_which(authority: Authority) -> None:
     """The address in the configuration may be an alias."""
     other = x509.DNSName("files.example.org")

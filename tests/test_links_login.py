@@ -12,6 +12,7 @@ from connector.model import Audience
 from tests import issuer as issuers
 from tests.issuer import CLIENT, SECRET, Issuer
 from tests.links import World, opened
+from tests.logged import Lines
 from tests.servers import DavServer
 
 ANNA = {
@@ -127,9 +128,39 @@ def test_a_session_is_a_number_that_nobody_can_make_up(pages: World, browser: ht
     assert browser.get(f"/r/{publication.id}", follow_redirects=False).is_redirect
 
 
-def test_an_issuer_that_does_not_answer_is_told(tmp_path: Path, apache: DavServer) -> None:
-    """As a page."""
+@pytest.mark.parametrize(
+    ("address", "discovery", "says"),
+    [
+        ("http://127.0.0.1:9", None, ""),
+        ("https://127.0.0.1:{port}", None, "it speaks no TLS that we accept there (WRONG_VERSION_NUMBER)"),
+        ("http://127.0.0.1:{port}", {}, "what answers there is no issuer of OpenID Connect"),
+        ("http://127.0.0.1:{port}", [], "what answers there is no issuer of OpenID Connect"),
+    ],
+)
+def test_an_issuer_that_does_not_answer_is_told(  # noqa: PLR0917 - the cases, and what they need
+    tmp_path: Path, apache: DavServer, issuer: Issuer, lines: Lines, address: str, discovery: object, says: str
+) -> None:
+    """To the visitor, who is not at fault, as a page; to the house in its log, without a traceback."""
     (tmp_path / "secret").write_text(SECRET)
-    oidc = {"issuer": "http://127.0.0.1:9", "client_id": CLIENT, "client_secret": {"file": str(tmp_path / "secret")}}
+    if discovery is not None:
+        issuer.lies["discovery"] = discovery
+    at = address.format(port=urlsplit(issuer.url).port)
+    oidc = {"issuer": at, "client_id": CLIENT, "client_secret": {"file": str(tmp_path / "secret")}}
     with opened(tmp_path, apache, oidc=oidc, proxy=None) as world:
-        assert world.ask("/r/R1-aaaaaaaa").status == 403
+        assert world.ask("/r/R1-aaaaaaaa").status == 503
+    (line,) = (each for each in lines() if each["event"] == "link.no_login")
+    assert line["reason"].startswith(f"nobody can log in at {at}: {says}")
+    assert "LoginWanted" not in line["reason"]
+
+
+def test_an_issuer_that_breaks_off_on_the_way_back_is_told(
+    pages: World, issuer: Issuer, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the login of the visitor that does not count."""
+    publication, _ = pages.publish({"a.txt": b"mine"}, audience=Audience.STAFF)
+
+    def broken(*_: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(issuer, "token", broken)
+    assert browser.get(f"/r/{publication.id}").status_code == 503

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import respx
 
 from connector.errors import Rejected
 from connector.links.book import Book, Publication
@@ -192,3 +193,15 @@ def test_a_successor_reads_at_the_same_addresses(house: House) -> None:
     origin = replace(ORIGIN, mailbox="bert@example.org")
     again = house.publisher(readers=listed).share(house.stored("owner.pdf"), LinkTerms(Audience.OWNER), origin)
     assert again in links
+
+
+@pytest.mark.parametrize(("status", "says"), [(302, ""), (403, ""), (503, "to their login: its log says why")])
+def test_a_login_that_cannot_be_reached_is_found_by_the_check(
+    house: House, respx_mock: respx.MockRouter, status: int, says: str
+) -> None:
+    """Links for anyone go on working, so nobody would look."""
+    content = b"Published by `connector check`; may be deleted.\n"
+    respx_mock.get(url__regex=r"https://files\.example\.org/a/.*/check\.txt").respond(content=content)
+    respx_mock.get("https://files.example.org/r/check").respond(status)
+    assert house.publisher().tried().endswith(says)
+    assert bool(house.publisher().tried()) == bool(says)

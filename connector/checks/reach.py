@@ -78,6 +78,10 @@ def _certified(tried: str, field: str, server: Server, line: socket.socket, now:
             certificate = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
     except ssl.SSLCertVerificationError as error:
         return _distrusted(tried, field, server, error)
+    except ssl.SSLError as error:
+        says = f"{host} speaks no TLS that we accept on port {server.port} ({error.reason})"
+        todo = f"have it offer TLS 1.2 or newer there, or correct the address in `{field}`"
+        return Finding(tried, "unreachable", says, todo, _showing(server))
     left = certificate.not_valid_after_utc - now.astimezone(UTC)
     says = f"its certificate is good for {left.days} days"
     if left < SOON:

@@ -10,18 +10,21 @@ from typing import Any
 
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth
-from httpx2 import HTTPError
+from httpx2 import HTTPError, HTTPStatusError
 from joserfc.errors import JoseError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from connector.errors import Unavailable, cause
 from connector.links.settings import Oidc, Proxy, secret
 
 #: Seconds; then the issuer is asked again, which most do without a word.
 SESSION = 8 * 3600
 _REMEMBERED = 20_000
-#: What the issuer, the network, or whoever made up a way back, can do.
-_FAILURES = (HTTPError, AuthlibBaseError, JoseError, ValueError, KeyError)
+#: Where the issuer does not answer; or, by what authlib makes of whatever JSON came, something else does in its place.
+_NO_ISSUER = (HTTPError, RuntimeError, TypeError)
+#: What whoever made up a way back can do, or an issuer whose word does not count.
+_FAILURES = (AuthlibBaseError, JoseError, ValueError, KeyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +101,26 @@ class Issuer:
         until, found = self._sessions.get(request.session.get("number", ""), (0.0, None))
         return found if until > time.monotonic() else None
 
-    async def ask(self, request: Request, back_to: str) -> Response | None:
-        """Send the browser to the issuer; None where that does not answer."""
+    async def ask(self, request: Request, back_to: str) -> Response:
+        """Send the browser to the issuer. Raises Unavailable where that does not answer."""
         request.session.clear()
         try:
             answer: Response = await self._client.authorize_redirect(request, self._back)
-        except _FAILURES:
-            return None
+        except (*_NO_ISSUER, *_FAILURES) as error:
+            raise self._unavailable(error) from None
         request.session["back_to"] = back_to
         return answer
 
     async def welcome(self, request: Request) -> str | None:
-        """Take who comes back from the issuer; returns where to go on, or None where the login does not count."""
+        """Take who comes back from the issuer; returns where to go on, or None where the login does not count.
+
+        Raises Unavailable where the issuer does not answer.
+        """
         back_to = request.session.get("back_to")
         try:
             token = await self._client.authorize_access_token(request)
+        except _NO_ISSUER as error:
+            raise self._unavailable(error) from None
         except _FAILURES:
             return None
         found = self._visitor(token.get("userinfo") or {})
@@ -125,6 +133,16 @@ class Issuer:
         if len(self._sessions) > _REMEMBERED:
             self._sessions.popitem(last=False)
         return back_to
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        match error:
+            case HTTPStatusError():
+                told = f"it answers with the HTTP status {error.response.status_code}"
+            case HTTPError():
+                told = cause(error)
+            case _:
+                told = "what answers there is no issuer of OpenID Connect"
+        return Unavailable(f"nobody can log in at {self._settings.issuer}: {told}")
 
     def _visitor(self, claims: Mapping[str, Any]) -> Visitor | None:
         groups = claims.get(self._settings.groups_claim) or ()

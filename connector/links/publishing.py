@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, FilePath
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FilePath
 from connector.config.addresses import Address
 from connector.config.credentials import Secret
 from connector.config.readers import GROUP, ReadersList
-from connector.errors import Rejected
+from connector.errors import Rejected, cause
 from connector.flow.manifest import put_bytes
 from connector.links import tokens
 from connector.links.book import Book, Offered, Publication, Token
@@ -129,11 +130,16 @@ class Publisher:
 
     def _fetched(self, url: str, expected: bytes) -> str:
         try:
-            response = httpx.get(url, verify=self._verify, trust_env=False, timeout=30)
+            response, login = (
+                httpx.get(each, verify=self._verify, trust_env=False, timeout=30)
+                for each in (url, f"{self._url}/r/check")
+            )
         except httpx.HTTPError as error:
-            return f"{self._url} does not answer ({type(error).__name__})"
+            return f"{self._url} does not answer ({cause(error)})"
         if response.content != expected:
             return f"{self._url} does not hand out what is published (it answers with {response.status_code})"
+        if login.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            return f"{self._url} cannot send people of the house to their login: its log says why"
         return ""
 
     def address(self, published: Publication) -> str:

@@ -162,7 +162,10 @@ class Site:
 
     async def back(self, request: Request) -> Response:
         """`/login/back`: from the issuer."""
-        back_to = await self._issuer.welcome(request) if self._issuer else None
+        try:
+            back_to = await self._issuer.welcome(request) if self._issuer else None
+        except Unavailable as error:
+            return self._no_login(request, error)
         return RedirectResponse(back_to, 303) if back_to else self._house.login(self._language(request))
 
     async def nothing(self, request: Request) -> Response:
@@ -204,17 +207,26 @@ class Site:
             await anyio.sleep_until(began + PAUSE)
             return self._house.gone(lang)
         except LoginWanted:
-            await anyio.sleep_until(began + PAUSE)
-            return await self._login(request)
+            pass  # Not in here: it would pass for the cause of what the issuer does.
         except Unavailable as error:
             log.warning(Event.LINK_BROKEN_OFF, reason=str(error))
             return self._house.busy(lang, 503)
         except (ClientDisconnect, TimeoutError):
             return self._house.busy(lang, 408)
+        await anyio.sleep_until(began + PAUSE)
+        return await self._login(request)
 
     async def _login(self, request: Request) -> Response:
-        asked = await self._issuer.ask(request, request.url.path) if self._issuer else None
-        return asked or self._house.login(self._language(request))
+        if self._issuer is None:
+            return self._house.login(self._language(request))
+        try:
+            return await self._issuer.ask(request, request.url.path)
+        except Unavailable as error:
+            return self._no_login(request, error)
+
+    def _no_login(self, request: Request, error: Unavailable) -> Response:
+        log.warning(Event.LINK_NO_LOGIN, reason=str(error))
+        return self._house.busy(self._language(request), 503)
 
     def _language(self, request: Request, pages: Pages | None = None) -> Code:
         return (pages or self._house).language(request.headers.get("accept-language", ""))

@@ -203,6 +203,12 @@ class Event(StrEnum):
         "A file, or a page of it, was not handed out: the store, or the reader, did not do its part.",
         "One is a reader who left. Many at a time: see whether the store answers from this machine.",
     )
+    LINK_NO_LOGIN = (
+        "link.no_login",
+        WARNING,
+        "The issuer of the house does not answer, or not as one: nobody can log in at the pages.",
+        "See whether `oidc.issuer` answers from this machine, and who vouches for its certificate (`oidc.ca`).",
+    )
     LINK_OF_NOBODY = (
         "link.of_nobody",
         ERROR,

@@ -6,7 +6,6 @@ never repeat what a server wrote: that may hold parts of a message.
 Response codes: https://learn.microsoft.com/exchange/client-developer/web-service-reference/responsecode
 """
 
-import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -15,7 +14,7 @@ import requests
 from exchangelib.errors import EWSError
 from urllib3.exceptions import HTTPError
 
-from connector.errors import Conflict, ConnectorError, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Denied, FileGone, Gone, Rejected, Unavailable, cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,10 @@ class NoContent(Exception):
 
 class LostState(Unavailable):
     """The server no longer knows this state of a change feed: it has to start again."""
+
+
+class Grief(Unavailable):
+    """The server had no time or room for one item, while it answered: in passing, or at this one every time."""
 
 
 class Exists(Conflict):
@@ -229,7 +232,7 @@ def translate(error: Exception, party: Party) -> Exception:
         case NoContent():
             return Rejected(f"an attachment in the mailbox {party.mailbox} has no content of its own")
         case EWSError() | requests.RequestException() | HTTPError() | OSError():
-            return Unavailable(f"{party.host} cannot be used: {_reason(error)}")
+            return Unavailable(f"{party.host} cannot be used: {cause(error)}")
         case _:
             return error
 
@@ -248,7 +251,10 @@ def _answered(error: Answered, party: Party) -> Exception:
         if error.code in codes:
             told = sentence.format(host=party.host, mailbox=party.mailbox, user=party.user, permission=party.permission)
             told = f"{told} ({error.code})"
-            return Unavailable(told, error.back_off) if reaction is Unavailable else reaction(told)
+            if reaction is Unavailable:
+                busy = Grief if error.of_item and not error.back_off else Unavailable
+                return busy(told, error.back_off)
+            return reaction(told)
     return RuntimeError(f"{party.host} answered {error.code} for the mailbox {party.mailbox}, and nobody foresaw that")
 
 
@@ -267,14 +273,3 @@ def _status(error: Status, party: Party) -> ConnectorError:  # noqa: PLR0911 - o
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return Rejected(f"{party.host} takes no request of this size: raise maxAllowedContentLength for EWS")
     return Unavailable(f"{party.host} answers with the HTTP status {error.status}", error.retry_after)
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, in a few words: what the network said, without what was sent over it."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not accepted ({error.verify_message})"
-    if isinstance(error, TimeoutError):
-        return "it does not answer in time"
-    return getattr(error, "strerror", None) or type(error).__name__

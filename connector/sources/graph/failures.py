@@ -6,7 +6,6 @@ repeat what a server wrote, nor any address that opens a file without a login.
 https://learn.microsoft.com/graph/errors, https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 """
 
-import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
@@ -15,7 +14,7 @@ import httpx
 from msal.exceptions import MsalError
 from urllib3.exceptions import EmptyPoolError, HTTPError
 
-from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, Unavailable, cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +222,7 @@ def translate(error: Exception, party: Party) -> Exception:
     if isinstance(error, httpx.PoolTimeout | EmptyPoolError):
         return Unavailable(f"all requests to {party.host} that may run at once are taken: raise `at_once`")
     if isinstance(error, MsalError | httpx.HTTPError | HTTPError | OSError):
-        return Unavailable(f"{party.host} or its login cannot be used: {_reason(error)}")
+        return Unavailable(f"{party.host} or its login cannot be used: {cause(error)}")
     if isinstance(error, Garbled | ValueError):
         # A ValueError is what broken JSON raises.
         error = Unavailable(f"the answer of {party.host} for {party.whose} is not a whole reply of Graph")
@@ -241,7 +240,8 @@ def _answered(error: Answered, party: Party) -> ConnectorError:
                     return LostState(said, error.location)
                 return Unavailable(said, error.retry_after) if reaction is Unavailable else reaction(said)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        reaction = Grief if error.status == HTTPStatus.INTERNAL_SERVER_ERROR else Unavailable
+        # Who knows a time to wait is busy. A gateway that gives up may do so at one thing, every time.
+        reaction = Unavailable if error.retry_after else Grief
         return reaction(f"{party.host} has trouble with {party.whose}{told}", error.retry_after)
     return Rejected(f"{party.host} refuses this for {party.whose}{told}")
 
@@ -255,14 +255,3 @@ def _no_token(error: NoToken, party: Party) -> ConnectorError:
     if _LOGIN_LATER & set(error.codes) or error.error in {"temporarily_unavailable", "server_error"}:
         return Unavailable(f"{error.host} has no token for the app {party.app} now{told}")
     return Denied(f"{error.host} gives the app {party.app} no token: look the number up in Entra's list{told}")
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, in a few words: what the network said, without what was sent over it."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not accepted ({error.verify_message})"
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return "it does not answer in time"
-    return getattr(error, "strerror", None) or type(error).__name__
