@@ -158,11 +158,11 @@ def faulty(exchange: Exchange, monkeypatch: pytest.MonkeyPatch, item_id: str, fa
     connection = settings(exchange).connect(ANNA)
     answers = connection.answers
 
-    def with_fault(request: Any, filling: Any = None) -> list[Any]:
+    def with_fault(request: Any, filling: Any = None, **more: int) -> list[Any]:
         told = etree.fromstring(request) if isinstance(request, bytes) else request
         asked = [each.get("Id") for each in told.iterfind("{*}ItemIds/{*}ItemId")]
         faults = {asked.index(item_id): fault} if item_id in asked else {}
-        return [faults.get(place, answer) for place, answer in enumerate(answers(request, filling))]
+        return [faults.get(place, answer) for place, answer in enumerate(answers(request, filling, **more))]
 
     monkeypatch.setattr(connection, "answers", with_fault)
     return EwsMailbox(ANNA, lambda: connection)

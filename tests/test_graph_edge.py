@@ -382,7 +382,7 @@ def test_a_refused_token_is_not_renewed(wire: respx.MockRouter, header: str) -> 
 
 def test_each_request_says_who_asks_and_wants_ids_that_stay(wire: respx.MockRouter) -> None:
     """Also those in a batch, and what follows a link."""
-    answers = [{"@odata.nextLink": f"{THING}?next", "value": [1]}, {"value": [2]}]
+    answers = [{"@odata.nextLink": f"{THING}?next", "value": []}, {"value": []}]
     wire.get(THING).mock(side_effect=[httpx.Response(200, json=answer) for answer in answers])
     batch = wire.post(f"{GRAPH}/v1.0/$batch").respond(json={"responses": [{"id": "0", "status": 200, "body": {}}]})
     mailbox = connection()
@@ -553,6 +553,14 @@ def test_links_lead_nowhere_else(wire: respx.MockRouter) -> None:
         assert not evil.called
 
 
+@pytest.mark.parametrize("page", [{}, {"value": None}, {"value": [None]}, {"value": {}}, {"@odata.deltaLink": THING}])
+def test_pages_without_a_list(wire: respx.MockRouter, page: dict[str, Any]) -> None:
+    """Something else came in their place: where nothing is found, files may be deleted."""
+    wire.get(THING).respond(json=page)
+    with pytest.raises(Unavailable, match="not a whole reply"):
+        list(connection().pages("/thing"))
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_pages_that_lead_round(wire: respx.MockRouter, length: int) -> None:
     """That is told, and nobody follows them for ever."""
@@ -583,6 +591,26 @@ def test_a_batch(wire: respx.MockRouter) -> None:
     assert isinstance(third, Gone)
     with pytest.raises(Unavailable, match="not a whole reply"):
         connection().batch(["/a", "/b", "/c", "/d"])
+
+
+def test_a_step_that_a_gateway_answers(wire: respx.MockRouter) -> None:
+    """What is no JSON comes as text: its status counts, and no step that succeeds is made of it."""
+    page = base64.b64encode(b"<html>Bad Gateway</html>").decode()
+    wire.post(f"{GRAPH}/v1.0/$batch").respond(json={"responses": [{"id": "0", "status": 502, "body": page}]})
+    (failed,) = connection().batch(["/a"])
+    assert isinstance(failed, Unavailable)
+    assert "HTTP status 502" in str(failed)
+    none: tuple[Any, ...] = (
+        {"id": "0", "status": 200, "body": page},
+        {"id": "0"},
+        {"id": "0", "status": None},
+        {},
+        None,
+    )
+    for each in none:
+        wire.post(f"{GRAPH}/v1.0/$batch").respond(json={"responses": [each]})
+        with pytest.raises(Unavailable, match="not a whole reply"):
+            connection().batch(["/a"])
 
 
 # --- addresses that open by themselves -------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from connector.model import Direction, FileKind, Message, Page
 from connector.simulator import Deviation, Exchange
 from connector.simulator.deviations import OF_GRAPH
 from connector.sources.ews import EwsMailbox, folders
+from connector.sources.ews.failures import Grief
+from connector.sources.ews.words import M
 from connector.sources.memory import Attached
 from tests.ews import ANNA, User, eml, faulty, self_signed, settings
 from tests.exchange import Judge
@@ -346,6 +348,7 @@ def test_without_commit_times_every_folder_is_asked(
         (Conflict("Exchange failed"), (0, 1)),
         (RuntimeError("unforeseen"), (0, 1)),
         (Gone("moved"), (0, 1)),
+        (Grief("takes too long, every time"), (0, 1)),
     ],
 )
 def test_an_item_that_cannot_be_read(
@@ -363,12 +366,22 @@ def test_an_item_that_cannot_be_read(
     assert [each for page in pages for each in page.unread] == [item_id] * unread
 
 
+def test_a_mailbox_without_folders_is_none(exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would be found in it: then files are deleted."""
+    connection = settings(exchange).connect(ANNA)
+    source = EwsMailbox(ANNA, lambda: connection)
+    assert source.find("R1") == ()
+    monkeypatch.setattr(connection, "ask", lambda *_, **__: [M.FindFolderResponseMessage(M.RootFolder())])
+    with pytest.raises(Unavailable, match="no folders at all"):
+        source.find("R1")
+
+
 def test_lists_without_end(exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """A feed that goes round, and folders or items that begin anew with every page: that is told, and nobody hangs."""
     connection = settings(exchange).connect(ANNA)
     answers, asked = connection.answers, Counter[str]()
 
-    def again(request: Any, filling: Any = None) -> list[Any]:
+    def again(request: Any, filling: Any = None, **more: int) -> list[Any]:
         name = request.tag.rpartition("}")[2]
         asked[name] += 1
         assert asked[name] < 9
@@ -377,7 +390,7 @@ def test_lists_without_end(exchange: Exchange, world: User, monkeypatch: pytest.
         for view in request.iterfind("{*}IndexedPageFolderView"), request.iterfind("{*}IndexedPageItemView"):
             for each in view:
                 each.set("Offset", "0")
-        told: list[Any] = answers(request, filling)
+        told: list[Any] = answers(request, filling, **more)
         for each in told if name == endless else ():
             for state in each.iterfind("{*}SyncState"):
                 state.text = "even" if asked[name] % 2 else "odd"

@@ -24,7 +24,7 @@ from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, U
 from connector.sources.ews import EwsMailboxes
 from connector.sources.ews.connection import parsed, response_messages
 from connector.sources.ews.content import decoded
-from connector.sources.ews.failures import Answered, Garbled, NoContent
+from connector.sources.ews.failures import Answered, Garbled, Grief, NoContent
 from connector.sources.exchange import mailbox_guid
 
 SOAP = (
@@ -221,7 +221,8 @@ def test_memory_stays_flat() -> None:
 @pytest.mark.parametrize("illegal", [b"&#x1F;", b"&#11;", b"\x0b", b"&#xFFFE;", b"\xef\xbf\xbe", b"&#xD800;"])
 def test_characters_that_xml_cannot_hold_are_left_out(illegal: bytes) -> None:
     """Exchange passes on what stands in mail; the message stays readable."""
-    reply = refusal("NoError").replace(b"'Error'", b"'Success'").replace(b">0<", b">a%bb<" % illegal)
+    reply = refusal("NoError").replace(b"'Error'", b"'Success'").replace(b"GetItem", b"CreateItem")
+    reply = reply.replace(b">0<", b">a%bb<" % illegal)
     (message,) = response_messages(parsed(reply))
     assert not isinstance(message, Answered)
     assert message.findtext("{*}DescriptiveLinkKey") == "ab"
@@ -239,6 +240,36 @@ def test_a_reply_without_its_end_is_garbled() -> None:
     for end in range(0, len(reply) - 1, 9):
         with pytest.raises(Garbled):
             response_messages(parsed(reply[:end]))
+
+
+def success(what: str, *contents: str) -> bytes:
+    """A reply of this operation with a response message for each of these contents."""
+    told = (
+        f"<m:{what}ResponseMessage ResponseClass='Success'><m:ResponseCode>NoError</m:ResponseCode>{each}"
+        f"</m:{what}ResponseMessage>"
+        for each in contents
+    )
+    messages = f"<m:{what}Response><!-- > --><m:ResponseMessages><!-- > -->{''.join(told)}</m:ResponseMessages>"
+    return SOAP % f"{messages}</m:{what}Response>".encode()
+
+
+ITEM = "<m:Items><t:Message><t:ItemId Id='AAA=' ChangeKey='1'/></t:Message></m:Items>"
+
+
+@pytest.mark.parametrize(
+    ("what", "bare", "whole"),
+    [
+        ("GetItem", "<m:Items/>", ITEM),
+        ("FindItem", "<m:RootFolder/>", "<m:RootFolder><t:Items/></m:RootFolder>"),
+        ("FindFolder", "", "<m:RootFolder/>"),
+    ],
+)
+def test_a_success_that_holds_nothing_is_none(what: str, bare: str, whole: str) -> None:
+    """That nothing was found is said, and never only left out: files are deleted where nothing is found."""
+    (told,) = response_messages(parsed(success(what, whole)))
+    assert not isinstance(told, Answered)
+    with pytest.raises(Garbled):
+        response_messages(parsed(success(what, bare)))
 
 
 # --- networks and servers --------------------------------------------------------------------------------------------
@@ -323,6 +354,10 @@ BUSY = '<m:MessageXml><t:Value Name="BackOffMilliseconds">17250</t:Value></m:Mes
         (http(200, refusal("ErrorItemNotFound")[:-30]), Unavailable, "127.0.0.1"),
         (http(200, refusal("ErrorItemNotFound"), announced=5000), Unavailable, "127.0.0.1"),
         (http(200, refusal("ErrorItemNotFound")), Gone, "anna@example.org"),
+        (http(200, refusal("ErrorTimeoutExpired")), Grief, "no time or room"),
+        (http(200, refusal("ErrorServerBusy", BUSY)), Unavailable, "no time or room"),
+        (http(200, success("GetItem")), Unavailable, "not a whole EWS reply"),
+        (http(200, success("GetItem", ITEM, ITEM)), Unavailable, "not a whole EWS reply"),
         (http(200, refusal("ErrorNonExistentMailbox")), Denied, "no mailbox anna@example.org"),
         (http(200, refusal("ErrorImpersonateUserDenied")), Denied, "ApplicationImpersonation"),
         (http(200, refusal("ErrorContentConversionFailed")), Rejected, "ErrorContentConversionFailed"),
@@ -332,6 +367,12 @@ BUSY = '<m:MessageXml><t:Value Name="BackOffMilliseconds">17250</t:Value></m:Mes
             Unavailable,
             "failed",
         ),
+        (
+            http(500, SOAP % b"<s:Fault><faultcode>a:ErrorInvalidLicense</faultcode></s:Fault>"),
+            Unavailable,
+            "InvalidLic",
+        ),
+        (http(500, SOAP % b"<s:Fault><faultcode>\na secret</faultcode></s:Fault>"), Unavailable, "no response code"),
         (http(500, SOAP % b"<s:Fault><faultcode>a:ErrorSchemaValidation</faultcode></s:Fault>"), Rejected, "Schema"),
     ],
 )

@@ -29,6 +29,7 @@ from connector.simulator import Deviation, Exchange
 from connector.simulator.deviations import OF_GRAPH
 from connector.simulator.graph.message import Reply, Request
 from connector.sources.ews import EwsMailbox
+from connector.sources.graph.connection import Reply as GraphReply
 from connector.sources.graph_mail import GraphMailbox
 from connector.sources.memory import Attached
 from connector.spool import spooled
@@ -276,22 +277,36 @@ def test_a_message_at_which_graph_fails_stops_none_of_the_others(
     broken_one, other = world.deliver(REPORT), world.deliver(REPORT)
     connection = source._connection
     batch = connection.batch
-    status: int
+    status, headers = 0, dict[str, str]()
 
     def failing(paths: Sequence[str], **more: Any) -> list[Any]:
-        failure = connection._part({"status": status, "body": {}}, connection.party)
+        failure = connection._part({"status": status, "body": {}, "headers": headers}, connection.party)
         answers = zip(paths, batch(paths, **more), strict=True)
         return [failure if quote(broken_one) in path else answer for path, answer in answers]
 
     monkeypatch.setattr(connection, "batch", failing)
-    for each_of_them in (500, 404):
+    for each_of_them in (500, 404, 502, 503, 504):
         status = each_of_them
         pages = list(source.changes(None))
         assert reported(pages) == {other}
         assert [each for page in pages for each in page.unread] == [broken_one]
-    status = 503
+    status, headers = 503, {"Retry-After": "60"}
     with pytest.raises(Unavailable):
         list(source.changes(None))
+
+
+def test_what_is_no_message_or_no_mailbox_is_not_taken_for_one(
+    world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lacks all that makes it one must not pass for a message without files, or for a mailbox without mail."""
+    item_id = world.deliver(REPORT)
+    source.fetch(item_id)
+    monkeypatch.setattr(source._connection, "ask", lambda *_, **__: GraphReply({"value": []}, {}))
+    with pytest.raises(Unavailable, match="does not tell its folder"):
+        source.fetch(item_id)
+    for verb in (source.changes, source.find):
+        with pytest.raises(Unavailable, match="no folders at all"):
+            tuple(verb(""))
 
 
 def test_a_feed_that_leads_round(world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,11 +34,11 @@ from requests import Response
 from requests.auth import HTTPBasicAuth
 from urllib3 import Timeout
 
-from connector.errors import ConnectorError, request_in
+from connector.errors import ConnectorError, Denied, Unavailable, request_in
 from connector.session import Basic, Session
 from connector.sources.ews.failures import Answered, Garbled, Party, Status, translate
 from connector.sources.ews.filled import Filled
-from connector.sources.ews.words import Element, M, first, text
+from connector.sources.ews.words import MESSAGES, Element, M, first, text
 from connector.spool import Spool
 
 #: Sessions, and so TCP connections, of one mailbox.
@@ -248,18 +248,19 @@ class Connection:
         twin._account = replace(self._account, identity=Identity(primary_smtp_address=party.mailbox))  # noqa: SLF001 - its own kind
         return twin
 
-    def ask(self, request: Request, filling: Spool | None = None) -> list[Element]:
+    def ask(self, request: Request, filling: Spool | None = None, *, number: int = 1) -> list[Element]:
         """The response messages; the first one that tells of an error is raised. See `answers`."""
-        answers = self.answers(request, filling)
+        answers = self.answers(request, filling, number=number)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return [answer for answer in answers if not isinstance(answer, Exception)]
 
-    def answers(self, request: Request, filling: Spool | None = None) -> list[Element | Exception]:
+    def answers(self, request: Request, filling: Spool | None = None, *, number: int = 1) -> list[Element | Exception]:
         """The response messages, one for each thing asked for: its element, or the error that it tells.
 
-        `filling` goes into the request as base64, where `FILLING` stands in it.
+        `filling` goes into the request as base64, where `FILLING` stands in it. `number` is how many things are asked
+        for: an answer with more or fewer messages is none, for nobody knows which of them is about what.
         """
         operation = _Operation(account=self._account)
         operation.filling = filling
@@ -269,7 +270,12 @@ class Connection:
             envelope = parsed(operation.reply)
             self.build = _build(envelope) or self.build
             messages = response_messages(envelope)
-        return [self._translated(message) if isinstance(message, Answered) else message for message in messages]
+        answers = [self._translated(message) if isinstance(message, Answered) else message for message in messages]
+        if len(answers) != number:
+            # A server that refuses all of them may say so once. It never says so that one of them is gone.
+            refused = (each for each in answers if isinstance(each, Unavailable | Denied))
+            raise next(refused, self._translated(Garbled()))
+        return answers
 
     @contextmanager
     def stream(self, request: Request) -> Iterator[Iterator[bytes]]:
@@ -309,7 +315,23 @@ def response_messages(envelope: Element) -> list[Element | Answered]:
     messages = first(body[0], "m:ResponseMessages")
     if messages is None:
         raise Garbled
-    return [message if message.get("ResponseClass") == "Success" else _error(message) for message in messages]
+    return [_message(each) for each in messages.iterchildren("{*}*")]
+
+
+#: What there is where these succeed, were it empty: files are deleted where nothing is found.
+_HOLD = {
+    f"{{{MESSAGES}}}FindFolderResponseMessage": "m:RootFolder",
+    f"{{{MESSAGES}}}FindItemResponseMessage": "m:RootFolder/t:Items",
+    f"{{{MESSAGES}}}GetItemResponseMessage": "m:Items/*/t:ItemId",
+}
+
+
+def _message(told: Element) -> Element | Answered:
+    if told.get("ResponseClass") != "Success":
+        return _error(told)
+    if told.tag in _HOLD and first(told, _HOLD[told.tag]) is None:
+        raise Garbled
+    return told
 
 
 def parsed(reply: bytes) -> Element:
@@ -330,6 +352,8 @@ def _if_legal(reference: re.Match[bytes]) -> bytes:
     return reference.group() if legal else b""
 
 
+#: What may be repeated: nothing else that a server writes.
+_CODE = re.compile(r"\w{1,80}", re.ASCII)
 #: What is answered about one item, or one file of it.
 _OF_ITEM = re.compile(r"(?:Get|Create|Update|Copy|Move|Delete)(?:Item|Attachment)ResponseMessage")
 
@@ -337,7 +361,8 @@ _OF_ITEM = re.compile(r"(?:Get|Create|Update|Copy|Move|Delete)(?:Item|Attachment
 def _error(told: Element) -> Answered:
     code = next((element.text for element in told.iter("{*}ResponseCode")), None)
     # A fault that knows no response code has at least one like `a:ErrorSchemaValidation`.
-    code = code or (text(told, "faultcode").rpartition(":")[2] or "no response code")
+    code = code or text(told, "faultcode").rpartition(":")[2]
+    code = code if _CODE.fullmatch(code) else "no response code"
     of_item = bool(_OF_ITEM.fullmatch(etree.QName(told).localname))
     subscriptions = tuple(each.text or "" for each in told.iterfind("{*}ErrorSubscriptionIds/{*}SubscriptionId"))
     for value in told.iter("{*}Value"):

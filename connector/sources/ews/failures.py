@@ -221,7 +221,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
 
 
 def translate(error: Exception, party: Party) -> Exception:
-    """The error to raise instead. One that nobody foresaw comes back as a plain exception that names it: a bug."""
+    """The error to raise instead. One of an item that nobody foresaw comes back as a plain exception that names it."""
     match error:
         case Answered():
             return _answered(error, party)
@@ -255,7 +255,9 @@ def _answered(error: Answered, party: Party) -> Exception:
                 busy = Grief if error.of_item and not error.back_off else Unavailable
                 return busy(told, error.back_off)
             return reaction(told)
-    return RuntimeError(f"{party.host} answered {error.code} for the mailbox {party.mailbox}, and nobody foresaw that")
+    told = f"{party.host} answered {error.code} for the mailbox {party.mailbox}, and nobody foresaw that"
+    # All the others must not stop with a mailbox whose server has a word of its own for what is wrong with it.
+    return RuntimeError(told) if error.of_item else Unavailable(f"{told}: look it up among the response codes of EWS")
 
 
 def _status(error: Status, party: Party) -> ConnectorError:  # noqa: PLR0911 - one for each answer

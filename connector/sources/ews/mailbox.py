@@ -16,7 +16,7 @@ from connector.model import Body, File, FileKind, Item, Letter, Message, Notice,
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
 from connector.sources.ews.content import decoded
-from connector.sources.ews.failures import LostState
+from connector.sources.ews.failures import Grief, LostState
 from connector.sources.ews.filled import FILLING
 from connector.sources.ews.folders import Folder, tree
 from connector.sources.ews.reading import message
@@ -146,7 +146,8 @@ class EwsMailbox:
         if not here:
             return
         # Last things first: where ids are positions, what is still to be removed keeps its own.
-        for answer in self._connection.answers(words.delete_attachments(file.id for file in reversed(here))):
+        wanted = words.delete_attachments(file.id for file in reversed(here))
+        for answer in self._connection.answers(wanted, number=len(here)):
             if isinstance(answer, Exception) and not isinstance(answer, Gone | FileGone):
                 raise answer
 
@@ -260,7 +261,7 @@ class EwsMailbox:
             match item:
                 case Message():
                     listed[item_id] = item
-                case Unavailable() | Denied():
+                case Unavailable() | Denied() if not isinstance(item, Grief):
                     raise item
                 case Rejected():
                     pass  # Its own fault. It stays as the feed lists it, without files.
@@ -282,9 +283,7 @@ class EwsMailbox:
         """Each item afresh, or why it cannot be read."""
         read: dict[str, Message | Exception] = {}
         for batch in _batches(ids, ITEMS):
-            answers = self._connection.answers(words.get_items(batch, body=body))
-            if len(answers) != len(batch):
-                raise Unavailable(f"the answer for {len(batch)} items of the mailbox {self.address} has another number")
+            answers = self._connection.answers(words.get_items(batch, body=body), number=len(batch))
             for item_id, answer in zip(batch, answers, strict=True):
                 read[item_id] = answer if isinstance(answer, Exception) else self._message(answer)
         return read
@@ -310,7 +309,8 @@ class EwsMailbox:
         offset, more = 0, True
         begins: list[Element] = []
         while more:
-            answers = self._connection.ask(words.find_items(folders, deepcopy(wanted), offset, FOUND))
+            request = words.find_items(folders, deepcopy(wanted), offset, FOUND)
+            answers = self._connection.ask(request, number=len(folders))
             found = [item for answer in answers for item in answer.iterfind("m:RootFolder/t:Items/*", NS)]
             self._require_news([*begins[:1], *found[:1]], "t:ItemId")
             begins += found[:1]
@@ -346,6 +346,8 @@ class EwsMailbox:
             self._require_news([*found[:1], *page[:1]], "t:FolderId")
             found += page
             more = bool(page) and not _is_last_page(answer)
+        if not found:
+            raise Unavailable(f"the mailbox {self.address} is told to have no folders at all")
         self._tree = tree(found, self._well_known, self._skip, self._connection.date)
         return tuple(self._tree.values())
 
@@ -357,13 +359,14 @@ class EwsMailbox:
     @cached_property
     def _well_known(self) -> dict[str, str]:
         """The ids of the folders that are known by what they are for. A server need not have all of them."""
-        answers = self._connection.answers(words.get_distinguished_folders(WELL_KNOWN, self._owner))
+        request = words.get_distinguished_folders(WELL_KNOWN, self._owner)
+        answers = self._connection.answers(request, number=len(WELL_KNOWN))
         for answer in answers:
             if isinstance(answer, Unavailable | Denied):
                 raise answer
         ids = {
             name: identifier(answer, "m:Folders/*/t:FolderId")
-            for name, answer in zip(WELL_KNOWN, answers, strict=False)
+            for name, answer in zip(WELL_KNOWN, answers, strict=True)
             if not isinstance(answer, Exception)
         }
         if ROOT not in ids:

@@ -28,7 +28,7 @@ class EwsProbe(EwsMailbox):
     def made(self, trial: str) -> tuple[str, ...]:
         """See `Probe.made`. Two requests."""
         folders = [folder.id for folder in self._folders() if folder.mail]
-        answers = self._connection.ask(_find_items(folders, f"<{trial}."))
+        answers = self._connection.ask(_find_items(folders, f"<{trial}."), number=len(folders))
         found = (item for answer in answers for item in answer.iterfind("m:RootFolder/t:Items/*", NS))
         return tuple(identifier(item, "t:ItemId") for item in found)
 

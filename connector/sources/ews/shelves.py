@@ -45,7 +45,8 @@ class Shelves:
 
     def purge(self, item_ids: Collection[str], redirect_id: str) -> None:
         """Delete these items, then the shelf if it is empty."""
-        for answer in self._connection.answers(words.delete_items(item_ids)) if item_ids else ():
+        request = words.delete_items(item_ids)
+        for answer in self._connection.answers(request, number=len(item_ids)) if item_ids else ():
             if isinstance(answer, Exception) and not isinstance(answer, Gone | FileGone):
                 raise answer
         shelf = self._find(redirect_id)

@@ -179,9 +179,22 @@ class Connection:
         link: str | None = where
         while link:
             page = self.ask("GET", link, prefer=prefer).body
+            self.listed(page)
             yield page
             if link := page.get("@odata.nextLink"):
                 onward.to(link)
+
+    def listed(self, page: JSON) -> list[JSON]:
+        """What a page lists, its `value`. Raises Unavailable where it has no list, not even an empty one.
+
+        Something else came in its place then, and must not pass for a page without anything: files are deleted where
+        nothing is found.
+        """
+        with self.told():
+            told = page.get("value")
+            if not (isinstance(told, list) and all(isinstance(each, dict) for each in told)):
+                raise Garbled
+            return told
 
     def batch(self, steps: Sequence[str | Step], *, prefer: Collection[str] = ()) -> list[JSON | Exception]:
         """The answers to these steps, at most `BATCH`, in one request: its JSON, or the error that it tells.
@@ -193,7 +206,7 @@ class Connection:
         asked = [_asked(str(number), step, sent) for number, step in enumerate(wanted)]
         told = self.ask("POST", "/$batch", {"requests": asked}).body
         with self.told():
-            answers = {str(each["id"]): each for each in told.get("responses") or ()}
+            answers = _answers(told)
             if set(answers) != {each["id"] for each in asked}:
                 raise Garbled
             return [self._part(answers[str(number)], step.party or self.party) for number, step in enumerate(wanted)]
@@ -310,9 +323,11 @@ class Connection:
             response.close()
 
     def _part(self, answer: JSON, party: Party) -> JSON | Exception:
-        status, body = int(answer["status"]), answer.get("body") or {}
+        status, body = answer["status"], answer.get("body") or {}
         if status < HTTPStatus.BAD_REQUEST:
-            return dict(body)
+            if not isinstance(body, dict):
+                raise Garbled
+            return body
         headers = httpx.Headers(answer.get("headers") or {})
         failed = Answered(status, _code(body), retry_after(headers), request=request_in(headers))
         return translate(failed, party)
@@ -335,6 +350,14 @@ def _asked(number: str, step: Step, headers: Mapping[str, str]) -> JSON:
     if step.body is None:
         return asked
     return {**asked, "headers": {**headers, "Content-Type": "application/json"}, "body": step.body}
+
+
+def _answers(told: JSON) -> dict[str, JSON]:
+    """The answers of a batch, by the numbers of what was asked."""
+    try:
+        return {str(each["id"]): {**each, "status": int(each["status"])} for each in told["responses"]}
+    except (LookupError, TypeError):
+        raise Garbled from None
 
 
 def _wait(told: str, headers: Mapping[str, str]) -> timedelta | None:
@@ -396,7 +419,8 @@ def _json(content: bytes) -> JSON:
     return body
 
 
-def _code(body: JSON) -> str:
-    error = body.get("error")
+def _code(body: object) -> str:
+    # In a batch, what is no JSON is told as text: the page of a gateway, say.
+    error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, str) and re.fullmatch(r"[\w.-]{1,80}", code) else ""

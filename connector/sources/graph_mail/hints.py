@@ -115,7 +115,7 @@ class GraphHints:
             del self._subscribed[address]
         ours = {*self._subscribed.values()}
         for page in self._app().pages("/subscriptions"):
-            for each in page.get("value") or ():
+            for each in page["value"]:
                 if each.get("notificationUrl") == self._url and each.get("id") not in ours:
                     yield str(each["id"])
 

@@ -100,8 +100,7 @@ class GraphMailbox:
         """See `Source.recent`. A request for a thousand of them, and one for each 20."""
         scope = {folder.id for folder in self._folders(Cursor()) if folder.in_scope}
         for page in self._connection.pages(self._at("messages") + words.recent(since)):
-            told = page.get("value") or ()
-            items = self._read(str(each["id"]) for each in told if each.get("parentFolderId") in scope)
+            items = self._read(str(each["id"]) for each in page["value"] if each.get("parentFolderId") in scope)
             for item in items.values():
                 if isinstance(item, Unavailable | Denied):
                     raise item
@@ -185,7 +184,7 @@ class GraphMailbox:
         where = self._at("mailFolders", "recoverableitemsroot", "childFolders")
         try:
             found = self._connection.pages(f"{where}?$expand={words.extended(words.SIZE)}&includeHiddenFolders=true")
-            sizes = [words.told(each, words.SIZE) for page in found for each in page.get("value") or ()]
+            sizes = [words.told(each, words.SIZE) for page in found for each in page["value"]]
         except (Gone, Rejected):
             return None
         told = [int(each) for each in sizes if each.isdecimal()]
@@ -195,7 +194,7 @@ class GraphMailbox:
         """See `Source.find`. Looks in all folders of mail, Deleted Items too, but not in Recoverable Items."""
         folders = {folder.id for folder in self._folders(Cursor()) if folder.mail}
         pages = self._connection.pages(self._at("messages") + words.marked(redirect_id))
-        found = [each for page in pages for each in page.get("value") or ()]
+        found = [each for page in pages for each in page["value"]]
         ids = [str(each["id"]) for each in found if each.get("parentFolderId") in folders]
         items = (self._still_there(item) for item in self._read(ids).values())
         return tuple(item for item in items if markers.names(item.marker) == redirect_id)
@@ -274,7 +273,7 @@ class GraphMailbox:
 
         Each is read afresh: only so its files are told, inline ones too.
         """
-        told = [each for each in answer.get("value") or () if "@removed" not in each]
+        told = [each for each in self._connection.listed(answer) if "@removed" not in each]
         items, unread = [], []
         scope = {folder.path for folder in self._tree.values() if folder.in_scope}
         for item_id, item in self._read([str(each["id"]) for each in told]).items():
@@ -302,9 +301,9 @@ class GraphMailbox:
     def _place(self, item_id: str) -> str:
         """The folder where an item is. Raises Gone."""
         where = self._of(item_id) + "?$select=parentFolderId"
-        folder_id = str(self._connection.ask("GET", where).body.get("parentFolderId"))
-        self._looked_for(item_id, folder_id)
-        return folder_id
+        told = self._connection.ask("GET", where).body
+        self._looked_for(item_id, told)
+        return str(told["parentFolderId"])
 
     def _read(self, ids: Iterable[str], *, body: bool = False) -> dict[str, Message | Exception]:
         """Each item afresh, or why it cannot be read."""
@@ -319,8 +318,14 @@ class GraphMailbox:
                     read[item_id] = gone
         return read
 
-    def _looked_for(self, item_id: str, folder_id: str) -> Folder | None:
-        """The folder, where it is one that people see. Raises Gone where this id is not good there."""
+    def _looked_for(self, item_id: str, told: JSON) -> Folder | None:
+        """The folder that an answer names, if people see that one. Raises Gone where this id is not good there.
+
+        Raises Unavailable where it names none: that is no message, and must not pass for one without files and mark.
+        """
+        folder_id = told.get("parentFolderId")
+        if not isinstance(folder_id, str):
+            raise Unavailable(f"the answer for an item of the mailbox {self.address} does not tell its folder")
         if folder_id not in self._tree and folder_id not in self._elsewhere:
             self._folders(Cursor())
             self._elsewhere |= {folder_id} - self._tree.keys()
@@ -332,8 +337,8 @@ class GraphMailbox:
     def _message(self, item_id: str, told: JSON) -> Message:
         attachments = [*(told.get("attachments") or ())]
         if link := told.get("attachments@odata.nextLink"):
-            attachments += [each for page in self._connection.pages(str(link)) for each in page.get("value") or ()]
-        folder = self._looked_for(item_id, str(told.get("parentFolderId")))
+            attachments += [each for page in self._connection.pages(str(link)) for each in page["value"]]
+        folder = self._looked_for(item_id, told)
         return message({**told, "id": item_id, "attachments": attachments}, folder, self.address)
 
     def _update(self, item: Item, body: Body | None, marker: str) -> None:
@@ -342,7 +347,7 @@ class GraphMailbox:
         # That Graph heeds If-Match for messages is written nowhere.
         where = self._of(item.id) + "?$select=changeKey,parentFolderId"
         now = self._connection.ask("GET", where).body
-        self._looked_for(item.id, str(now.get("parentFolderId")))
+        self._looked_for(item.id, now)
         if now.get("changeKey") != item.version:
             raise Conflict(f"an item of the mailbox {self.address} changed since it was read")
         changed = words.change(None if body == item.body else body, marker)
@@ -368,6 +373,8 @@ class GraphMailbox:
         except LostState:
             place.hierarchy, place.folders = "", {}
             self._follow(place)
+        if not place.folders:
+            raise Unavailable(f"the mailbox {self.address} is told to have no folders at all")
         self._tree = tree(place.folders, self._well_known, self._skip)
         self._elsewhere -= self._tree.keys()
         return tuple(self._tree.values())
@@ -381,7 +388,7 @@ class GraphMailbox:
         page: JSON = {}
         for page in self._connection.pages(link):
             # A folder may come several times; the last word counts.
-            told |= {str(each["id"]): each for each in page.get("value") or ()}
+            told |= {str(each["id"]): each for each in page["value"]}
         for folder_id in told:
             place.folders.pop(folder_id, None)
         new = [folder_id for folder_id, each in told.items() if "@removed" not in each]

@@ -35,7 +35,7 @@ class GraphProbe(GraphMailbox):
     def made(self, trial: str) -> tuple[str, ...]:
         """See `Probe.made`. One request."""
         where = self._at("messages") + f"?$filter=startswith(internetMessageId,'<{trial}.')&$select=id"
-        return tuple(str(each["id"]) for page in self._connection.pages(where) for each in page.get("value") or ())
+        return tuple(str(each["id"]) for page in self._connection.pages(where) for each in page["value"])
 
     def properties(self, item_id: str) -> dict[str, str]:
         """See `Probe.properties`. One request; what a server refuses to tell is left out, with those beside it."""

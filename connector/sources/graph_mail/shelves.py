@@ -59,7 +59,7 @@ class Shelves:
 
     def _on(self, shelf: str) -> list[str]:
         where = path("users", self._address, "mailFolders", shelf, "messages") + "?$select=id&$top=100"
-        return [str(each["id"]) for page in self._connection.pages(where) for each in page.get("value") or ()]
+        return [str(each["id"]) for page in self._connection.pages(where) for each in page["value"]]
 
     def _find(self, redirect_id: str) -> str:
         self._home = self._home or self._child(self._root, SHELVES)
@@ -84,7 +84,7 @@ class Shelves:
     def _child(self, parent: str, name: str) -> str:
         where = path("users", self._address, "mailFolders", parent, "childFolders") + words.named(name)
         for page in self._connection.pages(where):
-            for each in page.get("value") or ():
+            for each in page["value"]:
                 if each.get("displayName") == name:
                     return str(each["id"])
         return ""

@@ -104,7 +104,7 @@ class GraphDrive(Shelfless):
         onward = Onward(link, f"the change feed of {self._connection.party.whose} does not get on")
         while not last:
             page = self._page(link)
-            items = tuple(self._changed(page.get("value", ())))
+            items = tuple(self._changed(self._connection.listed(page)))
             last = "@odata.deltaLink" in page
             link = onward.to(page.get("@odata.deltaLink") or page.get("@odata.nextLink"), last=last)
             yield Page(items, json.dumps({"drive": self.key, "roots": sorted(self._roots), "link": link}))
@@ -215,7 +215,7 @@ class GraphDrive(Shelfless):
         """See `Source.find`. Reads every pointer of the drive: seldom, for links that nobody finds otherwise."""
         found = []
         for page in self._connection.pages(self._beginning):
-            for told in page.get("value", ()):
+            for told in page["value"]:
                 if _is_file(told) and _may_be_pointer(told):
                     with suppress(Gone):
                         pointer = pointers.read(self._content(told))
@@ -342,7 +342,7 @@ class GraphDrive(Shelfless):
     def _invited(self, item_id: str) -> frozenset[str]:
         """Whom a file is shared with by itself, and not by its folder: ids of people. Five resource units."""
         pages = self._connection.pages(f"{self._at(item_id)}/permissions")
-        granted = (each for page in pages for each in page.get("value", ()) if not each.get("inheritedFrom"))
+        granted = (each for page in pages for each in page["value"] if not each.get("inheritedFrom"))
         return frozenset(person for each in granted for person in _grantees(each))
 
     def _let_in(self, item_id: str, people: Collection[str]) -> None:

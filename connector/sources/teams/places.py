@@ -109,4 +109,4 @@ def _merged(places: Iterable[Place]) -> Iterator[Place]:
 
 def _listed(edge: Edge, where: str, whose: str) -> Iterator[JSON]:
     for page in edge.connection(whose, _TEAM).pages(where):
-        yield from page.get("value") or ()
+        yield from page["value"]

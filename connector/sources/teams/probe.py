@@ -16,7 +16,7 @@ class DriveProbe(GraphDrive):
     def clear(self, name: str) -> None:
         """See `ShareProbe.clear`. A request for each file there is, and two more."""
         for page in self._connection.pages(f"{self._at(self._trials)}/children?$select=id,name"):
-            for each in page.get("value", ()):
+            for each in page["value"]:
                 if str(each.get("name", "")).startswith(name):
                     with suppress(Gone):
                         self._connection.ask("DELETE", self._at(each["id"]))
