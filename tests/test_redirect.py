@@ -21,6 +21,7 @@ from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
+from tests.logged import Lines
 from tests.world import KEY, START, TENANT, Killed, Saboteur, World
 
 FILE = Attached("a.bin", b"aaaa")
@@ -843,8 +844,8 @@ def test_an_empty_answer_is_not_taken_for_the_file(world: World) -> None:
     assert not world.lost()
 
 
-def test_message_that_trips_the_planning_does_not_stop_the_feed(world: World) -> None:
-    """It is looked at again later; what comes after it is planned."""
+def test_message_that_trips_the_planning_does_not_stop_the_feed(world: World, lines: Lines) -> None:
+    """It is looked at again later, and that is told; what comes after it is planned."""
     world.policy = policy(when={"true_type": "executable"})
     poisoned = world.deliver(Attached("bad.bin", b"bad"))
     unreadable = world.deliver(Attached("cut.bin", b"cut"))
@@ -863,6 +864,7 @@ def test_message_that_trips_the_planning_does_not_stop_the_feed(world: World) ->
 
     step(world, source=Buggy)
     assert only(world).state is State.DONE
+    assert [each["reason"] for each in lines() if each["event"] == "message.put_off"] == ["cut"]
 
 
 def test_two_processes_do_not_share_a_source(world: World) -> None:

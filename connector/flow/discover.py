@@ -128,6 +128,7 @@ def plan(item: Item, turn: Turn, since: datetime | None) -> tuple[Redirect | Non
         return None, None
     except Unavailable as error:
         # One attachment that cannot be read must not block the feed: its page is recorded, and it is looked at again.
+        log.warning(Event.MESSAGE_PUT_OFF, source=turn.watch.name, reason=str(error))
         return None, turn.clock() + outage(error, UNAVAILABLE_PAUSE)
     except (Denied, LeaseLost, LedgerError):
         raise

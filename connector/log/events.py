@@ -151,6 +151,12 @@ class Event(StrEnum):
         INFO,
         "What enforcing would do with a message, where its tenant only monitors.",
     )
+    MESSAGE_PUT_OFF = (
+        "message.put_off",
+        WARNING,
+        "What rules ask about a message could not be found out: it stays as it is, and is looked at again.",
+        "See `reason`. Nothing that rules show to a virus scanner moves while that gives no answer.",
+    )
     RULE_MONITORED = "rule.monitored", INFO, "What rules on trial (`mode: monitor`) would do with files of a message."
     MESSAGE_EXPLAINED = "message.explained", AUDIT, "An operator looked into a message (`connector explain`)."
     PLAN_NAMED = (
