@@ -17,6 +17,7 @@ from connector.model import Page, SharedFile
 from connector.simulator import Deviation, Exchange
 from connector.simulator.graph.files.workspace import CHAT_FILES
 from connector.simulator.server import Server
+from connector.sources.graph.failures import Grief
 from connector.sources.teams import GraphDrive
 from tests.laws.shares import REPORT, ShareLaws, content, fetched, shown
 from tests.laws.sources import notice, reported
@@ -315,6 +316,31 @@ def test_malware(world: Users, source: GraphDrive) -> None:
     world.drive.hold(item.id, malware="EICAR")
     with pytest.raises(Rejected, match="malware"):
         content(source, item)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "unread"),
+    [(Rejected("barred for malware"), False), (Conflict("locked"), True), (Grief("it fails"), True)],
+)
+def test_a_shortcut_that_cannot_be_read_stops_nothing_else(
+    world: Users, source: GraphDrive, monkeypatch: pytest.MonkeyPatch, refusal: Exception, *, unread: bool
+) -> None:
+    """Whether it is a pointer of ours stands in it: but whoever drops a bad one must not stop all the others."""
+    bad, other = (
+        world.upload("a.url", b"[InternetShortcut]\r\nURL=https://example.org/\r\n"),
+        world.upload("b.pdf", REPORT),
+    )
+    stream = source._connection.stream
+
+    def refusing(where: str, *more: Any) -> Any:
+        if bad in where:
+            raise refusal
+        return stream(where, *more)
+
+    monkeypatch.setattr(source._connection, "stream", refusing)
+    pages = list(source.changes(None))
+    assert reported(pages) == {other}
+    assert [each for page in pages for each in page.unread] == [bad] * unread
 
 
 @pytest.mark.parametrize(

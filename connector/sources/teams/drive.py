@@ -20,7 +20,7 @@ from connector.errors import Conflict, Denied, Gone, Rejected
 from connector.model import Body, File, Item, Notice, Page, SharedFile
 from connector.rewrite import pointer as pointers
 from connector.sources.graph.connection import JSON, Connection, path
-from connector.sources.graph.failures import Exists, LostState
+from connector.sources.graph.failures import Exists, Grief, LostState
 from connector.sources.onward import Onward
 from connector.sources.shelfless import Shelfless
 from connector.sources.teams.download import Download
@@ -104,10 +104,10 @@ class GraphDrive(Shelfless):
         onward = Onward(link, f"the change feed of {self._connection.party.whose} does not get on")
         while not last:
             page = self._page(link)
-            items = tuple(self._changed(self._connection.listed(page)))
+            items, unread = self._changed(self._connection.listed(page))
             last = "@odata.deltaLink" in page
             link = onward.to(page.get("@odata.deltaLink") or page.get("@odata.nextLink"), last=last)
-            yield Page(items, json.dumps({"drive": self.key, "roots": sorted(self._roots), "link": link}))
+            yield Page(items, json.dumps({"drive": self.key, "roots": sorted(self._roots), "link": link}), unread)
 
     @property
     def _beginning(self) -> str:
@@ -138,18 +138,28 @@ class GraphDrive(Shelfless):
             return None
         return link if isinstance(link, str) and self._connection.knows(link) else None
 
-    def _changed(self, changed: Sequence[JSON]) -> Iterator[SharedFile]:
-        """The files within the roots. The last word about each counts: a page may tell of one twice."""
+    def _changed(self, changed: Sequence[JSON]) -> tuple[tuple[SharedFile, ...], tuple[str, ...]]:
+        """The files within the roots, and the ids of those that cannot be read now.
+
+        The last word about each counts: a page may tell of one twice.
+        """
         last = {each["id"]: each for each in changed}.values()
         for told in last:
             if "folder" in told:
                 self._folders.pop(told["id"], None)
                 if "deleted" not in told:
                     self._folders[told["id"]] = _place(told)
-        for told in last:
-            if _is_file(told):
-                with suppress(Gone):  # It, or its folder, was deleted meanwhile.
-                    yield from self._listed(told)
+        items: list[SharedFile] = []
+        unread: list[str] = []
+        for told in filter(_is_file, last):
+            try:
+                items += self._listed(told)
+            except (Conflict, Grief):
+                # All that came after it must not wait for what somebody has locked, or the server fails at.
+                unread.append(str(told["id"]))
+            except (Gone, Rejected):
+                pass  # It, or its folder, was deleted meanwhile; or it is barred for malware.
+        return tuple(items), tuple(unread)
 
     def _listed(self, told: JSON) -> Iterator[SharedFile]:
         folder, root = self._folder(told["parentReference"]["id"])
