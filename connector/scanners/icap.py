@@ -64,7 +64,7 @@ class Icap:
         server.sendall(b"0\r\n\r\n")
 
     def _understood(self, answer: BinaryIO, content: Spool) -> bool | None:
-        status, headers = self._head(answer)
+        status, headers = self._head(answer, b"ICAP/")
         if status == _PASSES:
             return False
         if status == _TOO_LARGE:
@@ -78,22 +78,22 @@ class Icap:
         encapsulated = headers.get(b"encapsulated", b"").replace(b" ", b"").lower()
         if b"res-body=" not in encapsulated or b"req-" in encapsulated:
             return False
-        if self._head(answer)[0] != _INSTEAD:
+        if self._head(answer, b"HTTP/")[0] != _INSTEAD:
             return False
         digest = hashlib.sha256()
         for chunk in self._chunks(answer):
             digest.update(chunk)
         return digest.hexdigest() == content.sha256
 
-    def _head(self, answer: BinaryIO) -> tuple[int, dict[bytes, bytes]]:
-        """The status, and the headers by their names in small letters, of ICAP as of HTTP."""
+    def _head(self, answer: BinaryIO, protocol: bytes) -> tuple[int, dict[bytes, bytes]]:
+        """The status, and the headers by their names in small letters. A web server passes nothing for a scanner."""
         lines: list[bytes] = []
         while (line := answer.readline(MOST).rstrip(b"\r\n")) or not lines:
             lines.append(line)
             if sum(map(len, lines)) > MOST or not line:
                 raise self._broken()
         words = lines[0].split()
-        if len(words) < 2 or not words[0].startswith((b"ICAP/", b"HTTP/")) or not words[1].isdigit():  # noqa: PLR2004 - version and status
+        if len(words) < 2 or not words[0].startswith(protocol) or not words[1].isdigit():  # noqa: PLR2004 - version and status
             raise self._broken()
         pairs = (line.partition(b":") for line in lines[1:])
         return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
