@@ -481,6 +481,7 @@ def test_a_lost_feed_may_say_where_to_begin(wire: respx.MockRouter) -> None:
         ({"RateLimit-Reset": "40"}, 40),
         ({"Retry-After": "Sat, 28 Nov 2026 03:00:30 GMT", "Date": "Sat, 28 Nov 2026 03:00:00 GMT"}, 30),
         ({"Retry-After": "Sat, 28 Nov 2026 02:00:30 GMT", "Date": "Sat, 28 Nov 2026 03:00:00 GMT"}, 0),
+        ({"Retry-After": "Sat, 28 Nov 2099 03:00:30 GMT", "Date": "Sat, 28 Nov 2026 03:00:00 GMT"}, 24 * 60 * 60),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "9" * 11}, 24 * 60 * 60),

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
+from math import isnan
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -363,10 +364,13 @@ def _answers(told: JSON) -> dict[str, JSON]:
 def _wait(told: str, headers: Mapping[str, str]) -> timedelta | None:
     """Seconds, or a date, by the server's own clock."""
     try:
-        return timedelta(seconds=min(max(float(told), 0), _LONGEST_WAIT))
-    except (ValueError, OverflowError):
+        seconds = float(told)
+    except ValueError:
         until = _date(told)
-        return max(until - (_date(headers.get("Date", "")) or datetime.now(UTC)), timedelta(0)) if until else None
+        if until is None:
+            return None
+        seconds = (until - (_date(headers.get("Date", "")) or datetime.now(UTC))).total_seconds()
+    return None if isnan(seconds) else timedelta(seconds=min(max(seconds, 0), _LONGEST_WAIT))
 
 
 def _date(told: str) -> datetime | None:
