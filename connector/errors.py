@@ -61,7 +61,7 @@ def cause(error: BaseException) -> str:
     if isinstance(innermost, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not accepted ({innermost.verify_message})"
     if isinstance(innermost, ssl.SSLError):
-        return f"it speaks no TLS that we accept there ({innermost.reason})"
+        return f"no TLS connection comes about ({innermost.reason})"
     return getattr(innermost, "strerror", None) or type(innermost).__name__
 
 

@@ -740,6 +740,9 @@ def test_an_upload_in_parts(here: str, files: type[Files]) -> None:
 
 
 def test_a_bundle_of_cas_that_is_not_there(tmp_path: Path) -> None:
-    """It is told by its name."""
+    """It is told by its name; so is one that is none."""
     with pytest.raises(Denied, match="nowhere is needed"):
         connection(ca=tmp_path / "nowhere").ask("GET", "/thing")
+    (tmp_path / "empty").touch()
+    with pytest.raises(Denied, match=r"empty is needed .* holds no certificates"):
+        connection(ca=tmp_path / "empty").ask("GET", "/thing")

@@ -8,6 +8,9 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
+from connector.config.yamlfile import ConfigError
+from connector.links import people
+from connector.links.settings import Oidc
 from connector.model import Audience
 from tests import issuer as issuers
 from tests.issuer import CLIENT, SECRET, Issuer
@@ -132,7 +135,7 @@ def test_a_session_is_a_number_that_nobody_can_make_up(pages: World, browser: ht
     ("address", "discovery", "says"),
     [
         ("http://127.0.0.1:9", None, ""),
-        ("https://127.0.0.1:{port}", None, "it speaks no TLS that we accept there (WRONG_VERSION_NUMBER)"),
+        ("https://127.0.0.1:{port}", None, "no TLS connection comes about (WRONG_VERSION_NUMBER)"),
         ("http://127.0.0.1:{port}", {}, "what answers there is no issuer of OpenID Connect"),
         ("http://127.0.0.1:{port}", [], "what answers there is no issuer of OpenID Connect"),
     ],
@@ -164,3 +167,13 @@ def test_an_issuer_that_breaks_off_on_the_way_back_is_told(
 
     monkeypatch.setattr(issuer, "token", broken)
     assert browser.get(f"/r/{publication.id}").status_code == 503
+
+
+def test_authorities_of_the_issuer_that_are_none_are_told(tmp_path: Path) -> None:
+    """By the file, before the pages are up."""
+    for name in ("secret", "ca.pem"):
+        (tmp_path / name).write_text("x")
+    told = {"issuer": "https://login.example.org", "client_id": CLIENT, "ca": str(tmp_path / "ca.pem")}
+    settings = Oidc.model_validate({**told, "client_secret": {"file": str(tmp_path / "secret")}})
+    with pytest.raises(ConfigError, match=r"ca\.pem holds no certificates"):
+        people.Issuer(settings, "https://files.example.org")

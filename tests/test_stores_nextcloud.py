@@ -939,3 +939,10 @@ def test_a_folder_that_does_not_exist(world: NextcloudWorld) -> None:
     above = world.cloud.trees.add(world.cloud.homes["connector"], "Attachments", folder=True, now=0)
     world.cloud.trees.add(above, "connector", folder=True, now=0)
     assert opens(world, link(store)) == {"anna"}
+
+
+def test_authorities_that_are_none_are_told(world: NextcloudWorld, tmp_path: Path) -> None:
+    """As a secret that is not to be had: it sets one tenant aside, and no other."""
+    (tmp_path / "ca.pem").write_text("none")
+    with pytest.raises(LookupError, match=r"store\.ca: .*ca\.pem holds no certificates"):
+        world.connect(ca=tmp_path / "ca.pem")

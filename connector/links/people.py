@@ -15,6 +15,7 @@ from joserfc.errors import JoseError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from connector.config.yamlfile import ConfigError
 from connector.errors import Unavailable, cause
 from connector.links.settings import Oidc, Proxy, secret
 
@@ -76,7 +77,7 @@ class Issuer:
     """The house's own login, and who came back from it. Names and groups stay here: a cookie holds a number only."""
 
     def __init__(self, settings: Oidc, url: str) -> None:
-        """`url` is the address of the pages."""
+        """`url` is the address of the pages. Raises ConfigError."""
         self._settings = settings
         self._back = f"{url}/login/back"
         client: dict[str, Any] = {
@@ -86,7 +87,10 @@ class Issuer:
             "timeout": 10,
         }
         if settings.ca:
-            client["verify"] = ssl.create_default_context(cafile=str(settings.ca))
+            try:
+                client["verify"] = ssl.create_default_context(cafile=str(settings.ca))
+            except OSError:
+                raise ConfigError(f"oidc.ca: {settings.ca} holds no certificates (PEM)") from None
         self._client: Any = OAuth().register(
             "house",
             client_id=settings.client_id,

@@ -108,10 +108,13 @@ class AppLogin(BaseModel):
         return self.client or "of this machine"
 
     def trusted(self) -> ssl.SSLContext:
-        """Whose certificates count. Raises Denied where the bundle is not there."""
+        """Whose certificates count. Raises Denied where the bundle is not there, or none."""
         if self.ca is not None and not self.ca.is_file():
             raise Denied(f"the file {self.ca} is needed to log in, and is not there")
-        return _trusting(self.ca)
+        try:
+            return _trusting(self.ca)
+        except OSError:
+            raise Denied(f"the file {self.ca} is needed to log in, and holds no certificates (PEM)") from None
 
 
 @cache

@@ -108,7 +108,7 @@ class NextcloudConfig(BaseModel):
         return f"occ user:setting {self.user} files quota SIZE"
 
     def connect(self, key: bytes) -> NextcloudStore | OwnersStore:
-        """A client for one thread; nothing is sent yet. Raises LookupError where the secret is not to be had.
+        """A client for one thread; nothing is sent yet. Raises LookupError where the secret or `ca` is not to be had.
 
         `key` is the daemon's: passwords of links are made of it.
         """
@@ -152,5 +152,11 @@ class NextcloudConfig(BaseModel):
 
 @cache
 def _trust(ca: Path | None) -> ssl.SSLContext:
-    """Who may vouch for a server. To read all the authorities takes longer than many requests, so it is done once."""
-    return ssl.create_default_context(cafile=ca) if ca else httpx.create_ssl_context()
+    """Who may vouch for a server. To read all the authorities takes longer than many requests, so it is done once.
+
+    Raises LookupError.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca) if ca else httpx.create_ssl_context()
+    except OSError:
+        raise LookupError(f"store.ca: {ca} holds no certificates (PEM)") from None
