@@ -20,6 +20,7 @@ from connector.config.yamlfile import ConfigError
 from connector.daemon.process import alone, clock, notify
 from connector.daemon.service import Daemon
 from connector.errors import Denied, Unavailable
+from connector.flow.manifest import brake, put_bytes
 from connector.flow.turn import LONGEST_BACKOFF, Watch
 from connector.ledger import Ledger, Proved
 from connector.log import Event
@@ -209,6 +210,19 @@ def test_a_directory_that_does_not_answer_stops_nothing(world: World) -> None:
     world.ledger.resume("acme/directory")
     daemon.once()
     assert "acme/first" in world.done()
+
+
+def test_a_clone_that_starts_later_is_noticed_within_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two daemons that plan the same new mail, the one that claimed the store last goes on alone."""
+    world.add("anna")
+    daemon = world.daemon()
+    daemon.once()
+    claimed = f".connector/generations/{world.ledger.generation + 1:08}.{world.ledger.id}"
+    put_bytes(world.store, claimed, b"by a machine that was cloned after our start")
+    later = clock() + timedelta(minutes=1)
+    monkeypatch.setattr("connector.daemon.desk.clock", lambda: later)
+    daemon.once()
+    assert [each.error for each in world.ledger.pauses(later) if each.name == brake("acme")] == ["Foreign"]
 
 
 def test_of_thirty_tenants_one_whose_store_never_answers_keeps_its_own_threads(world: World) -> None:

@@ -23,7 +23,7 @@ from connector.daemon.sample import MOST, differences, place
 from connector.daemon.tenants import Mailbox, Tenant
 from connector.daemon.turns import Turns, guarded
 from connector.errors import ConnectorError
-from connector.flow.manifest import Reconciled, claim, reconcile
+from connector.flow.manifest import Reconciled, brake, claim, reconcile, stands
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep, trim
 from connector.flow.turn import BUDGET, account_name, leave_alone, stopped, store_name
@@ -35,8 +35,9 @@ from connector.watching.certificates import ends_of_credentials, ends_of_hosts
 from connector.watching.counters import TICKS
 from connector.watching.metrics import Standing
 
-#: How long a claim on the store is good for, until we look whether another ledger came along.
-CLAIM = timedelta(hours=1)
+#: How long a claim on the store is good for, and how often it is looked whether a later one stands there: a clone that
+#: was started meanwhile plans the same messages, and with a short `settle` would show its links beside ours.
+CLAIM, LOOK = timedelta(hours=1), timedelta(minutes=1)
 #: How long what a directory said of its mailboxes is good for.
 LOOK_UP = timedelta(days=1)
 #: How often a mailbox is swept, and an audit trail looked at for what is too old.
@@ -134,8 +135,9 @@ class Desk:
         interval, safety = (timedelta(seconds=each) for each in (self._settings.interval, self._settings.safety))
         self._rota = Rota(interval, safety)
         self._listeners: tuple[Listener, ...] = ()
-        #: When its store was last claimed for our ledger, and its directory asked for its mailboxes.
-        self._claimed = self._looked_up = NEVER
+        #: When its store was last claimed for our ledger, when that claim was last seen there, and when its directory
+        #: told its mailboxes.
+        self._claimed = self._looked = self._looked_up = NEVER
 
     # --- its life -------------------------------------------------------------------------------------------------
 
@@ -209,21 +211,27 @@ class Desk:
             return True
         now, store = clock(), store_name(self.name)
         known, trial = now - self._claimed < CLAIM, pauses.ended.get(store)
-        if (known and not trial) or store in pauses.standing:
+        if (known and not trial and now - self._looked < LOOK) or store in pauses.standing:
             return known
         if trial:
             until = now + TRIAL
             self._ledger.pause(store, until=until, reason=trial.reason, error=trial.error, now=now, tenant=self.name)
         try:
-            claim(self.name, self.tenant.store(), self._ledger, now)
+            if not (known and self._is_ours(pauses)):
+                claim(self.name, self.tenant.store(), self._ledger, now)
+                self._claimed = now
         except ConnectorError as error:
             leave_alone(store, error, self._ledger, now, self.name)
             return known
-        self._claimed = now
+        self._looked = now
         if trial:
             self._ledger.resume(store)
             log.info(Event.STORE_ANSWERS, paused=store)
         return True
+
+    def _is_ours(self, pauses: Pauses) -> bool:
+        """Whether nobody claimed the store after us; once the brake stands, that was told."""
+        return brake(self.name) in pauses.standing or stands(self.tenant.store(), self._ledger)
 
     def _look_up(self, pauses: Pauses) -> tuple[Mailbox, ...]:
         """The mailboxes, as its directory told within a day; where it does not answer, as known before."""

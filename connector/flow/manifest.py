@@ -239,6 +239,11 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
     return True
 
 
+def stands(store: Store, ledger: Ledger) -> bool:
+    """Whether the last claim was this ledger's; False where a clone of it, or another ledger, came along since."""
+    return _claimed(store)[-1:] == [(ledger.generation, ledger.id)]
+
+
 def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
     if not ledger.paused(brake(tenant), now):
         # What came later nobody knows: where a message left its mailbox with our links, nothing else would tell of it.
