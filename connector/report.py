@@ -1,6 +1,8 @@
 """What the commands answer, for scripts as JSON, and for people as tables and sentences."""
 
+import errno
 import json
+import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -54,6 +56,14 @@ def redirects(found: Iterable[Redirect]) -> list[Row]:
 # --- how it is told -----------------------------------------------------------------------------------------------
 
 
+class _Terminal(Console):
+    """Where tables go."""
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads on (`| head -1`): what the command ends with is for others to say; rich would say 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def tell(value: object, sentence: str, *, as_json: bool) -> None:
     """One line: JSON for a script, or a sentence."""
     typer.echo(json.dumps(value, default=_as_json) if as_json else sentence)
@@ -66,8 +76,8 @@ def tell_rows(title: str, rows: Sequence[Row], *, as_json: bool) -> None:
         return
     columns = {_heading(name): [_cell(name, row[name]) for row in rows] for name in rows[0]}
     columns = {name: cells for name, cells in columns.items() if any(cells)}
-    terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=_WIDE)
+    terminal = _Terminal()
+    console = terminal if terminal.is_terminal else _Terminal(width=_WIDE)
     widths = _widths(columns, console.width)
     if widths:
         _print_table(title, columns, widths, console)

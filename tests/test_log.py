@@ -204,6 +204,14 @@ def test_the_level_is_kept(lines: Lines) -> None:
     assert [line["event"] for line in lines()] == ["loud"]
 
 
+def test_a_log_that_cannot_be_written_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk is full: a line is lost, and whoever says it goes on."""
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as full:  # noqa: PTH123 - a device
+        monkeypatch.setattr("sys.stderr", full)
+        log.warning(Event.LIBRARY_SPOKE)
+        monkeypatch.undo()
+
+
 def test_an_escape_sequence_never_reaches_a_terminal(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     """The console form shows a control character, it does not send it."""
     configure("console", "info")

@@ -1,9 +1,13 @@
 """What commands answer to people: tables that nothing in them breaks, and one sentence where something is wrong."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +108,21 @@ def test_an_answer_that_the_disk_has_no_room_for_is_no_bug(
         monkeypatch.undo()
         assert ended.value.code == Exit.UNREACHABLE
         assert capsys.readouterr().err == "what was to be told could not be written: No space left on device\n"
+
+
+def test_nobody_takes_what_is_told(tmp_path: Path) -> None:
+    """`| head -1`, `2>/dev/full`, `2>&-`: the exit code is still one of ours, and says what it always says."""
+    command = [sys.executable, "-m", "connector.cli", "--config", str(tmp_path)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([*command, "events"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    sentence = "what was to be told could not be written: Broken pipe\n"
+    assert (ended.returncode, ended.stderr) == (Exit.UNREACHABLE, sentence)
+    for where, told, code in (
+        ("2>/dev/full", "status", Exit.CONFIGURATION),
+        ("2>&-", "status", Exit.CONFIGURATION),
+        ("2>&-", "events", Exit.DONE),
+    ):
+        closed = subprocess.run(["sh", "-c", f'"$@" {where}', "-", *command, told], capture_output=True, check=False)
+        assert closed.returncode == code, where

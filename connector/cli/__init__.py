@@ -1,9 +1,11 @@
 """The commands. What they do is in the modules; what they answer is in `connector.report`."""
 
 import errno
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +22,8 @@ from connector.log import Event
 #: Where commands are, from those that ask the ledger alone to those that need all libraries.
 _ROOMS = ("asking", "deciding", "ledger", "audit", "trying", "work", "looking", "links", "reports")
 
-#: The disk is full, or the quota of whoever asks.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What is answered cannot be written: the disk is full, or the quota of whoever asks, or nobody reads on (`| head -1`).
+_UNTOLD = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
 
 _EPILOG = """
 Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong, or
@@ -49,9 +51,25 @@ class _Commands(TyperGroup):
             self.commands = {name: command for room in _ROOMS for name, command in _commands(room).items()}
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises Unavailable where its answer cannot be written: Typer would say that one is held."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno not in _UNTOLD:
+                raise
+            # Python would try once more at its end, and end with a code of its own.
+            sys.stdout = StringIO()
+            raise Unavailable(f"what was to be told could not be written: {error.strerror}") from None
+
 
 def _commands(room: str) -> Mapping[str, Any]:
-    return typer.main.get_group(import_module(f"connector.cli.{room}").commands).commands
+    try:
+        module = import_module(f"connector.cli.{room}")
+    except FileNotFoundError as error:
+        # A library asks for a folder for temporary files as soon as it is there, and all that Python tries are full.
+        raise Unavailable(f"{error.strerror}: make room in one of them, or name another one in TMPDIR") from None
+    return typer.main.get_group(module.commands).commands
 
 
 app = typer.Typer(
@@ -67,6 +85,10 @@ app = typer.Typer(
 
 def main() -> None:
     """Run one command, and end the process with one of `Exit`. Whatever fails, the user reads sentences."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Closed by whoever calls (`2>&-`): the next file to be opened, maybe the ledger, would take its place.
+            setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115 - until the process ends
     log.configure()
     try:
         app()
@@ -76,10 +98,6 @@ def main() -> None:
         _fail(Exit.UNREACHABLE, str(error))
     except ConnectorError as error:
         _fail(Exit.REFUSED, str(error))
-    except OSError as error:
-        if error.errno not in _FULL:
-            _bug(error)
-        _fail(Exit.UNREACHABLE, f"what was to be told could not be written: {error.strerror}")
     except Exception as error:  # noqa: BLE001 - the traceback goes to the log, the user gets a sentence
         _bug(error)
 
@@ -90,7 +108,7 @@ def _bug(error: Exception) -> None:
 
 
 def _fail(code: Exit, *sentences: str) -> None:
-    print(*sentences, sep="\n", file=sys.stderr)  # noqa: T201 - for the user, beside the log
+    print(*sentences, sep="\n", file=log.stderr)  # for the user, beside the log
     sys.exit(code)
 
 

@@ -11,10 +11,11 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
+from io import StringIO
 from traceback import walk_tb
-from typing import Any, Literal, cast
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -25,7 +26,19 @@ from connector.log.repeats import Repeats
 from connector.names import ADDRESS
 from connector.watching.counters import ALARMS
 
-__all__ = ["Event", "Format", "Level", "about", "configure", "disguised", "flush", "log", "tell", "told_error"]
+__all__ = [
+    "Event",
+    "Format",
+    "Level",
+    "about",
+    "configure",
+    "disguised",
+    "flush",
+    "log",
+    "stderr",
+    "tell",
+    "told_error",
+]
 
 Format = Literal["auto", "json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -33,6 +46,23 @@ Level = Literal["debug", "info", "warning", "error"]
 NameOf = Callable[[str, str], str]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class _Stderr:
+    """Standard error. No work stops for it: where its disk is full, or nobody reads it any more, lines are lost."""
+
+    def write(self, line: str) -> None:
+        """If it can be."""
+        with suppress(OSError):
+            sys.stderr.write(line)
+
+    def flush(self) -> None:
+        """If it can be. What did not get out stays in a small buffer, and is tried again with the next line."""
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
+stderr = cast("TextIO", _Stderr())
 
 
 class _Disguise:
@@ -101,7 +131,7 @@ def configure(form: Format = "auto", level: Level = "info") -> None:
             _repeats,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(stderr),
     )
     logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
@@ -135,10 +165,17 @@ def blaming(error: ConnectorError | None) -> AbstractContextManager[None]:
 def flush(after: float = 0) -> None:
     """Tell what was said again and only counted, for so many seconds or more."""
     if lines := _repeats.flush(after):
-        structlog.PrintLogger(sys.stderr).msg("\n".join(lines))
+        structlog.PrintLogger(stderr).msg("\n".join(lines))
 
 
-atexit.register(flush)
+@atexit.register
+def _end() -> None:
+    flush()
+    try:
+        sys.stderr.flush()
+    except OSError:
+        # Python would try once more, and end with a code of its own.
+        sys.stderr = StringIO()
 
 
 def _for_eyes() -> Processor:
