@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from connector.amounts import about
 from connector.errors import Conflict, ConnectorError, Rejected, Unavailable
 
 #: Up to here a spool lives in memory; beyond, in a temporary file that has no name.
@@ -159,9 +160,10 @@ def _has_room(announced: int) -> None:
     folder = tempfile.gettempdir()
     disk = shutil.disk_usage(folder)
     if announced > disk.total - _RESERVE:
-        size = f"{announced / 1024**3:.1f} GB"
         raise Rejected(
-            f"a file of {size} has no room in {folder} on its way: name a larger disk in TMPDIR, then release it"
+            f"a file of {about(announced)} has no room in {folder} on its way: name a disk of more than"
+            f" {about(announced + _RESERVE)} in TMPDIR, then release it"
         )
     if announced > disk.free - _RESERVE:
-        raise Unavailable(f"{folder} has no room for a file on its way: free {announced / 1024**3:.1f} GB there")
+        short = announced + _RESERVE - disk.free
+        raise Unavailable(f"{folder} has no room for a file on its way: free {about(short)} there")
