@@ -317,6 +317,12 @@ def test_a_folder_without_configuration_says_what_is_missing(tmp_path: Path) -> 
     ]
 
 
+def test_tenants_that_may_not_be_read_are_not_said_to_be_absent(tmp_path: Path) -> None:
+    """Nobody may list what is no folder, as with one of another user's."""
+    (tmp_path / "tenants").touch(mode=0o600)
+    assert problems(tmp_path)[-1] == "tenants: is no folder that may be read; check its owner and mode"
+
+
 def test_a_variable_wins_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also inside a section, where the rest of the section stays as the file says."""
     monkeypatch.setenv("CONNECTOR_INTERVAL", "7")

@@ -362,6 +362,8 @@ BUSY = '<m:MessageXml><t:Value Name="BackOffMilliseconds">17250</t:Value></m:Mes
         (http(200, refusal("ErrorImpersonateUserDenied")), Denied, "ApplicationImpersonation"),
         (http(200, refusal("ErrorContentConversionFailed")), Rejected, "ErrorContentConversionFailed"),
         (http(200, refusal("ErrorInternalServerError")), Conflict, "failed at an item"),
+        (http(200, refusal("ErrorToFolderNotFound")), Conflict, "anna@example.org"),
+        (http(200, refusal("ErrorQuotaExceeded")), Unavailable, "raise its quota"),
         (
             http(500, SOAP % b"<s:Fault><faultcode>a:ErrorInternalServerError</faultcode></s:Fault>"),
             Unavailable,

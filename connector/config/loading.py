@@ -3,6 +3,7 @@
 The models of adapters and of the policy stand beside what they configure; here they are only joined.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -321,8 +322,14 @@ def _tenants(folder: Path) -> tuple[dict[str, TenantConfig], dict[str, ConfigErr
             broken[path.stem] = error
     clashing = _clashes(found)
     if not found and not broken:
-        broken[""] = ConfigError(f"{folder}: holds no tenant; add a file such as {folder / 'acme.yaml'}")
+        broken[""] = ConfigError(f"{folder}: {_without_tenants(folder)}")
     return {file: tenant for file, (_, tenant) in found.items() if file not in clashing}, {**broken, **clashing}
+
+
+def _without_tenants(folder: Path) -> str:
+    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        return "is no folder that may be read; check its owner and mode"
+    return f"holds no tenant; add a file such as {folder / 'acme.yaml'}"
 
 
 def _tenant_files(folder: Path) -> list[Path]:

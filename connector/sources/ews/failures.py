@@ -120,6 +120,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorIrresolvableConflict",
                 "ErrorMoveCopyFailed",
                 "ErrorStaleObject",
+                "ErrorToFolderNotFound",
             }
         ),
     ),
@@ -145,13 +146,17 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str]], ...] = (
                 "ErrorNotEnoughMemory",
                 "ErrorProxyRequestProcessingFailed",
                 "ErrorProxyServiceDiscoveryFailed",
-                "ErrorQuotaExceeded",
                 "ErrorRequestAborted",
                 "ErrorServerBusy",
                 "ErrorTimeoutExpired",
                 "ErrorTooManyObjectsOpened",
             }
         ),
+    ),
+    (
+        Unavailable,
+        "the mailbox {mailbox} is full: raise its quota, or have its owner delete something",
+        frozenset({"ErrorQuotaExceeded"}),
     ),
     (
         Rejected,
