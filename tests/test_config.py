@@ -349,7 +349,11 @@ def test_the_marker_key_may_be_in_a_variable_of_that_name(write: Write, monkeypa
 
 @pytest.mark.parametrize(
     ("value", "problem"),
-    [(None, "marker_key: environment variable MARKER is not set"), ("short", "must have at least 32 characters")],
+    [
+        (None, "marker_key: environment variable MARKER is not set"),
+        ("\udce4" * 32, "marker_key: environment variable MARKER is not UTF-8 text"),
+        ("short", "must have at least 32 characters"),
+    ],
 )
 def test_a_marker_key_that_is_absent_or_could_be_guessed_is_refused(
     write: Write, monkeypatch: pytest.MonkeyPatch, value: str | None, problem: str

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+import typer
 
 from connector import cli
 from connector.cli.ground import Exit
@@ -108,6 +111,15 @@ def test_an_answer_that_the_disk_has_no_room_for_is_no_bug(
         monkeypatch.undo()
         assert ended.value.code == Exit.UNREACHABLE
         assert capsys.readouterr().err == "what was to be told could not be written: No space left on device\n"
+
+
+def test_letters_that_a_terminal_does_not_have_are_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of a file, in Cyrillic, and with half of a letter: the answer is told to its end."""
+    written = BytesIO()
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(written, encoding="latin-1"))
+    monkeypatch.setattr(cli, "app", partial(typer.echo, "\u0416 \ud83d.pdf"))
+    cli.main()
+    assert written.getvalue() == b"\\u0416 \\ud83d.pdf\n"
 
 
 def test_nobody_takes_what_is_told(tmp_path: Path) -> None:

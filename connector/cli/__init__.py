@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +89,9 @@ def main() -> None:
         if getattr(sys, name) is None:
             # Closed by whoever calls (`2>&-`): the next file to be opened, maybe the ledger, would take its place.
             setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115 - until the process ends
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal may have no letters for what stands in mail, and a name may have halves of letters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     log.configure()
     try:
         app()

@@ -57,10 +57,13 @@ class Secret(BaseModel):
 
 
 def _from_environment(name: str) -> str:
-    value = os.environ.get(name)
+    value = os.environb.get(os.fsencode(name))
     if not value:
         raise LookupError(f"environment variable {name} is not set")
-    return value
+    try:
+        return value.decode()  # Whatever the locale says: a file's is read in the same way.
+    except UnicodeDecodeError:
+        raise LookupError(f"environment variable {name} is not UTF-8 text") from None
 
 
 def _from_file(path: Path) -> str:
