@@ -15,7 +15,7 @@ import pytest
 from connector import marker
 from connector.errors import Corrupt
 from connector.flow.decisions import recall, release
-from connector.flow.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile
+from connector.flow.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile, stands
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
 from connector.ledger import FOR_EVER, Ledger
@@ -165,6 +165,16 @@ def test_clones_cannot_both_claim_one_generation(world: World) -> None:
     assert start(world)
     assert not any(start(clone) for _ in range(5))
     assert start(world)
+
+
+def test_claim_stands_until_a_clone_makes_a_later_one(world: World) -> None:
+    """What a daemon asks while it works: a clone of it may have been started since."""
+    start(world)
+    clone = replace(world, ledger_file=backed_up(world))
+    assert with_ledger(world, lambda ledger: stands(world.store, ledger))
+    assert start(clone)
+    assert not with_ledger(world, lambda ledger: stands(world.store, ledger))
+    assert with_ledger(clone, lambda ledger: stands(world.store, ledger))
 
 
 def test_clones_that_claim_at_the_same_moment(world: World) -> None:
