@@ -66,7 +66,7 @@ def _look_again(turn: Turn) -> None:
             items = ()
         except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
             # First of all it is put off: where its server fails at it every time, all the others still have their turn.
-            _record(turn, (), looked=(item_id,), unread=(item_id,))
+            _record(turn, (), looked=(item_id,), unread=(item_id,), again=LONGEST_BACKOFF)
             bear(error, turn)
             continue
         _record(turn, items, looked=(item_id,))
@@ -87,15 +87,17 @@ def _record(
     complete: bool = False,
     looked: tuple[str, ...] = (),
     unread: tuple[str, ...] = (),
+    again: timedelta = UNAVAILABLE_PAUSE,
 ) -> None:
+    """`again` says when what could not be read is looked at: soon where it is new, most trouble is over in a minute."""
     new: list[Redirect] = []
-    later = dict.fromkeys(unread, turn.clock() + LONGEST_BACKOFF)
+    later = dict.fromkeys(unread, turn.clock() + again)
     for item in items:
-        redirect, again = plan(item, turn, turn.since)
+        redirect, look_again = plan(item, turn, turn.since)
         if redirect:
             new.append(redirect)
-        if again:
-            later[item.id] = again
+        if look_again:
+            later[item.id] = look_again
     recorded = turn.ledger.record(
         turn.lease,
         new,

@@ -80,7 +80,7 @@ class LostState(Unavailable):
 
 
 class Grief(Unavailable):
-    """The server had no time or room for one item, while it answered: in passing, or at this one every time."""
+    """The server ran out of time at one item, while it answered: in passing, or at this one every time."""
 
 
 class Exists(Conflict):
@@ -244,6 +244,8 @@ def translate(error: Exception, party: Party) -> Exception:
 
 #: What Exchange says where it came to grief itself, in passing or at one broken item every time.
 _GRIEF = "ErrorInternalServerError"
+#: The same, where it gave up.
+_SLOW = "ErrorTimeoutExpired"
 
 
 def _answered(error: Answered, party: Party) -> Exception:
@@ -256,10 +258,9 @@ def _answered(error: Answered, party: Party) -> Exception:
         if error.code in codes:
             told = sentence.format(host=party.host, mailbox=party.mailbox, user=party.user, permission=party.permission)
             told = f"{told} ({error.code})"
-            if reaction is Unavailable:
-                busy = Grief if error.of_item and not error.back_off else Unavailable
-                return busy(told, error.back_off)
-            return reaction(told)
+            if error.of_item and error.code == _SLOW:
+                return Grief(told, error.back_off)
+            return Unavailable(told, error.back_off) if reaction is Unavailable else reaction(told)
     told = f"{party.host} answered {error.code} for the mailbox {party.mailbox}, and nobody foresaw that"
     # All the others must not stop with a mailbox whose server has a word of its own for what is wrong with it.
     return RuntimeError(told) if error.of_item else Unavailable(f"{told}: look it up among the response codes of EWS")
