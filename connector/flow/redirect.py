@@ -21,9 +21,9 @@ from datetime import timedelta
 from connector.content.unpack import Found, NotUnpacked, unpacked
 from connector.errors import Conflict, Corrupt, Denied, Edited, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.flow.admission import require_admission
-from connector.flow.ask import ask_before_showing, facts
+from connector.flow.ask import ask_before_showing, facts, our_marker
 from connector.flow.backfill import backfill
-from connector.flow.discover import discover, genuine
+from connector.flow.discover import discover
 from connector.flow.letters import tell_passwords, tell_people
 from connector.flow.manifest import manifest_bytes, manifest_path, original_path, put_bytes
 from connector.flow.proofs import require_proofs
@@ -195,7 +195,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     item = edited(redirect, turn)
     redirect = read_anew(redirect, _looked_at(redirect, item))
     if not was_shown_in(item, redirect):
-        if other := genuine(item, turn):
+        if other := our_marker(item, turn.watch):
             return _give_way(redirect, other.redirect_id, turn)
         redirect = _without_kept(redirect, item, turn)
     live = {each.path for each in redirect.live}
