@@ -328,6 +328,37 @@ def test_what_is_said_later_is_later_by_its_name(world: World, *, lost: bool) ->
     assert not world.mailbox.items()[0].marker
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_file_that_changed_after_the_backup(world: World, *, held: bool) -> None:
+    """The ledger of before knows another file's copy: its link must not take the place of the one that is shown."""
+    world.policy = policy(settle="1h")
+    start(world)
+    item_id = world.deliver(FILE)
+    step(world)
+    if held:
+        with_ledger(world, lambda ledger: ledger.write(_held(only(world)), "redirect.held", world.clock()))
+    backup = backed_up(world)
+    if held:
+        with_ledger(world, lambda ledger: release(only(world), ledger, world.clock(), "operator"))
+    (file,) = world.mailbox.items()[0].files
+    world.mailbox.detach(item_id, file.id)
+    world.mailbox.attach(item_id, Attached(FILE.name, b"bbbb"))
+    world.files = {message: [b"bbbb"] for message in world.files}
+    world.run()
+    done(world)
+    restored(world, backup)
+    start(world)
+    assert (reconciled(world), reconciled(world)) == (1, 0)
+    if held:
+        with_ledger(world, lambda ledger: release(only(world), ledger, world.clock(), "operator"))
+    world.run()
+    done(world)
+
+
+def _held(redirect: Redirect) -> Redirect:
+    return replace(redirect, state=State.HELD, held_in=redirect.state)
+
+
 @pytest.mark.parametrize("looked", [True, False])
 def test_withdrawn_by_a_ledger_of_yesterday(world: World, *, looked: bool) -> None:
     """It knows that nothing had to go back; since then all was redirected, so its notice must not leave."""

@@ -53,6 +53,8 @@ _LASTING = {
     *("id", "source", "item_id", "internet_message_id", "folder", "files", "settle", "created", "ended_by"),
     *("keep_original", "original", "retention", "ends", "outlives"),
 }
+#: From where steps can begin again with `share`: they look at the message and its links afresh.
+_PROVED = frozenset({State.STORED, State.LINKED, State.REWRITTEN, State.DONE})
 
 
 def brake(tenant: str) -> str:
@@ -341,15 +343,22 @@ def _newer(known: Redirect, told: Redirect) -> Redirect | None:
         restored = replace(known, state=State.RESTORED, files=told.files, ended_by=told.ended_by)
         return None if known.state is State.RESTORED else restored
     # The manifest was written when everything had been copied: to copy again could find the originals gone, and drop
-    # what only the store has.
+    # what only the store has. Where another ledger had come further, a file may have been another one by then, and the
+    # message may show that one.
     copied = replace(known, files=told.files)
-    if known.state is State.PLANNED:
+    later = told.revision >= known.revision and _copies(told) != _copies(known)
+    behind = {State.PLANNED, *(_PROVED if later else ())}
+    if known.state in behind:
         return replace(copied, state=State.STORED)
-    if known.held_in is State.PLANNED:
+    if known.held_in in behind:
         return replace(copied, held_in=State.STORED)
-    # Somebody wanted the files back before: to put back what is known would be to put back nothing.
+    # Somebody wanted the files back before: to put back what is known would be to put back others, or none.
     recalled = known.state in RETURNING or known.held_in in RETURNING
-    return copied if recalled and not all(each.stored for each in known.live) else None
+    return copied if recalled and (later or not all(each.stored for each in known.live)) else None
+
+
+def _copies(redirect: Redirect) -> list[tuple[str, Stored | None, bool]]:
+    return [(each.path, each.stored, each.gone) for each in redirect.files]
 
 
 def _claimed(store: Store) -> Sequence[tuple[int, str]]:
