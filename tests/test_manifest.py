@@ -510,6 +510,17 @@ def test_message_planned_anew_before_anybody_reconciled(world: World) -> None:
     assert only(world).id == anew.id
 
 
+def a_look_alike_stays(world: World, item_id: str, next_ledger: str) -> None:
+    """The user attaches one to a message that is done; then the ledger is lost, and rebuilt."""
+    world.mailbox.attach(item_id, Attached(FILE.name, b"bbbb"))
+    world.ledger_file = world.ledger_file.with_name(next_ledger)
+    start(world)
+    reconciled(world)
+    world.run()
+    assert not world.lost()
+    assert [*world.mailbox.entry(item_id).contents.values()] == [b"bbbb"]
+
+
 @pytest.mark.parametrize("older_first", [True, False])
 def test_two_redirects_of_one_message_after_the_second_loss(
     world: World, monkeypatch: pytest.MonkeyPatch, *, older_first: bool
@@ -528,13 +539,7 @@ def test_two_redirects_of_one_message_after_the_second_loss(
     world.run()
     done(world)
     shown = world.mailbox.entry(item_id).message
-    world.mailbox.attach(item_id, Attached(FILE.name, b"bbbb"))
-    world.ledger_file = world.ledger_file.with_name("third.db")
-    start(world)
-    reconciled(world)
-    world.run()
-    assert not world.lost()
-    assert [*world.mailbox.entry(item_id).contents.values()] == [b"bbbb"]
+    a_look_alike_stays(world, item_id, "third.db")
     message = world.mailbox.entry(item_id).message
     assert (message.body, message.marker) == (shown.body, shown.marker)
     if older_first:
@@ -560,13 +565,7 @@ def test_notice_whose_marker_is_gone_still_tells_that_it_was_shown(world: World,
         internet_message_id=world.mailbox.entry(item_id).message.internet_message_id,
     )
     world.mailbox.change(item_id, marker=other if overwritten else "")
-    world.mailbox.attach(item_id, Attached(FILE.name, b"bbbb"))
-    world.ledger_file = world.ledger_file.with_name("new.db")
-    start(world)
-    reconciled(world)
-    world.run()
-    assert not world.lost()
-    assert [*world.mailbox.entry(item_id).contents.values()] == [b"bbbb"]
+    a_look_alike_stays(world, item_id, "new.db")
 
 
 @pytest.mark.parametrize("lost", [True, False])
