@@ -44,15 +44,10 @@ class Trouble:
         """The exception with this sentence."""
         return self.error(f"{self.what}{f' {place}' if place else ''}: {said}")
 
-    @contextmanager
-    def translated(self, place: str) -> Iterator[None]:
-        """Turn what an operator can mend into a sentence. Anything else is a bug, and stays what it is."""
-        try:
-            yield
-        except DatabaseError as error:
-            sentence = _sentence(error)
-            if sentence is None:
-                raise
+    def tell(self, error: DatabaseError, place: str) -> None:
+        """Raise the sentence for what an operator can mend. Returns where it is a bug, which is to stay what it is."""
+        sentence = _sentence(error)
+        if sentence is not None:
             raise self(sentence.format(what=self.what), place) from error
 
 
@@ -122,7 +117,7 @@ def _create_private(path: Path, trouble: Trouble, mode: int) -> None:
 
 
 def _durable(connection: Any, _record: object) -> None:
-    # The driver's own BEGIN comes too late, and upgrading a read lock fails where waiting would do: `_begin` says it.
+    # The driver's own BEGIN comes too late, and upgrading a read lock fails where waiting would do.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -131,10 +126,13 @@ def _durable(connection: Any, _record: object) -> None:
 
 
 class Connections:
-    """The connections of an engine: every transaction has one of its own. Threads may share them."""
+    """The connections of an engine: every transaction has one of its own. Threads may share them.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    In a transaction, what an operator can mend is raised as `trouble` tells it of the database at `place`.
+    """
+
+    def __init__(self, engine: Engine, trouble: Trouble, place: str) -> None:
+        self._engine, self._trouble, self._place = engine, trouble, place
         #: To a file, and at rest: to get one from the engine's pool, and to give it back, takes longer than most
         #: transactions. One to a server is left to the pool, which asks whether it still stands.
         self._idle: list[Connection] = []
@@ -149,18 +147,25 @@ class Connections:
 
     @contextmanager
     def _transaction(self, words: str) -> Iterator[Connection]:
-        connection = self._taken()
+        # By the driver, and with nothing around it: SQLAlchemy takes longer for one than most statements in it.
         try:
-            with connection.begin():
-                _begin(connection, words)
+            connection = self._taken()
+            to_file = connection.dialect.name == "sqlite"
+            try:
+                if to_file:
+                    driven(connection, words)
                 yield connection
-        except BaseException:
-            connection.close()
+                _commit(connection)
+            except BaseException:
+                connection.close()
+                raise
+            if to_file:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        except DatabaseError as error:
+            self._trouble.tell(error, self._place)
             raise
-        if connection.dialect.name == "sqlite":
-            self._idle.append(connection)
-        else:
-            connection.close()
 
     def _taken(self) -> Connection:
         try:
@@ -175,12 +180,6 @@ class Connections:
         self._engine.dispose()
 
 
-def _begin(connection: Connection, words: str) -> None:
-    # Not in a listener: for the sake of one, every statement would take a fifth longer.
-    if connection.dialect.name == "sqlite":
-        driven(connection, words)
-
-
 def driven(connection: Connection, words: str, *values: Mapping[str, Any]) -> Any:
     """A cursor of the driver, which has carried out a statement that SQLAlchemy need not see.
 
@@ -188,13 +187,26 @@ def driven(connection: Connection, words: str, *values: Mapping[str, Any]) -> An
     """
     # Not through the pool's hands, which look at each cursor.
     dbapi: Any = connection.connection.dbapi_connection
-    cursor, driver = dbapi.cursor(), connection.dialect.loaded_dbapi
+    cursor = dbapi.cursor()
     try:
         cursor.execute(words, *values)
-    except driver.Error as error:
-        # Values are nobody's to read: they may be parts of a message.
-        raise DBAPIError.instance(words, None, error, driver.Error, hide_parameters=True) from error
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_sqlalchemy(connection, words, error) from error
     return cursor
+
+
+def _commit(connection: Connection) -> None:
+    # SQLAlchemy knows only of what it began itself.
+    dbapi: Any = connection.connection.dbapi_connection
+    try:
+        dbapi.commit()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_sqlalchemy(connection, "COMMIT", error) from error
+
+
+def _as_sqlalchemy(connection: Connection, words: str, error: Exception) -> Exception:
+    # Values are nobody's to read: they may be parts of a message.
+    return DBAPIError.instance(words, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True)
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------------

@@ -5,13 +5,13 @@ One function writes the state of a redirect, its files, the event and the hash c
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import DatabaseError
 
 from connector import sql
 from connector.ledger import agenda, backlog, chain, database, proofs, rows, sources, subjects
@@ -79,15 +79,15 @@ class Ledger:
         parts = sql.parsed(url, TROUBLE)
         self._place = sql.place(parts)
         self._engine = sql.engine(parts, TROUBLE)
-        self._connections = sql.Connections(self._engine)
+        self._connections = sql.Connections(self._engine, TROUBLE, self._place)
+        self._reading, self._writing = self._connections.reading, self._connections.writing
         #: By source and id, as they stand: what was handed out as due, or else what was written last. A message of
         #: hundreds of files is written once for each of them; to read all of them each time would cost a square. A
         #: revision is written once, so it stands as long as that does.
         self._known: dict[str, dict[str, Redirect]] = {}
         #: Of tenants and names; only what is committed.
         self._pseudonyms: dict[tuple[str, str], str] = {}
-        with TROUBLE.translated(self._place):
-            database.migrate(self._connections, self._place)
+        database.migrate(self._connections, self._place)
         with self._reading() as connection:
             self.id = connection.execute(select(identity.c.id)).scalar_one()
 
@@ -105,14 +105,15 @@ class Ledger:
 
         Whatever fails, nothing is at `file`. Raises ValueError where something is there, and for PostgreSQL.
         """
-        with TROUBLE.translated(self._place):
+        try:
             database.back_up(self._engine, self._place, file)
+        except DatabaseError as error:
+            TROUBLE.tell(error, self._place)
+            raise
 
     def require_whole(self) -> None:
         """Read all of it: every page of the database, and every chain. Raises LedgerError, which says what to do."""
-        with TROUBLE.translated(self._place):
-            wrong = database.damage(self._connections)
-        if wrong:
+        if wrong := database.damage(self._connections):
             raise LedgerError(f"ledger {self._place}: {sql.DAMAGED} ({wrong})")
         for tenant in self.tenants():
             if broken := self.broken_link(tenant):
@@ -120,16 +121,6 @@ class Ledger:
                     f"ledger {self._place}: event {broken} of the tenant {tenant} is missing, or not as it was written:"
                     " somebody or something changed it; compare it with your newest backups, and keep both"
                 )
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), self._connections.reading() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), self._connections.writing() as connection:
-            yield connection
 
     def _append(self, connection: Connection, tenant: str, at: datetime, facts: Sequence[Fact]) -> None:
         for name, pseudonym in chain.append(connection, tenant, at, facts).items():

@@ -136,11 +136,12 @@ class Book:
         """Open it, and make it where it does not exist. `url` is for SQLAlchemy."""
         parts = sql.parsed(url, TROUBLE)
         self._place = sql.place(parts)
-        with TROUBLE.translated(self._place):
-            # Both processes write into it; they share a group.
-            self._connections = sql.Connections(sql.engine(parts, TROUBLE, mode=0o660))
-            with self._writing() as connection:
-                self._make(connection)
+        # Both processes write into it; they share a group.
+        engine = sql.engine(parts, TROUBLE, mode=0o660)
+        self._connections = sql.Connections(engine, TROUBLE, self._place)
+        self._reading = self._connections.reading
+        with self._writing() as connection:
+            self._make(connection)
 
     def _make(self, connection: Connection) -> None:
         _tables.create_all(connection)
@@ -157,13 +158,8 @@ class Book:
         self._connections.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), self._connections.reading() as connection:
-            yield connection
-
-    @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with TROUBLE.translated(self._place), self._connections.writing() as connection:
+        with self._connections.writing() as connection:
             if connection.dialect.name == "postgresql":
                 # One at a time, as in SQLite: two who find nothing would both insert it.
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
