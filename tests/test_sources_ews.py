@@ -168,7 +168,7 @@ def test_authentication(exchange: Exchange, world: User, auth: str) -> None:
     item = source.fetch(item_id)
     assert read(source, item, "report.pdf") == REPORT.content
     source.rewrite(item, notice())
-    source.prune(item, [item.files[0].id])
+    source.prune(source.fetch(item_id), [item.files[0].id])
     assert source.fetch(item_id).files == ()
 
 

@@ -141,7 +141,8 @@ class Source(Protocol):
     def prune(self, item: Item, file_ids: Collection[str]) -> None:
         """Remove these files from the item. A file that is already absent counts as removed.
 
-        The caller reads the item again afterwards: only a fresh listing proves it. Raises Gone, Conflict.
+        The caller reads the item again afterwards: only a fresh listing proves it. Raises Gone, and Conflict where the
+        item is not as it was read: its links may just have been taken out.
         """
         ...
 

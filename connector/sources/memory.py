@@ -267,6 +267,7 @@ class MemorySource:
         entry = self._reached().entry(item.id)
         kept = {id_: content for id_, content in entry.contents.items() if id_ not in file_ids}
         if len(kept) < len(entry.contents):
+            self._require_unchanged(item)
             self._mailbox.keep_version(item.id)
             entry.contents = kept
             self._mailbox.change(item.id, files=tuple(file for file in entry.message.files if file.id in kept))
@@ -338,12 +339,16 @@ class MemorySource:
         return item_id
 
     def _write(self, item: Item, body: Body | None, marker: str) -> None:
-        now = self._reached().entry(item.id).message
-        if now.version != item.version:
-            raise Conflict(f"an item of mailbox {self.address} changed since it was read")
+        now = self._require_unchanged(item)
         if (body, marker) != (now.body, now.marker):
             self._mailbox.keep_version(item.id)
             self._mailbox.change(item.id, body=body, marker=marker)
+
+    def _require_unchanged(self, item: Item) -> Message:
+        now = self._reached().entry(item.id).message
+        if now.version != item.version:
+            raise Conflict(f"an item of mailbox {self.address} changed since it was read")
+        return now
 
     def _reached(self) -> MemoryMailbox:
         if self._mailbox.busy is not None:

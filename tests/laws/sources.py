@@ -388,6 +388,14 @@ class SourceLaws:
         after = source.fetch(item_id)
         assert (after.body, after.marker, after.files) == (shown.body, shown.marker, ())
 
+    def test_prune_of_what_has_changed_is_a_conflict(self, world: World, source: Source) -> None:
+        """The links that the caller has just seen in it may be what changed: nothing is removed."""
+        item = source.fetch(world.deliver(REPORT, html=HTML))
+        source.rewrite(item, notice())
+        with pytest.raises(Conflict):
+            source.prune(item, [file.id for file in item.files])
+        assert [file.name for file in source.fetch(item.id).files] == ["report.pdf"]
+
     @pytest.mark.parametrize("size", [0, 1, 2, 3, 2_000_001])
     def test_put_back_after_prune_is_the_item_before(self, world: World, source: Source, size: int) -> None:
         """The same bytes under the same name, type, content id and inline flag; everything else untouched."""

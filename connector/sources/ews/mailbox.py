@@ -137,14 +137,15 @@ class EwsMailbox:
     def prune(self, item: Item, file_ids: Collection[str]) -> None:
         """See `Source.prune`. Two requests: a fresh listing, and one for all files that it still has.
 
-        Raises Conflict where an id now names another file than in `item`: some servers number attachments anew.
+        Raises Conflict also where an id now names another file than in `item`: some servers number attachments anew.
         """
         known = {file.id: file for file in item.files}
-        here = [file for file in self._one(item.id).files if file.id in file_ids]
-        if any(file != known.get(file.id, file) for file in here):
-            raise Conflict(f"the attachments of an item of the mailbox {self.address} changed since it was read")
+        fresh = self._one(item.id)
+        here = [file for file in fresh.files if file.id in file_ids]
         if not here:
             return
+        if fresh.version != item.version or any(file != known.get(file.id, file) for file in here):
+            raise Conflict(f"an item of the mailbox {self.address} changed since it was read")
         # Last things first: where ids are positions, what is still to be removed keeps its own.
         wanted = words.delete_attachments(file.id for file in reversed(here))
         for answer in self._connection.answers(wanted, number=len(here)):

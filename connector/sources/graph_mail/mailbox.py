@@ -139,13 +139,14 @@ class GraphMailbox:
     def prune(self, item: Item, file_ids: Collection[str]) -> None:
         """See `Source.prune`. A request for a fresh listing, and one for each file that it still has.
 
-        One after the other: Exchange Online refuses some of those that overlap. Raises Conflict where an id now names
-        another file than in `item`.
+        One after the other: Exchange Online refuses some of those that overlap. Raises Conflict also where an id now
+        names another file than in `item`.
         """
         known = {file.id: file for file in item.files}
-        here = [file for file in self._one(item.id).files if file.id in file_ids]
-        if any(file != known.get(file.id, file) for file in here):
-            raise Conflict(f"the attachments of an item of the mailbox {self.address} changed since it was read")
+        fresh = self._one(item.id)
+        here = [file for file in fresh.files if file.id in file_ids]
+        if here and (fresh.version != item.version or any(file != known.get(file.id, file) for file in here)):
+            raise Conflict(f"an item of the mailbox {self.address} changed since it was read")
         # Last things first: where ids are positions, what is still to be removed keeps its own.
         for file in reversed(here):
             try:
