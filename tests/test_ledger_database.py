@@ -15,16 +15,17 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, update
 from sqlalchemy.exc import IntegrityError
 
 from connector import sql
 from connector.ledger import Ledger, LedgerError, NewerLedger
 from connector.ledger.database import VERSION_TABLE
-from connector.ledger.schema import metadata
+from connector.ledger.schema import identity, metadata
 from connector.model import State
 from tests.postgres import fresh_database
 from tests.test_ledger import MINUTE, NOW, a_redirect, recorded, taken
@@ -268,6 +269,29 @@ def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"ledger acme on the local PostgreSQL: .*No such file") as caught:
         Ledger(f"postgresql://connector:secret@/acme?host={tmp_path}")
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_ends_our_connections_is_told(postgres: str) -> None:
+    """At rest nobody notices; before a commit nothing was written, and the next call works."""
+    url = fresh_database(postgres)
+    with closing(Ledger(url)) as ledger, psycopg.connect(url, autocommit=True) as other:
+
+        def end_connections() -> None:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 9000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+        def broken_off() -> None:
+            with ledger._writing() as connection:
+                connection.execute(update(identity).values(generation=77))
+                end_connections()
+
+        end_connections()
+        raised = ledger.raise_generation()
+        with pytest.raises(LedgerError, match=r"on the local PostgreSQL: .*connection"):
+            broken_off()
+        assert ledger.generation == raised
 
 
 def test_a_read_only_server_is_told(postgres: str) -> None:
