@@ -130,3 +130,13 @@ def test_mailbox_that_was_busy_while_the_clock_was_ahead(world: World) -> None:
     world.now += 25 * HOUR
     step(world)
     done(world)
+
+
+def test_clock_ahead_shortens_no_other_wait(world: World) -> None:
+    """Files of a message that is gone live on for thirty days, also where that was written by such a clock."""
+    ahead = world.now + YEAR
+    with world.ledger() as ledger:
+        waiting = replace(only(world), state=State.TOLD, due=ahead + timedelta(days=30))
+        ledger.write(waiting, Event.REDIRECT_TOLD, ahead)
+    step(world)
+    assert only(world).due - world.now > timedelta(days=29)

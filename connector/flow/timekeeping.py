@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from connector.ledger import FOR_EVER, Ledger, Stale
 from connector.log import Event, log
-from connector.model import State
 from connector.stores import Store
 
 #: Clocks that differ by more are in doubt.
@@ -69,11 +68,12 @@ def stop(tenant: str, reason: str, ledger: Ledger, now: datetime) -> None:
 
 def _set_right(tenant: str, ledger: Ledger, now: datetime) -> None:
     """Let the brake go, and what a clock that was ahead has put off: it would wait until that time has really come."""
-    for each in ledger.written_after(now + _DOUBT, tenant):
-        settling = each.settle if each.state is State.STORED else timedelta(0)
+    for each, written in ledger.written_after(now + _DOUBT, tenant):
+        # What it waits for is told by how long: it may be the end of a retention.
+        waiting = max(each.due - written, timedelta(0))
         proved = each.proved and min(each.proved, now)
         with suppress(Stale):  # A human decided about it meanwhile.
-            ledger.write(replace(each, due=now + settling, proved=proved), Event.REDIRECT_DEFERRED, now)
+            ledger.write(replace(each, due=now + waiting, proved=proved), Event.REDIRECT_DEFERRED, now)
     ledger.resume(clock_brake(tenant))
 
 

@@ -259,12 +259,14 @@ class Ledger:
         self._known[source] = {each.id: each for each in due}
         return due
 
-    def written_after(self, at: datetime, tenant: str) -> tuple[Redirect, ...]:
-        """The tenant's redirects with a step to be taken that were written, as they say, after this time."""
+    def written_after(self, at: datetime, tenant: str) -> tuple[tuple[Redirect, datetime], ...]:
+        """The tenant's redirects with a step to be taken that were written, as they say, after this time; and when."""
         c = redirects.c
         ours = c.source.in_([each.name for each in self.watched() if each.tenant == tenant])
+        wanted = (ours, c.state.in_(ACTIVE), c.written > at)
         with self._reading() as connection:
-            return rows.read(connection, ours, c.state.in_(ACTIVE), c.written > at)
+            written = {row.id: row.written for row in connection.execute(select(c.id, c.written).where(*wanted))}
+            return tuple((each, written[each.id]) for each in rows.read(connection, *wanted))
 
     def agenda(self, tenant: str, now: datetime) -> Mapping[str, Due]:
         """What waits for a tick now, by the addresses of the tenant's sources. One query for all of them."""
