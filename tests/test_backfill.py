@@ -18,6 +18,7 @@ from connector.model import Page, Room, State
 from connector.policy import Policy
 from connector.sources.memory import Attached, MemorySource
 from tests.crash.test_every_effect import HALF
+from tests.logged import Lines
 from tests.world import START, Killed, Saboteur, World
 
 RULE = {"name": "all", "action": "redirect", "settle": 0}
@@ -395,3 +396,14 @@ def test_killed_at_every_effect(tmp_path: Path, when: str) -> None:
         assert len(world.manifest_free()) == 2, f"an orphan after a kill {when} effect {at}"
         assert (told(world).state, told(world).left) == ("done", 0), f"after a kill {when} effect {at}"
     assert at > 30
+
+
+def test_what_a_rule_holds_is_told_in_the_log(tmp_path: Path, lines: Lines) -> None:
+    """As it is of new mail."""
+    world = old(tmp_path, 100)
+    world.policy = policy({"name": "all", "action": "hold"})
+    run(world, ticks=1)
+    wanted(world)
+    run(world)
+    (told_of,) = (each for each in lines() if each["event"] == "redirect.held")
+    assert told_of["result"] == "held"

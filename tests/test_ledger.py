@@ -451,6 +451,10 @@ def test_what_belonged_to_one_belongs_to_another(ledger: Ledger) -> None:
     assert ledger.owner("acme", "anna@example.org") == "carla@example.org"
     assert ledger.succeed("acme", "carla@example.org", "bert@example.org", NOW, by="ada")
     assert ledger.owner("acme", "bert@example.org") == "bert@example.org"
+    went = ledger.succeed("acme", "BERT@example.org", "Dora@Example.org", NOW, by="ada")
+    assert sorted(went) == ["anna@example.org", "bert@example.org", "carla@example.org"]
+    ledger.succeed("acme", "dora@example.org", "emil@example.org", NOW, by="ada")
+    assert ledger.owner("acme", "anna@example.org") == "emil@example.org"
     assert ledger.broken_link("acme") is None
 
 

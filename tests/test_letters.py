@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from connector.flow.decisions import release
+from connector.errors import Conflict, Rejected
+from connector.flow.decisions import drop, release
 from connector.flow.manifest import brake
 from connector.flow.redirect import tick
 from connector.ledger import FOR_EVER
 from connector.links.publishing import publication_id
-from connector.model import Audience, State
+from connector.model import Audience, Letter, Message, State
 from connector.policy import People
-from connector.sources.memory import Attached
+from connector.sources.memory import Attached, MemorySource
 from connector.upkeep import show_anew
 from tests.crash.test_every_effect import HALF, kills, policy
 from tests.share_world import ShareWorld
@@ -367,3 +368,51 @@ def test_a_house_may_want_no_digest(tmp_path: Path) -> None:
     world.now += 2 * DAY
     step(world)
     assert letters(world) == []
+
+
+@pytest.mark.parametrize("fault", [Rejected("corrupt"), Conflict("failed"), ZeroDivisionError()])
+def test_a_held_message_that_nobody_can_read(tmp_path: Path, fault: Exception) -> None:
+    """Its owner is told of the others, and the mailbox does not stand still for it."""
+    world = held(tmp_path)
+    broken = redirects(world)[0].item_id
+
+    class Broken(MemorySource):
+        def fetch(self, item_id: str) -> Message:
+            if item_id == broken:
+                raise fault
+            return super().fetch(item_id)
+
+    world.now += timedelta(hours=13)
+    step(world, source=Broken)
+    (text,) = letters(world)
+    assert ("Offer 7" in text, "Offer 8" in text) == (False, True)
+    assert all(each.told for each in redirects(world))
+
+
+def test_links_of_files_that_went_end_without_a_word(tmp_path: Path) -> None:
+    """Nobody sees them any more; and what else ends is told all the same."""
+    world = ending(tmp_path)
+    world.deliver(FILE, subject="Offer 8")
+    world.run()
+    with world.ledger() as ledger:
+        first = ledger.redirects()[0]
+        went = replace(first, files=tuple(replace(each, gone=True) for each in first.files))
+        ledger.write(went, "file.gone", world.now)
+    (text,) = after(world, 54)
+    assert ("Offer 7" in text, "Offer 8" in text) == (False, True)
+
+
+def test_an_operator_decides_while_people_are_told(tmp_path: Path) -> None:
+    """The others are written down as told, or each of them would be told again."""
+    world = held(tmp_path)
+    one, other = redirects(world)
+
+    class Deciding(MemorySource):
+        def tell(self, letter: Letter) -> None:
+            super().tell(letter)
+            with world.ledger() as ledger:
+                drop(one, ledger, world.now, "ada")
+
+    world.now += timedelta(hours=13)
+    step(world, source=Deciding)
+    assert {each.id: bool(each.told) for each in redirects(world)} == {one.id: False, other.id: True}

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO, ClassVar
 
 import pytest
 
-from connector.errors import Corrupt, Denied, Edited, Rejected, Unavailable
+from connector.errors import Conflict, Corrupt, Denied, Edited, Gone, Rejected, Unavailable
+from connector.flow import discover
 from connector.flow.decisions import backed_up, drop, recall, release
 from connector.flow.reactions import MOST_ATTEMPTS
 from connector.flow.redirect import tick
-from connector.ledger import LeaseLost, Ledger
+from connector.ledger import LeaseLost, Ledger, Stale, Taken
 from connector.marker import sign
 from connector.model import Item, Message, Notice, Page, Redirect, State, Stored
 from connector.sources.memory import Attached, MemorySource
@@ -1248,3 +1249,64 @@ def test_message_that_a_human_dropped_is_not_taken_up_again(world: World) -> Non
     world.mailbox.lose_cursors()
     world.run()
     assert (only(world).state, only(world).item_id) == (State.DROPPED, "old")
+
+
+@pytest.mark.parametrize("fault", [Conflict("failed"), Rejected("corrupt"), Gone("moved"), ZeroDivisionError()])
+def test_a_search_that_fails_stops_none_of_the_others(world: World, fault: Exception) -> None:
+    """It is for an item that does not answer: a human hears of it in the end."""
+    world.policy = policy(settle="1h")
+    gone = world.deliver(FILE)
+    step(world)
+    world.mailbox.delete(gone)
+    other = world.deliver(FILE)
+
+    class Broken(MemorySource):
+        def find(self, redirect_id: str) -> tuple[Message, ...]:
+            if redirect_id == lost.id:
+                raise fault
+            return super().find(redirect_id)
+
+    (lost,) = (each for each in redirects(world) if each.item_id == gone)
+    world.run(ticks=40, source=Broken)
+    assert {each.item_id: each.state for each in redirects(world)} == {gone: State.HELD, other: State.DONE}
+
+
+def test_items_that_come_up_again_all_at_once_fill_no_turn(world: World) -> None:
+    """What a turn does not reach is looked at in the next."""
+    world.policy = policy(when={"older_than": "1d"})
+    for _ in range(5):
+        world.deliver(FILE, received=world.now)
+    step(world)
+    fetched = []
+
+    class Slow(MemorySource):
+        def fetch(self, item_id: str) -> Message:
+            fetched.append(item_id)
+            world.now += timedelta(seconds=25)
+            return super().fetch(item_id)
+
+    world.now += timedelta(days=2)
+    step(world, source=Slow)
+    assert len(set(fetched)) == 3
+    world.run()
+    assert {each.state for each in redirects(world)} == {State.DONE}
+    assert len(redirects(world)) == 5
+
+
+@pytest.mark.parametrize("fault", [Stale("written by another"), Taken("another's")])
+def test_a_decision_while_an_item_is_recognised_is_no_bug(
+    world: World, lines: Lines, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """It is looked at again later."""
+    world.deliver(FILE)
+    world.run()
+
+    def decided(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(discover, "genuine", decided)
+    world.mailbox.change(only(world).item_id, subject="Changed")
+    step(world)
+    assert not [each for each in lines() if each["event"] == "bug"]
+    with world.ledger() as ledger:
+        assert ledger.next_due()

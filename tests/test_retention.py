@@ -1000,3 +1000,25 @@ def test_a_pointer_that_was_not_renamed_is_tried_again(share: ShareWorld) -> Non
 
     over(share, source=Hesitating)
     assert not share.store.files
+
+
+@pytest.mark.parametrize("fault", [Rejected("corrupt"), Conflict("failed"), ZeroDivisionError()])
+def test_a_message_that_nobody_can_read_stops_no_mailbox_on_a_hold(tmp_path: Path, fault: Exception) -> None:
+    """Its links last, a human hears of it, and new mail is not kept waiting."""
+    world = ending(tmp_path)
+    broken = only(world).item_id
+    world.on_hold, first = True, ends(world)
+
+    class Broken(MemorySource):
+        def fetch(self, item_id: str) -> Message:
+            if item_id == broken:
+                raise fault
+            return super().fetch(item_id)
+
+    world.now = first - timedelta(days=6)
+    new = world.deliver(FILE)
+    world.run(source=Broken)
+    states = {each.item_id: each.state for each in redirects(world)}
+    assert states == {broken: State.HELD, new: State.DONE}
+    links = [each.files[0].link for each in redirects(world) if each.item_id == broken]
+    assert all(link and link.expires and link.expires > first for link in links)

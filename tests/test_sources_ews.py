@@ -400,12 +400,17 @@ def test_lists_without_end(exchange: Exchange, world: User, monkeypatch: pytest.
                 root.set("IncludesLastItemInRange", "false")
         return told
 
-    world.deliver(REPORT)
+    source_item = world.deliver(REPORT)
     monkeypatch.setattr(connection, "answers", again)
     source = EwsMailbox(ANNA, lambda: connection)
     for endless, words in (("SyncFolderItems", "does not get on"), ("FindFolder", "no end"), ("FindItem", "no end")):
         with pytest.raises(Unavailable, match=words):
             list(source.recent(EPOCH) if endless == "FindItem" else source.changes(None))
+    asked.clear()
+    source.stage(source_item, "RX7Q2")
+    endless = "FindItem"
+    with pytest.raises(Unavailable, match="no end"):
+        source.shelf("RX7Q2")
 
 
 @pytest.mark.parametrize("fault", [Unavailable("busy"), Denied("no")])

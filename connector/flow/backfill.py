@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connector.errors import Gone
-from connector.flow.discover import bear, plan
+from connector.flow.discover import bear, plan, tell_if_held
 from connector.flow.turn import LONGEST_BACKOFF, Turn
 from connector.guards import received_after
 from connector.ledger import Backfill, Ledger, Waiting
@@ -85,7 +85,7 @@ def _plan_some(wanted: Backfill, turn: Turn) -> bool:
         if trouble:
             # Where its server fails at it every time, all the others still have their turn.
             again = turn.clock() + LONGEST_BACKOFF
-        turn.ledger.record_backfilled(
+        recorded = turn.ledger.record_backfilled(
             turn.lease,
             waiting,
             redirect,
@@ -94,6 +94,8 @@ def _plan_some(wanted: Backfill, turn: Turn) -> bool:
             now=turn.clock(),
             policy=turn.watch.policy.fingerprint,
         )
+        if recorded:
+            tell_if_held(recorded, turn)
         planned = planned or redirect is not None
         if trouble:
             bear(trouble, turn)

@@ -12,7 +12,7 @@ from connector.errors import ConnectorError, Denied, Gone, Unavailable
 from connector.flow.ask import ask, facts, our_marker
 from connector.flow.decisions import recall
 from connector.flow.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
-from connector.ledger import LeaseLost, LedgerError
+from connector.ledger import LeaseLost, LedgerError, Stale, Taken
 from connector.log import Event, log
 from connector.marker import Marker
 from connector.model import (
@@ -59,6 +59,8 @@ def discover(turn: Turn) -> None:
 def _look_again(turn: Turn) -> None:
     """Ask the policy once more about items whose time has come."""
     for item_id in turn.ledger.look_again(turn.watch.name, turn.clock()):
+        if turn.spent():
+            return
         turn.keep_lease()
         try:
             items: tuple[Item, ...] = (turn.watch.source.fetch(item_id),)
@@ -73,10 +75,13 @@ def _look_again(turn: Turn) -> None:
 
 
 def bear(error: Exception, turn: Turn) -> None:
-    """An item cannot be read: raise what speaks of its server, and leave it at that where it is the item itself."""
+    """An item cannot be read: raise what speaks of its server, and leave it at that where it is the item itself.
+
+    Or where somebody decides about it at this moment, or it is another redirect's.
+    """
     if isinstance(error, Unavailable | Denied):
         raise error
-    if not isinstance(error, ConnectorError):
+    if not isinstance(error, ConnectorError | Stale | Taken):
         log.error(Event.BUG, source=turn.watch.name, exc_info=error)
 
 
@@ -110,9 +115,14 @@ def _record(
         policy=turn.watch.policy.fingerprint,
     )
     for redirect in recorded:
-        if redirect.state is State.HELD:
-            # What the rule has found may quote the message.
-            turn.tell_end(replace(redirect, reason="a rule wants a human to decide"), Event.REDIRECT_HELD)
+        tell_if_held(redirect, turn)
+
+
+def tell_if_held(recorded: Redirect, turn: Turn) -> None:
+    """Tell in the log of a redirect that waits for a human from the beginning."""
+    if recorded.state is State.HELD:
+        # What the rule has found may quote the message.
+        turn.tell_end(replace(recorded, reason="a rule wants a human to decide"), Event.REDIRECT_HELD)
 
 
 def plan(item: Item, turn: Turn, since: datetime | None) -> tuple[Redirect | None, datetime | None]:
@@ -134,8 +144,8 @@ def plan(item: Item, turn: Turn, since: datetime | None) -> tuple[Redirect | Non
         return None, turn.clock() + outage(error, UNAVAILABLE_PAUSE)
     except (Denied, LeaseLost, LedgerError):
         raise
-    except Exception:  # noqa: BLE001 - a message that trips a bug of ours must not keep us from all that came after it
-        log.exception(Event.BUG, source=turn.watch.name)
+    except Exception as error:  # noqa: BLE001 - a message that trips a bug of ours must not keep us from all that came after it
+        bear(error, turn)
         return None, turn.clock() + LONGEST_BACKOFF
     if turn.watch.monitor:
         _tell(answer.verdicts, turn)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector.errors import Gone
-from connector.flow.discover import genuine
+from connector.flow.discover import bear, genuine
 from connector.flow.reactions import in_store
 from connector.flow.turn import Turn
-from connector.ledger import FOR_EVER
+from connector.ledger import FOR_EVER, Stale
 from connector.log import Event
 from connector.model import ACTIVE, Ending, Item, Letter, LinkTerms, Message, Redirect
 from connector.rewrite import Mentioned, held_letter, password_letter, reminder_letter
@@ -67,21 +67,22 @@ def _remind(turn: Turn) -> None:
     """
     now, name = turn.clock(), turn.watch.name
     told: list[tuple[Redirect, Mentioned]] = []
-    for redirect in sorted(turn.ledger.ending(name, now, now + 2 * _SOON), key=lambda each: _end(each, now))[:_MOST]:
+    ending = [each for each in turn.ledger.ending(name, now, now + 2 * _SOON) if any(_ends(each, now))]
+    for redirect in sorted(ending, key=lambda each: _end(each, now))[:_MOST]:
         turn.keep_lease()
         item = _message(redirect, turn)
-        lasting, ending = _as_it_ends(redirect, item, now, turn) if item else (redirect, Ending(None))
-        if item is None or ending.at is None:
-            turn.write(replace(redirect, reminded=_end(redirect, now)), Event.LINK_REMINDED, told=False)
-        elif ending.at > now + 2 * _SOON:
-            turn.write(lasting, Event.LINK_LASTS, until=ending.at)
+        lasting, last = _as_it_ends(redirect, item, now, turn) if item else (redirect, Ending(None))
+        if item is None or last.at is None:
+            _write(replace(redirect, reminded=_end(redirect, now)), Event.LINK_REMINDED, turn, told=False)
+        elif last.at > now + 2 * _SOON:
+            _write(lasting, Event.LINK_LASTS, turn, until=last.at)
         else:
-            told.append((lasting, Mentioned(item.subject, item.sender, item.received, ending)))
+            told.append((lasting, Mentioned(item.subject, item.sender, item.received, last)))
     if told:
         which = " ".join(f"{redirect.id} {_end(redirect, now)}" for redirect, _ in told)
         _leave(f"ending-{_short(which)}", *reminder_letter([each for _, each in told], turn.watch.wording), turn)
     for redirect, _ in told:
-        turn.write(replace(redirect, reminded=_end(redirect, now)), Event.LINK_REMINDED, told=True)
+        _write(replace(redirect, reminded=_end(redirect, now)), Event.LINK_REMINDED, turn, told=True)
 
 
 def _tell_held(held: Sequence[Redirect], turn: Turn) -> None:
@@ -95,14 +96,25 @@ def _tell_held(held: Sequence[Redirect], turn: Turn) -> None:
         which = " ".join(f"{redirect.id} {redirect.revision}" for redirect, _ in found)
         _leave(f"held-{_short(which)}", *held_letter(mentioned, turn.watch.wording), turn)
     for redirect in held:
-        turn.write(replace(redirect, told=now), Event.HELD_TOLD)
+        _write(replace(redirect, told=now), Event.HELD_TOLD, turn)
+
+
+def _write(redirect: Redirect, event: Event, turn: Turn, **detail: object) -> None:
+    with suppress(Stale):  # Somebody decided about it at this moment, and the others have to be written down yet.
+        turn.write(redirect, event, **detail)
 
 
 def _message(redirect: Redirect, turn: Turn) -> Message | None:
-    """The message that shows the links, wherever it is by now; of a share there is none."""
+    """The message that shows the links, wherever it is by now; none of a share, and none where nobody can read it."""
     source = turn.watch.source
-    with suppress(Gone):
+    try:
         item = source.fetch(redirect.pointer or redirect.item_id)
+    except Gone:
+        pass
+    except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
+        bear(error, turn)
+        return None
+    else:
         return item if isinstance(item, Message) else None
     return next((each for each in source.find(redirect.id) if isinstance(each, Message) and genuine(each, turn)), None)
 

@@ -138,17 +138,15 @@ def advance(redirect: Redirect, turn: Turn) -> None:
                 return
 
 
-def _step(redirect: Redirect, turn: Turn) -> Redirect:  # noqa: PLR0911 - one for each reaction
+def _step(redirect: Redirect, turn: Turn) -> Redirect:
     """One step, and for each way in which it fails the one reaction that `connector.errors` names."""
     try:
         with counters.failures(turn.watch.tenant):
-            return STEPS[redirect.state](redirect, turn)
-    except Gone:
-        return missed_one(redirect, turn) if redirect.copy else missed(redirect, turn)
+            return _taken(redirect, turn)
     except (Rejected, Corrupt) as error:
         with blaming(error):
             return hold(redirect, str(error), turn)
-    except (Conflict, FileGone) as error:
+    except (Conflict, Gone, FileGone) as error:
         return defer(redirect, str(error), turn)
     except Exhausted as error:
         return wait(redirect, error, turn)
@@ -165,6 +163,14 @@ def _step(redirect: Redirect, turn: Turn) -> Redirect:  # noqa: PLR0911 - one fo
     except Exception as error:  # noqa: BLE001 - a bug must not stop the others: it is told, and held in the end
         log.exception(Event.BUG, redirect=redirect.id, state=redirect.state)
         return defer(redirect, f"a bug in connector: {type(error).__name__}", turn)
+
+
+def _taken(redirect: Redirect, turn: Turn) -> Redirect:
+    """After its step; or after a search where its item does not answer, which may fail as a step does."""
+    try:
+        return STEPS[redirect.state](redirect, turn)
+    except Gone:
+        return missed_one(redirect, turn) if redirect.copy else missed(redirect, turn)
 
 
 # --- the four steps -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector.errors import Conflict, Gone
-from connector.flow.discover import adopt, genuine
+from connector.flow.discover import adopt, bear, genuine
 from connector.flow.manifest import delete_manifests, manifest_bytes, manifest_path, put_bytes
 from connector.flow.reactions import in_store
 from connector.flow.replace import edited
@@ -64,26 +64,33 @@ def outlived(turn: Turn) -> tuple[Redirect, ...]:
         if each.gone and now < max(each.gone + (each.outlives or timedelta(0)), each.ends or each.gone):
             continue
         turn.keep_lease()
-        if there := _sought(each, turn):
-            found.append(each.id)
-            if there.gone:
-                turn.write(replace(there, gone=None, missed=None), Event.REDIRECT_MESSAGE_BACK)
-        elif each.gone is None:
-            turn.write(replace(each, gone=now, missed=turn.passes), Event.REDIRECT_MESSAGE_GONE)
-        elif each.missed is None or turn.passes > each.missed:
-            over.append(each)
+        with suppress(Stale):  # Somebody decided about it at this moment.
+            if there := _sought(each, turn):
+                found.append(each.id)
+                if there.gone:
+                    turn.write(replace(there, gone=None, missed=None), Event.REDIRECT_MESSAGE_BACK)
+            elif each.gone is None:
+                turn.write(replace(each, gone=now, missed=turn.passes), Event.REDIRECT_MESSAGE_GONE)
+            elif each.missed is None or turn.passes > each.missed:
+                over.append(each)
     if found:
         ledger.looked_for(turn.lease, found, now)
     return tuple(over)
 
 
 def _sought(redirect: Redirect, turn: Turn) -> Redirect | None:
-    """The redirect, where its item answers, or another with our mark, which it follows; None where none is left.
+    """The redirect, where its item is there, or another with our mark, which it follows; None where none is left.
 
     What was only copied has no mark. Where it was moved, and has another id by that, the feed told of it as new.
     """
-    with suppress(Gone):
+    try:
         edited(redirect, turn)
+    except Gone:
+        pass
+    except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
+        bear(error, turn)  # It is there, and nobody can read it.
+        return redirect
+    else:
         return redirect
     copies = (each for each in turn.watch.source.find(redirect.id) if genuine(each, turn))
     copy = next(copies, None)

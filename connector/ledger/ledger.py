@@ -453,10 +453,11 @@ class Ledger:
         next_at: datetime,
         now: datetime,
         policy: str = "",
-    ) -> None:
+    ) -> Redirect | None:
         """Write down what is to become of an item from before first contact, and when the turn of the next one comes.
 
-        `again`: the policy is to be asked once more then. Raises LeaseLost, Stale.
+        Returns what is really new, as it now stands. `again`: the policy is to be asked once more then. Raises
+        LeaseLost, Stale.
         """
         with self._writing() as connection:
             tenant = sources.fence(connection, lease)
@@ -467,6 +468,7 @@ class Ledger:
             this = c.source == lease.source
             connection.execute(update(tables.backfills).where(this).values(next=next_at, **counted))
             self._append(connection, tenant, now, [new[1]] if new else [])
+        return new[0] if new else None
 
     # Pauses and breakers: they are kept here, so that a restart does not knock at a locked door again.
 
@@ -525,12 +527,14 @@ class Ledger:
             # One at a time, or two calls would both insert it.
             connection.execute(select(identity.c.id).with_for_update())
             of = c.tenant == tenant
-            connection.execute(update(successors).where(of, c.successor == mailbox).values(successor=successor))
+            handed_on = func.lower(c.successor) == left
+            connection.execute(update(successors).where(of, handed_on).values(successor=successor))
             connection.execute(delete(successors).where(of, c.mailbox.in_([left, successor.lower()])))
             connection.execute(insert(successors).values(tenant=tenant, mailbox=left, successor=successor))
             told = {"mailbox": mailbox, "successor": successor, "by": by}
             self._append(connection, tenant, now, [Fact("mailbox.left", detail=told)])
-            return tuple(connection.execute(select(c.mailbox).where(of, c.successor == successor)).scalars())
+            theirs = func.lower(c.successor) == successor.lower()
+            return tuple(connection.execute(select(c.mailbox).where(of, theirs)).scalars())
 
     # Proofs about servers.
 

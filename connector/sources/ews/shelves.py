@@ -65,8 +65,10 @@ class Shelves:
         more = True
         while more:
             (answer,) = self._connection.ask(words.find_all_items(shelf, len(found), PAGE))
-            page = answer.findall("m:RootFolder/t:Items/*", NS)
-            found += [identifier(item, "t:ItemId") for item in page]
+            page = [identifier(item, "t:ItemId") for item in answer.findall("m:RootFolder/t:Items/*", NS)]
+            if page and page[0] in found:
+                raise Unavailable(f"a list of the mailbox {self._connection.party.mailbox} has no end")
+            found += page
             more = bool(page) and answer.find("m:RootFolder", NS).get("IncludesLastItemInRange") in {"false", "0"}
         return found
 
