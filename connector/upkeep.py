@@ -18,6 +18,8 @@ from connector.model import Link, LinkTerms, Origin, Redirect, State
 
 #: No step is about to look at the links that they have. Those that are stored are about to get them anew.
 _RESTING = frozenset({State.DONE, State.HELD, State.STORED})
+#: What is held in one of these is on its way to show its links.
+_SHOWING = frozenset({State.STORED, State.LINKED, State.REWRITTEN})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +91,8 @@ class Upkeep:
         """
         done = 0
         for redirect, tenant in self._resting(wanted):
+            if not _may_show_others(redirect):
+                continue
             # First this: where we are killed in between, the call is repeated, and nobody goes on using what leaked.
             if (book := tenant.book()) is None:
                 tenant.store().revoke(redirect.folder)
@@ -169,6 +173,12 @@ def show_anew(redirect: Redirect, ledger: Ledger, now: datetime) -> None:
     if redirect.state is State.DONE:
         with suppress(Stale):  # Somebody else decided about it at this moment.
             ledger.write(_about_to_share(redirect, now), Event.LINK_LASTS, now)
+
+
+def _may_show_others(redirect: Redirect) -> bool:
+    """Whether its message is to show links at all; not, say, one from which they were to go when it was held."""
+    shown = redirect.held_in in _SHOWING and not redirect.ended_by and not redirect.copy
+    return redirect.state is not State.HELD or shown
 
 
 def _about_to_share(redirect: Redirect, now: datetime) -> Redirect:

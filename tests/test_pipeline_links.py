@@ -120,6 +120,20 @@ def test_links_of_a_message_that_was_restored_can_be_ended(pipeline: LinkedPipel
     assert pipeline.site.ask(link).status == pipeline.site.ask("/a/nothing/1").status
 
 
+def test_what_is_held_on_its_way_back_gets_no_other_links(pipeline: LinkedPipeline) -> None:
+    """Its message would show them again, although somebody wants the files back in it."""
+    pipeline.publish(expires="30d")
+    pipeline.deliver(letter({"report.pdf": REPORT}))
+    pipeline.run("once", code=0)
+    (stored,) = (path for path in pipeline.stored() if path.name == "report.pdf")
+    stored.write_bytes(b"other bytes")
+    pipeline.run("restore", "--everything", code=0)
+    pipeline.run("once", code=1, hours=1)
+    (held,) = pipeline.run("held", "--json", code=1).json
+    assert pipeline.run("links", "relink", "--everything", "--json", code=0).json == {"relinked": 0}
+    assert pipeline.run("held", "--json", code=1).json == [held]
+
+
 def test_a_password_comes_by_a_message_of_its_own(pipeline: LinkedPipeline) -> None:
     """Once, unread, in the Inbox. It is neither in the message nor in a log; the service desk can tell it too."""
     pipeline.publish(password=True)

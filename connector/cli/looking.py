@@ -67,7 +67,7 @@ def certify(
     with configured(context) as (whole, ledger):
         found = list(certificates(tenants(whole), ledger, user(), ask))
     answers.tell_certificates(found, CLIENTS, as_json=as_json)
-    raise typer.Exit(max(CODES[each.finding.severity] for each in found))
+    raise typer.Exit(max((CODES[each.finding.severity] for each in found), default=0))
 
 
 @commands.command()
@@ -165,12 +165,12 @@ def explain(
             said = message_id(message)
             require(reason)
         redirects = known(said, ledger)
-        addresses = {mailbox} if mailbox else mailboxes_of(redirects, ledger)
+        addresses = {each.lower() for each in ([mailbox] if mailbox else mailboxes_of(redirects, ledger))}
         known_tenants = tenants(whole)
         for tenant in known_tenants:
             tenant.look_up()
         watches = [each.watch() for tenant in known_tenants for each in tenant.mailboxes]
-        wanted = [each for each in watches if not addresses or each.source.address in addresses]
+        wanted = [each for each in watches if not addresses or each.source.address.lower() in addresses]
         found = list(find(said, redirects, wanted, ledger, clock()))
         # Before anything is told: who looks and is cut off has looked.
         looked = {(each.watch.tenant, each.watch.name) for each in found} or {(each.tenant, "") for each in wanted}

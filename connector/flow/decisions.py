@@ -172,7 +172,7 @@ def _and(recalled: Recalled, redirect: Redirect, due: datetime) -> Recalled:
 def _is_wanted(redirect: Redirect, wanted: Wanted, mailbox: str) -> bool:
     return (
         wanted.message in (None, redirect.id, redirect.internet_message_id)
-        and wanted.mailbox in (None, mailbox)
+        and (wanted.mailbox is None or wanted.mailbox.lower() == mailbox.lower())
         and (wanted.rule is None or wanted.rule in {each.rule for each in redirect.files})
         and (wanted.since is None or wanted.since <= redirect.created)
         and (wanted.until is None or redirect.created <= wanted.until)
