@@ -133,8 +133,8 @@ class Connections:
 
     def __init__(self, engine: Engine, trouble: Trouble, place: str) -> None:
         self._engine, self._trouble, self._place = engine, trouble, place
-        #: To a file, and at rest: to get one from the engine's pool, and to give it back, takes longer than most
-        #: transactions. One to a server is left to the pool, which asks whether it still stands.
+        #: Connections to a file, at rest: to take one out of the engine's pool and give it back takes longer than most
+        #: transactions. Those to a server stay in the pool, which asks whether they still stand.
         self._idle: list[Connection] = []
 
     def reading(self) -> AbstractContextManager[Connection]:

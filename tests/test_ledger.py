@@ -397,7 +397,7 @@ def test_the_sweep_is_offered_each_dropped_redirect_once(ledger: Ledger) -> None
     dropped = ledger.write(replace(plan, state=State.DROPPED), "redirect.dropped", NOW)
     assert ledger.droppable(NOW) == ()
     assert ledger.droppable(later) == (dropped,)
-    swept = ledger.swept(dropped, NOW, lease=lease, files=1)
+    swept = ledger.swept(dropped, NOW, lease=lease)
     assert ledger.droppable(later) == ()
     assert ledger.redirect("r1") == swept
     assert [(each.stored, each.link) for each in swept.files] == [(None, None)]
@@ -431,10 +431,10 @@ def test_a_redirect_is_restored_once(ledger: Ledger) -> None:
     """A redirect that a manifest tells of is taken over once, and never over what the ledger knows itself."""
     taken(ledger)
     told = a_redirect(state=State.STORED)
-    assert ledger.restore_redirect(told, "redirect.reconciled", NOW, files=1)
+    assert ledger.restore_redirect(told, "redirect.reconciled", NOW)
     assert not ledger.restore_redirect(replace(told, state=State.DONE), "redirect.reconciled", NOW)
     assert ledger.redirects() == (told,)
-    assert [(each.name, each.detail) for each in ledger.events()] == [("redirect.reconciled", {"files": 1})]
+    assert [(each.name, each.detail) for each in ledger.events()] == [("redirect.reconciled", {})]
     with pytest.raises(Taken):
         ledger.restore_redirect(replace(told, id="r2"), "redirect.reconciled", NOW)
 

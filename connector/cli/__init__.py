@@ -1,4 +1,4 @@
-"""The commands. What they do is in the modules; what they answer is in `connector.report`."""
+"""The commands. What they do is in the modules; what they answer is in `connector.report` and in `answers`."""
 
 import errno
 import os

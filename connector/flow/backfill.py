@@ -19,7 +19,7 @@ from connector.model import ACTIVE, Item
 
 #: Of one source in one turn: new mail waits for no more.
 AT_ONCE = 20
-#: What could not be done for longer than this is not caught up with.
+#: After a break, so much of the pace that was missed is made up for at the most.
 CATCH_UP = timedelta(minutes=5)
 
 

@@ -50,7 +50,7 @@ def discover(turn: Turn) -> None:
                 turn.keep_lease()
                 _record(turn, ())
             return
-    # A pass is counted for whoever waits for one. Of most nobody does, and where nothing came, nothing is written.
+    # A turn that finds nothing writes nothing: a pass is counted where something came, or something waits for one.
     if not turn.passes or turn.cursor != recorded or turn.ledger.awaits_pass(turn.watch.name, turn.passes):
         _record(turn, (), complete=True)
         turn.passes += 1

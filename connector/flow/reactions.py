@@ -92,7 +92,7 @@ def _lost(redirect: Redirect, turn: Turn) -> Redirect:
         return turn.write(untold, Event.REDIRECT_TOLD)
     if redirect.state not in RETURNING:
         return drop(redirect, "the item is gone", turn)
-    # A human asked for it, and is told. What a message had that comes back in spite of all goes on by itself.
+    # A human asked for it, and is told why it is held. Where the message comes back, it goes on by itself.
     reason = (
         "the item is not there any more, so nothing can go back into it; its files stay in the store, in"
         f" the folder that is named after the redirect {redirect.id}"

@@ -206,7 +206,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
         redirect = _without_kept(redirect, item, turn)
     live = {each.path for each in redirect.live}
     for each in redirect.files:
-        # Nothing but what the message will show may lie where a link leads. It was never shown; the item has it.
+        # A link may open the whole folder: what the message will not show goes. The item still has it.
         if each.path not in live and each.stored and not redirect.was_shown:
             in_store(turn.watch.store.delete, each.stored.path)
     if not redirect.shown:

@@ -33,7 +33,7 @@ from connector.stores import Pages
 
 #: A server is known whose reads are 30 s late: only later is a look at what was told sure.
 _SURE = timedelta(minutes=1)
-#: How seldom a message is looked for that files outlive: their end comes so much later at the most.
+#: How often a message that files outlive is looked for: they may end so much later.
 _LOOKED_FOR = timedelta(days=7)
 #: How long a hold is not asked about again.
 _HELD_BACK = timedelta(days=1)

@@ -1,6 +1,6 @@
 """One tick's grip on one source: what it watches, where it writes, how long it may.
 
-Nothing here decides anything; `connector.flow.redirect` does.
+What is done with it stands in `connector.flow.redirect`; here is what holds it back.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -96,7 +96,7 @@ class Watch:
     account: str = ""
     #: Other names under which it may be left alone, before it has told its key.
     left_alone_as: tuple[str, ...] = ()
-    #: At the end of its pause, somebody else tries whether the store answers again.
+    #: After a pause of the store, the desk tries whether it answers again; until it does, turns take it for paused.
     store_is_tried: bool = False
     #: Who answers for doing without a certificate; "" where nobody does.
     waived_by: str = ""

@@ -1,4 +1,4 @@
-"""The journal of everything that connector intends, does and did. The only SQL of the project."""
+"""The journal of everything that connector intends, does and did."""
 
 from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting

@@ -1,7 +1,8 @@
-"""The ledger: what is to be done, how far it is, who may write, and what happened. All SQL of connector is in here.
+"""The ledger: what is to be done, how far it is, who may write, and what happened.
 
-One function writes the state of a redirect, its files, the event and the hash chain in one transaction: `Ledger.write`
-(and `record`, for what is discovered). No transaction spans two effects, and none waits for a network.
+The state of a redirect, its files, the event and the hash chain are written in one transaction: by `Ledger.write`, and
+by what stands for it where a redirect is discovered, rebuilt or swept. No transaction spans two effects, and none
+waits for a network.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -319,7 +320,7 @@ class Ledger:
         with self._writing() as connection:
             self._append(connection, tenant, now, [Fact(event, source, redirect_id, detail)])
 
-    def restore_redirect(self, redirect: Redirect, event: str, now: datetime, **detail: Any) -> bool:
+    def restore_redirect(self, redirect: Redirect, event: str, now: datetime) -> bool:
         """Insert a redirect that was rebuilt from its manifest. False: one with its id is here, and stays as it is.
 
         Its source must be watched. Raises Taken.
@@ -329,7 +330,7 @@ class Ledger:
             if rows.read(connection, redirects.c.id == redirect.id):
                 return False
             rows.add(connection, redirect, now)
-            self._append(connection, tenant, now, [_fact(redirect, event, **detail)])
+            self._append(connection, tenant, now, [_fact(redirect, event)])
         return True
 
     # Sweeping: what was dropped may leave files in the store.
@@ -382,7 +383,7 @@ class Ledger:
             for redirect_id in found:
                 connection.execute(update(redirects).where(redirects.c.id == redirect_id).values(looked_for=now))
 
-    def swept(self, redirect: Redirect, now: datetime, *, lease: Lease | None = None, **detail: Any) -> Redirect:
+    def swept(self, redirect: Redirect, now: datetime, *, lease: Lease | None = None) -> Redirect:
         """The files of a dropped redirect are deleted from the store: it is not offered again.
 
         Raises Stale, LeaseLost.
@@ -392,7 +393,7 @@ class Ledger:
             tenant = _allowed(connection, redirect, lease)
             written = rows.change(connection, bare, now)
             connection.execute(update(redirects).where(redirects.c.id == redirect.id).values(swept=now))
-            self._append(connection, tenant, now, [_fact(written, "sweep.deleted", **detail)])
+            self._append(connection, tenant, now, [_fact(written, "sweep.deleted")])
         return written
 
     def let_go(self, tenant: str, before: datetime, held: Collection[str] = ()) -> int:

@@ -24,7 +24,7 @@ class _Words:
     text: str
     #: What never changes, as it lies in the database.
     fixed: Mapping[str, Any]
-    #: By the names of what changes, how that comes to lie in the database; and column by column, how it comes back.
+    #: What converts parameters, by their names; and results, by their columns.
     going: Sequence[tuple[str, _Turn]]
     coming: Sequence[_Turn]
 

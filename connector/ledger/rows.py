@@ -70,7 +70,7 @@ def change(
     `before`, where somebody still has it, is how it stands at that revision: it need not be read again.
     """
     if before is None:
-        # What is not there, or is another by now, the update does not find either.
+        # Where it is missing, or at another revision, the update below finds no row: Stale.
         before = one(connection, redirect.id) or redirect
     written = replace(redirect, revision=max(redirect.revision, after) + 1)
     changed = _changed(before, written) | {"written": now}

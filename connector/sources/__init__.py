@@ -1,6 +1,6 @@
 """The port to where messages and shared files are. Adapters are its modules.
 
-A *source* is one mailbox (or, later, one file share): a thing with items that carry files.
+A *source* is one mailbox or one file share: a thing with items that carry files.
 An *item id* names an item at least as long as it is not moved; a *version* differs after every change.
 A *cursor* is opaque to everyone but the adapter that made it.
 

@@ -54,7 +54,7 @@ VERSION = Version(build=EXCHANGE_2016)
 #: As a tree, or written out.
 Request = Element | bytes
 
-#: Made once: to make one takes as long as to read most replies, and those who wait for each other do so for less.
+#: One for all threads: to make one takes as long as to read most replies, and to wait for each other takes less.
 #: Never lxml's recovering parser: from a reply that was cut off it makes a whole one with less in it.
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 #: What XML cannot hold. Exchange passes such characters on from mail, as bytes or as references.

@@ -263,8 +263,7 @@ def delete_items(ids: Iterable[str]) -> Element:
 
 def root(mailbox: str | None) -> Element:
     """The root of the whole mailbox, above what mail clients show; of another mailbox than one's own where named."""
-    owner = [] if mailbox is None else [T.Mailbox(T.EmailAddress(mailbox))]
-    return T.DistinguishedFolderId(*owner, Id="root")
+    return _distinguished("root", mailbox)
 
 
 def folder(folder_id: str) -> Element:
