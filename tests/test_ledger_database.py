@@ -400,6 +400,16 @@ def test_a_backup_is_whole_and_private(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_no_backup_of_a_ledger_whose_disk_is_gone(tmp_path: Path) -> None:
+    """That is told, and nothing is left of the attempt."""
+    (tmp_path / "disk").mkdir()
+    with closing(Ledger(f"sqlite:///{tmp_path}/disk/ledger.db")) as ledger:
+        (tmp_path / "disk").rename(tmp_path / "elsewhere")
+        with pytest.raises(LedgerError, match="it was not made: unable to open"):
+            ledger.back_up(tmp_path / "backup.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
 def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
     """What lies there may be the only good one."""
     (tmp_path / "yesterday").write_text("precious")

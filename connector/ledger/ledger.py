@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.exc import DatabaseError
 
 from connector import sql
 from connector.ledger import agenda, backlog, chain, database, proofs, rows, sources, subjects
@@ -106,11 +105,7 @@ class Ledger:
 
         Whatever fails, nothing is at `file`. Raises ValueError where something is there, and for PostgreSQL.
         """
-        try:
-            database.back_up(self._engine, self._place, file)
-        except DatabaseError as error:
-            TROUBLE.tell(error, self._place)
-            raise
+        database.back_up(self._engine, self._place, file)
 
     def require_whole(self) -> None:
         """Read all of it: every page of the database, and every chain. Raises LedgerError, which says what to do."""
