@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import puremagic
 
+from connector.names import plain
+
 
 class TrueType(StrEnum):
     """The closed vocabulary of the condition `true_type`."""
@@ -129,8 +131,11 @@ def promised(name: str) -> TrueType:
 
 
 def _extension(name: str) -> str:
-    """Without its dot, folded. Windows ignores dots and blanks at the end of a name, so they hide nothing here."""
-    return name.rstrip(". ").rpartition(".")[2].casefold()
+    """Without its dot, folded, of the name under which it would be stored: what cannot be seen hides nothing there.
+
+    Nor do dots and blanks at its end, which Windows ignores.
+    """
+    return plain(name).rstrip(". ").rpartition(".")[2].casefold()
 
 
 def _zip_type(head: bytes, extension: str) -> TrueType:

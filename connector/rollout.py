@@ -59,6 +59,8 @@ def text(folder: Path, tenant: TenantConfig, settings: Settings, readers: Reader
         raise ConfigError(
             f"{path}: cannot be read: {error.strerror}; connector's own texts are in config/{FOLDER}, copy them there"
         ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: it is not UTF-8: save it as that") from None
     try:
         return _TEMPLATES.from_string(template).render(words(tenant, settings, code)).strip() + "\n"
     except TemplateSyntaxError as error:

@@ -421,6 +421,8 @@ def test_what_is_told_may_be_asked_for(write: Write, tmp_path: Path) -> None:
     (tenant,) = load(write(acme=TENANT + lists + asked + "exclude: {hold: [litigation]}\n")).tenants
     assert tenant.groups == {"anna@example.org": {"it"}}
     assert tenant.holds == {"anna@example.org": {"litigation"}}
+    (tenant,) = load(write(acme=TENANT + "retention_holds: [Strauß@example.org]\n")).tenants
+    assert tenant.on_hold("strauss@example.org/Files")
     (said,) = problems(write(acme=TENANT + lists + asked))
     assert "holds: nothing excludes these: add `exclude: {hold: [litigation, retention]}`" in said
 

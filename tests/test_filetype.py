@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from typing_extensions import Buffer
 
 from connector.filetype import TrueType, true_type
+from connector.names import safe_name
 
 #: The letters of Windows Installer for the stream `!_StringData`, which each of its databases has.
 INSTALLER_STREAM = "䡀㼿䕷䑬㭪䗤䠤"
@@ -203,3 +204,10 @@ def test_a_zip_of_nothing_but_headers_is_not_slow() -> None:
     """A head full of the smallest entries is read once, from its start to its end."""
     entry = b"PK\x03\x04" + bytes(26)
     assert true_type(entry * 2000, "a.zip") is TrueType.ARCHIVE
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\xa0", "\u2060", "\u202e", "\x00", " . "])
+def test_what_cannot_be_seen_hides_no_extension(hidden: str) -> None:
+    """The store would have the name without it, and Windows would start what is in there."""
+    assert safe_name(f"invoice.js{hidden}") == "invoice.js"
+    assert true_type(b"var a = 1", f"invoice.js{hidden}") is TrueType.EXECUTABLE

@@ -296,6 +296,7 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
     "a rar that is cut off": ("a.rar", lambda: rar5(RAR_MAIN, RAR_FILE)[:14], BOTH),
     "a gzip that is cut off": ("a.gz", lambda: gzip.compress(DOCX)[:-20], BOTH),
     "an archive of a kind that nobody here knows": ("a.cab", lambda: b"MSCF" + bytes(99), BOTH),
+    "a zip with something before it": ("a.zip", lambda: b"\n" + zipped({"a.txt": b"a"}), BOTH),
     "a disk image": ("a.iso", lambda: bytes(32769) + b"CD001" + bytes(2048), BOTH),
     "a zip in a zip, and so on": (
         "a.zip",

@@ -186,6 +186,8 @@ def test_adopted_twin_starts_no_second_redirect(world: World) -> None:
         sign(b"x" * 32, redirect_id="r", generation=1, tenant=TENANT, internet_message_id="<forged@example.net>"),
         sign(KEY, redirect_id="r", generation=1, tenant=TENANT, internet_message_id="<another@example.net>"),
         sign(KEY, redirect_id="r", generation=1, tenant="other", internet_message_id="<forged@example.net>"),
+        f"1.r.{'9' * 5000}.mac",
+        "1.r.1.\ud800",
     ],
 )
 def test_marker_is_not_forgeable(world: World, planted: str) -> None:
@@ -436,6 +438,10 @@ def test_settle_ends_when_the_backup_has_it(world: World) -> None:
     assert backed_up(ledger, proved - timedelta(seconds=1), world.clock(), "operator") == 0
     assert backed_up(ledger, proved + timedelta(seconds=1), world.clock(), "operator") == 1
     assert backed_up(ledger, proved + timedelta(seconds=1), world.clock(), "operator") == 0
+    ledger.watch("other/x", tenant="other", address="x", now=world.now)
+    with pytest.raises(ValueError, match=r"--tenant \(acme, other\)"):
+        backed_up(ledger, proved, world.clock(), "operator")
+    assert backed_up(ledger, proved, world.clock(), "operator", "other") == 0
     ledger.close()
     step(world)
     done(world)

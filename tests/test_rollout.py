@@ -335,6 +335,7 @@ def test_the_command_prints_each_text(folder: Path, readers: Readers, code: Code
         (("example", "--language", "de"), "", "copy them there"),
         (("example", "--language", "de"), "{{ nonsense }}", "'nonsense' is undefined"),
         (("example", "--language", "de"), "a\n{% if %}", "staff.de.md:2: "),
+        (("example", "--language", "de"), "für", "it is not UTF-8"),
     ],
 )
 def test_what_cannot_be_printed_is_told_in_one_sentence(
@@ -345,7 +346,7 @@ def test_what_cannot_be_printed_is_told_in_one_sentence(
     if spoilt is not None:
         path.unlink()
     if spoilt:
-        path.write_text(spoilt)
+        path.write_text(spoilt, encoding="cp1252")
     answer = run(folder, *arguments, "--for", "staff")
     (sentence,) = answer.errors.splitlines()
     assert (answer.code, answer.text) == (2, "")

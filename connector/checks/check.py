@@ -24,6 +24,7 @@ from connector.flow.turn import MAKE_ROOM
 from connector.ledger import Ledger, LedgerError, Proved
 from connector.log import Event
 from connector.model import Proof, Redirect, Stored
+from connector.policy.values import fold
 from connector.scanners import Scanner
 from connector.sources import Source
 from connector.spool import spooled
@@ -196,9 +197,9 @@ def _links(tenant: Tenant) -> Finding:
 
 def _holds(tenant: Tenant) -> Iterator[Finding]:
     """A hold that is mistyped keeps nothing."""
-    known = {each.source.address.lower() for each in tenant.mailboxes}
+    known = {fold(each.source.address) for each in tenant.mailboxes}
     for address in tenant.config.retention_holds:
-        if address.lower() not in known:
+        if fold(address) not in known:
             says = f"retention_holds names {address}, which is no mailbox of this tenant: nothing is kept by that"
             fix = f"grep --recursive --line-number {shlex.quote(address)} /etc/connector/tenants"
             yield Finding(f"{tenant.name}: holds", "stopped", says, "correct the address in the tenant's file", fix)

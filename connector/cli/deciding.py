@@ -137,10 +137,10 @@ def backfill(
 
 
 @commands.command()
-def backup_mark(context: typer.Context, begun: Begun, *, as_json: Json = False) -> None:
+def backup_mark(context: typer.Context, begun: Begun, tenant: Tenant = None, *, as_json: Json = False) -> None:
     """Say that a backup of the store has ended well: what was copied before it began need not settle any longer."""
-    with opened_ledger(context) as ledger:
-        settled = decisions.backed_up(ledger, begun.astimezone(UTC), clock(), user())
+    with opened_ledger(context) as ledger, told():
+        settled = decisions.backed_up(ledger, begun.astimezone(UTC), clock(), user(), tenant)
     report.tell({"settled": settled}, f"No longer waiting: {counted(settled, 'redirect')}.", as_json=as_json)
 
 

@@ -23,7 +23,7 @@ from connector.model import Audience
 from connector.names import check_template, home
 from connector.policy import Defaults, Exclude, Hold, Mode, People, Pilot, Policy, Rules, Wish, all_reached
 from connector.policy.sketch import PolicyTests
-from connector.policy.values import Domain, Some, owner_of
+from connector.policy.values import Domain, Some, fold, owner_of
 from connector.rewrite import House, Wording, try_templates
 from connector.rewrite.languages import Code
 from connector.scanners.settings import ScannerConfig
@@ -194,7 +194,7 @@ class TenantConfig(_Section):
     def on_hold(self, address: str) -> bool:
         """Whether somebody has to be able to find everything of a source: then no retention ends there."""
         owner = owner_of(address)
-        return bool(self.holds.get(owner)) or owner in {each.lower() for each in self.retention_holds}
+        return bool(self.holds.get(owner)) or owner in map(fold, self.retention_holds)
 
     def home(self, address: str) -> str:
         """The collection of all files of one source, where the store opens it to its people; "" where it does not."""

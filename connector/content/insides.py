@@ -258,9 +258,10 @@ def _ole(look: _Look, content: IO[bytes], depth: int) -> Found:
         found = Found.MACROS if "_vba_project" in names or "_vba_project_cur" in names else NOTHING
         if names & {"encryptedpackage", "encryptioninfo", "encryptedsummary"}:
             found |= CLOSED
-        for name, reader in _STREAMS.items():
-            if name in names:
-                found |= reader(_stream(ole, name))
+        for path in paths:  # Also those of what is embedded.
+            reader = _STREAMS.get(path[-1].casefold())
+            if reader and ole.get_type(path) == olefile.STGTY_STREAM:
+                found |= reader(_stream(ole, path))
         # Files in a message, by value ([MS-OXMSG] 2.1.3).
         for path in paths:
             if path[-1].startswith("__substg1.0_37010102"):
@@ -268,8 +269,8 @@ def _ole(look: _Look, content: IO[bytes], depth: int) -> Found:
         return found
 
 
-def _stream(ole: Any, name: str) -> bytes:
-    content = ole.openstream(name).read()
+def _stream(ole: Any, path: list[str]) -> bytes:
+    content = ole.openstream(path).read()
     assert isinstance(content, bytes)
     return content
 

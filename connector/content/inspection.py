@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from connector.content.confined import Limits, run
 from connector.content.insides import ANSWER, Found, knows
-from connector.filetype import TrueType, true_type
+from connector.filetype import TrueType, promised, true_type
 from connector.spool import Spool
 
 LIMITS = Limits(size=512 * 1024 * 1024)
@@ -38,17 +38,19 @@ def inspected(content: Spool, name: str) -> Inspected:
     content.content.seek(0)
     head = content.content.read(_HEAD)
     kind = true_type(head, name)
-    found = _found(content, head, kind)
+    found = _found(content, head, kind, name)
     return Inspected(
         encrypted=bool(found & (Found.ENCRYPTED | Found.NOT_SEEN)),
         macros=kind is TrueType.MACRO or bool(found & (Found.MACROS | Found.NOT_SEEN | Found.NOT_OPENED)),
     )
 
 
-def _found(content: Spool, head: bytes, kind: TrueType) -> Found:
+def _found(content: Spool, head: bytes, kind: TrueType, name: str) -> Found:
     saved = kind is TrueType.MESSAGE and not knows(head)
     if not knows(head) and not saved:
-        return Found.NOT_SEEN if kind is TrueType.ARCHIVE else Found(0)
+        # Programs open a ZIP also where something stands before it.
+        hides = kind is TrueType.ARCHIVE or (head and promised(name) is TrueType.ARCHIVE)
+        return Found.NOT_SEEN if hides else Found(0)
     if content.size > LIMITS.size:
         return Found.NOT_SEEN
     code = run((*COMMAND, "message" if saved else "file"), content, subprocess.DEVNULL, LIMITS, most=0)

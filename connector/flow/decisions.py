@@ -190,14 +190,18 @@ def drop(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect
     return written
 
 
-def backed_up(ledger: Ledger, begun: datetime, now: datetime, by: str) -> int:
+def backed_up(ledger: Ledger, begun: datetime, now: datetime, by: str, tenant: str | None = None) -> int:
     """A backup of the store has ended well that began at `begun`: what was proved before need not settle any longer.
 
-    Returns for how many redirects. Repeated: for none.
+    Returns for how many redirects. Repeated: for none. Raises ValueError where no tenant is named and there are more.
     """
+    meant = tenants_meant(tenant, ledger)
+    if len(meant) > 1:
+        raise ValueError(f"each tenant has a store of its own: name one with --tenant ({', '.join(meant)})")
+    of = {each.name for each in ledger.watched() if each.tenant in meant}
     settled = 0
     for waiting in ledger.redirects(state=State.STORED):
-        if waiting.proved and waiting.proved < begun and waiting.due > now:
+        if waiting.source in of and waiting.proved and waiting.proved < begun and waiting.due > now:
             with suppress(Stale):  # A daemon was faster.
                 ledger.write(replace(waiting, due=now), Event.REDIRECT_SETTLED, now, by=by)
                 settled += 1

@@ -9,6 +9,7 @@ from functools import cached_property
 from connector.filetype import TrueType, true_type
 from connector.guards import is_tnef
 from connector.model import Body, Content, File, FileKind, Item, Message, Need
+from connector.names import plain
 from connector.policy.patterns import as_text, found, shown
 from connector.policy.values import fold, names_of
 
@@ -183,8 +184,8 @@ class Case:
 
     @cached_property
     def name(self) -> str:
-        """Folded."""
-        return fold(self.file.name)
+        """Folded, without what cannot be seen: it would not be stored either."""
+        return fold(plain(self.file.name))
 
     @cached_property
     def extensions(self) -> frozenset[str]:
