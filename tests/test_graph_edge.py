@@ -5,12 +5,14 @@ ways that the simulator does not.
 """
 
 import base64
+import gzip
 import io
 import json
 import re
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from email.utils import format_datetime
@@ -42,8 +44,8 @@ from pydantic import ValidationError
 from connector.errors import Conflict, ConnectorError, Denied, Gone, Rejected, Unavailable, kind
 from connector.sources.graph import CLOUDS, AppLogin, Connection, Edge
 from connector.sources.graph.connection import PART, path
-from connector.sources.graph.failures import LostState
-from connector.spool import spooled
+from connector.sources.graph.failures import Grief, LostState
+from connector.spool import CHUNK, spooled
 
 GRAPH, LOGIN = "https://graph.microsoft.com", "https://login.microsoftonline.com"
 DIRECTORY, CLIENT, SECRET = "example.org", "11111111-2222-3333-4444-555555555555", "s3cret~Value"
@@ -516,6 +518,94 @@ def test_answers_that_are_none(wire: respx.MockRouter, content: bytes) -> None:
         connection().ask("GET", "/thing")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"id": 7},
+        {"size": "7"},
+        {"from": 7},
+        {"from": {"emailAddress": "anna@example.org"}},
+        {"attachments": {}},
+        {"toRecipients": [None]},
+        {"categories": [7]},
+        {"@odata.nextLink": 7},
+        {"parentReference": {"driveId": []}},
+    ],
+)
+def test_names_that_stand_for_something_else(wire: respx.MockRouter, content: dict[str, Any]) -> None:
+    """It is told where it comes in, also in a batch: nobody who reads it has to expect it."""
+    wire.get(THING).respond(json=content)
+    with pytest.raises(Unavailable, match="not a whole reply"):
+        connection().ask("GET", "/thing")
+    wire.post(f"{GRAPH}/v1.0/$batch").respond(json={"responses": [{"id": "0", "status": 200, "body": content}]})
+    with pytest.raises(Unavailable, match="not a whole reply"):
+        connection().batch(["/a"])
+
+
+def test_names_that_stand_for_nothing(wire: respx.MockRouter) -> None:
+    """Graph writes null for much that it does not know."""
+    told = {"from": None, "attachments": None, "size": None, "value": [{"id": "1", "toRecipients": []}]}
+    wire.get(THING).respond(json=told)
+    assert connection().ask("GET", "/thing").body == told
+
+
+@pytest.mark.parametrize("status", [200, 302, 401])
+def test_an_answer_that_does_not_end(wire: respx.MockRouter, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """It is left as soon as it is longer than any reply, whatever it claims to be; other things are asked on."""
+    monkeypatch.setattr("connector.sources.graph.connection._LONGEST_ANSWER", 1_000_000)
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += CHUNK
+            assert sent <= 1_000_000 + 2 * CHUNK
+            yield bytes(CHUNK)
+
+    headers = {"WWW-Authenticate": challenge().headers["WWW-Authenticate"]} if status == 401 else {}
+    wire.get(THING).mock(return_value=httpx.Response(status, headers=headers, stream=Bytes(endless())))
+    ended = connection()
+    with pytest.raises(Grief, match="does not end"), ended.stream("/thing") if status == 302 else nullcontext():
+        ended.ask("GET", "/thing")
+
+
+def test_an_error_that_does_not_end(wire: respx.MockRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its status says enough."""
+    monkeypatch.setattr("connector.sources.graph.connection._LONGEST_ANSWER", 1_000_000)
+    wire.get(THING).mock(return_value=httpx.Response(503, content=bytes(1_000_001)))
+    with pytest.raises(Unavailable, match="HTTP status 503"):
+        connection().ask("GET", "/thing")
+
+
+def test_an_answer_that_unfolds(wire: respx.MockRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bomb is told like an answer without end; one within another is not unfolded at all."""
+    monkeypatch.setattr("connector.sources.graph.connection._LONGEST_ANSWER", 1_000_000)
+    bomb = gzip.compress(bytes(1_000_001))
+    wire.get(THING).mock(return_value=packed(bomb, "gzip"))
+    with pytest.raises(Unavailable, match="does not end"):
+        connection().ask("GET", "/thing")
+    wire.get(THING).mock(return_value=packed(gzip.compress(bomb), "gzip, gzip"))
+    with pytest.raises(Unavailable, match="not a whole reply"):
+        connection().ask("GET", "/thing")
+    wire.get(THING).mock(return_value=packed(gzip.compress(b'{"id": "1"}'), "gzip"))
+    assert connection().ask("GET", "/thing").body == {"id": "1"}
+
+
+class Bytes(httpx.SyncByteStream):
+    """Bytes of an answer that nobody has read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+
+def packed(content: bytes, how: str) -> httpx.Response:
+    """An answer as it comes in."""
+    return httpx.Response(200, headers={"Content-Encoding": how}, stream=Bytes(iter([content])))
+
+
 def test_bytes_that_are_not_of_graph(wire: respx.MockRouter) -> None:
     """Any bytes may be a file: what a proxy says in Graph's place must never be kept as one."""
     asking = connection()
@@ -554,7 +644,9 @@ def test_links_lead_nowhere_else(wire: respx.MockRouter) -> None:
         assert not evil.called
 
 
-@pytest.mark.parametrize("page", [{}, {"value": None}, {"value": [None]}, {"value": {}}, {"@odata.deltaLink": THING}])
+@pytest.mark.parametrize(
+    "page", [{}, {"value": None}, {"value": [None]}, {"value": {}}, {"@odata.deltaLink": THING}, {"value": [{}]}]
+)
 def test_pages_without_a_list(wire: respx.MockRouter, page: dict[str, Any]) -> None:
     """Something else came in their place: where nothing is found, files may be deleted."""
     wire.get(THING).respond(json=page)

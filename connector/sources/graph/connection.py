@@ -26,7 +26,7 @@ import urllib3
 
 from connector import __version__
 from connector.errors import Unavailable, request_in
-from connector.sources.graph.failures import Answered, Garbled, Party, Strayed, translate
+from connector.sources.graph.failures import Answered, Endless, Garbled, Party, Strayed, translate
 from connector.sources.graph.login import TIMEOUT, AppLogin, Tokens
 from connector.sources.onward import Onward
 from connector.spool import CHUNK, Spool
@@ -42,6 +42,21 @@ IMMUTABLE = 'IdType="ImmutableId"'
 BATCH = 20
 #: Of an upload session: less than 4 MB, and a multiple of 320 KiB, as drives want it.
 PART = 12 * 320 * 1024
+#: Bytes; no reply is longer but a file's. A message brings its body along, not what is attached to it.
+_LONGEST_ANSWER = 64 * 1024 * 1024
+#: What these names stand for, wherever they stand, or null: all who read them rely on it.
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("id", "name", "displayName", "email", "parentFolderId", "driveId"), str),
+    **dict.fromkeys(("@odata.type", "@odata.nextLink", "@odata.deltaLink", "attachments@odata.nextLink"), str),
+    **dict.fromkeys(("from", "emailAddress", "parentReference", "file", "hashes", "publication"), dict),
+    **dict.fromkeys(("lastModifiedBy", "user", "grantedToV2", "headers"), dict),
+    **dict.fromkeys(("categories", "attachments", "responses", "grantedToIdentitiesV2"), list),
+    **dict.fromkeys(("toRecipients", "ccRecipients", "bccRecipients"), list),
+    **dict.fromkeys(("internetMessageHeaders", "singleValueExtendedProperties"), list),
+    "size": int,
+}
+#: Lists of these hold text, those of all others objects.
+_OF_TEXT = frozenset({"categories"})
 #: Seconds; whoever names more has a mistake in it, and no calendar goes that far.
 _LONGEST_WAIT = 24 * 60 * 60
 #: Seconds that a request waits for one of the others to end.
@@ -168,9 +183,9 @@ class Connection:
         with self.told():
             response = self._sent(method, where, sent, prefer, content=content)
             try:
-                response.read()
-                _refuse(_incoming(response))
-                return Reply(_json(response.content), response.headers)
+                incoming = _incoming(response)
+                _refuse(incoming)
+                return Reply(_json(_whole(incoming.chunks)), response.headers)
             finally:
                 response.close()
 
@@ -189,11 +204,11 @@ class Connection:
         """What a page lists, its `value`. Raises Unavailable where it has no list, not even an empty one.
 
         Something else came in its place then, and must not pass for a page without anything: files are deleted where
-        nothing is found.
+        nothing is found. Whatever Graph lists has an id.
         """
         with self.told():
             told = page.get("value")
-            if not (isinstance(told, list) and all(isinstance(each, dict) for each in told)):
+            if not (isinstance(told, list) and all(isinstance(each, dict) and each.get("id") for each in told)):
                 raise Garbled
             return told
 
@@ -226,7 +241,7 @@ class Connection:
                     opened.callback(response.close)
                     incoming = _incoming(response)
                     if response.is_redirect:
-                        response.read()  # Left unread, it would end the connection, and a new one costs more.
+                        _whole(incoming.chunks)  # Left unread, it would end the connection, and a new one costs more.
                         where = response.headers.get("Location", "")
                     elif self._is_of_a_proxy(response):
                         # It would be kept as the file, and the file removed.
@@ -246,7 +261,7 @@ class Connection:
             headers = {"Content-Range": span, "Content-Type": "application/octet-stream"}
             with self.told(), self._unsigned("PUT", url, headers, content=part) as incoming:
                 _refuse(incoming)
-                reply = Reply(_json(b"".join(incoming.chunks)), incoming.headers)
+                reply = Reply(_json(_whole(incoming.chunks)), incoming.headers)
         return reply
 
     def knows(self, link: str) -> bool:
@@ -291,7 +306,7 @@ class Connection:
             claims = None if last else _claims(response)
             if claims is None:
                 break
-            response.read()
+            _whole(response.iter_bytes(CHUNK))
             token = self._edge.tokens.token(claims)
         self._edge.identified = self._edge.identified or "request-id" in response.headers
         return response
@@ -393,6 +408,9 @@ def _claims(response: httpx.Response) -> str | None:
 
 
 def _incoming(response: httpx.Response) -> Incoming:
+    if "," in response.headers.get("Content-Encoding", ""):
+        # Packed once, a piece unfolds to its thousandfold at most; packed twice, to more than any memory holds.
+        raise Garbled
     return Incoming(response.status_code, response.headers, response.iter_bytes(CHUNK))
 
 
@@ -404,23 +422,46 @@ def _refuse(incoming: Incoming) -> None:
     if incoming.status < HTTPStatus.BAD_REQUEST:
         raise Strayed(urlsplit(location).hostname or "another place")
     try:
-        code = _code(_json(b"".join(incoming.chunks)))
-    except (ValueError, Garbled):
+        code = _code(_json(_whole(incoming.chunks)))
+    except (ValueError, Garbled, Endless):
         code = ""
     headers = incoming.headers
     raise Answered(incoming.status, code, retry_after(headers), location, request_in(headers))
+
+
+def _whole(chunks: Iterator[bytes]) -> bytes:
+    """All of them. Raises Endless where they are more than any reply has: they may unfold from next to nothing."""
+    whole = bytearray()
+    for chunk in chunks:
+        whole += chunk
+        if len(whole) > _LONGEST_ANSWER:
+            raise Endless
+    return bytes(whole)
 
 
 def _json(content: bytes) -> JSON:
     if not content:
         return {}
     try:
-        body = json.loads(content)
+        body = json.loads(content, object_hook=_sound)
     except RecursionError:
         raise Garbled from None
     if not isinstance(body, dict):
         raise Garbled
     return body
+
+
+def _sound(told: JSON) -> JSON:
+    """An object as it came. Raises Garbled where a name that we know stands for something else than it should."""
+    for name in _KINDS.keys() & told.keys():
+        value, kind = told[name], _KINDS[name]
+        if value is None:
+            continue
+        if not isinstance(value, kind):
+            raise Garbled
+        if isinstance(value, list) and not all(isinstance(each, str if name in _OF_TEXT else dict) for each in value):
+            raise Garbled
+    return told
 
 
 def _code(body: object) -> str:

@@ -56,6 +56,10 @@ class Garbled(Exception):
     """The answer is no whole reply of Graph: cut off, or not from Graph at all."""
 
 
+class Endless(Exception):
+    """The answer is longer than any reply of Graph."""
+
+
 class Strayed(Exception):
     """A reply points to a host where we do not go."""
 
@@ -223,6 +227,9 @@ def translate(error: Exception, party: Party) -> Exception:
         return Unavailable(f"all requests to {party.host} that may run at once are taken: raise `at_once`")
     if isinstance(error, MsalError | httpx.HTTPError | HTTPError | OSError):
         return Unavailable(f"{party.host} or its login cannot be used: {cause(error)}")
+    if isinstance(error, Endless):
+        # As with a gateway that gives up: it may be one thing, every time, and no other has to wait for it.
+        error = Grief(f"the answer of {party.host} for {party.whose} does not end")
     if isinstance(error, Garbled | ValueError):
         # A ValueError is what broken JSON raises.
         error = Unavailable(f"the answer of {party.host} for {party.whose} is not a whole reply of Graph")

@@ -29,7 +29,7 @@ class Download(io.BufferedIOBase):
         self._connection = connection
         self._where = where
         self._told = told
-        self._size = int(told.get("size", 0))
+        self._size = int(told.get("size") or 0)
         self._hash = ((told.get("file") or {}).get("hashes") or {}).get("quickXorHash")
         self._begin()
 

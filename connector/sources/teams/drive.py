@@ -427,7 +427,7 @@ def _place(told: JSON) -> tuple[str, str]:
 
 
 def _may_be_pointer(told: JSON) -> bool:
-    name, size = str(told.get("name", "")), int(told.get("size", 0))
+    name, size = str(told.get("name", "")), int(told.get("size") or 0)
     return _is_file(told) and name.casefold().endswith(pointers.EXTENSION) and 0 < size <= pointers.LONGEST
 
 
@@ -435,7 +435,7 @@ def _shared(told: JSON, folder: str, root: Root | None, sender: str) -> SharedFi
     file = File(
         id=told["id"],
         name=str(told.get("name", "")),
-        size=int(told.get("size", 0)),
+        size=int(told.get("size") or 0),
         content_type=str(told["file"].get("mimeType") or ""),
         version=str(told.get("cTag", "")),
     )
