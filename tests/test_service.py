@@ -195,6 +195,29 @@ def test_mailboxes_of_a_directory_come_and_go(world: World, monkeypatch: pytest.
     assert [each.source for each in daemon.desks[0].tenant.mailboxes] == [second]
 
 
+def test_a_housemate_stays_known_while_a_directory_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns go on meanwhile: one that saw no housemate would open a folder to the people of both."""
+    world.asks = world.opens_folders = True
+    for name in ("an.na", "an_na"):
+        world.add(name)
+    (desk,) = world.daemon().desks
+    tenant, seen = desk.tenant, []
+
+    def home(_: TenantConfig, address: str) -> str:
+        if tenant.mailboxes and address == "an_na@example.org" and not looking:
+            looking.append(True)
+            seen.append(tenant.housemate("an.na@example.org"))
+            looking.pop()
+        return "one folder"
+
+    looking: list[bool] = []
+    monkeypatch.setattr(TenantConfig, "home", home)
+    tenant.look_up()
+    assert tenant.housemate("an.na@example.org") == "an_na@example.org"
+    tenant.look_up()
+    assert seen == ["an_na@example.org"]
+
+
 def test_a_directory_that_does_not_answer_stops_nothing(world: World) -> None:
     """The mailboxes that are known go on, and it is not asked again at once."""
     world.asks = True
