@@ -248,6 +248,22 @@ def test_a_clone_that_starts_later_is_noticed_within_a_minute(world: World, monk
     assert [each.error for each in world.ledger.pauses(later) if each.name == brake("acme")] == ["Foreign"]
 
 
+def test_the_claims_of_two_tenants_leave_each_other_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look each minute only reads: one ledger has one generation, and the other tenant has raised it."""
+    daemon = world.daemon(others=[other := World(world.ledger)])
+    daemon.once()
+
+    def claims() -> list[tuple[str, ...]]:
+        return [each.store.names(".connector/generations") for each in (world, other)]
+
+    before = claims()
+    later = clock() + timedelta(minutes=1)
+    monkeypatch.setattr("connector.daemon.desk.clock", lambda: later)
+    daemon.once()
+    assert claims() == before
+    assert world.ledger.pauses(later) == ()
+
+
 def test_of_thirty_tenants_one_whose_store_never_answers_keeps_its_own_threads(world: World) -> None:
     """All its mailboxes wait for it, and nobody else; and of all together there is a bound."""
     world.store = hanging = HangingStore()

@@ -138,6 +138,8 @@ class Desk:
         #: When its store was last claimed for our ledger, when that claim was last seen there, and when its directory
         #: told its mailboxes.
         self._claimed = self._looked = self._looked_up = NEVER
+        #: The generation that was claimed then.
+        self._generation = 0
 
     # --- its life -------------------------------------------------------------------------------------------------
 
@@ -217,9 +219,11 @@ class Desk:
             until = now + TRIAL
             self._ledger.pause(store, until=until, reason=trial.reason, error=trial.error, now=now, tenant=self.name)
         try:
-            if not (known and self._is_ours(pauses)):
-                claim(self.name, self.tenant.store(), self._ledger, now)
+            if not known:
+                self._generation = claim(self.name, self.tenant.store(), self._ledger, now)
                 self._claimed = now
+            elif brake(self.name) not in pauses.standing:  # Else it was told.
+                stands(self._generation, self.name, self.tenant.store(), self._ledger, now)
         except ConnectorError as error:
             leave_alone(store, error, self._ledger, now, self.name)
             return known
@@ -228,10 +232,6 @@ class Desk:
             self._ledger.resume(store)
             log.info(Event.STORE_ANSWERS, paused=store)
         return True
-
-    def _is_ours(self, pauses: Pauses) -> bool:
-        """Whether nobody claimed the store after us; once the brake stands, that was told."""
-        return brake(self.name) in pauses.standing or stands(self.tenant.store(), self._ledger)
 
     def _look_up(self, pauses: Pauses) -> tuple[Mailbox, ...]:
         """The mailboxes, as its directory told within a day; where it does not answer, as known before."""
