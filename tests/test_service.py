@@ -17,10 +17,11 @@ from connector.config.credentials import Secret
 from connector.config.loading import Config, NoticeSettings, TenantConfig
 from connector.config.settings import MOST_THREADS, Settings
 from connector.config.yamlfile import ConfigError
-from connector.daemon.process import alone, clock, notify
+from connector.daemon.process import NEVER, alone, clock, notify
 from connector.daemon.service import Daemon
 from connector.errors import Denied, Unavailable
 from connector.flow.manifest import brake, put_bytes
+from connector.flow.reactions import StoreFailed
 from connector.flow.turn import LONGEST_BACKOFF, Watch
 from connector.ledger import Ledger, Proved
 from connector.log import Event
@@ -335,6 +336,49 @@ def test_mailboxes_that_are_refused_for_reasons_of_their_own_do_not_stop_the_res
     world.add("anna")
     world.daemon().once()
     assert world.done() == {"acme/anna"}
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_the_trouble_of_a_store_pauses_no_mailbox_and_no_account(world: World, *, secret: bool) -> None:
+    """While it sweeps, or where its secret is not to be had any more: nobody looks for that in the mailboxes."""
+    world.add("anna")
+    world.add("ben")
+    (desk,) = world.daemon().desks
+    anna, ben = desk.mailboxes()
+    trouble = Denied("store.example.org does not accept the user name and password (401)")
+
+    def fail(watch: Watch, *_: object, **__: object) -> int:
+        raise StoreFailed(trouble)
+
+    def refuse() -> MemoryStore:
+        raise trouble
+
+    with pytest.MonkeyPatch.context() as patch:
+        if secret:
+            patch.setattr(desk.tenant, "store", refuse)
+        else:
+            patch.setattr("connector.daemon.desk.sweep", fail)
+        for each in (anna, ben):
+            desk._sweep_daily(each)
+            if secret:
+                desk.turn(each)
+    assert [each.name for each in world.ledger.pauses(clock())] == ["acme/store"]
+
+
+def test_what_was_not_swept_is_swept_at_the_next_turn(world: World) -> None:
+    """Another process had it, or it was paused under the key that the ledger has for it."""
+    world.add("anna")
+    (desk,) = world.daemon().desks
+    (anna,) = desk.mailboxes()
+    world.ledger.watch("acme/anna", tenant="acme", address=anna.source.address, now=clock())
+    other = world.ledger.lease("acme/anna", "two", clock(), timedelta(minutes=15))
+    assert other
+    desk._sweep_daily(anna)
+    assert world.daemon().sweep() == 0
+    assert desk._common.sweeps.last(anna.name) == NEVER
+    world.ledger.release(other)
+    desk._sweep_daily(anna)
+    assert desk._common.sweeps.last(anna.name) > NEVER
 
 
 def test_a_store_that_refuses_is_not_asked_again_after_a_restart(world: World) -> None:

@@ -24,9 +24,10 @@ from connector.daemon.tenants import Mailbox, Tenant
 from connector.daemon.turns import Turns, guarded
 from connector.errors import ConnectorError
 from connector.flow.manifest import Reconciled, brake, claim, reconcile, stands
+from connector.flow.reactions import StoreFailed, in_store
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep, trim
-from connector.flow.turn import BUDGET, account_name, leave_alone, stopped, store_name
+from connector.flow.turn import BUDGET, Watch, account_name, leave_alone, stopped, store_name
 from connector.ledger import LeaseLost, Ledger, Pauses
 from connector.links.book import Access, Book
 from connector.log import Event, log
@@ -261,8 +262,7 @@ class Desk:
     def turn(self, mailbox: Mailbox) -> bool:
         """One tick of one mailbox. False where it is paused, out of reach, or another process has it."""
         with self._in_trouble_alone(mailbox):
-            watch = replace(mailbox.watch(), store_is_tried=True, left_alone_as=(mailbox.name, mailbox.account))
-            went = tick(watch, self._ledger, clock, self._common.owner, self._common.stopping.is_set)
+            went = tick(self._watch(mailbox), self._ledger, clock, self._common.owner, self._common.stopping.is_set)
             if went:
                 self.notes.ticked[mailbox.name] = clock()
                 TICKS.labels(self.name).inc()
@@ -274,7 +274,7 @@ class Desk:
         moved: object = None
         filled: object = None
         while self.turn(mailbox):
-            name = mailbox.watch().name
+            name = self._watch(mailbox).name
             complete = any(each.passes for each in self._ledger.watched() if each.name == name)
             due = frozenset((each.id, each.revision) for each in self._ledger.due(name, clock()))
             before, filled = filled, self._ledger.backfill(name)
@@ -286,13 +286,21 @@ class Desk:
         """Whether it is paused, or all that are reached as it is."""
         return any(each.name in (mailbox.name, mailbox.account) for each in self._ledger.pauses(clock()))
 
+    def _watch(self, mailbox: Mailbox) -> Watch:
+        """What a turn of it needs. Raises StoreFailed where what all mailboxes have in common cannot be opened."""
+        in_store(self.tenant.store)
+        in_store(self.tenant.book)
+        return replace(mailbox.watch(), store_is_tried=True, left_alone_as=(mailbox.name, mailbox.account))
+
     @contextmanager
     def _in_trouble_alone(self, mailbox: Mailbox) -> Iterator[None]:
-        """What goes wrong with one mailbox pauses it, and stops no other."""
+        """What goes wrong with one mailbox pauses it, and stops no other; what does with the store, pauses that."""
         try:
             yield
         except LeaseLost:
             log.warning(Event.LEASE_LOST, source=mailbox.name)
+        except StoreFailed as failed:
+            leave_alone(store_name(self.name), failed.error, self._ledger, clock(), self.name)
         except ConnectorError as error:
             leave_alone(mailbox.name, error, self._ledger, clock(), self.name, account=mailbox.account)
 
@@ -307,11 +315,14 @@ class Desk:
     def sweep(self, mailbox: Mailbox) -> int:
         """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.
 
-        Brakes are in `connector.flow.sweep`.
+        Brakes, and what is raised, are in `connector.flow.sweep`. What it does not get to look at is due again.
         """
         now, brakes, sweeps = clock(), self._settings.sweep, self._common.sweeps
         left = brakes.at_most - sweeps.within_a_day(now)
-        swept = sweep(mailbox.watch(), self._ledger, clock, self._common.owner, grace=brakes.grace, at_most=left)
+        watch, owner = self._watch(mailbox), self._common.owner
+        swept = sweep(watch, self._ledger, clock, owner, grace=brakes.grace, at_most=left)
+        if swept is None:
+            return 0
         sweeps.note(mailbox.name, now, swept)
         return swept
 

@@ -27,6 +27,7 @@ from connector.daemon.process import NEVER, clock, notify
 from connector.daemon.tenants import Ready, Tenant, those_ready
 from connector.daemon.turns import guarded
 from connector.flow.manifest import Reconciled
+from connector.flow.reactions import StoreFailed
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, log
 from connector.watching.health import Health
@@ -85,7 +86,10 @@ class Daemon:
         """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects."""
         self._ready.require(*self._ready.aside)
         sweeping = [desk for desk in self.desks if not desk.tenant.monitor]
-        swept = sum(desk.sweep(mailbox) for desk in sweeping for mailbox in desk.mailboxes())
+        try:
+            swept = sum(desk.sweep(mailbox) for desk in sweeping for mailbox in desk.mailboxes())
+        except StoreFailed as failed:
+            raise failed.error from failed
         for desk in self.desks:
             desk.trim()
         return swept

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from connector.flow.erasure import finish
 from connector.flow.manifest import delete_manifests
-from connector.flow.reactions import StoreFailed, in_store
+from connector.flow.reactions import in_store
 from connector.flow.replace import empty_shelf
 from connector.flow.retention import delete_stored, expire, outlived
 from connector.flow.timekeeping import ClockInDoubt, look
@@ -22,22 +22,22 @@ from connector.model import Redirect
 from connector.stores import Store
 
 
-def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int:
+def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int | None:
     """Delete what redirects dropped before `grace` have left: stored files never shown, and copies on shelves.
 
-    Those whose retention has ended expire, and the next ticks do the rest. Returns how many redirects both are.
+    Those whose retention has ended expire, and the next ticks do the rest. Returns how many redirects both are; None
+    where it was not looked: the source or the store is paused, or another process has it.
 
     Deletes nothing where the ledger or the clock is in doubt, nor where it would be more than `at_most`: a human looks
     first. Nothing is deleted that a message of the source names by its marker.
+
+    Raises Unavailable and Denied where the source fails, and StoreFailed where the store does.
     """
-    try:
-        with take_turn(watch, ledger, clock, owner) as turn:
-            if turn is None:
-                return 0
-            finish(turn)
-            return _swept(turn, grace, at_most)
-    except StoreFailed as failed:
-        raise failed.error from failed
+    with take_turn(watch, ledger, clock, owner) as turn:
+        if turn is None or turn.store_paused():
+            return None
+        finish(turn)
+        return _swept(turn, grace, at_most)
 
 
 def trim(tenant: str, store: Store, ledger: Ledger, now: datetime, *, kept: timedelta, held: Collection[str]) -> int:
@@ -84,7 +84,7 @@ def _doubt(turn: Turn, count: int, at_most: int) -> str:
     if count > at_most:
         return f"{count} redirects would be swept at once, more than {at_most}; look at them, then raise sweep.at_most"
     try:
-        look(turn.watch.tenant, turn.watch.store, turn.ledger, now)
+        in_store(look, turn.watch.tenant, turn.watch.store, turn.ledger, now)
     except ClockInDoubt as doubt:
         return str(doubt)
     return ""
