@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from connector.daemon.service import Daemon
 from connector.errors import Denied, Unavailable
 from connector.flow.manifest import brake, put_bytes
 from connector.flow.reactions import StoreFailed
+from connector.flow.timekeeping import clock_brake
 from connector.flow.turn import LONGEST_BACKOFF, Watch
-from connector.ledger import Ledger, Proved
+from connector.ledger import FOR_EVER, Ledger, Proved
 from connector.log import Event
 from connector.model import Action, Proof, State, Stored
 from connector.policy import Defaults, Rule
@@ -429,6 +430,24 @@ def test_once_ends_although_something_stays_due(world: World, tmp_path: Path) ->
     world.daemon().once()
     assert set(world.ledger.counts()) == {("acme/anna", State.STORED)}
     other.ledger.close()
+
+
+def test_once_ends_although_nothing_was_ever_read(world: World) -> None:
+    """Where the clock is in doubt at first contact, each turn asks the store for its time; it is not for ever."""
+    world.add("anna")
+    asked: list[datetime] = []
+
+    def time() -> datetime:
+        assert len(asked) < 10
+        asked.append(clock())
+        return clock() + timedelta(days=1)
+
+    world.store.clock = time
+    now = clock()
+    world.ledger.pause(clock_brake("acme"), until=FOR_EVER, reason="x", error="Clock", now=now, tenant="acme")
+    world.daemon().once()
+    assert asked
+    assert not world.ledger.counts()
 
 
 def test_once_takes_what_comes_up_while_it_works(world: World) -> None:

@@ -271,16 +271,17 @@ class Desk:
 
     def exhaust(self, mailbox: Mailbox) -> None:
         """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""
-        moved: object = None
-        filled: object = None
+        before: object = None
         while self.turn(mailbox):
-            name = self._watch(mailbox).name
-            complete = any(each.passes for each in self._ledger.watched() if each.name == name)
+            name = mailbox.watch().name
+            watched = next(each for each in self._ledger.watched() if each.name == name)
             due = frozenset((each.id, each.revision) for each in self._ledger.due(name, clock()))
-            before, filled = filled, self._ledger.backfill(name)
-            if complete and due in (frozenset(), moved) and filled == before:
+            filled = self._ledger.backfill(name)
+            # A server may give another cursor each time; only until its first end is reached does that move anything.
+            now = (watched.passes or watched.cursor, due, filled)
+            if now == before or (watched.passes and not due and not filled):
                 return
-            moved = due
+            before = now
 
     def _left_alone(self, mailbox: Mailbox) -> bool:
         """Whether it is paused, or all that are reached as it is."""
