@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import Unavailable
+from connector.errors import Rejected, Unavailable
 from connector.flow.decisions import drop
 from connector.flow.manifest import brake
 from connector.flow.reactions import StoreFailed
 from connector.flow.sweep import sweep, trim
-from connector.ledger import FOR_EVER, Ledger
-from connector.model import State
-from connector.sources.memory import Attached
+from connector.ledger import FOR_EVER, Ledger, Stale
+from connector.model import Message, State
+from connector.sources.memory import Attached, MemorySource
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting, events, only, step
@@ -165,6 +165,29 @@ def test_source_that_fails_while_sweeping(world: World) -> None:
         swept(world)
     assert len(world.manifest_free()) == 2
     assert replace(only(world)).state is State.DROPPED
+
+
+@pytest.mark.parametrize("trouble", [Rejected("the message cannot be read"), Stale("an operator was faster")])
+def test_one_that_cannot_be_looked_at_stops_no_other(world: World, trouble: Exception) -> None:
+    """It is told, keeps its files, and comes with the next sweep."""
+    first = only(world).id
+    other = world.deliver(Attached("c.bin", b"cccc"))
+    step(world)
+    world.mailbox.delete(other)
+    world.run()
+
+    class Troubled(MemorySource):
+        def find(self, redirect_id: str) -> tuple[Message, ...]:
+            if redirect_id == first:
+                raise trouble
+            return super().find(redirect_id)
+
+    world.now += GRACE + timedelta(days=1)
+    with world.process(source=Troubled) as (watch, ledger):
+        assert sweep(watch, ledger, world.clock, "one", grace=GRACE, at_most=100) == 1
+    assert sorted(world.manifest_free().values()) == [b"aaaa", b"bbbb"]
+    assert swept(world) == 1
+    assert not world.store.files
 
 
 def test_the_audit_trail_is_trimmed_while_the_clock_is_right(world: World) -> None:

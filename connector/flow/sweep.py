@@ -5,10 +5,12 @@ The latter only begin to end here; the rest are steps (`connector.flow.retention
 What is left on a shelf (`connector.flow.replace`) goes with them: its message was deleted by its owner that long ago.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from connector.errors import ConnectorError
+from connector.flow.discover import bear
 from connector.flow.erasure import finish
 from connector.flow.manifest import delete_manifests
 from connector.flow.reactions import in_store
@@ -16,7 +18,7 @@ from connector.flow.replace import empty_shelf
 from connector.flow.retention import delete_stored, expire, outlived
 from connector.flow.timekeeping import ClockInDoubt, look
 from connector.flow.turn import Clock, Turn, Watch, take_turn
-from connector.ledger import Ledger
+from connector.ledger import Ledger, Stale
 from connector.log import Event, log
 from connector.model import Redirect
 from connector.stores import Store
@@ -64,10 +66,19 @@ def _swept(turn: Turn, grace: timedelta, at_most: int) -> int:
         log.error(Event.SWEEP_STOPPED, source=watch.name, reason=doubt)
         ledger.note(watch.tenant, Event.SWEEP_STOPPED, now, source=watch.name, reason=doubt)
         return 0
-    for each in over:
-        turn.keep_lease()
-        expire(each, turn)
-    return sum(_sweep_one(each, turn) for each in doomed) + len(over)
+    ended = [_ended(expire, each, turn) for each in over]
+    return sum((*ended, *(_ended(_sweep_one, each, turn) for each in doomed)))
+
+
+def _ended(end: Callable[[Redirect, Turn], object], redirect: Redirect, turn: Turn) -> bool:
+    """Whether it came to that. What cannot be looked at, or is being decided about, waits, and stops no other."""
+    turn.keep_lease()
+    try:
+        return bool(end(redirect, turn))
+    except (ConnectorError, Stale) as error:
+        bear(error, turn)
+        log.warning(Event.SWEEP_PUT_OFF, redirect=redirect.id, source=redirect.source, reason=str(error))
+        return False
 
 
 def _leaves_something(redirect: Redirect, watch: Watch) -> bool:
@@ -91,7 +102,6 @@ def _doubt(turn: Turn, count: int, at_most: int) -> str:
 
 
 def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
-    turn.keep_lease()
     if turn.watch.source.find(redirect.id):
         return False
     if turn.watch.replace or redirect.copy or redirect.replaced:
