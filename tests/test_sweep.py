@@ -134,6 +134,16 @@ def test_nothing_is_swept_while_the_source_is_paused(world: World) -> None:
     assert len(world.manifest_free()) == 2
 
 
+def test_nothing_is_swept_where_it_is_only_monitored(world: World) -> None:
+    """Outside of a pilot say: no tick would go on with what has ended."""
+    world.now += GRACE
+    world.monitor = True
+    assert swept(world) == 0
+    assert len(world.manifest_free()) == 2
+    world.monitor = False
+    assert swept(world) == 1
+
+
 class Down(MemoryStore):
     """A store that does not tell what it has."""
 

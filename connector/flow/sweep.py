@@ -31,10 +31,13 @@ def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: time
     where it was not looked: the source or the store is paused, or another process has it.
 
     Deletes nothing where the ledger or the clock is in doubt, nor where it would be more than `at_most`: a human looks
-    first. Nothing is deleted that a message of the source names by its marker.
+    first. Nothing is deleted that a message of the source names by its marker; nor where it is only monitored, since
+    no tick goes on there with what has ended.
 
     Raises Unavailable and Denied where the source fails, and StoreFailed where the store does.
     """
+    if watch.monitor:
+        return 0
     with take_turn(watch, ledger, clock, owner) as turn:
         if turn is None or turn.store_paused():
             return None
