@@ -380,13 +380,18 @@ class Desk:
             mailbox = found[redirect.source]
             if mailbox is None or self._common.stopping.is_set():
                 continue
-            with suppress(ConnectorError):
+            try:
                 told = differences(redirect, mailbox.watch(), now)
-                seen, different = seen + 1, different + bool(told)
-                for each in told:
-                    log.error(Event.SAMPLE_DIFFERS, redirect=redirect.id, source=redirect.source, difference=each)
-                    of = {"source": redirect.source, "redirect_id": redirect.id}
-                    self._ledger.note(self.name, Event.SAMPLE_DIFFERS, now, **of, difference=each)
+            except ConnectorError:
+                continue
+            except Exception:  # noqa: BLE001 - what one message trips over must not end the night's sample
+                log.exception(Event.BUG, redirect=redirect.id, source=redirect.source)
+                continue
+            seen, different = seen + 1, different + bool(told)
+            for each in told:
+                log.error(Event.SAMPLE_DIFFERS, redirect=redirect.id, source=redirect.source, difference=each)
+                of = {"source": redirect.source, "redirect_id": redirect.id}
+                self._ledger.note(self.name, Event.SAMPLE_DIFFERS, now, **of, difference=each)
         log.info(Event.SAMPLE_COMPARED, tenant=self.name, redirects=seen, different=different)
 
     def reconcile(self) -> Reconciled:
