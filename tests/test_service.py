@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine, event
 
 from connector.config.credentials import Secret
@@ -484,6 +485,25 @@ def test_a_turn_that_finds_nothing_writes_nothing(world: World) -> None:
     assert "BEGIN IMMEDIATE" not in said
     assert sum("FROM pauses" in each for each in said) == 1
     assert said.count("BEGIN") <= 12
+
+
+def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At SIGHUP a large file may take longer than the watchdog has patience."""
+    told = threading.Semaphore(0)
+
+    def listen(said: str) -> None:
+        if said == "WATCHDOG=1":
+            told.release()
+
+    monkeypatch.setenv("WATCHDOG_USEC", "2000")
+    monkeypatch.setattr("connector.daemon.service.notify", listen)
+    daemon = world.daemon()
+    (desk,) = daemon.desks
+    heard = desk.pool.submit(lambda: [told.acquire(timeout=60) for _ in range(3)])
+    scheduler = BackgroundScheduler()
+    scheduler.start()
+    daemon._drain(scheduler)
+    assert heard.result() == [True] * 3
 
 
 @pytest.mark.parametrize("name", ["notify", "@connector-test-notify"])

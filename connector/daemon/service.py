@@ -11,8 +11,9 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta
 
@@ -155,21 +156,22 @@ class Daemon:
             every = self._settings.interval
             look = (self._look_aside, scheduler, reload)
             scheduler.add_job(guarded, "interval", look, seconds=every, name="aside")
-        if usec := os.environ.get("WATCHDOG_USEC"):
-            # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
-            scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)
+        if wanted := _heartbeat():
+            # By the scheduler: where it stands still, the watchdog barks.
+            scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=wanted)
         return scheduler
 
     def _drain(self, scheduler: BackgroundScheduler) -> None:
-        """No turn begins any more; those that run finish the effect that they are at."""
-        # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
-        scheduler.pause()
-        scheduler.remove_all_jobs()
-        scheduler.shutdown()
-        for desk in self.desks:  # Nobody's next turn begins while another one's last is waited for.
-            desk.stop()
-        for desk in self.desks:
-            desk.wait()
+        """No turn begins any more; those that run finish the effect that they are at, however long that takes."""
+        with _alive():
+            # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
+            scheduler.pause()
+            scheduler.remove_all_jobs()
+            scheduler.shutdown()
+            for desk in self.desks:  # Nobody's next turn begins while another one's last is waited for.
+                desk.stop()
+            for desk in self.desks:
+                desk.wait()
 
     # --- another configuration ------------------------------------------------------------------------------------
 
@@ -262,3 +264,27 @@ class Daemon:
     def _anchor_daily(self) -> None:
         if clock() - self._anchored >= ANCHORING:
             self._anchor()
+
+
+def _heartbeat() -> float | None:
+    """How often systemd wants to hear that we are alive, in seconds: half its time, see sd_notify(3)."""
+    usec = os.environ.get("WATCHDOG_USEC")
+    return int(usec) / 2_000_000 if usec else None
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Tell systemd so while no scheduler does: else it kills the daemon where a large file goes up at SIGHUP."""
+    seconds, over = _heartbeat(), threading.Event()
+
+    def tell() -> None:
+        while not over.wait(seconds):
+            notify("WATCHDOG=1")
+
+    telling = threading.Thread(target=tell, name="watchdog")
+    telling.start()
+    try:
+        yield
+    finally:
+        over.set()
+        telling.join()
