@@ -367,6 +367,26 @@ def test_the_trouble_of_a_store_pauses_no_mailbox_and_no_account(world: World, *
     assert [each.name for each in world.ledger.pauses(clock())] == ["acme/store"]
 
 
+@pytest.mark.parametrize(
+    ("paused", "left_alone"),
+    [
+        ("acme/anna", {"anna"}),
+        ("acme/ben@example.org", {"ben"}),
+        ("acme/account-1", {"anna", "ben"}),
+        ("x/anna", set()),
+    ],
+)
+def test_whoever_is_paused_is_not_listened_for(world: World, paused: str, left_alone: set[str]) -> None:
+    """By the key that it has told, by the name that it has until then, or with all that are reached as it is."""
+    for name in ("anna", "ben"):
+        world.add(name)
+    daemon = world.daemon()
+    daemon.once()
+    until = clock() + timedelta(minutes=1)
+    world.ledger.pause(paused, until=until, reason="x", error="Denied", now=clock(), tenant="acme")
+    assert daemon.desks[0]._left_alone() == {f"{name}@example.org" for name in left_alone}
+
+
 def test_what_was_not_swept_is_swept_at_the_next_turn(world: World) -> None:
     """Another process had it, or it was paused under the key that the ledger has for it."""
     world.add("anna")

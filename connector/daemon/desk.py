@@ -283,9 +283,12 @@ class Desk:
                 return
             before = now
 
-    def _left_alone(self, mailbox: Mailbox) -> bool:
-        """Whether it is paused, or all that are reached as it is."""
-        return any(each.name in (mailbox.name, mailbox.account) for each in self._ledger.pauses(clock()))
+    def _left_alone(self) -> frozenset[str]:
+        """The addresses of the mailboxes that are paused: by a name, by the key it stands for, or by account."""
+        paused = self._ledger.all_pauses(clock()).standing.keys()
+        known = {each.address for each in self._ledger.watched() if each.tenant == self.name and each.name in paused}
+        named = {each.source.address for each in self.tenant.mailboxes if {each.name, each.account} & paused}
+        return frozenset(known | named)
 
     def _watch(self, mailbox: Mailbox) -> Watch:
         """What a turn of it needs. Raises StoreFailed where what all mailboxes have in common cannot be opened."""
@@ -307,7 +310,7 @@ class Desk:
 
     def _sweep_daily(self, mailbox: Mailbox) -> None:
         last = self._common.sweeps.last(mailbox.name)
-        if self.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox):
+        if self.tenant.monitor or clock() - last < SWEEPING:
             return
         with self._common.sweeps.alone() as alone, self._in_trouble_alone(mailbox):
             if alone:  # Or it is swept at its next turn.
