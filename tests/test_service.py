@@ -26,6 +26,7 @@ from connector.flow.reactions import StoreFailed
 from connector.flow.timekeeping import clock_brake
 from connector.flow.turn import LONGEST_BACKOFF, Watch
 from connector.ledger import FOR_EVER, Ledger, Proved
+from connector.links.book import Book
 from connector.log import Event
 from connector.model import Action, Proof, State, Stored
 from connector.policy import Defaults, Rule
@@ -505,6 +506,20 @@ def test_a_turn_that_finds_nothing_writes_nothing(world: World) -> None:
     assert "BEGIN IMMEDIATE" not in said
     assert sum("FROM pauses" in each for each in said) == 1
     assert said.count("BEGIN") <= 12
+
+
+def test_a_configuration_that_is_over_leaves_no_connection(world: World, tmp_path: Path) -> None:
+    """Each SIGHUP makes a new book; a database has so many connections and no more."""
+    (desk,) = world.daemon().desks
+    desk.tenant._book = book = Book(f"sqlite:///{tmp_path}/links.db")
+    closed: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book, "close", lambda: closed.append(desk.pool._shutdown))
+        desk.stop()
+        assert not closed
+        desk.wait()
+    assert closed == [True]
+    book.close()
 
 
 def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,7 @@ class Desk:
         self.pool.shutdown()
         for listener in self._listeners:
             listener.wait()
+        self.tenant.close()
 
     def _hinted(self, scheduler: BackgroundScheduler) -> Callable[[Mailbox], None]:
         def hinted(mailbox: Mailbox) -> None:

@@ -126,6 +126,12 @@ class Tenant:
                 self._book = Book(self.config.links.database)
         return self._book
 
+    def close(self) -> None:
+        """After its last turn: end what the book has open. Clients end with the threads that have them."""
+        with self._opening:
+            if self._book is not None:
+                self._book.close()
+
     def links(self) -> Links:
         """What gives its links, for this thread. Raises Unavailable."""
         return self.publisher() or self.store()
