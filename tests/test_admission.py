@@ -212,18 +212,29 @@ def test_two_mailboxes_whose_files_would_lie_together(world: World) -> None:
 
 
 def test_a_store_that_is_down_is_no_stranger(world: World) -> None:
-    """It is asked again later, and nobody is told that a mailbox belongs to nobody."""
+    """It is asked again when its pause is over, and nobody is told that a mailbox belongs to nobody.
+
+    What is new is planned meanwhile.
+    """
 
     class Down(MemoryStore):
+        asked = 0
+
         def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
             """Not within reach."""
-            raise Unavailable("down")
+            self.asked += 1
+            raise Unavailable("down", timedelta(minutes=10))
 
-    world.store = Down(admitted={})
+    world.store = down = Down(admitted={})
     world.deliver(FILE)
-    turns(world)
+    turns(world, 5)
     assert paused(world, f"{TENANT}/store") == "down"
     assert not paused(world, unread(name(world)))
+    assert down.asked == 1
+    assert states(world) == [State.PLANNED]
+    world.now += timedelta(minutes=10)
+    turns(world)
+    assert down.asked == 2
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -167,14 +167,24 @@ def test_clones_cannot_both_claim_one_generation(world: World) -> None:
     assert start(world)
 
 
-def test_claim_stands_until_a_clone_makes_a_later_one(world: World) -> None:
-    """What a daemon asks while it works: a clone of it may have been started since."""
-    start(world)
+def test_claim_stands_until_a_clone_makes_another(world: World) -> None:
+    """What a daemon asks while it works: claims for other tenants change nothing; a clone's do, and the brake stands.
+
+    Also where those of other tenants have brought this ledger further than the clone by then.
+    """
+
+    def stand(claimed: int) -> bool:
+        now = world.clock()
+        return bool(with_ledger(world, lambda ledger: stands(claimed, TENANT, world.store, ledger, now)))
+
+    claimed = with_ledger(world, lambda ledger: claim(TENANT, world.store, ledger, world.clock()))
     clone = replace(world, ledger_file=backed_up(world))
-    assert with_ledger(world, lambda ledger: stands(world.store, ledger))
+    for tenant in ("beta", "gamma"):
+        assert with_ledger(world, lambda ledger, tenant=tenant: claim(tenant, MemoryStore(), ledger, world.clock()))
+    assert stand(claimed)
     assert start(clone)
-    assert not with_ledger(world, lambda ledger: stands(world.store, ledger))
-    assert with_ledger(clone, lambda ledger: stands(world.store, ledger))
+    assert not stand(claimed)
+    assert not start(world)
 
 
 def test_clones_that_claim_at_the_same_moment(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
 from connector.flow.decisions import drop, recall, release
 from connector.flow.manifest import brake, reconcile
+from connector.flow.reactions import StoreFailed
 from connector.flow.redirect import tick
 from connector.flow.retention import let_last, outlived
 from connector.flow.sweep import sweep
@@ -48,7 +49,7 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def swept(world: World, saboteur: Saboteur | None = None, *, at_most: int = 100, on_hold: bool = False) -> int:
+def swept(world: World, saboteur: Saboteur | None = None, *, at_most: int = 100, on_hold: bool = False) -> int | None:
     """One sweep."""
     with world.process(saboteur) as (watch, ledger):
         held = replace(watch, on_hold=on_hold)
@@ -446,7 +447,7 @@ def bound(folder: Path, *files: Attached, retain: str = "message + 30d", **rule:
     return world
 
 
-def looked(world: World, days: float = 0, **swept_as: Any) -> int:
+def looked(world: World, days: float = 0, **swept_as: Any) -> int | None:
     """So many days later: a full pass, and a sweep."""
     world.now += timedelta(days=days)
     world.run()
@@ -950,7 +951,7 @@ def test_a_store_that_is_out_of_reach_is_told_as_that(world: World) -> None:
         raise Unavailable("the store is busy")
 
     world.store.put = put  # type: ignore[method-assign, assignment]
-    with pytest.raises(Unavailable, match="busy"):
+    with pytest.raises(StoreFailed, match="busy"):
         swept(world)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from connector.daemon.sample import differences, place
 from connector.ledger import Ledger
-from connector.model import Audience, LinkTerms, State
+from connector.model import Audience, LinkTerms, Redirect, State
 from connector.session import as_a_stranger
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
@@ -112,6 +112,23 @@ def test_the_daemon_tells_it_in_the_audit_trail(served: Served) -> None:
     desk.tenant.mailboxes = tuple(each for each in desk.tenant.mailboxes if each.source is not gone)
     desk.compare()
     assert noted(served.ledger) == [LOST, UNOPENED]
+
+
+def test_one_message_that_trips_a_bug_does_not_end_the_sample(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are looked at."""
+    for name in ("anna", "ben"):
+        served.add(name)
+    daemon = served.daemon()
+    daemon.once()
+    looked: list[str] = []
+
+    def stumble(redirect: Redirect, *_: object) -> tuple[str, ...]:
+        looked.append(redirect.source)
+        raise RuntimeError("nobody foresaw that")
+
+    monkeypatch.setattr("connector.daemon.desk.differences", stumble)
+    daemon.desks[0].compare()
+    assert sorted(looked) == ["acme/anna", "acme/ben"]
 
 
 @pytest.mark.parametrize(

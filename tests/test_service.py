@@ -6,23 +6,27 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine, event
 
 from connector.config.credentials import Secret
 from connector.config.loading import Config, NoticeSettings, TenantConfig
 from connector.config.settings import MOST_THREADS, Settings
 from connector.config.yamlfile import ConfigError
-from connector.daemon.process import alone, clock, notify
+from connector.daemon.process import NEVER, alone, clock, notify
 from connector.daemon.service import Daemon
 from connector.errors import Denied, Unavailable
 from connector.flow.manifest import brake, put_bytes
+from connector.flow.reactions import StoreFailed
+from connector.flow.timekeeping import clock_brake
 from connector.flow.turn import LONGEST_BACKOFF, Watch
-from connector.ledger import Ledger, Proved
+from connector.ledger import FOR_EVER, Ledger, Proved
+from connector.links.book import Book
 from connector.log import Event
 from connector.model import Action, Proof, State, Stored
 from connector.policy import Defaults, Rule
@@ -195,6 +199,29 @@ def test_mailboxes_of_a_directory_come_and_go(world: World, monkeypatch: pytest.
     assert [each.source for each in daemon.desks[0].tenant.mailboxes] == [second]
 
 
+def test_a_housemate_stays_known_while_a_directory_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns go on meanwhile: one that saw no housemate would open a folder to the people of both."""
+    world.asks = world.opens_folders = True
+    for name in ("an.na", "an_na"):
+        world.add(name)
+    (desk,) = world.daemon().desks
+    tenant, seen = desk.tenant, []
+
+    def home(_: TenantConfig, address: str) -> str:
+        if tenant.mailboxes and address == "an_na@example.org" and not looking:
+            looking.append(True)
+            seen.append(tenant.housemate("an.na@example.org"))
+            looking.pop()
+        return "one folder"
+
+    looking: list[bool] = []
+    monkeypatch.setattr(TenantConfig, "home", home)
+    tenant.look_up()
+    assert tenant.housemate("an.na@example.org") == "an_na@example.org"
+    tenant.look_up()
+    assert seen == ["an_na@example.org"]
+
+
 def test_a_directory_that_does_not_answer_stops_nothing(world: World) -> None:
     """The mailboxes that are known go on, and it is not asked again at once."""
     world.asks = True
@@ -223,6 +250,22 @@ def test_a_clone_that_starts_later_is_noticed_within_a_minute(world: World, monk
     monkeypatch.setattr("connector.daemon.desk.clock", lambda: later)
     daemon.once()
     assert [each.error for each in world.ledger.pauses(later) if each.name == brake("acme")] == ["Foreign"]
+
+
+def test_the_claims_of_two_tenants_leave_each_other_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look each minute only reads: one ledger has one generation, and the other tenant has raised it."""
+    daemon = world.daemon(others=[other := World(world.ledger)])
+    daemon.once()
+
+    def claims() -> list[tuple[str, ...]]:
+        return [each.store.names(".connector/generations") for each in (world, other)]
+
+    before = claims()
+    later = clock() + timedelta(minutes=1)
+    monkeypatch.setattr("connector.daemon.desk.clock", lambda: later)
+    daemon.once()
+    assert claims() == before
+    assert world.ledger.pauses(later) == ()
 
 
 def test_of_thirty_tenants_one_whose_store_never_answers_keeps_its_own_threads(world: World) -> None:
@@ -298,6 +341,69 @@ def test_mailboxes_that_are_refused_for_reasons_of_their_own_do_not_stop_the_res
     assert world.done() == {"acme/anna"}
 
 
+@pytest.mark.parametrize("secret", [True, False])
+def test_the_trouble_of_a_store_pauses_no_mailbox_and_no_account(world: World, *, secret: bool) -> None:
+    """While it sweeps, or where its secret is not to be had any more: nobody looks for that in the mailboxes."""
+    world.add("anna")
+    world.add("ben")
+    (desk,) = world.daemon().desks
+    anna, ben = desk.mailboxes()
+    trouble = Denied("store.example.org does not accept the user name and password (401)")
+
+    def fail(watch: Watch, *_: object, **__: object) -> int:
+        raise StoreFailed(trouble)
+
+    def refuse() -> MemoryStore:
+        raise trouble
+
+    with pytest.MonkeyPatch.context() as patch:
+        if secret:
+            patch.setattr(desk.tenant, "store", refuse)
+        else:
+            patch.setattr("connector.daemon.desk.sweep", fail)
+        for each in (anna, ben):
+            desk._sweep_daily(each)
+            if secret:
+                desk.turn(each)
+    assert [each.name for each in world.ledger.pauses(clock())] == ["acme/store"]
+
+
+@pytest.mark.parametrize(
+    ("paused", "left_alone"),
+    [
+        ("acme/anna", {"anna"}),
+        ("acme/ben@example.org", {"ben"}),
+        ("acme/account-1", {"anna", "ben"}),
+        ("x/anna", set()),
+    ],
+)
+def test_whoever_is_paused_is_not_listened_for(world: World, paused: str, left_alone: set[str]) -> None:
+    """By the key that it has told, by the name that it has until then, or with all that are reached as it is."""
+    for name in ("anna", "ben"):
+        world.add(name)
+    daemon = world.daemon()
+    daemon.once()
+    until = clock() + timedelta(minutes=1)
+    world.ledger.pause(paused, until=until, reason="x", error="Denied", now=clock(), tenant="acme")
+    assert daemon.desks[0]._left_alone() == {f"{name}@example.org" for name in left_alone}
+
+
+def test_what_was_not_swept_is_swept_at_the_next_turn(world: World) -> None:
+    """Another process had it, or it was paused under the key that the ledger has for it."""
+    world.add("anna")
+    (desk,) = world.daemon().desks
+    (anna,) = desk.mailboxes()
+    world.ledger.watch("acme/anna", tenant="acme", address=anna.source.address, now=clock())
+    other = world.ledger.lease("acme/anna", "two", clock(), timedelta(minutes=15))
+    assert other
+    desk._sweep_daily(anna)
+    assert world.daemon().sweep() == 0
+    assert desk._common.sweeps.last(anna.name) == NEVER
+    world.ledger.release(other)
+    desk._sweep_daily(anna)
+    assert desk._common.sweeps.last(anna.name) > NEVER
+
+
 def test_a_store_that_refuses_is_not_asked_again_after_a_restart(world: World) -> None:
     """The breaker is in the ledger: a restart loop locks no account."""
     world.add("anna")
@@ -348,6 +454,24 @@ def test_once_ends_although_something_stays_due(world: World, tmp_path: Path) ->
     other.ledger.close()
 
 
+def test_once_ends_although_nothing_was_ever_read(world: World) -> None:
+    """Where the clock is in doubt at first contact, each turn asks the store for its time; it is not for ever."""
+    world.add("anna")
+    asked: list[datetime] = []
+
+    def time() -> datetime:
+        assert len(asked) < 10
+        asked.append(clock())
+        return clock() + timedelta(days=1)
+
+    world.store.clock = time
+    now = clock()
+    world.ledger.pause(clock_brake("acme"), until=FOR_EVER, reason="x", error="Clock", now=now, tenant="acme")
+    world.daemon().once()
+    assert asked
+    assert not world.ledger.counts()
+
+
 def test_once_takes_what_comes_up_while_it_works(world: World) -> None:
     """A backlog larger than what the ledger hands out at once is worked off to its end."""
     box = MemoryMailbox(address="anna@example.org", key="anna")
@@ -382,6 +506,39 @@ def test_a_turn_that_finds_nothing_writes_nothing(world: World) -> None:
     assert "BEGIN IMMEDIATE" not in said
     assert sum("FROM pauses" in each for each in said) == 1
     assert said.count("BEGIN") <= 12
+
+
+def test_a_configuration_that_is_over_leaves_no_connection(world: World, tmp_path: Path) -> None:
+    """Each SIGHUP makes a new book; a database has so many connections and no more."""
+    (desk,) = world.daemon().desks
+    desk.tenant._book = book = Book(f"sqlite:///{tmp_path}/links.db")
+    closed: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book, "close", lambda: closed.append(desk.pool._shutdown))
+        desk.stop()
+        assert not closed
+        desk.wait()
+    assert closed == [True]
+    book.close()
+
+
+def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At SIGHUP a large file may take longer than the watchdog has patience."""
+    told = threading.Semaphore(0)
+
+    def listen(said: str) -> None:
+        if said == "WATCHDOG=1":
+            told.release()
+
+    monkeypatch.setenv("WATCHDOG_USEC", "2000")
+    monkeypatch.setattr("connector.daemon.service.notify", listen)
+    daemon = world.daemon()
+    (desk,) = daemon.desks
+    heard = desk.pool.submit(lambda: [told.acquire(timeout=60) for _ in range(3)])
+    scheduler = BackgroundScheduler()
+    scheduler.start()
+    daemon._drain(scheduler)
+    assert heard.result() == [True] * 3
 
 
 @pytest.mark.parametrize("name", ["notify", "@connector-test-notify"])

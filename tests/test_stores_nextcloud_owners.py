@@ -14,6 +14,7 @@ from connector.simulator.nextcloud import Nextcloud, User
 from connector.simulator.nextcloud.tree import Node, Trees
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
+from connector.stores.nextcloud.ocs import Ocs
 from connector.stores.nextcloud.owners import OwnersStore
 from tests.laws.stores import ORIGIN, StoreLaws, World, contents, spool
 from tests.test_stores_nextcloud import ANNA, HOME, KEY, PATH, PIECE, readers
@@ -281,6 +282,21 @@ def test_a_mailbox_that_becomes_somebody_elses(world: AppWorld, tmp_path: Path) 
     assert other.admits(HOME, ANNA)
     assert contents(other, PATH) == b"hers"
     assert other.share([other.put(PATH, spool(b"hers"))], LinkTerms(), ORIGIN)[0].url == links[0]
+
+
+def test_a_share_that_the_server_does_not_show_yet(
+    world: AppWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is behind: that is no trouble of the mailbox, and the next time it goes on."""
+    path, _ = handed(world, tmp_path, "user:bert")
+    store = world.connect(readers=path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ocs, "received", lambda *_: None)
+        with pytest.raises(Unavailable, match="does not show bert yet what anna shares"):
+            store.admit(HOME, ANNA)
+    assert world.has(world.anna) == {PATH, OTHER}
+    store.admit(HOME, ANNA)
+    assert (world.has(world.anna), world.has(world.bert)) == (set(), {PATH, OTHER})
 
 
 def test_another_thread_knows_of_it(world: AppWorld, tmp_path: Path) -> None:

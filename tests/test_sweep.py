@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import Unavailable
+from connector.errors import Rejected, Unavailable
 from connector.flow.decisions import drop
 from connector.flow.manifest import brake
+from connector.flow.reactions import StoreFailed
 from connector.flow.sweep import sweep, trim
-from connector.ledger import FOR_EVER, Ledger
-from connector.model import State
-from connector.sources.memory import Attached
+from connector.ledger import FOR_EVER, Ledger, Stale
+from connector.model import Message, State
+from connector.sources.memory import Attached, MemorySource
+from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import acting, events, only, step
 from tests.world import TENANT, World
@@ -33,7 +35,7 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def swept(world: World, *, at_most: int = 100) -> int:
+def swept(world: World, *, at_most: int = 100) -> int | None:
     """One sweep."""
     with world.process() as (watch, ledger):
         return sweep(watch, ledger, world.clock, "one", grace=GRACE, at_most=at_most)
@@ -128,7 +130,41 @@ def test_nothing_is_swept_while_the_source_is_paused(world: World) -> None:
         ledger.pause(
             watch.name, until=world.now + timedelta(hours=1), reason="x", error="Denied", now=world.now, tenant=TENANT
         )
+    assert swept(world) is None
+    assert len(world.manifest_free()) == 2
+
+
+def test_nothing_is_swept_where_it_is_only_monitored(world: World) -> None:
+    """Outside of a pilot say: no tick would go on with what has ended."""
+    world.now += GRACE
+    world.monitor = True
     assert swept(world) == 0
+    assert len(world.manifest_free()) == 2
+    world.monitor = False
+    assert swept(world) == 1
+
+
+class Down(MemoryStore):
+    """A store that does not tell what it has."""
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Not now."""
+        raise Unavailable("the store is down")
+
+
+def test_a_store_that_fails_while_sweeping_is_not_the_sources_trouble(world: World) -> None:
+    """It is told apart; and while the store pauses, it is not even asked."""
+    world.now += GRACE
+    up, world.store = world.store, Down(world.store.files)
+    with pytest.raises(StoreFailed, match="down"):
+        swept(world)
+    with world.process() as (watch, ledger):
+        until = world.now + timedelta(minutes=1)
+        ledger.pause(watch.store_name, until=until, reason="x", error="Unavailable", now=world.now, tenant=TENANT)
+    assert swept(world) is None
+    world.now = until
+    world.store = up
+    assert swept(world) == 1
 
 
 def test_source_that_fails_while_sweeping(world: World) -> None:
@@ -139,6 +175,29 @@ def test_source_that_fails_while_sweeping(world: World) -> None:
         swept(world)
     assert len(world.manifest_free()) == 2
     assert replace(only(world)).state is State.DROPPED
+
+
+@pytest.mark.parametrize("trouble", [Rejected("the message cannot be read"), Stale("an operator was faster")])
+def test_one_that_cannot_be_looked_at_stops_no_other(world: World, trouble: Exception) -> None:
+    """It is told, keeps its files, and comes with the next sweep."""
+    first = only(world).id
+    other = world.deliver(Attached("c.bin", b"cccc"))
+    step(world)
+    world.mailbox.delete(other)
+    world.run()
+
+    class Troubled(MemorySource):
+        def find(self, redirect_id: str) -> tuple[Message, ...]:
+            if redirect_id == first:
+                raise trouble
+            return super().find(redirect_id)
+
+    world.now += GRACE + timedelta(days=1)
+    with world.process(source=Troubled) as (watch, ledger):
+        assert sweep(watch, ledger, world.clock, "one", grace=GRACE, at_most=100) == 1
+    assert sorted(world.manifest_free().values()) == [b"aaaa", b"bbbb"]
+    assert swept(world) == 1
+    assert not world.store.files
 
 
 def test_the_audit_trail_is_trimmed_while_the_clock_is_right(world: World) -> None:

@@ -24,9 +24,10 @@ from connector.daemon.tenants import Mailbox, Tenant
 from connector.daemon.turns import Turns, guarded
 from connector.errors import ConnectorError
 from connector.flow.manifest import Reconciled, brake, claim, reconcile, stands
+from connector.flow.reactions import StoreFailed, in_store
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep, trim
-from connector.flow.turn import BUDGET, account_name, leave_alone, stopped, store_name
+from connector.flow.turn import BUDGET, Watch, account_name, leave_alone, stopped, store_name
 from connector.ledger import LeaseLost, Ledger, Pauses
 from connector.links.book import Access, Book
 from connector.log import Event, log
@@ -138,6 +139,8 @@ class Desk:
         #: When its store was last claimed for our ledger, when that claim was last seen there, and when its directory
         #: told its mailboxes.
         self._claimed = self._looked = self._looked_up = NEVER
+        #: The generation that was claimed then.
+        self._generation = 0
 
     # --- its life -------------------------------------------------------------------------------------------------
 
@@ -161,6 +164,7 @@ class Desk:
         self.pool.shutdown()
         for listener in self._listeners:
             listener.wait()
+        self.tenant.close()
 
     def _hinted(self, scheduler: BackgroundScheduler) -> Callable[[Mailbox], None]:
         def hinted(mailbox: Mailbox) -> None:
@@ -217,9 +221,11 @@ class Desk:
             until = now + TRIAL
             self._ledger.pause(store, until=until, reason=trial.reason, error=trial.error, now=now, tenant=self.name)
         try:
-            if not (known and self._is_ours(pauses)):
-                claim(self.name, self.tenant.store(), self._ledger, now)
+            if not known:
+                self._generation = claim(self.name, self.tenant.store(), self._ledger, now)
                 self._claimed = now
+            elif brake(self.name) not in pauses.standing:  # Else it was told.
+                stands(self._generation, self.name, self.tenant.store(), self._ledger, now)
         except ConnectorError as error:
             leave_alone(store, error, self._ledger, now, self.name)
             return known
@@ -228,10 +234,6 @@ class Desk:
             self._ledger.resume(store)
             log.info(Event.STORE_ANSWERS, paused=store)
         return True
-
-    def _is_ours(self, pauses: Pauses) -> bool:
-        """Whether nobody claimed the store after us; once the brake stands, that was told."""
-        return brake(self.name) in pauses.standing or stands(self.tenant.store(), self._ledger)
 
     def _look_up(self, pauses: Pauses) -> tuple[Mailbox, ...]:
         """The mailboxes, as its directory told within a day; where it does not answer, as known before."""
@@ -261,8 +263,7 @@ class Desk:
     def turn(self, mailbox: Mailbox) -> bool:
         """One tick of one mailbox. False where it is paused, out of reach, or another process has it."""
         with self._in_trouble_alone(mailbox):
-            watch = replace(mailbox.watch(), store_is_tried=True, left_alone_as=(mailbox.name, mailbox.account))
-            went = tick(watch, self._ledger, clock, self._common.owner, self._common.stopping.is_set)
+            went = tick(self._watch(mailbox), self._ledger, clock, self._common.owner, self._common.stopping.is_set)
             if went:
                 self.notes.ticked[mailbox.name] = clock()
                 TICKS.labels(self.name).inc()
@@ -271,34 +272,46 @@ class Desk:
 
     def exhaust(self, mailbox: Mailbox) -> None:
         """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""
-        moved: object = None
-        filled: object = None
+        before: object = None
         while self.turn(mailbox):
             name = mailbox.watch().name
-            complete = any(each.passes for each in self._ledger.watched() if each.name == name)
+            watched = next(each for each in self._ledger.watched() if each.name == name)
             due = frozenset((each.id, each.revision) for each in self._ledger.due(name, clock()))
-            before, filled = filled, self._ledger.backfill(name)
-            if complete and due in (frozenset(), moved) and filled == before:
+            filled = self._ledger.backfill(name)
+            # A server may give another cursor each time; only until its first end is reached does that move anything.
+            now = (watched.passes or watched.cursor, due, filled)
+            if now == before or (watched.passes and not due and not filled):
                 return
-            moved = due
+            before = now
 
-    def _left_alone(self, mailbox: Mailbox) -> bool:
-        """Whether it is paused, or all that are reached as it is."""
-        return any(each.name in (mailbox.name, mailbox.account) for each in self._ledger.pauses(clock()))
+    def _left_alone(self) -> frozenset[str]:
+        """The addresses of the mailboxes that are paused: by a name, by the key it stands for, or by account."""
+        paused = self._ledger.all_pauses(clock()).standing.keys()
+        known = {each.address for each in self._ledger.watched() if each.tenant == self.name and each.name in paused}
+        named = {each.source.address for each in self.tenant.mailboxes if {each.name, each.account} & paused}
+        return frozenset(known | named)
+
+    def _watch(self, mailbox: Mailbox) -> Watch:
+        """What a turn of it needs. Raises StoreFailed where what all mailboxes have in common cannot be opened."""
+        in_store(self.tenant.store)
+        in_store(self.tenant.book)
+        return replace(mailbox.watch(), store_is_tried=True, left_alone_as=(mailbox.name, mailbox.account))
 
     @contextmanager
     def _in_trouble_alone(self, mailbox: Mailbox) -> Iterator[None]:
-        """What goes wrong with one mailbox pauses it, and stops no other."""
+        """What goes wrong with one mailbox pauses it, and stops no other; what does with the store, pauses that."""
         try:
             yield
         except LeaseLost:
             log.warning(Event.LEASE_LOST, source=mailbox.name)
+        except StoreFailed as failed:
+            leave_alone(store_name(self.name), failed.error, self._ledger, clock(), self.name)
         except ConnectorError as error:
             leave_alone(mailbox.name, error, self._ledger, clock(), self.name, account=mailbox.account)
 
     def _sweep_daily(self, mailbox: Mailbox) -> None:
         last = self._common.sweeps.last(mailbox.name)
-        if self.tenant.monitor or clock() - last < SWEEPING or self._left_alone(mailbox):
+        if self.tenant.monitor or clock() - last < SWEEPING:
             return
         with self._common.sweeps.alone() as alone, self._in_trouble_alone(mailbox):
             if alone:  # Or it is swept at its next turn.
@@ -307,11 +320,14 @@ class Desk:
     def sweep(self, mailbox: Mailbox) -> int:
         """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.
 
-        Brakes are in `connector.flow.sweep`.
+        Brakes, and what is raised, are in `connector.flow.sweep`. What it does not get to look at is due again.
         """
         now, brakes, sweeps = clock(), self._settings.sweep, self._common.sweeps
         left = brakes.at_most - sweeps.within_a_day(now)
-        swept = sweep(mailbox.watch(), self._ledger, clock, self._common.owner, grace=brakes.grace, at_most=left)
+        watch, owner = self._watch(mailbox), self._common.owner
+        swept = sweep(watch, self._ledger, clock, owner, grace=brakes.grace, at_most=left)
+        if swept is None:
+            return 0
         sweeps.note(mailbox.name, now, swept)
         return swept
 
@@ -368,13 +384,18 @@ class Desk:
             mailbox = found[redirect.source]
             if mailbox is None or self._common.stopping.is_set():
                 continue
-            with suppress(ConnectorError):
+            try:
                 told = differences(redirect, mailbox.watch(), now)
-                seen, different = seen + 1, different + bool(told)
-                for each in told:
-                    log.error(Event.SAMPLE_DIFFERS, redirect=redirect.id, source=redirect.source, difference=each)
-                    of = {"source": redirect.source, "redirect_id": redirect.id}
-                    self._ledger.note(self.name, Event.SAMPLE_DIFFERS, now, **of, difference=each)
+            except ConnectorError:
+                continue
+            except Exception:  # noqa: BLE001 - what one message trips over must not end the night's sample
+                log.exception(Event.BUG, redirect=redirect.id, source=redirect.source)
+                continue
+            seen, different = seen + 1, different + bool(told)
+            for each in told:
+                log.error(Event.SAMPLE_DIFFERS, redirect=redirect.id, source=redirect.source, difference=each)
+                of = {"source": redirect.source, "redirect_id": redirect.id}
+                self._ledger.note(self.name, Event.SAMPLE_DIFFERS, now, **of, difference=each)
         log.info(Event.SAMPLE_COMPARED, tenant=self.name, redirects=seen, different=different)
 
     def reconcile(self) -> Reconciled:

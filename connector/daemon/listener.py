@@ -29,10 +29,10 @@ class Listener:
         hints: Hints,
         tenant: Tenant,
         *,
-        left_alone: Callable[[Mailbox], bool],
+        left_alone: Callable[[], Collection[str]],
         hinted: Callable[[Mailbox], None],
     ) -> None:
-        """Begins at once. A mailbox that is `left_alone` is not subscribed to either."""
+        """Begins at once. A mailbox whose address is `left_alone` is not subscribed to either."""
         self._hints = hints
         self._tenant = tenant
         self._left_alone = left_alone
@@ -94,8 +94,8 @@ class Listener:
         self._stopping.wait(wait.total_seconds())
 
     def _pass_on(self) -> None:
-        mailboxes = self._mailboxes()
-        wanted = [address for address, mailbox in mailboxes.items() if not self._left_alone(mailbox)]
+        mailboxes, left_alone = self._mailboxes(), self._left_alone()
+        wanted = [address for address in mailboxes if address not in left_alone]
         if not wanted:
             raise Unavailable("its mailboxes are left alone for now", UNAVAILABLE_PAUSE)
         with closing(self._hints.listen(wanted)) as connection:

@@ -11,8 +11,9 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta
 
@@ -27,6 +28,7 @@ from connector.daemon.process import NEVER, clock, notify
 from connector.daemon.tenants import Ready, Tenant, those_ready
 from connector.daemon.turns import guarded
 from connector.flow.manifest import Reconciled
+from connector.flow.reactions import StoreFailed
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, log
 from connector.watching.health import Health
@@ -85,7 +87,10 @@ class Daemon:
         """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects."""
         self._ready.require(*self._ready.aside)
         sweeping = [desk for desk in self.desks if not desk.tenant.monitor]
-        swept = sum(desk.sweep(mailbox) for desk in sweeping for mailbox in desk.mailboxes())
+        try:
+            swept = sum(desk.sweep(mailbox) for desk in sweeping for mailbox in desk.mailboxes())
+        except StoreFailed as failed:
+            raise failed.error from failed
         for desk in self.desks:
             desk.trim()
         return swept
@@ -151,21 +156,22 @@ class Daemon:
             every = self._settings.interval
             look = (self._look_aside, scheduler, reload)
             scheduler.add_job(guarded, "interval", look, seconds=every, name="aside")
-        if usec := os.environ.get("WATCHDOG_USEC"):
-            # By the scheduler: where it stands still, the watchdog barks. Half the time, see sd_notify(3).
-            scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=int(usec) / 2_000_000)
+        if wanted := _heartbeat():
+            # By the scheduler: where it stands still, the watchdog barks.
+            scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=wanted)
         return scheduler
 
     def _drain(self, scheduler: BackgroundScheduler) -> None:
-        """No turn begins any more; those that run finish the effect that they are at."""
-        # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
-        scheduler.pause()
-        scheduler.remove_all_jobs()
-        scheduler.shutdown()
-        for desk in self.desks:  # Nobody's next turn begins while another one's last is waited for.
-            desk.stop()
-        for desk in self.desks:
-            desk.wait()
+        """No turn begins any more; those that run finish the effect that they are at, however long that takes."""
+        with _alive():
+            # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
+            scheduler.pause()
+            scheduler.remove_all_jobs()
+            scheduler.shutdown()
+            for desk in self.desks:  # Nobody's next turn begins while another one's last is waited for.
+                desk.stop()
+            for desk in self.desks:
+                desk.wait()
 
     # --- another configuration ------------------------------------------------------------------------------------
 
@@ -258,3 +264,27 @@ class Daemon:
     def _anchor_daily(self) -> None:
         if clock() - self._anchored >= ANCHORING:
             self._anchor()
+
+
+def _heartbeat() -> float | None:
+    """How often systemd wants to hear that we are alive, in seconds: half its time, see sd_notify(3)."""
+    usec = os.environ.get("WATCHDOG_USEC")
+    return int(usec) / 2_000_000 if usec else None
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Tell systemd so while no scheduler does: else it kills the daemon where a large file goes up at SIGHUP."""
+    seconds, over = _heartbeat(), threading.Event()
+
+    def tell() -> None:
+        while not over.wait(seconds):
+            notify("WATCHDOG=1")
+
+    telling = threading.Thread(target=tell, name="watchdog")
+    telling.start()
+    try:
+        yield
+    finally:
+        over.set()
+        telling.join()

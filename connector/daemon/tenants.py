@@ -57,11 +57,13 @@ class Tenant:
         self._know((*self.mailboxes, *(replace(each, tenant=self) for each in told)))
 
     def _know(self, mailboxes: "tuple[Mailbox, ...]") -> None:
-        self.mailboxes = mailboxes
-        #: The addresses of all of them by the collection that their names make: two names may be one to a store.
-        self._by_home: dict[str, list[str]] = {}
+        by_home: dict[str, list[str]] = {}
         for address in (each.source.address for each in mailboxes):
-            self._by_home.setdefault(self.config.home(address).casefold(), []).append(address)
+            by_home.setdefault(self.config.home(address).casefold(), []).append(address)
+        #: The addresses of all of them by the collection that their names make: two names may be one to a store.
+        #: Whole before anybody sees it: a turn that found no housemate would open the folder to the people of both.
+        self._by_home = by_home
+        self.mailboxes = mailboxes
 
     def _found(self, entries: Iterable[SourceConfig], known: Iterable["Mailbox"] = ()) -> "tuple[Mailbox, ...]":
         """The mailboxes of these entries; one that several name belongs to the first."""
@@ -123,6 +125,12 @@ class Tenant:
             if self._book is None and self.config.links:
                 self._book = Book(self.config.links.database)
         return self._book
+
+    def close(self) -> None:
+        """After its last turn: end what the book has open. Clients end with the threads that have them."""
+        with self._opening:
+            if self._book is not None:
+                self._book.close()
 
     def links(self) -> Links:
         """What gives its links, for this thread. Raises Unavailable."""

@@ -21,6 +21,8 @@ def require_admission(turn: Turn) -> bool:
     if watch.home and watch.housemate:
         turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {shared_with(watch)}", "Unread")
         return False
+    if watch.home and turn.store_paused():
+        return True  # Nobody knocks. As this turn sees it, the store is paused to the end: nothing new is linked.
     members = watch.source.members
     try:
         if watch.home and not in_store(watch.store.admits, watch.home, turn.owner, members):

@@ -35,10 +35,12 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
 
 
 def tenants_meant(name: str | None, ledger: Ledger) -> tuple[str, ...]:
-    """This tenant, or all that were ever served. Raises ValueError where it never was."""
+    """This tenant, or all that were ever served. Raises ValueError where it, or none of them, ever was."""
     served = tuple(sorted({each.tenant for each in ledger.watched()}))
+    if not served:
+        raise ValueError("no tenant was ever served: there is nothing to stop yet, and nothing that could go on")
     if name is not None and name not in served:
-        raise ValueError(f"no tenant {name} was ever served; there are: {', '.join(served) or 'none'}")
+        raise ValueError(f"no tenant {name} was ever served; there are: {', '.join(served)}")
     return served if name is None else (name,)
 
 

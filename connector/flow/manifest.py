@@ -216,10 +216,10 @@ def _stored(told: dict[str, Any] | None) -> Stored | None:
 # --- generations --------------------------------------------------------------------------------------------------
 
 
-def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
-    """Say in the store that this ledger is the one, a generation on. To be repeated at every start, and now and then.
+def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
+    """Say in the store that this ledger is the one, a generation on: which. To be repeated at every start and later.
 
-    False where another ledger, or a later generation of this one, was there before: a restored backup, a cloned machine
+    0 where another ledger, or a later generation of this one, was there before: a restored backup, a cloned machine
     or a second daemon. Then nothing is shared, shown, pruned or swept until `reconcile`. Raises Corrupt where the store
     does not keep what it is given.
     """
@@ -238,12 +238,15 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
         return _stop(tenant, ledger, now)
     for number, ledger_id in claimed[:-1]:
         store.delete(_generation_path(number, ledger_id))
-    return True
+    return mine
 
 
-def stands(store: Store, ledger: Ledger) -> bool:
-    """Whether the last claim was this ledger's; False where a clone of it, or another ledger, came along since."""
-    return _claimed(store)[-1:] == [(ledger.generation, ledger.id)]
+def stands(claimed: int, tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
+    """Whether what this process has `claimed` last stands; else it is as where `claim` is refused.
+
+    The ledger's generation does not tell: the claims of other tenants raise it, and may have raised it past a clone's.
+    """
+    return _claimed(store)[-1:] == [(claimed, ledger.id)] or _stop(tenant, ledger, now)
 
 
 def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:

@@ -5,39 +5,44 @@ The latter only begin to end here; the rest are steps (`connector.flow.retention
 What is left on a shelf (`connector.flow.replace`) goes with them: its message was deleted by its owner that long ago.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from connector.errors import ConnectorError
+from connector.flow.discover import bear
 from connector.flow.erasure import finish
 from connector.flow.manifest import delete_manifests
-from connector.flow.reactions import StoreFailed, in_store
+from connector.flow.reactions import in_store
 from connector.flow.replace import empty_shelf
 from connector.flow.retention import delete_stored, expire, outlived
 from connector.flow.timekeeping import ClockInDoubt, look
 from connector.flow.turn import Clock, Turn, Watch, take_turn
-from connector.ledger import Ledger
+from connector.ledger import Ledger, Stale
 from connector.log import Event, log
 from connector.model import Redirect
 from connector.stores import Store
 
 
-def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int:
+def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: timedelta, at_most: int) -> int | None:
     """Delete what redirects dropped before `grace` have left: stored files never shown, and copies on shelves.
 
-    Those whose retention has ended expire, and the next ticks do the rest. Returns how many redirects both are.
+    Those whose retention has ended expire, and the next ticks do the rest. Returns how many redirects both are; None
+    where it was not looked: the source or the store is paused, or another process has it.
 
     Deletes nothing where the ledger or the clock is in doubt, nor where it would be more than `at_most`: a human looks
-    first. Nothing is deleted that a message of the source names by its marker.
+    first. Nothing is deleted that a message of the source names by its marker; nor where it is only monitored, since
+    no tick goes on there with what has ended.
+
+    Raises Unavailable and Denied where the source fails, and StoreFailed where the store does.
     """
-    try:
-        with take_turn(watch, ledger, clock, owner) as turn:
-            if turn is None:
-                return 0
-            finish(turn)
-            return _swept(turn, grace, at_most)
-    except StoreFailed as failed:
-        raise failed.error from failed
+    if watch.monitor:
+        return 0
+    with take_turn(watch, ledger, clock, owner) as turn:
+        if turn is None or turn.store_paused():
+            return None
+        finish(turn)
+        return _swept(turn, grace, at_most)
 
 
 def trim(tenant: str, store: Store, ledger: Ledger, now: datetime, *, kept: timedelta, held: Collection[str]) -> int:
@@ -64,10 +69,19 @@ def _swept(turn: Turn, grace: timedelta, at_most: int) -> int:
         log.error(Event.SWEEP_STOPPED, source=watch.name, reason=doubt)
         ledger.note(watch.tenant, Event.SWEEP_STOPPED, now, source=watch.name, reason=doubt)
         return 0
-    for each in over:
-        turn.keep_lease()
-        expire(each, turn)
-    return sum(_sweep_one(each, turn) for each in doomed) + len(over)
+    ended = [_ended(expire, each, turn) for each in over]
+    return sum((*ended, *(_ended(_sweep_one, each, turn) for each in doomed)))
+
+
+def _ended(end: Callable[[Redirect, Turn], object], redirect: Redirect, turn: Turn) -> bool:
+    """Whether it came to that. What cannot be looked at, or is being decided about, waits, and stops no other."""
+    turn.keep_lease()
+    try:
+        return bool(end(redirect, turn))
+    except (ConnectorError, Stale) as error:
+        bear(error, turn)
+        log.warning(Event.SWEEP_PUT_OFF, redirect=redirect.id, source=redirect.source, reason=str(error))
+        return False
 
 
 def _leaves_something(redirect: Redirect, watch: Watch) -> bool:
@@ -84,14 +98,13 @@ def _doubt(turn: Turn, count: int, at_most: int) -> str:
     if count > at_most:
         return f"{count} redirects would be swept at once, more than {at_most}; look at them, then raise sweep.at_most"
     try:
-        look(turn.watch.tenant, turn.watch.store, turn.ledger, now)
+        in_store(look, turn.watch.tenant, turn.watch.store, turn.ledger, now)
     except ClockInDoubt as doubt:
         return str(doubt)
     return ""
 
 
 def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
-    turn.keep_lease()
     if turn.watch.source.find(redirect.id):
         return False
     if turn.watch.replace or redirect.copy or redirect.replaced:

@@ -362,6 +362,12 @@ class Event(StrEnum):
         "A sweep stopped before it deleted more: the clock is in doubt, or it would be too much at once.",
         "Do what the reason says; until then nothing is deleted.",
     )
+    SWEEP_PUT_OFF = (
+        "sweep.put_off",
+        WARNING,
+        "A sweep could not look at one message, or somebody decided about it meanwhile; the others are swept.",
+        "Nothing; the next sweep tries it again. Told each day: look at the message (`connector explain`).",
+    )
     GENERATION_FOREIGN = (
         "generation.foreign",
         ERROR,

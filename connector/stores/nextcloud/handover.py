@@ -7,7 +7,7 @@ is tried before anything of anybody's is moved. Repeated, it goes on where it wa
 from io import BytesIO
 
 from connector.config.readers import USER, Reader
-from connector.errors import Conflict, Rejected
+from connector.errors import Rejected, Unavailable
 from connector.spool import spooled
 from connector.stores.nextcloud.ocs import ALL
 from connector.stores.nextcloud.store import NextcloudStore
@@ -17,7 +17,10 @@ _PROBE = "connector.probe"
 
 
 def hand_over(folder: str, giver: NextcloudStore, taker: NextcloudStore) -> None:
-    """All that is in the folder; nothing counts as done. Raises Rejected where links would end, or change."""
+    """All that is in the folder; nothing counts as done.
+
+    Raises Rejected where links would end, or change, and Unavailable where the server is behind.
+    """
     if giver.names(folder):
         _require_no_public_links(folder, giver, taker)
         for each in giver.ocs.shares(folder):  # Those who lose access lose it first.
@@ -25,7 +28,7 @@ def hand_over(folder: str, giver: NextcloudStore, taker: NextcloudStore) -> None
         share = giver.ocs.share(folder, Reader(USER, taker.ocs.user), ALL)
         place = taker.ocs.received(share.id)
         if place is None:
-            raise Conflict(f"{giver.ocs.host} does not show {taker.ocs.user} yet what {giver.ocs.user} shares")
+            raise Unavailable(f"{giver.ocs.host} does not show {taker.ocs.user} yet what {giver.ocs.user} shares")
         try:
             _require_numbers_kept(folder, place, giver, taker)
         except Rejected:
