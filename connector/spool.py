@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from connector.amounts import about
 from connector.errors import Conflict, ConnectorError, Rejected, Unavailable
@@ -66,13 +66,17 @@ def _kept(stream: BinaryIO, announced: int, most: int | None) -> Iterator[Spool]
         while (most is None or size <= most) and (chunk := stream.read(CHUNK)):
             digest.update(chunk)
             size += len(chunk)
-            try:
-                content.write(chunk)
-            except OSError as error:
-                folder = tempfile.gettempdir()
-                raise Unavailable(f"a file cannot be kept in {folder} on its way: {error.strerror}") from None
-        content.seek(0)
+            _keep(content.write, chunk)
+        _keep(content.seek, 0)  # This writes what a buffer still has.
         yield Spool(cast("BinaryIO", content), size, digest.hexdigest)
+
+
+def _keep(call: Callable[[Any], object], argument: bytes | int) -> None:
+    try:
+        call(argument)
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise Unavailable(f"a file cannot be kept in {folder} on its way: {error.strerror}") from None
 
 
 @contextmanager

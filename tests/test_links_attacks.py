@@ -35,6 +35,7 @@ from connector.links.site import Site
 from connector.links.tokens import hashed
 from connector.model import Audience
 from tests.links import NOW, Clock, World, opened, settings_of, until, written
+from tests.logged import Lines
 from tests.servers import DavServer
 
 NOWHERE = DavServer("none", "http://127.0.0.1:9/", Path("/nowhere"))
@@ -301,6 +302,16 @@ def test_a_form_that_has_no_end_is_not_read(world: World) -> None:
         status = 404
     assert status == 404
     assert world.ask(f"/a/{token}").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body"), [("POST", "/a/x", "&".join(f"{each}=1" for each in range(11))), ("GET", "/r/%00", "")]
+)
+def test_what_is_no_form_and_no_name_is_no_bug(world: World, lines: Lines, method: str, target: str, body: str) -> None:
+    """Anybody may send it, as often as he likes."""
+    answer = world.ask(target, method, body=body or None)
+    assert answer.status in {403, 404}
+    assert not [each for each in lines() if each["event"] == "bug"]
 
 
 def test_a_zip_of_5000_files(world: World) -> None:

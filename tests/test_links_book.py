@@ -350,3 +350,13 @@ def test_what_stands_is_what_opens_something(book: Book) -> None:
     assert [each.redirect for each in book.standing(NOW + timedelta(days=30))] == ["R2"]
     book.end("acme", "acme/R2", NOW)
     assert [each.redirect for each in book.standing(NOW)] == ["R1"]
+
+
+def test_what_was_taken_back_meanwhile_does_not_open_again(book: Book) -> None:
+    """An owner lets a link last on a page that was opened before."""
+    standing = book.publish(published("a.pdf"))
+    book.end("acme", "acme/R1", NOW)
+    book.extend(standing.id, NOW + timedelta(days=60), reopen=False)
+    found = book.publication(standing.id)
+    assert found
+    assert found.ended == NOW

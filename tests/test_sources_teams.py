@@ -21,6 +21,7 @@ from connector.sources.graph.failures import Grief
 from connector.sources.teams import GraphDrive
 from tests.laws.shares import REPORT, ShareLaws, content, fetched, shown
 from tests.laws.sources import notice, reported
+from tests.logged import Lines
 from tests.teams import ANNA, Users, channel, settings
 
 BERT = "bert@example.org"
@@ -458,3 +459,29 @@ def test_channel_for_trials_that_is_not_there(exchange: Exchange, world: Users) 
     """A sentence names it."""
     with pytest.raises(Denied, match="Project/Trials"):
         settings(exchange, probe="Project/Trials").probe_source()
+
+
+def test_another_team_of_the_same_name(exchange: Exchange, world: Users, lines: Lines) -> None:
+    """Its people get into nobody's folder: whoever had the name keeps it; where nobody had, both are left alone."""
+    entry = settings(exchange, teams="all")
+    (address,) = entry.addresses()
+    source = entry.source(address)
+    world.upload("a.pdf", REPORT)
+    other = exchange.add_team("PROJECT", {"dora@example.org": "owner"})
+    assert entry.addresses() == (address,)
+    assert files(source)["a.pdf"].recipients == (ANNA, BERT)
+    assert settings(exchange, teams="all").addresses() == ()
+    assert {each["event"] for each in lines()} == {"source.namesake"}
+    assert settings(exchange, teams="all", exclude=[other.id]).addresses() == (address,)
+
+
+def test_another_team_gets_the_name_of_one(exchange: Exchange, world: Users) -> None:
+    """The drive that was found under it keeps its own people."""
+    entry = settings(exchange, teams="all")
+    (address,) = entry.addresses()
+    source = entry.source(address)
+    world.upload("a.pdf", REPORT)
+    world.team.name = "Archive"
+    exchange.add_team(address, {"dora@example.org": "owner"})
+    entry.addresses()
+    assert files(source)["a.pdf"].recipients == (ANNA, BERT)

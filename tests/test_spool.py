@@ -1,5 +1,6 @@
 """Bytes on their way: counted and hashed, kept only where they cannot be read again, and never called the store's."""
 
+import errno
 import hashlib
 import io
 import os
@@ -178,3 +179,15 @@ def test_what_never_ends_is_not_read_to_its_end() -> None:
     with spooled(cast("BinaryIO", endless), most=10) as spool:
         assert spool.size > 10
     assert endless.given == CHUNK
+
+
+def test_a_disk_that_is_full_at_the_last_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A buffer writes it when the file is rewound: that is the disk's fault too."""
+
+    class Full(tempfile.SpooledTemporaryFile[bytes]):
+        def seek(self, *_: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
+    with pytest.raises(Unavailable, match="No space left"), spooled(io.BytesIO(b"x")):
+        pass

@@ -200,9 +200,12 @@ class Book:
             of = (c.tenant == tenant) & (c.folder == folder) & c.ended.is_(None)
             connection.execute(update(_publications).where(of).values(ended=now))
 
-    def extend(self, publication: str, expires: datetime | None) -> None:
-        """Let it, and the token that its message shows, end at another time."""
+    def extend(self, publication: str, expires: datetime | None, *, reopen: bool = True) -> None:
+        """Let it, and the token that its message shows, end at another time; not `reopen`: unless it was taken back."""
         with self._writing() as connection:
+            standing = _publication(connection, publication)
+            if standing is None or (standing.ended and not reopen):
+                return
             of = _publications.c.id == publication
             connection.execute(update(_publications).where(of).values(expires=expires, ended=None))
             shown = (_tokens.c.publication == publication) & (_tokens.c.released_by == "")

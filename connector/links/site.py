@@ -39,6 +39,8 @@ from connector.rewrite.languages import Code
 #: Every answer that there is nothing, or that a login is wanted, comes this many seconds after its question: what there
 #: is takes no time of its own.
 PAUSE = 0.04
+#: Of a publication.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _BELOW = re.compile(r"/?|/([1-9][0-9]{0,5})(/.*)?|/all\.zip")
 _LARGEST_FORM = 8 * 1024
 _FORM_SECONDS = 10
@@ -293,7 +295,8 @@ class Site:
         below = visit.below
         doing = below[1:] if below[1:] in self._owners else ""
         wanted = Below("page", 0) if doing else visit.wanted
-        publication = self._book.publication(visit.name)
+        # A name that is none: not every database takes what an address may hold.
+        publication = self._book.publication(visit.name if _ID.fullmatch(visit.name) else "")
         open_ = publication is not None and publication.open(self._clock())
         if publication and open_ and (target := _target(publication, wanted)):
             return RedirectResponse(target, 303)
@@ -355,7 +358,7 @@ class Site:
         days = _days(opening.visit, releases.longest)
         until = self._clock() + timedelta(days=days)
         if days and publication.expires and until > publication.expires:
-            self._book.extend(publication.id, until)
+            self._book.extend(publication.id, until, reopen=False)
             self._note(opening, 0, "extend", "opened")
         return RedirectResponse(opening.visit.base, 303)
 
@@ -606,7 +609,10 @@ async def _form(request: Request) -> Mapping[str, str]:
             body += part
             if len(body) > _LARGEST_FORM:
                 raise Gone
-    fields = parse_qs(body.decode(errors="replace"), max_num_fields=10, errors="replace")
+    try:
+        fields = parse_qs(body.decode(errors="replace"), max_num_fields=10, errors="replace")
+    except ValueError:  # More of them than any form of ours has.
+        raise Gone from None
     return {name: values[0] for name, values in fields.items()}
 
 

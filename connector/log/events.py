@@ -249,6 +249,12 @@ class Event(StrEnum):
         "A mailbox has little room left for what edits leave behind: files are copied, and nothing is changed there.",
         "Raise RecoverableItemsQuota of the mailbox, or wait for the end of its retention.",
     )
+    SOURCE_NAMESAKE = (
+        "source.namesake",
+        ERROR,
+        "Two teams, channels or chats have one name: only the one that had it before is served, or none of them.",
+        "Rename one of them, or name the team's id under `exclude`; the drives tell which they are.",
+    )
     SOURCE_UNPROVED = (
         "source.unproved",
         ERROR,

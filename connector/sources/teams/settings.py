@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connector.amounts import Duration
 from connector.config.addresses import Server
+from connector.log import Event, log
 from connector.sources.graph import AppLogin, Connection, Edge
 from connector.sources.teams.drive import GraphDrive, Root
 from connector.sources.teams.places import Place, channel_of, chats, teams
@@ -65,8 +66,21 @@ class TeamsShares(BaseModel):
         return True
 
     def addresses(self) -> tuple[str, ...]:
-        """The names of the drives that there are by now. Raises Denied, Unavailable."""
-        found = {place.address: place for place in self._looked_up()}
+        """The names of the drives that there are by now. Raises Denied, Unavailable.
+
+        Where two drives have one name, the one that had it before keeps it; where none had, both are left alone. Or
+        whoever may name a team would bring its people into the folder of another one.
+        """
+        alike: dict[str, list[Place]] = {}
+        for place in self._looked_up():
+            alike.setdefault(place.address.casefold(), []).append(place)
+        known = {place.drive for place in self._places.values()}
+        found: dict[str, Place] = {}
+        for places in alike.values():
+            if len(places) > 1:
+                log.error(Event.SOURCE_NAMESAKE, name=places[0].address, drives=[each.drive for each in places])
+                places = [each for each in places if each.drive in known]  # noqa: PLW2901 - those that are left
+            found |= {each.address: each for each in places[:1]}
         self._places.clear()
         self._places.update(found)
         return tuple(self._places)
@@ -76,7 +90,9 @@ class TeamsShares(BaseModel):
         place = self._places[address]
 
         def roots() -> tuple[Root, ...]:
-            return self._places.get(address, place).roots
+            now = self._places.get(address, place)
+            # The name may be another drive's by now, and its people others.
+            return now.roots if now.drive == place.drive else place.roots
 
         connection = self._connection(address)
         return GraphDrive(place.drive, address, connection, roots, shares_by_item=place.chats)
