@@ -390,16 +390,21 @@ class GraphMailbox:
         for page in self._connection.pages(link):
             # A folder may come several times; the last word counts.
             told |= {str(each["id"]): each for each in page["value"]}
-        for folder_id in told:
-            place.folders.pop(folder_id, None)
         new = [folder_id for folder_id, each in told.items() if "@removed" not in each]
+        for folder_id in told.keys() - set(new):
+            place.folders.pop(folder_id, None)
         for batch in _batches(new, BATCH):
             paths = [self._at("mailFolders", each) + words.folder() for each in batch]
             for folder_id, answer in zip(batch, self._connection.batch(paths), strict=True):
-                if isinstance(answer, Unavailable | Denied):
-                    raise answer
-                if not isinstance(answer, Exception):
-                    place.folders[folder_id] = _told(answer)
+                match answer:
+                    case Unavailable() | Denied():
+                        raise answer
+                    case Gone():
+                        place.folders.pop(folder_id, None)
+                    case Exception():
+                        pass  # It is as it was known before: forgotten, its mail would never be looked at.
+                    case _:
+                        place.folders[folder_id] = _told(answer)
         place.hierarchy = str(page.get("@odata.deltaLink") or "")
 
     @cached_property
