@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from connector.errors import ConnectorError, Corrupt, Denied, Unavailable
 from connector.flow import decisions
 from connector.flow.manifest import claim, reconcile
+from connector.flow.reactions import StoreFailed
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
 from connector.ledger import LeaseLost, Ledger, Stale
@@ -439,7 +440,7 @@ class UsersActWhileWeWork(RuleBasedStateMachine):
         try:
             with self.world.process(Saboteur(kill_at=kill)) as (watch, ledger):
                 sweep(watch, ledger, self.world.clock, "one", grace=timedelta(hours=1), at_most=100)
-        except (Killed, LeaseLost, ConnectorError):
+        except (Killed, LeaseLost, StoreFailed, ConnectorError):
             pass
 
     @rule(lost=st.booleans(), looked=st.booleans())
