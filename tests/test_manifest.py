@@ -316,6 +316,31 @@ def test_recalled_by_a_ledger_of_yesterday(world: World, *, replaces: bool, trie
     assert "data-redirect" not in str(world.mailbox.items()[0].body)
 
 
+@pytest.mark.parametrize("lost", [True, False], ids=["no ledger", "the ledger of when it was restored"])
+def test_restored_message_that_was_released_since(world: World, *, lost: bool) -> None:
+    """It shows links again: nobody may take it for restored, or nothing would go back into it any more."""
+    start(world)
+    world.deliver(FILE)
+    world.run()
+    with_ledger(world, lambda ledger: recall(only(world), ledger, world.clock(), "operator"))
+    world.run()
+    backup = backed_up(world)
+    with_ledger(world, lambda ledger: release(only(world), ledger, world.clock(), "operator"))
+    world.run()
+    done(world)
+    if lost:
+        world.ledger_file = world.ledger_file.with_name("new.db")
+    else:
+        restored(world, backup)
+    start(world)
+    assert reconciled(world) == 1
+    world.run()
+    done(world)
+    with_ledger(world, lambda ledger: recall(only(world), ledger, world.clock(), "operator"))
+    world.run()
+    assert [*world.mailbox.entries()[0].contents.values()] == [FILE.content]
+
+
 @pytest.mark.parametrize("lost", [True, False])
 def test_what_is_said_later_is_later_by_its_name(world: World, *, lost: bool) -> None:
     """Also where another ledger had come further: of two manifests the newer one counts, here what a human decided."""

@@ -15,6 +15,7 @@ from connector.flow import discover
 from connector.flow.decisions import backed_up, drop, recall, release
 from connector.flow.reactions import MOST_ATTEMPTS
 from connector.flow.redirect import tick
+from connector.flow.sweep import sweep
 from connector.ledger import LeaseLost, Ledger, Stale, Taken
 from connector.marker import sign
 from connector.model import Item, Message, Notice, Page, Redirect, State, Stored
@@ -1051,14 +1052,18 @@ def test_file_that_only_looks_like_a_pruned_one_in_a_message_that_moves(world: W
 
 
 def test_policy_that_copies_meanwhile(world: World) -> None:
-    """The rule was changed during settle: the file stays in the message, and in the store."""
+    """The rule was changed during settle: the file stays in the message, and in the store, also after a sweep."""
     world.policy = policy(settle="1h")
     world.deliver(FILE)
     step(world)
     world.policy = policy(settle="1h", action="copy")
     world.run()
-    assert only(world).state is State.DROPPED
+    done(world)
+    world.now += timedelta(days=99)
+    with world.process() as (watch, ledger):
+        assert sweep(watch, ledger, world.clock, "one", grace=timedelta(days=30), at_most=9) == 0
     assert world.mailbox.items()[0].files
+    assert not world.store.shares
     assert world.manifest_free()
 
 

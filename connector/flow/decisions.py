@@ -25,7 +25,8 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
 
     Raises ValueError where it is neither.
     """
-    state = State.STORED if redirect.state is State.RESTORED else redirect.held_in
+    # From the start, although the files are stored: that writes the manifest which outdoes the one of the restored.
+    state = State.PLANNED if redirect.state is State.RESTORED else redirect.held_in
     if redirect.state not in (State.HELD, State.RESTORED) or state is None:
         raise ValueError(f"redirect {redirect.id} is {redirect.state}, not held")
     released = replace(redirect, state=state, held_in=None, reason="", attempts=0, due=now, missed=None)

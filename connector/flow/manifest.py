@@ -349,15 +349,19 @@ def _newer(known: Redirect, told: Redirect) -> Redirect | None:
     # what only the store has. Where another ledger had come further, a file may have been another one by then, and the
     # message may show that one.
     copied = replace(known, files=told.files)
-    later = told.revision >= known.revision and _copies(told) != _copies(known)
-    behind = {State.PLANNED, *(_PROVED if later else ())}
+    later = told.revision >= known.revision
+    if known.state is State.RESTORED and later:
+        # Somebody released it since: the message may show links again.
+        return replace(copied, state=State.STORED, ended_by="", revoke=False, ends=None)
+    others = later and _copies(told) != _copies(known)
+    behind = {State.PLANNED, *(_PROVED if others else ())}
     if known.state in behind:
         return replace(copied, state=State.STORED)
     if known.held_in in behind:
         return replace(copied, held_in=State.STORED)
     # Somebody wanted the files back before: to put back what is known would be to put back others, or none.
     recalled = known.state in RETURNING or known.held_in in RETURNING
-    return copied if recalled and (later or not all(each.stored for each in known.live)) else None
+    return copied if recalled and (others or not all(each.stored for each in known.live)) else None
 
 
 def _copies(redirect: Redirect) -> list[tuple[str, Stored | None, bool]]:

@@ -191,9 +191,13 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
     manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
     in_store(put_bytes, turn.watch.store, manifest_path(redirect), manifest)
     if not redirect.shown:
-        done = replace(with_end(redirect, now), state=State.DONE)
-        return turn.write(done, Event.REDIRECT_DONE, copied=len(redirect.live))
+        return _only_copied(redirect, turn)
     return turn.write(replace(redirect, state=State.STORED), Event.REDIRECT_STORED)
+
+
+def _only_copied(redirect: Redirect, turn: Turn) -> Redirect:
+    done = replace(with_end(redirect, turn.clock()), state=State.DONE)
+    return turn.write(done, Event.REDIRECT_DONE, copied=len(redirect.live))
 
 
 def share(redirect: Redirect, turn: Turn) -> Redirect:
@@ -209,10 +213,15 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
         # A link may open the whole folder: what the message will not show goes. The item still has it.
         if each.path not in live and each.stored and not redirect.was_shown:
             in_store(turn.watch.store.delete, each.stored.path)
-    if not redirect.shown:
+    if not redirect.live:
         return drop(redirect, "no file of the item is to be redirected any more", turn)
     if _unproved(redirect):
         return back(redirect, State.PLANNED, "a file of the item changed", turn)
+    if not redirect.shown:
+        # The policy wants no more than copies by now. A link that nobody saw is not to open any.
+        if not redirect.was_shown:
+            in_store(turn.watch.links.revoke, redirect.folder)
+        return _only_copied(redirect, turn)
     linked = replace(_linked(redirect, item, turn), state=State.LINKED, missed=None, reason="")
     linked = with_end(linked, turn.clock())
     return turn.write(linked, Event.REDIRECT_LINKED)
