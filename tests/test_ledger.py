@@ -393,19 +393,19 @@ def test_the_sweep_is_offered_each_dropped_redirect_once(ledger: Ledger) -> None
     stored = Stored(path="store/r1/1.pdf", size=1, sha256="00" * 32)
     (plan,) = recorded(ledger, lease, a_redirect(files=(a_file(stored=stored, link=Link("https://example.org/")),)))
     later = NOW + timedelta(days=30)
-    assert ledger.droppable(later) == ()
+    assert ledger.droppable(lease.source, later) == ()
     dropped = ledger.write(replace(plan, state=State.DROPPED), "redirect.dropped", NOW)
-    assert ledger.droppable(NOW) == ()
-    assert ledger.droppable(later) == (dropped,)
+    assert ledger.droppable(lease.source, NOW) == ()
+    assert ledger.droppable(lease.source, later) == (dropped,)
     swept = ledger.swept(dropped, NOW, lease=lease)
-    assert ledger.droppable(later) == ()
+    assert ledger.droppable(lease.source, later) == ()
     assert ledger.redirect("r1") == swept
     assert [(each.stored, each.link) for each in swept.files] == [(None, None)]
     noted = ledger.write(replace(swept, reason="still gone"), "redirect.dropped", NOW)
-    assert ledger.droppable(later) == ()
+    assert ledger.droppable(lease.source, later) == ()
     revived = ledger.write(replace(noted, state=State.PLANNED), "redirect.revived", NOW)
     again = ledger.write(replace(revived, state=State.DROPPED), "redirect.dropped", NOW)
-    assert ledger.droppable(later) == (again,)
+    assert ledger.droppable(lease.source, later) == (again,)
 
 
 # --- for people ---------------------------------------------------------------------------------------------------

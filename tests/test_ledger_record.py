@@ -232,7 +232,7 @@ def test_what_was_swept_is_copied_again(ledger: Ledger) -> None:
     (revived,) = recorded(ledger, lease, a_redirect(id="r2"))
     assert [each.stored for each in revived.files] == [None]
     dropped = moved(ledger, revived, State.DROPPED)
-    assert ledger.droppable(NOW + MINUTE) == (dropped,)
+    assert ledger.droppable(lease.source, NOW + MINUTE) == (dropped,)
 
 
 def test_a_revived_redirect_has_the_files_of_both(ledger: Ledger) -> None:

@@ -70,7 +70,10 @@ from connector.watching import counters
 
 
 def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Callable[[], bool] = bool) -> bool:
-    """One turn for one source. False where it is paused by now, another process has it, or nobody could read its files.
+    """One turn for one source. False where it came to nothing.
+
+    That is where the source is paused by now, another process has it, nobody could read its files, or the clock is in
+    doubt.
 
     Where `stopping` turns true, the current effect finishes and no new step begins.
 
@@ -86,7 +89,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
         try:
             doubted = clock_brake(watch.tenant) in ours.pauses.standing
             if not in_store(believed, watch.tenant, watch.store, ledger, clock(), doubted=doubted):
-                return True
+                return False
             let_last(ours)
             admitted = watch.monitor or require_admission(ours)
             if admitted:

@@ -61,7 +61,7 @@ def trim(tenant: str, store: Store, ledger: Ledger, now: datetime, *, kept: time
 
 def _swept(turn: Turn, grace: timedelta, at_most: int) -> int:
     watch, ledger, now = turn.watch, turn.ledger, turn.clock()
-    doomed = [each for each in ledger.droppable(now - grace) if _leaves_something(each, watch)]
+    doomed = [each for each in ledger.droppable(watch.name, now - grace) if _leaves_something(each)]
     over = () if watch.on_hold else (*ledger.over(watch.name, now), *outlived(turn))
     if not (doomed or over):
         return 0
@@ -84,10 +84,9 @@ def _ended(end: Callable[[Redirect, Turn], object], redirect: Redirect, turn: Tu
         return False
 
 
-def _leaves_something(redirect: Redirect, watch: Watch) -> bool:
+def _leaves_something(redirect: Redirect) -> bool:
     """Stored files that were never shown, or a message on a shelf whose place nothing takes any more."""
-    on_shelf = redirect.copy is not None or redirect.replaced is not None
-    return redirect.source == watch.name and (on_shelf or not redirect.was_shown)
+    return not redirect.was_shown or redirect.copy is not None or redirect.replaced is not None
 
 
 def _doubt(turn: Turn, count: int, at_most: int) -> str:

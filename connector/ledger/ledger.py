@@ -330,11 +330,12 @@ class Ledger:
 
     # Sweeping: what was dropped may leave files in the store.
 
-    def droppable(self, before: datetime) -> tuple[Redirect, ...]:
-        """The dropped redirects that nobody wrote since `before` and whose files no sweep has deleted yet."""
+    def droppable(self, source: str, before: datetime) -> tuple[Redirect, ...]:
+        """The dropped redirects of a source that nobody wrote since `before` and whose files no sweep has deleted."""
         c = redirects.c
+        dropped = (c.source == source, c.state == State.DROPPED, c.swept.is_(None))
         with self._reading() as connection:
-            return rows.read(connection, c.state == State.DROPPED, c.swept.is_(None), c.written < before)
+            return rows.read(connection, *dropped, c.written < before)
 
     def ending(self, source: str, now: datetime, until: datetime) -> tuple[Redirect, ...]:
         """The redirects of a source that are done and show a link which ends by then, and whose owner was not told."""
