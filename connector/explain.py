@@ -9,11 +9,11 @@ from pathlib import Path
 from connector import amounts
 from connector.errors import ConnectorError, Gone, Rejected
 from connector.flow.ask import ask, begins, facts, our_marker
-from connector.flow.manifest import brake
-from connector.flow.turn import Watch, edits, shares, store_name, unproved, unread
+from connector.flow.turn import Watch
 from connector.guards import Kept, guards_of_item
 from connector.ledger import FOR_EVER, Ledger
 from connector.model import Action, Audience, Ending, Item, LinkTerms, Origin, Redirect, State, Verdict
+from connector.pauses import STOPS, SourcePause, TenantPause
 from connector.policy import Explained, Facts, explained
 
 
@@ -176,8 +176,9 @@ def _paused(redirect: Redirect, ledger: Ledger, now: datetime) -> Iterator[str]:
     """What stands between a redirect and its next step: of its source, of its tenant, or of its server."""
     tenant = next(each.tenant for each in ledger.watched() if each.name == redirect.source)
     names = {
-        *(redirect.source, unproved(redirect.source), unread(redirect.source), edits(redirect.source)),
-        *(store_name(tenant), shares(tenant), brake(tenant)),
+        redirect.source,
+        *(each.of(redirect.source) for each in (SourcePause.PROOF, SourcePause.READERS, SourcePause.EDITS)),
+        *(each.of(tenant) for each in (*STOPS, TenantPause.SHARES)),
     }
     for pause in ledger.pauses(now):
         if pause.name in names:

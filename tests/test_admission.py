@@ -11,9 +11,9 @@ from connector.errors import Exhausted, Unavailable
 from connector.flow.admission import of_nobody
 from connector.flow.decisions import recall
 from connector.flow.redirect import tick
-from connector.flow.turn import shares, strangers, unread
 from connector.log import Event
 from connector.model import Link, LinkTerms, Origin, State, Stored
+from connector.pauses import SourcePause, TenantPause
 from connector.policy import Policy
 from connector.sources.memory import Attached
 from connector.sources.memory_share import MemoryShare
@@ -110,12 +110,12 @@ def test_a_mailbox_of_nobody_is_left_alone_and_named(world: World, told: test_pr
     turns(world, 3)
     assert states(world) == []
     assert world.manifest_free() == {}
-    assert "anna@example.org" in paused(world, unread(name(world)))
+    assert "anna@example.org" in paused(world, SourcePause.READERS.of(name(world)))
     assert [each["event"] for each in told].count(Event.SOURCE_UNREAD) == 1
     world.store.unknown.clear()
     world.run()
     assert states(world) == [State.DONE]
-    assert not paused(world, unread(name(world)))
+    assert not paused(world, SourcePause.READERS.of(name(world)))
     assert not world.lost()
 
 
@@ -128,7 +128,7 @@ def test_members_whom_the_store_does_not_know_are_named(tmp_path: Path, told: te
     world.run()
     assert (states(world), world.lost()) == ([State.DONE], [])
     assert world.store.admitted == {HOME: frozenset({"anna@example.org"})}
-    standing = paused(world, strangers(name(world)))
+    standing = paused(world, SourcePause.STRANGERS.of(name(world)))
     assert standing.startswith("of the 3 people who share Projects/General, the store does not know these, who open")
     assert standing.endswith(": bert@example.org, guest@example.net")
     turns(world, 3)
@@ -137,7 +137,7 @@ def test_members_whom_the_store_does_not_know_are_named(tmp_path: Path, told: te
     share.members = frozenset({"bert@example.org"})
     turns(world)
     assert world.store.admitted == {HOME: frozenset({"bert@example.org"})}
-    assert not paused(world, strangers(name(world)))
+    assert not paused(world, SourcePause.STRANGERS.of(name(world)))
 
 
 def test_where_nobody_else_is_let_in_for_now_files_are_copied(world: World) -> None:
@@ -146,7 +146,7 @@ def test_where_nobody_else_is_let_in_for_now_files_are_copied(world: World) -> N
     world.deliver(FILE)
     turns(world, 3)
     assert states(world) == [State.STORED]
-    assert "no more shares" in paused(world, shares(TENANT))
+    assert "no more shares" in paused(world, TenantPause.SHARES.of(TENANT))
     assert world.store.asked == 1
     world.now += timedelta(minutes=10)
     turns(world)
@@ -168,7 +168,7 @@ def test_links_for_anyone_wait_while_no_more_shares_may_be_made(tmp_path: Path) 
     world.deliver(Attached("b.txt", b"bbbb"))
     turns(world, 3)
     assert sorted(states(world)) == [State.DONE, State.STORED, State.STORED]
-    assert "no more shares" in paused(world, shares(TENANT))
+    assert "no more shares" in paused(world, TenantPause.SHARES.of(TENANT))
     assert not paused(world, f"{TENANT}/store")
     assert store.asked == 1
     world.now += timedelta(minutes=10)
@@ -203,7 +203,7 @@ def test_two_mailboxes_whose_files_would_lie_together(world: World) -> None:
     world.deliver(FILE)
     with world.process() as (watch, ledger):
         assert not tick(replace(watch, housemate="an_na@example.org"), ledger, world.clock, "one")
-        told = ledger.paused(unread(watch.name), world.now)
+        told = ledger.paused(SourcePause.READERS.of(watch.name), world.now)
     assert told
     assert "one folder with those of an_na@example.org" in told.reason
     assert world.store.admitted == {}
@@ -229,7 +229,7 @@ def test_a_store_that_is_down_is_no_stranger(world: World) -> None:
     world.deliver(FILE)
     turns(world, 5)
     assert paused(world, f"{TENANT}/store") == "down"
-    assert not paused(world, unread(name(world)))
+    assert not paused(world, SourcePause.READERS.of(name(world)))
     assert down.asked == 1
     assert states(world) == [State.PLANNED]
     world.now += timedelta(minutes=10)

@@ -9,9 +9,10 @@ import pytest
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.flow.decisions import go_on, stop, tenants_meant
 from connector.flow.redirect import tick
-from connector.flow.turn import account_name, leave_alone, store_name
+from connector.flow.turn import leave_alone
 from connector.ledger import Ledger
 from connector.model import State
+from connector.pauses import TenantPause
 from connector.sources.memory import Attached
 from connector.watching.status import status
 from tests.crash.test_every_effect import policy
@@ -20,7 +21,7 @@ from tests.world import TENANT, World
 
 pytest_plugins = ["tests.postgres"]
 
-ACCOUNT = account_name("acme", 1)
+ACCOUNT = TenantPause.ACCOUNT.of("acme", 1)
 DOWN = Unavailable("mail.example.org cannot be used: connection refused")
 REFUSED = Denied("mail.example.org does not accept the user name and password")
 
@@ -35,7 +36,7 @@ def fail(ledger: Ledger, mailbox: str, error: ConnectorError, after: timedelta =
 @pytest.mark.parametrize("error", [DOWN, REFUSED], ids=["down", "refused"])
 def test_two_mailboxes_that_fail_in_the_same_words_speak_for_all(ledger: Ledger, error: ConnectorError) -> None:
     """One does not, however often it fails; nor do others that fail otherwise, long ago, or elsewhere."""
-    leave_alone("beta/anna", error, ledger, NOW, "beta", account=account_name("beta", 1))
+    leave_alone("beta/anna", error, ledger, NOW, "beta", account=TenantPause.ACCOUNT.of("beta", 1))
     assert not fail(ledger, "anna", error)
     assert not fail(ledger, "anna", error)
     assert not fail(ledger, "ben", Unavailable("the mailbox of ben is being moved"))
@@ -133,7 +134,7 @@ def test_a_turn_that_is_stopped_on_its_way_finishes_its_step_and_begins_no_other
 def test_who_has_somebody_else_try_the_store_waits_for_him(world: World) -> None:
     """Also when the time that the store asked for is over: a thousand mailboxes would ask it at once."""
     with world.process() as (watch, ledger):
-        store, until = store_name(TENANT), world.now + MINUTE
+        store, until = TenantPause.STORE.of(TENANT), world.now + MINUTE
         ledger.pause(store, until=until, reason="busy", error="Unavailable", now=world.now, tenant=TENANT)
         patient = replace(watch, store_is_tried=True)
         world.now += 2 * MINUTE

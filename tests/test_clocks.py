@@ -8,11 +8,11 @@ import pytest
 
 from connector.flow import redirect
 from connector.flow.redirect import tick
-from connector.flow.timekeeping import clock_brake
 from connector.flow.turn import Turn
 from connector.ledger import Ledger
 from connector.log import Event
 from connector.model import Redirect, State
+from connector.pauses import TenantPause
 from connector.sources.memory import Attached
 from tests.crash.test_every_effect import policy
 from tests.test_redirect import done, only, redirects, step
@@ -41,7 +41,7 @@ def tick_at(world: World, jump: timedelta) -> None:
 def braked(world: World) -> str:
     """Why nothing is done; "" where something is."""
     ledger = Ledger(f"sqlite:///{world.ledger_file}")
-    pause = ledger.paused(clock_brake(TENANT), world.now)
+    pause = ledger.paused(TenantPause.CLOCK.of(TENANT), world.now)
     ledger.close()
     return pause.reason if pause else ""
 

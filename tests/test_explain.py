@@ -50,7 +50,13 @@ def test_what_settles_is_told_with_its_time(tmp_path: Path) -> None:
     assert "is done: its files have left the message" in said(world)
 
 
-@pytest.mark.parametrize("name", ["acme/store", "acme/shares", "acme/ledger", "SOURCE", "SOURCE/proof", "SOURCE/edits"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("acme/store", "acme/shares", "acme/ledger", "acme/clock", "acme/stop"),
+        *("SOURCE", "SOURCE/proof", "SOURCE/edits"),
+    ],
+)
 def test_what_stands_between_is_told_with_its_reason(name: str, tmp_path: Path) -> None:
     """A store that pauses, a brake, a proof that is missing; but not what keeps another mailbox."""
     world = World(tmp_path / "ledger.db", policy(settle="24h"))

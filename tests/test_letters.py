@@ -10,11 +10,11 @@ import pytest
 
 from connector.errors import Conflict, Rejected
 from connector.flow.decisions import drop, release
-from connector.flow.manifest import brake
 from connector.flow.redirect import tick
 from connector.ledger import FOR_EVER
 from connector.links.publishing import publication_id
 from connector.model import Audience, Letter, Message, State
+from connector.pauses import TenantPause
 from connector.policy import People
 from connector.sources.memory import Attached, MemorySource
 from connector.upkeep import show_anew
@@ -240,10 +240,12 @@ def test_short_links_are_told_shortly_before(tmp_path: Path) -> None:
 def test_nothing_is_left_while_a_brake_stands(world: World) -> None:
     """A ledger in doubt may have told it already."""
     with world.ledger() as ledger:
-        ledger.pause(brake(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT)
+        ledger.pause(
+            TenantPause.LEDGER.of(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT
+        )
     assert after(world, 53.1) == []
     with world.ledger() as ledger:
-        ledger.resume(brake(TENANT))
+        ledger.resume(TenantPause.LEDGER.of(TENANT))
     assert len(after(world, 53.2)) == 1
 
 

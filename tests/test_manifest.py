@@ -15,11 +15,12 @@ import pytest
 from connector import marker
 from connector.errors import Corrupt
 from connector.flow.decisions import recall, release
-from connector.flow.manifest import Manifest, Reconciled, _mac, brake, claim, manifests, reconcile, stands
+from connector.flow.manifest import Manifest, Reconciled, _mac, claim, manifests, reconcile, stands
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
 from connector.ledger import FOR_EVER, Ledger
 from connector.model import Redirect, State
+from connector.pauses import TenantPause
 from connector.policy import Policy
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
@@ -126,7 +127,9 @@ def test_backup_that_was_made_while_the_brake_stood(tmp_path: Path) -> None:
     world.deliver(FILE)
     step(world)
     with world.ledger() as ledger:
-        ledger.pause(brake(TENANT), until=FOR_EVER, reason="", error="Foreign", now=world.clock(), tenant=TENANT)
+        ledger.pause(
+            TenantPause.LEDGER.of(TENANT), until=FOR_EVER, reason="", error="Foreign", now=world.clock(), tenant=TENANT
+        )
     backup = backed_up(world)
     reconciled(world)
     world.run()
@@ -218,7 +221,7 @@ def test_store_that_garbles_the_claim_is_not_taken_for_another_ledgers(world: Wo
     with pytest.raises(Corrupt):
         start(world)
     with world.process() as (_, ledger):
-        assert not ledger.paused(brake(TENANT), world.now)
+        assert not ledger.paused(TenantPause.LEDGER.of(TENANT), world.now)
 
 
 @pytest.mark.parametrize("verb", ["discover", "copy", "share", "rewrite", "prune"])
@@ -634,7 +637,9 @@ def test_brake_is_told(world: World) -> None:
     start(world)
     world.ledger_file = world.ledger_file.with_name("new.db")
     start(world)
-    pause = with_ledger(world, lambda ledger: ledger.paused(brake(TENANT), world.now + timedelta(days=3650)))
+    pause = with_ledger(
+        world, lambda ledger: ledger.paused(TenantPause.LEDGER.of(TENANT), world.now + timedelta(days=3650))
+    )
     assert "ledger reconcile" in pause.reason
     with world.process() as (watch, ledger):
         assert tick(watch, ledger, world.clock, "one")

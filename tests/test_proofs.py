@@ -11,12 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from connector.flow.decisions import recall
-from connector.flow.manifest import brake
 from connector.flow.redirect import tick
-from connector.flow.turn import unproved
 from connector.ledger import Proved
 from connector.log import Event, configure
 from connector.model import Proof, State
+from connector.pauses import SourcePause, TenantPause
 from connector.sources.memory import Attached, MemorySource
 from tests.crash.test_every_effect import policy
 from tests.world import TENANT, World
@@ -74,7 +73,7 @@ def states(world: World) -> list[State]:
 def reason(world: World) -> str:
     """Why the source is braked; "" where it is not."""
     with world.process() as (watch, ledger):
-        pause = ledger.paused(unproved(watch.name), world.now + timedelta(days=3650))
+        pause = ledger.paused(SourcePause.PROOF.of(watch.name), world.now + timedelta(days=3650))
         return pause.reason if pause else ""
 
 
@@ -212,7 +211,9 @@ def test_one_brake_does_not_loosen_another(world: World) -> None:
     with world.process() as (watch, ledger):
         recall(ledger.redirects()[0], ledger, world.clock(), "ada")
         until = world.now + timedelta(days=1)
-        ledger.pause(brake(TENANT), until=until, reason="", error="Foreign", now=world.now, tenant=watch.tenant)
+        ledger.pause(
+            TenantPause.LEDGER.of(TENANT), until=until, reason="", error="Foreign", now=world.now, tenant=watch.tenant
+        )
     turns(world)
     assert states(world) == [State.RECALLED]
 

@@ -10,7 +10,7 @@ import pytest
 
 from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
 from connector.flow.decisions import drop, recall, release
-from connector.flow.manifest import brake, reconcile
+from connector.flow.manifest import reconcile
 from connector.flow.reactions import StoreFailed
 from connector.flow.redirect import tick
 from connector.flow.retention import let_last, outlived
@@ -20,6 +20,7 @@ from connector.ledger import FOR_EVER
 from connector.links.publishing import publication_id
 from connector.links.tokens import hashed
 from connector.model import Body, Item, Message, Notice, State
+from connector.pauses import TenantPause
 from connector.policy import Policy
 from connector.rewrite import notice
 from connector.sources.memory import Attached, Entry, MemorySource
@@ -852,7 +853,9 @@ def test_links_last_where_their_message_cannot_be_written(why: str, tmp_path: Pa
     world.now = first - timedelta(days=6)
     with world.ledger() as ledger:
         if why == "braked":
-            ledger.pause(brake(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT)
+            ledger.pause(
+                TenantPause.LEDGER.of(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT
+            )
         if why == "held":
             ledger.write(replace(done, state=State.HELD, held_in=State.REWRITTEN), "test", world.now)
     step(world, 2, **({"source": Left} if why == "left" else {}))

@@ -21,14 +21,14 @@ from connector.config.yamlfile import ConfigError
 from connector.daemon.process import NEVER, alone, clock, notify
 from connector.daemon.service import Daemon
 from connector.errors import Denied, Unavailable
-from connector.flow.manifest import brake, put_bytes
+from connector.flow.manifest import put_bytes
 from connector.flow.reactions import StoreFailed
-from connector.flow.timekeeping import clock_brake
 from connector.flow.turn import LONGEST_BACKOFF, Watch
 from connector.ledger import FOR_EVER, Ledger, Proved
 from connector.links.book import Book
 from connector.log import Event
 from connector.model import Action, Proof, State, Stored
+from connector.pauses import TenantPause
 from connector.policy import Defaults, Rule
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
@@ -249,7 +249,9 @@ def test_a_clone_that_starts_later_is_noticed_within_a_minute(world: World, monk
     later = clock() + timedelta(minutes=1)
     monkeypatch.setattr("connector.daemon.desk.clock", lambda: later)
     daemon.once()
-    assert [each.error for each in world.ledger.pauses(later) if each.name == brake("acme")] == ["Foreign"]
+    assert [each.error for each in world.ledger.pauses(later) if each.name == TenantPause.LEDGER.of("acme")] == [
+        "Foreign"
+    ]
 
 
 def test_the_claims_of_two_tenants_leave_each_other_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,7 +468,7 @@ def test_once_ends_although_nothing_was_ever_read(world: World) -> None:
 
     world.store.clock = time
     now = clock()
-    world.ledger.pause(clock_brake("acme"), until=FOR_EVER, reason="x", error="Clock", now=now, tenant="acme")
+    world.ledger.pause(TenantPause.CLOCK.of("acme"), until=FOR_EVER, reason="x", error="Clock", now=now, tenant="acme")
     world.daemon().once()
     assert asked
     assert not world.ledger.counts()

@@ -8,11 +8,11 @@ import pytest
 
 from connector.errors import Rejected, Unavailable
 from connector.flow.decisions import drop
-from connector.flow.manifest import brake
 from connector.flow.reactions import StoreFailed
 from connector.flow.sweep import sweep, trim
 from connector.ledger import FOR_EVER, Ledger, Stale
 from connector.model import Message, State
+from connector.pauses import TenantPause
 from connector.sources.memory import Attached, MemorySource
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
@@ -113,9 +113,11 @@ def test_brakes(world: World) -> None:
     assert swept(world) == 0
     world.store.clock = lambda: None
     ledger = Ledger(f"sqlite:///{world.ledger_file}")
-    ledger.pause(brake(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT)
+    ledger.pause(
+        TenantPause.LEDGER.of(TENANT), until=FOR_EVER, reason="x", error="Foreign", now=world.now, tenant=TENANT
+    )
     assert swept(world) == 0
-    ledger.resume(brake(TENANT))
+    ledger.resume(TenantPause.LEDGER.of(TENANT))
     ledger.note(TENANT, "anything", world.now + timedelta(days=2))
     ledger.close()
     assert swept(world) == 0

@@ -18,12 +18,13 @@ from connector.daemon.tenants import Tenant
 from connector.endpoint import InUse
 from connector.errors import ConnectorError, Corrupt, Denied, Edited, FileGone, Gone, Rejected, Unavailable
 from connector.flow.admission import of_nobody
-from connector.flow.manifest import brake, put_bytes
+from connector.flow.manifest import put_bytes
 from connector.flow.timekeeping import ClockInDoubt, compare
 from connector.flow.turn import MAKE_ROOM
 from connector.ledger import Ledger, LedgerError, Proved
 from connector.log import Event
 from connector.model import Proof, Redirect, Stored
+from connector.pauses import TenantPause
 from connector.policy.values import fold
 from connector.scanners import Scanner
 from connector.sources import Source
@@ -132,7 +133,7 @@ def _free(tenant: Tenant) -> Finding:
 
 def _generation(tenant: Tenant, ledger: Ledger) -> Finding:
     tried = f"{tenant.name}: ledger and store"
-    if stopped := ledger.paused(brake(tenant.name), clock()):
+    if stopped := ledger.paused(TenantPause.LEDGER.of(tenant.name), clock()):
         todo = "stop the daemon, then take over what the store knows"
         return Finding(tried, "stopped", stopped.reason, todo, "connector ledger reconcile")
     return Finding(tried, "fine", "belong together, as far as is known")

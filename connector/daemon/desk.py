@@ -23,14 +23,15 @@ from connector.daemon.sample import MOST, differences, place
 from connector.daemon.tenants import Mailbox, Tenant
 from connector.daemon.turns import Turns, guarded
 from connector.errors import ConnectorError
-from connector.flow.manifest import Reconciled, brake, claim, reconcile, stands
+from connector.flow.manifest import Reconciled, claim, reconcile, stands
 from connector.flow.reactions import StoreFailed, in_store
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep, trim
-from connector.flow.turn import BUDGET, Watch, account_name, leave_alone, stopped, store_name
+from connector.flow.turn import BUDGET, Watch, leave_alone
 from connector.ledger import LeaseLost, Ledger, Pauses
 from connector.links.book import Access, Book
 from connector.log import Event, log
+from connector.pauses import TenantPause
 from connector.upkeep import show_anew
 from connector.watching.certificates import ends_of_credentials, ends_of_hosts
 from connector.watching.counters import TICKS
@@ -191,13 +192,13 @@ class Desk:
     def mailboxes(self) -> tuple[Mailbox, ...]:
         """All of them, if the store is within reach and nobody has stopped the tenant."""
         pauses = self._ledger.all_pauses(clock())
-        if stopped(self.name) in pauses.standing or not self._claim(pauses):
+        if TenantPause.STOP.of(self.name) in pauses.standing or not self._claim(pauses):
             return ()
         return self._look_up(pauses)
 
     def _is_stopped(self, pauses: Pauses) -> bool:
         """Whether somebody wants nothing to be done for it; each change is told once."""
-        pause = pauses.standing.get(stopped(self.name))
+        pause = pauses.standing.get(TenantPause.STOP.of(self.name))
         if pause and not self.notes.stopped:
             log.warning(Event.TENANT_STOPPED, tenant=self.name, reason=pause.reason)
         if not pause and self.notes.stopped:
@@ -213,7 +214,7 @@ class Desk:
         """
         if self.tenant.monitor:
             return True
-        now, store = clock(), store_name(self.name)
+        now, store = clock(), TenantPause.STORE.of(self.name)
         known, trial = now - self._claimed < CLAIM, pauses.ended.get(store)
         if (known and not trial and now - self._looked < LOOK) or store in pauses.standing:
             return known
@@ -224,7 +225,7 @@ class Desk:
             if not known:
                 self._generation = claim(self.name, self.tenant.store(), self._ledger, now)
                 self._claimed = now
-            elif brake(self.name) not in pauses.standing:  # Else it was told.
+            elif TenantPause.LEDGER.of(self.name) not in pauses.standing:  # Else it was told.
                 stands(self._generation, self.name, self.tenant.store(), self._ledger, now)
         except ConnectorError as error:
             leave_alone(store, error, self._ledger, now, self.name)
@@ -237,7 +238,7 @@ class Desk:
 
     def _look_up(self, pauses: Pauses) -> tuple[Mailbox, ...]:
         """The mailboxes, as its directory told within a day; where it does not answer, as known before."""
-        now, directory = clock(), f"{self.name}/directory"
+        now, directory = clock(), TenantPause.DIRECTORY.of(self.name)
         if now - self._looked_up >= LOOK_UP and directory not in pauses.standing:
             try:
                 self.tenant.look_up()
@@ -305,7 +306,7 @@ class Desk:
         except LeaseLost:
             log.warning(Event.LEASE_LOST, source=mailbox.name)
         except StoreFailed as failed:
-            leave_alone(store_name(self.name), failed.error, self._ledger, clock(), self.name)
+            leave_alone(TenantPause.STORE.of(self.name), failed.error, self._ledger, clock(), self.name)
         except ConnectorError as error:
             leave_alone(mailbox.name, error, self._ledger, clock(), self.name, account=mailbox.account)
 
@@ -346,7 +347,7 @@ class Desk:
 
         Noted first and forgotten then: after a crash in between, some stand there twice, with the same `seen`.
         """
-        now, links = clock(), f"{self.name}/links"
+        now, links = clock(), TenantPause.LINKS.of(self.name)
         if self.tenant.config.links is None or self._ledger.paused(links, now):
             return
         try:
@@ -364,7 +365,7 @@ class Desk:
 
     def trim(self) -> None:
         """Let go what the tenant's audit trail has had for as long as its policy says."""
-        config, store = self.tenant.config, store_name(self.name)
+        config, store = self.tenant.config, TenantPause.STORE.of(self.name)
         if (kept := config.policy.audit) is None or self._ledger.paused(store, clock()):
             return
         watched = (each for each in self._ledger.watched() if each.tenant == self.name)
@@ -446,7 +447,7 @@ def _guessed(book: Book) -> tuple[Access, ...]:
 
 def _worth_a_try(tenant: Tenant, mailboxes: tuple[Mailbox, ...], pauses: Pauses, now: datetime) -> tuple[Mailbox, ...]:
     """Those whose servers are not left alone; where that has ended, one mailbox tries for all, each minute another."""
-    accounts = {account_name(tenant.name, number) for number, _ in enumerate(tenant.config.sources, 1)}
+    accounts = {TenantPause.ACCOUNT.of(tenant.name, number) for number, _ in enumerate(tenant.config.sources, 1)}
     if accounts.isdisjoint(pauses.standing) and accounts.isdisjoint(pauses.ended):
         return mailboxes
     left = [each for each in mailboxes if each.account not in pauses.standing]

@@ -11,10 +11,11 @@ from connector.config.readers import ReadersList
 from connector.config.yamlfile import ConfigError
 from connector.daemon.process import NEVER
 from connector.errors import Unavailable
-from connector.flow.turn import Watch, account_name
+from connector.flow.turn import Watch
 from connector.links.book import Book
 from connector.links.publishing import Publisher
 from connector.model import Proof
+from connector.pauses import TenantPause
 from connector.policy import Mode
 from connector.policy.values import owner_of
 from connector.sources import Source
@@ -161,7 +162,7 @@ class Mailbox:
     @property
     def account(self) -> str:
         """The name under which it pauses together with all that are reached by the same server and account."""
-        return account_name(self.tenant.name, self.tenant.config.sources.index(self.entry) + 1)
+        return TenantPause.ACCOUNT.of(self.tenant.name, self.tenant.config.sources.index(self.entry) + 1)
 
     def watch(self) -> Watch:
         """What a tick needs, in this thread."""

@@ -8,8 +8,9 @@ from collections.abc import Collection
 
 from connector.errors import Exhausted, Rejected
 from connector.flow.reactions import in_store, sharing
-from connector.flow.turn import Turn, Watch, strangers, unread
+from connector.flow.turn import Turn, Watch
 from connector.log import Event
+from connector.pauses import SourcePause
 
 
 def require_admission(turn: Turn) -> bool:
@@ -19,7 +20,8 @@ def require_admission(turn: Turn) -> bool:
     """
     watch = turn.watch
     if watch.home and watch.housemate:
-        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {shared_with(watch)}", "Unread")
+        reason = f"nothing is redirected: {shared_with(watch)}"
+        turn.brake(SourcePause.READERS, Event.SOURCE_UNREAD, reason, "Unread")
         return False
     if watch.home and turn.store_paused():
         return True  # Nobody knocks. As this turn sees it, the store is paused to the end: nothing new is linked.
@@ -30,12 +32,12 @@ def require_admission(turn: Turn) -> bool:
             sharing(turn, watch.store.admit, watch.home, turn.owner, members)
         _name_strangers(turn, members)
     except Rejected as error:
-        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
+        turn.brake(SourcePause.READERS, Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
         return False
     except Exhausted as error:
-        turn.brake(unread(watch.name), Event.SOURCE_UNREAD, f"nothing is linked yet: {error}", "Exhausted")
+        turn.brake(SourcePause.READERS, Event.SOURCE_UNREAD, f"nothing is linked yet: {error}", "Exhausted")
     else:
-        turn.free(unread(watch.name))
+        turn.free(SourcePause.READERS)
     return True
 
 
@@ -49,13 +51,13 @@ def _name_strangers(turn: Turn, members: Collection[str] | None) -> None:
     watch = turn.watch
     unknown = in_store(watch.store.strangers, turn.owner, members) if watch.home and members is not None else ()
     if not unknown:
-        turn.free(strangers(watch.name))
+        turn.free(SourcePause.STRANGERS)
         return
     reason = (
         f"of the {len(members or ())} people who share {watch.source.address}, the store does not know these, who open"
         f" none of its links: {', '.join(unknown)}"
     )
-    turn.brake(strangers(watch.name), Event.MEMBERS_UNKNOWN, reason, "Unknown")
+    turn.brake(SourcePause.STRANGERS, Event.MEMBERS_UNKNOWN, reason, "Unknown")
 
 
 def shared_with(watch: Watch) -> str:

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from connector.flow.turn import stopped
 from connector.ledger import FOR_EVER, Ledger, Stale
 from connector.log import Event
 from connector.model import SWAPPING, Redirect, State
+from connector.pauses import TenantPause
 from connector.watching.account import give_account
 
 #: Whatever has begun, is not on its way back already, and has its files in the store for sure.
@@ -48,14 +48,14 @@ def tenants_meant(name: str | None, ledger: Ledger) -> tuple[str, ...]:
 def stop(tenants: Collection[str], ledger: Ledger, now: datetime, by: str, *, reason: str) -> None:
     """Do nothing for these tenants until somebody lets them `go_on`, also after a restart: no new step begins."""
     for tenant in tenants:
-        until, error = FOR_EVER, "Stopped"
-        ledger.pause(stopped(tenant), until=until, reason=f"{by}: {reason}", error=error, now=now, tenant=tenant)
+        name, said = TenantPause.STOP.of(tenant), f"{by}: {reason}"
+        ledger.pause(name, until=FOR_EVER, reason=said, error="Stopped", now=now, tenant=tenant)
         ledger.note(tenant, Event.TENANT_STOPPED, now, by=by, reason=reason)
 
 
 def go_on(tenants: Collection[str], ledger: Ledger, now: datetime, by: str) -> tuple[str, ...]:
     """Go on for those of these tenants that were stopped; which."""
-    resumed = tuple(each for each in tenants if ledger.resume(stopped(each)))
+    resumed = tuple(each for each in tenants if ledger.resume(TenantPause.STOP.of(each)))
     for tenant in resumed:
         ledger.note(tenant, Event.TENANT_RESUMED, now, by=by)
     return resumed

@@ -34,6 +34,7 @@ from connector.model import (
     State,
     Stored,
 )
+from connector.pauses import TenantPause
 from connector.spool import spooled
 from connector.stores import Store
 
@@ -55,11 +56,6 @@ _LASTING = {
 }
 #: From where steps can begin again with `share`: they look at the message and its links afresh.
 _PROVED = frozenset({State.STORED, State.LINKED, State.REWRITTEN, State.DONE})
-
-
-def brake(tenant: str) -> str:
-    """The name of the pause that stands while the ledger is in doubt."""
-    return f"{tenant}/ledger"
 
 
 # --- manifests ----------------------------------------------------------------------------------------------------
@@ -223,7 +219,7 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
     or a second daemon. Then nothing is shared, shown, pruned or swept until `reconcile`. Raises Corrupt where the store
     does not keep what it is given.
     """
-    if ledger.paused(brake(tenant), now):
+    if ledger.paused(TenantPause.LEDGER.of(tenant), now):
         return _stop(tenant, ledger, now)  # Starts of a clone must not add up until it outdoes the other one.
     mine = ledger.raise_generation()
     claimed = _claimed(store)
@@ -250,7 +246,7 @@ def stands(claimed: int, tenant: str, store: Store, ledger: Ledger, now: datetim
 
 
 def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
-    if not ledger.paused(brake(tenant), now):
+    if not ledger.paused(TenantPause.LEDGER.of(tenant), now):
         # What came later nobody knows: where a message left its mailbox with our links, nothing else would tell of it.
         ledger.take_for_shown(tenant)
     reason = (
@@ -258,7 +254,7 @@ def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
         " you have made sure that no other daemon runs, and then called `connector ledger reconcile`"
     )
     log.error(Event.GENERATION_FOREIGN, tenant=tenant, reason=reason)
-    ledger.pause(brake(tenant), until=FOR_EVER, reason=reason, error="Foreign", now=now, tenant=tenant)
+    ledger.pause(TenantPause.LEDGER.of(tenant), until=FOR_EVER, reason=reason, error="Foreign", now=now, tenant=tenant)
     return False
 
 
@@ -300,7 +296,7 @@ def reconcile(tenant: str, store: Store, ledger: Ledger, now: datetime, key: byt
         store.delete(_generation_path(number, ledger_id))
     # Once more: a ledger that was backed up while the brake stood was never told so at its start.
     ledger.take_for_shown(tenant)
-    ledger.resume(brake(tenant))
+    ledger.resume(TenantPause.LEDGER.of(tenant))
     claim(tenant, store, ledger, now)
     return Reconciled(taken, refused)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from connector.flow.turn import Turn, unproved
+from connector.flow.turn import Turn
 from connector.ledger import Proved
 from connector.log import Event
 from connector.model import Proof
+from connector.pauses import SourcePause
 
 #: There is one for each way to edit a message.
 CERTIFICATES = frozenset({Proof.CERTIFY, Proof.CERTIFY_REPLACE})
@@ -21,9 +22,9 @@ def require_proofs(turn: Turn) -> None:
     lacking = "; ".join(_lacking(turn, known))
     if lacking:
         reason = f"nothing is linked or removed on {watch.source.server}: {lacking}"
-        turn.brake(unproved(watch.name), Event.SOURCE_UNPROVED, reason, "Unproved")
+        turn.brake(SourcePause.PROOF, Event.SOURCE_UNPROVED, reason, "Unproved")
     else:
-        turn.free(unproved(watch.name))
+        turn.free(SourcePause.PROOF)
 
 
 def _lacking(turn: Turn, known: Mapping[Proof, Proved]) -> Iterator[str]:

@@ -7,9 +7,10 @@ from typing import ParamSpec, TypeVar
 
 from connector.errors import Denied, Exhausted, Unavailable
 from connector.flow.discover import adopt, genuine
-from connector.flow.turn import LONGEST_BACKOFF, Turn, backoff, outage, shares
+from connector.flow.turn import LONGEST_BACKOFF, Turn, backoff, outage
 from connector.log import Event, log
 from connector.model import RETURNING, Redirect, State
+from connector.pauses import TenantPause
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +53,7 @@ def sharing(turn: Turn, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
     That is known in the ledger, for all sources of the tenant: attempts count, also those that fail.
     """
-    name, now, tenant = shares(turn.watch.tenant), turn.clock(), turn.watch.tenant
+    name, now, tenant = TenantPause.SHARES.of(turn.watch.tenant), turn.clock(), turn.watch.tenant
     if standing := turn.ledger.paused(name, now):
         raise Exhausted(standing.reason, standing.until - now)
     try:

@@ -41,7 +41,7 @@ from connector.flow.replace import (
 )
 from connector.flow.restore import put_back, swapped, withdraw
 from connector.flow.retention import erase, let_last, tell, with_end
-from connector.flow.timekeeping import ClockInDoubt, believed, clock_brake, compare, stop
+from connector.flow.timekeeping import ClockInDoubt, believed, compare, stop
 from connector.flow.turn import Clock, Turn, Watch, take_turn
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
@@ -63,6 +63,7 @@ from connector.model import (
     Verdict,
 )
 from connector.names import distinct
+from connector.pauses import TenantPause
 from connector.rewrite import notice, shows, tells_other_days
 from connector.sight import bears_mark, originals, read_anew, seen_in, untouched, was_shown_in, with_file
 from connector.spool import Spool, spooled
@@ -87,7 +88,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
             return False
         admitted = True
         try:
-            doubted = clock_brake(watch.tenant) in ours.pauses.standing
+            doubted = TenantPause.CLOCK.of(watch.tenant) in ours.pauses.standing
             if not in_store(believed, watch.tenant, watch.store, ledger, clock(), doubted=doubted):
                 return False
             let_last(ours)

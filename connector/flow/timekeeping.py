@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from connector.ledger import FOR_EVER, Ledger, Stale
 from connector.log import Event, log
+from connector.pauses import TenantPause
 from connector.stores import Store
 
 #: Clocks that differ by more are in doubt.
@@ -17,11 +18,6 @@ _DOUBT = timedelta(minutes=10)
 
 class ClockInDoubt(Exception):
     """Nothing may be done that rests on what time it is. One sentence for the operator."""
-
-
-def clock_brake(tenant: str) -> str:
-    """The name of the pause that stands while the clock is in doubt."""
-    return f"{tenant}/clock"
 
 
 def compare(store: Store, now: datetime) -> None:
@@ -63,7 +59,7 @@ def believed(tenant: str, store: Store, ledger: Ledger, now: datetime, *, doubte
 def stop(tenant: str, reason: str, ledger: Ledger, now: datetime) -> None:
     """Put the brake on."""
     log.error(Event.CLOCK_IN_DOUBT, tenant=tenant, reason=reason)
-    ledger.pause(clock_brake(tenant), until=FOR_EVER, reason=reason, error="Clock", now=now, tenant=tenant)
+    ledger.pause(TenantPause.CLOCK.of(tenant), until=FOR_EVER, reason=reason, error="Clock", now=now, tenant=tenant)
 
 
 def _set_right(tenant: str, ledger: Ledger, now: datetime) -> None:
@@ -74,7 +70,7 @@ def _set_right(tenant: str, ledger: Ledger, now: datetime) -> None:
         proved = each.proved and min(each.proved, now)
         with suppress(Stale):  # A human decided about it meanwhile.
             ledger.write(replace(each, due=now + waiting, proved=proved), Event.REDIRECT_DEFERRED, now)
-    ledger.resume(clock_brake(tenant))
+    ledger.resume(TenantPause.CLOCK.of(tenant))
 
 
 def _round(difference: timedelta) -> timedelta:

@@ -12,11 +12,11 @@ from secrets import token_hex
 from typing import Any
 
 from connector.errors import ConnectorError, Denied, Unavailable, kind
-from connector.flow.manifest import brake
 from connector.ledger import FOR_EVER, Lease, LeaseLost, Ledger, Pauses
 from connector.log import Event, about, blaming, log, tell
 from connector.marker import sign
 from connector.model import ACTIVE, FULLEST, RETURNING, SWAPPING, Item, Origin, Proof, Redirect, State
+from connector.pauses import SourcePause, TenantPause
 from connector.policy import Hold, Policy
 from connector.rewrite import Wording
 from connector.scanners import Scanner
@@ -39,11 +39,6 @@ FULL_PAUSE = timedelta(minutes=15)
 MAKE_ROOM = "wait for the end of their retention, or raise RecoverableItemsQuota and recoverable_items_quota"
 
 Clock = Callable[[], datetime]
-
-
-def unproved(source: str) -> str:
-    """The name of the pause that stands while something has to be proved first about the server of this source."""
-    return f"{source}/proof"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +113,7 @@ class Watch:
     @property
     def store_name(self) -> str:
         """The name under which the tenant's store pauses."""
-        return store_name(self.tenant)
+        return TenantPause.STORE.of(self.tenant)
 
 
 @dataclass(kw_only=True)
@@ -223,7 +218,7 @@ class Turn:
 
     def braked(self) -> bool:
         """Whether the ledger is in doubt: then files are copied, but nothing is shared, shown or pruned."""
-        return self.ledger.paused(brake(self.watch.tenant), self.clock()) is not None
+        return self.ledger.paused(TenantPause.LEDGER.of(self.watch.tenant), self.clock()) is not None
 
     def allowed(self, *, going_back: bool) -> frozenset[State]:
         """See `may`; as it is now, since somebody may have stopped all since the turn began."""
@@ -242,17 +237,18 @@ class Turn:
         Where only a proof is missing, or its readers are, files go on returning to their messages: that proves each of
         them on its own before its link leaves, and what had been taken out must never have to wait.
         """
-        standing = self.pauses.standing.keys()
-        if stopped(self.watch.tenant) in standing:
+        tenant, source, standing = self.watch.tenant, self.watch.name, self.pauses.standing.keys()
+        if TenantPause.STOP.of(tenant) in standing:
             return frozenset()
-        if standing & {brake(self.watch.tenant), edits(self.watch.name)}:
+        if standing & {TenantPause.LEDGER.of(tenant), SourcePause.EDITS.of(source)}:
             return frozenset({State.PLANNED})
-        if standing & {unproved(self.watch.name), unread(self.watch.name)}:
+        if standing & {SourcePause.PROOF.of(source), SourcePause.READERS.of(source)}:
             return RETURNING | {State.PLANNED} | (SWAPPING if going_back else frozenset())
         return ACTIVE
 
-    def brake(self, name: str, event: Event, reason: str, error: str) -> None:
-        """Let this pause stand until it is freed, and tell it once."""
+    def brake(self, what: SourcePause, event: Event, reason: str, error: str) -> None:
+        """Let this part of the work wait until it is freed, and tell it once."""
+        name = what.of(self.watch.name)
         standing = self.pauses.standing.get(name)
         if standing and standing.reason == reason:
             return
@@ -261,8 +257,9 @@ class Turn:
         self.ledger.pause(name, until=FOR_EVER, reason=reason, error=error, now=now, tenant=tenant)
         self.look()
 
-    def free(self, name: str) -> None:
-        """End a pause that may stand."""
+    def free(self, what: SourcePause) -> None:
+        """Let this part of the work go on, where it waits."""
+        name = what.of(self.watch.name)
         if name in self.pauses.standing:
             self.ledger.resume(name)
             self.look()
@@ -285,8 +282,8 @@ class Turn:
             f"changed there: {MAKE_ROOM}; it then goes on by itself"
         )
         log.warning(Event.SOURCE_FULL, source=self.watch.name, reason=reason)
-        until, tenant = now + FULL_PAUSE, self.watch.tenant
-        self.ledger.pause(edits(self.watch.name), until=until, reason=reason, error="Full", now=now, tenant=tenant)
+        name, until, tenant = SourcePause.EDITS.of(self.watch.name), now + FULL_PAUSE, self.watch.tenant
+        self.ledger.pause(name, until=until, reason=reason, error="Full", now=now, tenant=tenant)
         self.look()
         return True
 
@@ -307,41 +304,6 @@ class Turn:
             log.info(Event.ACCOUNT_ANSWERS, paused=self.watch.account)
 
 
-def unread(source: str) -> str:
-    """The name of the pause that stands while the people of a source cannot read its files in the store."""
-    return f"{source}/readers"
-
-
-def strangers(source: str) -> str:
-    """The name of what stands, and stops nothing, while the store does not know all who share a source."""
-    return f"{source}/strangers"
-
-
-def shares(tenant: str) -> str:
-    """The name under which a tenant's store pauses for new shares alone."""
-    return f"{tenant}/shares"
-
-
-def edits(source: str) -> str:
-    """The name under which a source pauses where nothing may be changed in it, while its files are still copied."""
-    return f"{source}/edits"
-
-
-def store_name(tenant: str) -> str:
-    """The name under which the tenant's store pauses."""
-    return f"{tenant}/store"
-
-
-def stopped(tenant: str) -> str:
-    """The name of the pause that stands while somebody wants nothing to be done for a tenant."""
-    return f"{tenant}/stop"
-
-
-def account_name(tenant: str, number: int) -> str:
-    """The name under which all mailboxes of one entry in `sources` pause: one server, and one account there."""
-    return f"{tenant}/account-{number}"
-
-
 def leave_alone(
     name: str, error: ConnectorError, ledger: Ledger, now: datetime, tenant: str, *, account: str = ""
 ) -> None:
@@ -349,7 +311,7 @@ def leave_alone(
 
     In the ledger: a restart must not knock at a locked door again, or an account gets locked for good.
     """
-    of_store = name == store_name(tenant)
+    of_store = name == TenantPause.STORE.of(tenant)
     if isinstance(error, Unavailable):
         event, wait = (Event.STORE_PAUSED if of_store else Event.SOURCE_PAUSED), outage(error, UNAVAILABLE_PAUSE)
     else:
@@ -388,7 +350,8 @@ def take_turn(
     """
     now = clock()
     pauses = ledger.all_pauses(now)
-    if pauses.standing.keys() & {stopped(watch.tenant), *watch.left_alone_as} or watch.name in pauses.standing:
+    named = {TenantPause.STOP.of(watch.tenant), *watch.left_alone_as}
+    if pauses.standing.keys() & named or watch.name in pauses.standing:
         yield None
         return
     watched = ledger.watch(watch.name, tenant=watch.tenant, address=watch.source.address, now=now, since=watch.since)

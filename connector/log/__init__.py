@@ -24,6 +24,7 @@ from connector.errors import ConnectorError
 from connector.log.events import Event
 from connector.log.repeats import Repeats
 from connector.names import ADDRESS
+from connector.pauses import parted
 from connector.watching.counters import ALARMS
 
 __all__ = [
@@ -86,7 +87,7 @@ class _Disguise:
             return value
         try:
             if name in _SOURCES and value.startswith(f"{tenant}/"):
-                source, about = _parts(value)
+                source, about = parted(value)
                 value = f"{of(source)}{about}" if source else value
             return ADDRESS.sub(lambda found: of(found[0]), value) if "@" in value else value
         except Exception:  # noqa: BLE001 - whoever it is about: a ledger that fails has to be told, by this very log
@@ -95,18 +96,6 @@ class _Disguise:
 
 #: Keys that hold the name of a source, or of what is left alone.
 _SOURCES = ("source", "paused")
-#: The last words of names of pauses (`connector.flow.turn`): those of whole tenants, and those of parts of the work.
-_OF_TENANTS = {"account", "clock", "directory", "ledger", "links", "shares", "stop", "store"}
-_OF_SOURCES = {"edits", "proof", "readers", "strangers"}
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """The source in the name of a pause, and which part of it is left alone; no source in that of a tenant's pause."""
-    whole, _, part = name.rpartition("/")
-    if part.partition("-")[0] in _OF_TENANTS and "/" not in whole:
-        return "", name
-    return (whole, f"/{part}") if part in _OF_SOURCES and "/" in whole else (name, "")
-
 
 _disguise = _Disguise()
 #: For the whole process: what is said by any thread is counted in one place.

@@ -21,12 +21,11 @@ from typing import Any
 from connector import __version__
 from connector.config.settings import MetricsSettings, Settings
 from connector.endpoint import Answering
-from connector.flow.manifest import brake
-from connector.flow.timekeeping import clock_brake
-from connector.flow.turn import Clock, stopped, store_name
+from connector.flow.turn import Clock
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, flush, log
 from connector.log.repeats import WINDOW
+from connector.pauses import STOPS
 from connector.watching.metrics import Metrics, Standing
 from connector.watching.status import SAID, STILL, DaemonAtWork, TenantAtWork
 
@@ -98,7 +97,7 @@ class Health:
             yield {"what": "ledger", "reason": str(error), "to_do": Event.LEDGER_FAILED.to_do}
             return
         for each in self._standing():
-            stops = [name(each.tenant) for name in (stopped, store_name, brake, clock_brake)]
+            stops = [name.of(each.tenant) for name in STOPS]
             standing = [pauses[name] for name in stops if name in pauses]
             for pause in standing:
                 yield {"tenant": each.tenant, "what": pause.error, "reason": pause.reason, "until": pause.until}
