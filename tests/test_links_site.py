@@ -5,7 +5,9 @@ import itertools
 import re
 import socket
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -202,6 +204,19 @@ def test_wrong_passwords_are_few(world: World) -> None:
     late = world.ask(f"/a/{token}", "POST", body=urlencode({"password": "right"}))
     assert (late.status, late.cookies) == (429, [])
     assert world.accesses().count(("password", 0, "wrong")) == 5
+
+
+def test_guesses_at_the_same_time_are_few_too(world: World) -> None:
+    """No more are looked at than one after another, but for those that are looked at already."""
+    _, token = world.publish(PARTS, token={"password": "right"})
+
+    def guess(number: int) -> int:
+        return world.ask(f"/a/{token}", "POST", body=urlencode({"password": f"guess {number}"})).status
+
+    with ThreadPoolExecutor(30) as at_once:
+        answers = Counter(at_once.map(guess, range(30)))
+    assert answers.keys() == {403, 429}
+    assert answers[403] < 5 + 4
 
 
 def test_what_ended_opens_nothing_and_tells_nothing(world: World) -> None:

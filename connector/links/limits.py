@@ -1,6 +1,7 @@
 """How much one client, one link and all of them together get. Kept in memory: one process serves the pages."""
 
 import ipaddress
+import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ _REMEMBERED = 20_000
 
 
 class Pace:
-    """At most so many for each key in a span of time."""
+    """At most so many for each key in a span of time. Threads may count at a time."""
 
     def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Spans begin with the first that is counted in them."""
@@ -19,6 +20,7 @@ class Pace:
         self._seconds = seconds
         self._clock = clock
         self._spans: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def allows(self, key: str) -> bool:
         """Whether one more would be within the limit."""
@@ -26,11 +28,12 @@ class Pace:
 
     def count(self, key: str) -> bool:
         """Count one more. False where that is over the limit."""
-        began, counted = self._span(key)
-        self._spans[key] = (began, counted + 1)
-        self._spans.move_to_end(key)
-        if len(self._spans) > _REMEMBERED:
-            self._spans.popitem(last=False)
+        with self._lock:
+            began, counted = self._span(key)
+            self._spans[key] = (began, counted + 1)
+            self._spans.move_to_end(key)
+            if len(self._spans) > _REMEMBERED:
+                self._spans.popitem(last=False)
         return counted < self._most
 
     def forget(self, key: str) -> None:
