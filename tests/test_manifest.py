@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +16,17 @@ import pytest
 from connector import marker
 from connector.errors import Corrupt
 from connector.flow.decisions import recall, release
-from connector.flow.manifest import Manifest, Reconciled, _mac, claim, manifests, reconcile, stands
+from connector.flow.manifest import (
+    Manifest,
+    Reconciled,
+    _mac,
+    claim,
+    day,
+    delete_manifests,
+    manifests,
+    reconcile,
+    stands,
+)
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
 from connector.ledger import FOR_EVER, Ledger
@@ -424,12 +435,50 @@ def test_manifest_that_vanishes_is_passed_over(world: World) -> None:
     """It was listed, and swept before it was read. Files that are no manifests are none of ours."""
     world.deliver(FILE)
     world.run()
-    world.store.files[".connector/manifests/desktop.ini"] = b"[.ShellClassInfo]"
-    ((listed),) = [name for name in world.store.names(".connector/manifests") if name.endswith(".json")]
-    del world.store.files[f".connector/manifests/{listed}"]
+    (path,) = (path for path in world.store.files if path.endswith(".json"))
+    collection = path.rpartition("/")[0]
+    world.store.files[f"{collection}/desktop.ini"] = b"[.ShellClassInfo]"
     names = world.store.names
-    world.store.names = lambda folder: (*names(folder), listed)  # type: ignore[method-assign]
+
+    def listed(folder: str) -> tuple[str, ...]:
+        found = names(folder)
+        if folder == collection:
+            del world.store.files[path]
+        return found
+
+    world.store.names = listed  # type: ignore[method-assign]
     assert list(manifests(world.store, KEY)) == []
+    assert path not in world.store.files
+
+
+def test_no_collection_grows_with_every_message(tmp_path: Path) -> None:
+    """A server lists so many names at a time and no more; and each sweep lists one."""
+    world = World(tmp_path / "ledger.db", policy(keep_original=True))
+    for number in range(9):
+        world.deliver(Attached(f"{number}.bin", b"aaaa"))
+        world.run()
+        world.now += timedelta(days=1)
+    beside = Counter(path.rpartition("/")[0] for path in world.store.files)
+    assert sum(beside.values()) == 3 * 9
+    assert set(beside.values()) == {1, 2}
+
+
+def test_manifests_of_when_all_lay_side_by_side(tmp_path: Path) -> None:
+    """They are known as ever, and go with what is swept."""
+    world = World(tmp_path / "ledger.db", policy(keep_original=True))
+    start(world)
+    world.deliver(FILE)
+    world.run()
+    for path in [path for path in world.store.files if path.startswith(".connector/redirects/")]:
+        kind = "originals" if path.endswith(".eml") else "manifests"
+        world.store.files[f".connector/{kind}/{path.rpartition('/')[2]}"] = world.store.files.pop(path)
+    world.ledger_file = world.ledger_file.with_name("new.db")
+    start(world)
+    assert reconciled(world) == 1
+    world.run()
+    done(world)
+    delete_manifests(world.store, only(world).id, day(only(world).created))
+    assert not [path for path in world.store.files if only(world).id in path.rpartition("/")[2]]
 
 
 def cut_short(content: bytes) -> bytes:
@@ -475,7 +524,7 @@ def test_manifest_that_was_tampered_with_is_refused(world: World, tampered: Call
     world.deliver(FILE)
     world.deliver(Attached("b.bin", b"bbbb"))
     world.run()
-    (path, _) = (path for path in world.store.files if path.startswith(".connector/manifests/"))
+    (path, _) = (path for path in world.store.files if path.startswith(".connector/redirects/"))
     changed = tampered(world.store.files[path])
     assert changed != world.store.files[path]
     world.store.files[path] = changed
@@ -499,7 +548,7 @@ def test_older_manifest_under_a_newer_name_is_refused(world: World) -> None:
     start(world)
     world.deliver(FILE)
     world.run()
-    (path,) = (path for path in world.store.files if path.startswith(".connector/manifests/"))
+    (path,) = (path for path in world.store.files if path.startswith(".connector/redirects/"))
     folder, _, name = path.rpartition("/")
     world.store.files[f"{folder}/{name.partition('.')[0]}.000999.json"] = world.store.files[path]
     assert [isinstance(each, Manifest) for each in manifests(world.store, KEY)] == [False]

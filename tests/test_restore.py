@@ -621,7 +621,7 @@ def test_inline_flag_comes_back(tmp_path: Path) -> None:
 
 def original(world: World) -> bytes:
     """The one whole message that was kept in the store."""
-    (path,) = (path for path in world.store.files if path.startswith(".connector/originals/"))
+    (path,) = (path for path in world.store.files if path.endswith(".eml") and path.startswith(".connector/"))
     return world.store.files[path]
 
 

@@ -361,7 +361,7 @@ def test_the_whole_message_goes_also_where_it_was_restored(tmp_path: Path) -> No
     world.now += YEAR
     over(world)
     assert only(world).state is State.ERASED
-    assert all(path.startswith(".connector/manifests/") for path in world.store.files)
+    assert all(path.startswith(".connector/redirects/") and path.endswith(".json") for path in world.store.files)
 
 
 def test_a_copy_of_what_was_restored_is_told(world: World) -> None:

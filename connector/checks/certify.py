@@ -19,7 +19,7 @@ from connector.daemon.process import clock
 from connector.daemon.tenants import Tenant
 from connector.errors import ConnectorError, Denied, Unavailable
 from connector.flow.decisions import recall
-from connector.flow.manifest import delete_manifests
+from connector.flow.manifest import day, delete_manifests
 from connector.flow.redirect import tick
 from connector.flow.turn import Watch
 from connector.ledger import Ledger
@@ -207,7 +207,8 @@ def _flow(tenant: Tenant, probe: Probe) -> Iterator[_Flow]:
         store=store,
         policy=Policy(defaults=Defaults(settle=timedelta(0)), rules=(_rule(),)),
         wording=tenant.config.wording,
-        path=f"{{tenant}}/{_TRIAL}/{{id}}",
+        # What a trial that was killed has left is found by its folders: no ledger knows of it.
+        path=f"{{tenant}}/{_TRIAL}/{day(clock())}/{{id}}",
         marker_key=tenant.marker_key,
         replace=tenant.replaces,
         since=datetime.fromtimestamp(0, UTC),
@@ -227,14 +228,16 @@ def _rule() -> Rule:
 
 def _clean(probe: Probe, store: Store, folder: str) -> None:
     """Remove what trials put onto shelves and into the store; its files last, since all is found by their folders."""
-    for redirect_id in store.names(folder):
-        probe.purge([item.id for item in probe.shelf(redirect_id)], redirect_id)
-        delete_manifests(store, redirect_id)
-        inner = f"{folder}/{redirect_id}"
-        store.revoke(inner)
-        for name in store.names(inner):
-            store.delete(f"{inner}/{name}")
-        store.delete(inner)
+    for begun in store.names(folder):
+        for redirect_id in store.names(f"{folder}/{begun}"):
+            probe.purge([item.id for item in probe.shelf(redirect_id)], redirect_id)
+            delete_manifests(store, redirect_id, begun)
+            inner = f"{folder}/{begun}/{redirect_id}"
+            store.revoke(inner)
+            for name in store.names(inner):
+                store.delete(f"{inner}/{name}")
+            store.delete(inner)
+        store.delete(f"{folder}/{begun}")
     store.delete(folder)
 
 

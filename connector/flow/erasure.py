@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from connector.flow.manifest import delete_manifests
+from connector.flow.manifest import day, delete_manifests
 from connector.flow.reactions import in_store
 from connector.flow.turn import Turn
 from connector.ledger import Ledger, Stale, Watched
@@ -84,7 +84,7 @@ def finish(turn: Turn) -> None:
         return
     for each in redirects:
         turn.keep_lease()
-        in_store(delete_manifests, watch.store, each.id, keep_original=each.keep_original)
+        in_store(delete_manifests, watch.store, each.id, day(each.created))
     if watch.publisher:
         in_store(watch.publisher.forget, [each.id for each in redirects], watch.source.address.partition("/")[0])
     ledger.forget(turn.lease, watch.source.address.partition("/")[0], turn.clock())

@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.errors import Corrupt, FileGone
@@ -39,8 +39,9 @@ from connector.spool import spooled
 from connector.stores import Store
 
 _FOLDER = ".connector"
-_MANIFESTS = f"{_FOLDER}/manifests"
-_ORIGINALS = f"{_FOLDER}/originals"
+_REDIRECTS = f"{_FOLDER}/redirects"
+#: Where manifests and originals lay before, all of them side by side.
+_BEFORE = (f"{_FOLDER}/manifests", f"{_FOLDER}/originals")
 _GENERATIONS = f"{_FOLDER}/generations"
 _FORMAT = 7
 _NAME = re.compile(r"([0-9a-f]+)\.([0-9]{6,})\.json")
@@ -63,12 +64,17 @@ _PROVED = frozenset({State.STORED, State.LINKED, State.REWRITTEN, State.DONE})
 
 def manifest_path(redirect: Redirect) -> str:
     """Where the manifest of this redirect lies. One that was stored anew has another: nothing is overwritten."""
-    return f"{_MANIFESTS}/{redirect.id}.{redirect.revision:06}.json"
+    return f"{_REDIRECTS}/{day(redirect.created)}/{redirect.id}.{redirect.revision:06}.json"
 
 
 def original_path(redirect: Redirect, sha256: str) -> str:
     """Where the whole message lies. A server that writes it out otherwise when asked again gets another place."""
-    return f"{_ORIGINALS}/{redirect.id}.{sha256[:16]}.eml"
+    return f"{_REDIRECTS}/{day(redirect.created)}/{redirect.id}.{sha256[:16]}.eml"
+
+
+def day(created: datetime) -> str:
+    """Where all of a redirect lies. A ministry's year in one collection is more than a server lists in one answer."""
+    return f"{created.astimezone(UTC):%Y-%m-%d}"
 
 
 def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str, key: bytes) -> bytes:
@@ -105,20 +111,23 @@ def manifests(store: Store, key: bytes) -> Iterator[Manifest | str]:
 
     An older one never stands in for it: it may say the opposite of what a human decided since.
     """
-    named = (found for name in sorted(store.names(_MANIFESTS)) if (found := _NAME.fullmatch(name)))
-    newest = {found[1]: found[0] for found in named}
-    for name in newest.values():
+    newest: dict[str, tuple[int, str]] = {}
+    for folder in (_BEFORE[0], *(f"{_REDIRECTS}/{each}" for each in store.names(_REDIRECTS))):
+        for found in filter(None, map(_NAME.fullmatch, store.names(folder))):
+            newest[found[1]] = max(newest.get(found[1], (-1, "")), (int(found[2]), f"{folder}/{found[0]}"))
+    for _, path in newest.values():
         try:
-            with store.open(f"{_MANIFESTS}/{name}") as stream:
+            with store.open(path) as stream:
                 content = stream.read(_LONGEST)
         except FileGone:
             continue
+        name = path.rpartition("/")[2]
         yield _read(content, name, key) or name
 
 
-def delete_manifests(store: Store, redirect_id: str, *, keep_original: bool = False) -> None:
+def delete_manifests(store: Store, redirect_id: str, created_on: str) -> None:
     """Remove the manifests of a redirect whose files are swept, and its original as a whole, also from a trash."""
-    for folder in (_ORIGINALS, _MANIFESTS) if keep_original else (_MANIFESTS,):
+    for folder in (*_BEFORE, f"{_REDIRECTS}/{created_on}"):
         for name in store.names(folder):
             if name.startswith(f"{redirect_id}."):
                 store.erase(f"{folder}/{name}")

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from connector.errors import Conflict, Gone
 from connector.flow.discover import adopt, bear, genuine
-from connector.flow.manifest import delete_manifests, manifest_bytes, manifest_path, put_bytes
+from connector.flow.manifest import day, delete_manifests, manifest_bytes, manifest_path, put_bytes
 from connector.flow.reactions import in_store
 from connector.flow.replace import edited
 from connector.flow.turn import Turn
@@ -199,7 +199,7 @@ def erase(redirect: Redirect, turn: Turn) -> Redirect:
     delete_stored(redirect, turn)
     if not redirect.ended_by:
         # Those of what a human ended stay: it must not be redirected again, also by a ledger that knows nothing else.
-        in_store(delete_manifests, turn.watch.store, redirect.id, keep_original=redirect.keep_original)
+        in_store(delete_manifests, turn.watch.store, redirect.id, day(redirect.created))
     bare = tuple(replace(each, stored=None, link=None) for each in redirect.files)
     return turn.write(replace(redirect, state=State.ERASED, files=bare, original=None), Event.REDIRECT_ERASED)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from connector.errors import ConnectorError
 from connector.flow.discover import bear
 from connector.flow.erasure import finish
-from connector.flow.manifest import delete_manifests
+from connector.flow.manifest import day, delete_manifests
 from connector.flow.reactions import in_store
 from connector.flow.replace import empty_shelf
 from connector.flow.retention import delete_stored, expire, outlived
@@ -113,7 +113,7 @@ def _sweep_one(redirect: Redirect, turn: Turn) -> bool:
         turn.write(replace(redirect, copy=None, replaced=None), Event.SHELF_CLEARED)
         return True
     delete_stored(redirect, turn)
-    in_store(delete_manifests, turn.watch.store, redirect.id, keep_original=redirect.keep_original)
+    in_store(delete_manifests, turn.watch.store, redirect.id, day(redirect.created))
     turn.ledger.swept(redirect, turn.clock(), lease=turn.lease)
     log.info(Event.SWEEP_DELETED, redirect=redirect.id, source=redirect.source, files=len(redirect.files))
     return True
