@@ -1,5 +1,6 @@
 """Every night, some of what is done is looked at again: what differs is told, and nothing is changed."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from connector.daemon.sample import differences, place
+from connector.errors import Denied, Rejected
+from connector.flow.reactions import StoreFailed
 from connector.ledger import Ledger
 from connector.model import Audience, LinkTerms, Redirect, State
 from connector.session import as_a_stranger
@@ -129,6 +132,37 @@ def test_one_message_that_trips_a_bug_does_not_end_the_sample(served: Served, mo
     monkeypatch.setattr("connector.daemon.desk.differences", stumble)
     daemon.desks[0].compare()
     assert sorted(looked) == ["acme/anna", "acme/ben"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "asked"),
+    [
+        (Denied("the login was refused"), {"acme/anna": 1, "acme/ben": 1}),
+        (StoreFailed(Denied("the login was refused")), {"acme/anna": 1}),
+        (Rejected("nobody can read this one"), {"acme/anna": 3, "acme/ben": 1}),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_whoever_refuses_is_not_asked_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch, trouble: Exception, asked: dict[str, int]
+) -> None:
+    """Fifty refused logins in a night lock an account out; and what is paused is not asked at all."""
+    for name in ("anna", "ben"):
+        served.add(name)
+    daemon = served.daemon()
+    daemon.once()
+    looked: Counter[str] = Counter()
+
+    def refuse(redirect: Redirect, *_: object) -> tuple[str, ...]:
+        looked[redirect.source] += 1
+        raise trouble
+
+    of_anna, of_ben = sorted(served.ledger.redirects(), key=lambda each: each.source)
+    monkeypatch.setattr(Ledger, "sample", lambda *_: (of_anna, of_anna, of_anna, of_ben))
+    monkeypatch.setattr("connector.daemon.desk.differences", refuse)
+    for _ in range(1 if isinstance(trouble, Rejected) else 2):
+        daemon.desks[0].compare()
+    assert looked == asked
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from connector.daemon.rota import Rota
 from connector.daemon.sample import MOST, differences, place
 from connector.daemon.tenants import Mailbox, Tenant
 from connector.daemon.turns import Turns, guarded
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, Denied, Unavailable
 from connector.flow.manifest import Reconciled, claim, reconcile, stands
 from connector.flow.reactions import StoreFailed, in_store
 from connector.flow.redirect import tick
@@ -31,6 +31,7 @@ from connector.flow.turn import BUDGET, Watch, leave_alone
 from connector.ledger import LeaseLost, Ledger, Pauses
 from connector.links.book import Access, Book
 from connector.log import Event, log
+from connector.model import Redirect
 from connector.pauses import TenantPause
 from connector.upkeep import show_anew
 from connector.watching.certificates import ends_of_credentials, ends_of_hosts
@@ -376,21 +377,15 @@ class Desk:
             leave_alone(store, error, self._ledger, clock(), self.name)
 
     def compare(self) -> None:
-        """Hold a sample of what is done against store and mailboxes; who does not answer now is left out."""
+        """Hold a sample of what is done against store and mailboxes; what is left alone, or does not answer, is not."""
         now = clock()
         mailboxes = {each.source.address: each for each in self.tenant.mailboxes}
         found = {each.name: mailboxes.get(each.address) for each in self._ledger.watched()}
         seen = different = 0
         for redirect in self._ledger.sample(self.name, place(self.name, now.date()), MOST):
             mailbox = found[redirect.source]
-            if mailbox is None or self._common.stopping.is_set():
-                continue
-            try:
-                told = differences(redirect, mailbox.watch(), now)
-            except ConnectorError:
-                continue
-            except Exception:  # noqa: BLE001 - what one message trips over must not end the night's sample
-                log.exception(Event.BUG, redirect=redirect.id, source=redirect.source)
+            told = self._differences(redirect, mailbox, now) if mailbox else None
+            if told is None:
                 continue
             seen, different = seen + 1, different + bool(told)
             for each in told:
@@ -398,6 +393,22 @@ class Desk:
                 of = {"source": redirect.source, "redirect_id": redirect.id}
                 self._ledger.note(self.name, Event.SAMPLE_DIFFERS, now, **of, difference=each)
         log.info(Event.SAMPLE_COMPARED, tenant=self.name, redirects=seen, different=different)
+
+    def _differences(self, redirect: Redirect, mailbox: Mailbox, now: datetime) -> tuple[str, ...] | None:
+        """None where nobody tells. Whoever is left alone is not asked: fifty refused logins lock an account out."""
+        paused = self._ledger.paused(TenantPause.STORE.of(self.name), now)
+        if paused or self._common.stopping.is_set() or mailbox.source.address in self._left_alone():
+            return None
+        with self._in_trouble_alone(mailbox):
+            try:
+                return differences(redirect, mailbox.watch(), now)
+            except (Unavailable, Denied, StoreFailed):
+                raise
+            except ConnectorError:
+                return None
+            except Exception:  # noqa: BLE001 - what one message trips over must not end the night's sample
+                log.exception(Event.BUG, redirect=redirect.id, source=redirect.source)
+        return None
 
     def reconcile(self) -> Reconciled:
         """Take over what the store tells and the ledger does not."""
@@ -409,7 +420,7 @@ class Desk:
         self.notes.credentials = dict(ends_of_credentials(self.tenant.config))
         self.notes.certificates = dict(ends_of_hosts(self.tenant.config, self._common.stopping.is_set))
         self.notes.free = None
-        if not self.tenant.monitor:
+        if not (self.tenant.monitor or self._ledger.paused(TenantPause.STORE.of(self.name), clock())):
             with suppress(ConnectorError):
                 self.notes.free = self.tenant.store().free()
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from random import Random
 
 from connector.errors import Corrupt, Edited, Gone
+from connector.flow.reactions import in_store
 from connector.flow.turn import Watch
 from connector.model import Audience, Item, Origin, Redirect, RedirectedFile
 from connector.rewrite import shows
@@ -27,7 +28,10 @@ def place(tenant: str, day: date) -> str:
 
 
 def differences(redirect: Redirect, watch: Watch, now: datetime) -> tuple[str, ...]:
-    """What is not as the ledger has it, each in a few words. Reads only. Raises Unavailable, Denied."""
+    """What is not as the ledger has it, each in a few words. Reads only.
+
+    Raises Unavailable and Denied where the source fails, and StoreFailed where the store does.
+    """
     return (*_in_store(redirect, watch), *_behind_links(redirect, watch, now), *_in_message(redirect, watch))
 
 
@@ -36,7 +40,7 @@ def _in_store(redirect: Redirect, watch: Watch) -> Iterator[str]:
         if each.stored is None:
             continue
         try:
-            if not watch.store.verify(each.stored):
+            if not in_store(watch.store.verify, each.stored):
                 yield "the store does not have a file any more"
         except Edited:
             pass  # By whom it belongs to, as she may.
@@ -63,7 +67,7 @@ def _behind_links(redirect: Redirect, watch: Watch, now: datetime) -> Iterator[s
 def _taken_back(redirect: Redirect, file: RedirectedFile, watch: Watch) -> bool:
     """Whether somebody has ended what our own pages gave."""
     origin = Origin(redirect=redirect.id, folder=redirect.folder, mailbox="", sender="", received=redirect.received)
-    return watch.publisher is not None and not watch.publisher.ending(file.terms, origin).page
+    return watch.publisher is not None and not in_store(watch.publisher.ending, file.terms, origin).page
 
 
 def _in_message(redirect: Redirect, watch: Watch) -> Iterator[str]:
