@@ -413,6 +413,42 @@ def test_lists_without_end(exchange: Exchange, world: User, monkeypatch: pytest.
         source.shelf("RX7Q2")
 
 
+def test_a_server_that_sends_less_than_it_was_asked_for(exchange: Exchange, world: User) -> None:
+    """In every folder, and of every list, what was left out of a page is asked for again: nothing passes for gone."""
+    (source,) = settings(exchange).sources()
+    for number in range(7):
+        world.deliver(REPORT, folder=f"Inbox/Project {number % 2}" if number else "Inbox")
+    known = {folder.id for folder in source._folders()}
+    whole = sorted(item.id for page in source.recent(EPOCH) for item in page.items)
+    exchange.order(deviate={Deviation.SHORT_PAGES: True})
+    assert {folder.id for folder in source._folders()} == known
+    assert sorted(item.id for page in source.recent(EPOCH) for item in page.items) == whole
+    for item_id in whole[:3]:
+        source.stage(item_id, "RX7Q2")
+    assert len(source.shelf("RX7Q2")) == 3
+
+
+def test_a_page_that_breaks_off(exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one that is not the last tells nothing: taken for an end, what is there would be deleted."""
+    connection = settings(exchange).connect(ANNA)
+    world.deliver(REPORT)
+    answers = connection.answers
+
+    def broken(request: Any, filling: Any = None, **more: int) -> list[Any]:
+        told: list[Any] = answers(request, filling, **more)
+        for each in told if request.tag.endswith("FindItem") else ():
+            each.find("{*}RootFolder").set("IncludesLastItemInRange", "false")
+            each.find("{*}RootFolder/{*}Items").clear()
+        return told
+
+    monkeypatch.setattr(connection, "answers", broken)
+    source = EwsMailbox(ANNA, lambda: connection)
+    with pytest.raises(Unavailable, match="no end"):
+        source.find("RX7Q2")
+    with pytest.raises(Unavailable, match="no end"):
+        list(source.recent(EPOCH))
+
+
 @pytest.mark.parametrize("fault", [Unavailable("busy"), Denied("no")])
 def test_a_server_that_cannot_be_read_stops_the_feed(
     exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, fault: Exception

@@ -33,6 +33,8 @@ class Deviation(StrEnum):
     #: Unknown distinguished folders answer something that is no XML.
     MALFORMED_UNKNOWN_FOLDER = "malformed-unknown-folder"
 
+    #: A page of what was found has two entries at the most, whatever was asked for (EWSD: ews-throttling-in-exchange).
+    SHORT_PAGES = "short-pages"
     #: Folders have no PidTagLocalCommitTimeMax. Inferred: that they have one, and that it covers every change.
     NO_COMMIT_TIME = "no-commit-time"
     #: A changed read flag leaves the change key as it is. Inferred: that it does not.

@@ -38,7 +38,7 @@ def find_folder(call: Call) -> Element:
         found = list(call.mailbox.below(parent) if deep else call.mailbox.children(parent))
         if restriction is not None:
             found = [each for each in found if matches(restriction, lambda path: _values(call, each, path))]  # noqa: B023
-        asked = page(call.request, "Folder", len(found))
+        asked = page(call.request, "Folder", len(found), short=call.deviates(Deviation.SHORT_PAGES))
         folders = [folder_element(call, each, shape) for each in asked.of(found)]
         yield M.RootFolder(T.Folders(*folders), **asked.attributes(len(found)))
 

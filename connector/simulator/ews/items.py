@@ -35,7 +35,7 @@ def find_item(call: Call) -> Element:
 
     def one(named: Element) -> Iterator[Element]:
         found = _found(call, call.folder(named))
-        asked = page(call.request, "Item", len(found))
+        asked = page(call.request, "Item", len(found), short=call.deviates(Deviation.SHORT_PAGES))
         items = [item_element(call.shown(item), shape) for item in asked.of(found)]
         yield M.RootFolder(T.Items(*items), **asked.attributes(len(found)))
 

@@ -9,8 +9,8 @@ from connector.simulator.ews.soap import Element, Refused, children, find, flag,
 
 #: What stands at a path: nothing, one value, several.
 Values = Callable[[Element], list[str]]
-#: EWSD: ews-throttling-in-exchange (EWSFindCountLimit).
-_FIND_COUNT_LIMIT = 1000
+#: EWSD: ews-throttling-in-exchange (EWSFindCountLimit); and where there is a restriction.
+_FIND_COUNT_LIMIT, _RESTRICTED, _SHORT = 1000, 250, 2
 _NUMERIC = {"Short", "Integer", "Long"}
 _T = TypeVar("_T")
 
@@ -54,28 +54,30 @@ class Page:
         return found[self.start : self.start + self.size]
 
 
-def page(request: Element, kind: str, total: int) -> Page:
-    """The page that a request asks for; `kind` is Item or Folder."""
+def page(request: Element, kind: str, total: int, *, short: bool) -> Page:
+    """The page that a request asks for, or a `short` one; `kind` is Item or Folder."""
+    limit = _FIND_COUNT_LIMIT if find(request, "m:Restriction") is None else _RESTRICTED
+    limit = _SHORT if short else limit
     indexed = find(request, f"m:IndexedPage{kind}View")
     fractional = find(request, f"m:FractionalPage{kind}View")
     asked = indexed if indexed is not None else fractional
     if asked is None:
-        return Page(0, _FIND_COUNT_LIMIT)
-    most = asked.get("MaxEntriesReturned")
-    size = _FIND_COUNT_LIMIT if most is None else integer(most, "MaxEntriesReturned")
+        return Page(0, limit)
+    told = asked.get("MaxEntriesReturned")
+    size = limit if told is None else integer(told, "MaxEntriesReturned")
     if size < 1:
         raise Refused("ErrorInvalidPagingMaxRows", "MaxEntriesReturned must be positive.")
     if indexed is None:
         part, whole = (integer(asked.get(name), name) for name in ("Numerator", "Denominator"))
         if whole < 1 or not 0 <= part <= whole:
             raise Refused("ErrorInvalidFractionalPagingParameters", "The fraction is none.")
-        return Page(total * part // whole, min(size, _FIND_COUNT_LIMIT), fractional=True)
+        return Page(total * part // whole, min(size, limit), fractional=True)
     start = integer(asked.get("Offset"), "Offset")
     if start < 0:
         raise Refused("ErrorInvalidIndexedPagingParameters", "Offset must not be negative.")
     if asked.get("BasePoint") == "End":
         start = max(total - start - size, 0)
-    return Page(start, min(size, _FIND_COUNT_LIMIT))
+    return Page(start, min(size, limit))
 
 
 def ordered(found: list[_T], order: Element | None, values: Callable[[_T, Element], list[str]]) -> list[_T]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import deepcopy
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import BinaryIO, cast
 
 from connector import marker as markers
@@ -19,6 +19,7 @@ from connector.sources.ews.content import decoded
 from connector.sources.ews.failures import Grief, LostState
 from connector.sources.ews.filled import FILLING
 from connector.sources.ews.folders import Folder, tree
+from connector.sources.ews.pages import FOUND, listed
 from connector.sources.ews.reading import message
 from connector.sources.ews.shelves import Shelves
 from connector.sources.ews.words import NS, Element, first, flag, identifier, number, text
@@ -30,8 +31,8 @@ from connector.spool import Spool
 PAGE = 100
 #: RecoverableItemsQuota of Exchange where nobody set it. EWS does not tell it.
 QUOTA = 30 * 1024**3
-#: Items, folders and finds asked for at once.
-ITEMS, FOLDERS, FOUND = 25, 100, 1000
+#: Items and folders asked for at once.
+ITEMS, FOLDERS = 25, 100
 
 
 class EwsMailbox:
@@ -164,11 +165,16 @@ class EwsMailbox:
 
     def room(self) -> Room | None:
         """See `Source.room`: all folders of Recoverable Items. One request."""
+
+        def request(offset: int) -> Element:
+            return words.find_sizes("recoverableitemsroot", self._owner, offset, FOUND)
+
         try:
-            (answer,) = self._connection.ask(words.find_sizes("recoverableitemsroot", self._owner, FOUND))
+            (answer,) = self._connection.ask(request(0))
         except Gone:
             return None
-        told = answer.findall("m:RootFolder/t:Folders/*/t:ExtendedProperty", NS)
+        folders = listed("Folders", answer, request, self._connection)
+        told = [size for each in folders for size in each.findall("t:ExtendedProperty", NS)]
         return Room(sum(number(each, "t:Value") for each in told), self._quota) if told else None
 
     def find(self, redirect_id: str) -> tuple[Message, ...]:
@@ -307,23 +313,15 @@ class EwsMailbox:
         self._connection.ask(request)
 
     def _found(self, folders: Sequence[str], wanted: Element) -> Iterator[str]:
-        offset, more = 0, True
-        begins: list[Element] = []
-        while more:
-            request = words.find_items(folders, deepcopy(wanted), offset, FOUND)
-            answers = self._connection.ask(request, number=len(folders))
-            found = [item for answer in answers for item in answer.iterfind("m:RootFolder/t:Items/*", NS)]
-            self._require_news([*begins[:1], *found[:1]], "t:ItemId")
-            begins += found[:1]
-            yield from (identifier(item, "t:ItemId") for item in found)
-            more = bool(found) and not all(_is_last_page(answer) for answer in answers)
-            offset += FOUND
+        """The ids of all items in these folders that a restriction lets through; one request, unless they are many."""
 
-    def _require_news(self, begins: Sequence[Element], id_name: str) -> None:
-        """Of a list that comes in pages, the beginnings of the first and of the next one. Raises Unavailable."""
-        ids = [identifier(each, id_name) for each in begins]
-        if len(set(ids)) < len(ids):
-            raise Unavailable(f"a list of the mailbox {self.address} has no end")
+        def request(of: Sequence[str], offset: int) -> Element:
+            return words.find_items(of, deepcopy(wanted), offset, FOUND)
+
+        answers = self._connection.ask(request(folders, 0), number=len(folders))
+        for folder, answer in zip(folders, answers, strict=True):
+            for item in listed("Items", answer, partial(request, [folder]), self._connection):
+                yield identifier(item, "t:ItemId")
 
     def _still_there(self, found: Message | Exception) -> Message:
         match found:
@@ -339,14 +337,12 @@ class EwsMailbox:
 
     def _folders(self) -> tuple[Folder, ...]:
         """All folders afresh: one request, unless there are very many."""
-        found: list[Element] = []
-        more = True
-        while more:
-            (answer,) = self._connection.ask(words.find_folders(self._well_known[ROOT], len(found), FOUND))
-            page = answer.findall("m:RootFolder/t:Folders/*", NS)
-            self._require_news([*found[:1], *page[:1]], "t:FolderId")
-            found += page
-            more = bool(page) and not _is_last_page(answer)
+
+        def request(offset: int) -> Element:
+            return words.find_folders(self._well_known[ROOT], offset, FOUND)
+
+        (answer,) = self._connection.ask(request(0))
+        found = [*listed("Folders", answer, request, self._connection)]
         if not found:
             raise Unavailable(f"the mailbox {self.address} is told to have no folders at all")
         self._tree = tree(found, self._well_known, self._skip, self._connection.date)
@@ -389,10 +385,6 @@ def _states(cursor: str | None) -> dict[str, tuple[str, str]]:
         return {folder: (str(state), str(mark)) for folder, (state, mark) in told.items()}
     except (ValueError, AttributeError, TypeError):
         return {}
-
-
-def _is_last_page(answer: Element) -> bool:
-    return answer.find("m:RootFolder", NS).get("IncludesLastItemInRange", "true") in {"true", "1"}
 
 
 def _batches(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

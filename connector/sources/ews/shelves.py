@@ -10,11 +10,9 @@ from connector.errors import FileGone, Gone, Unavailable
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
 from connector.sources.ews.failures import Exists
-from connector.sources.ews.words import NS, Element, identifier
+from connector.sources.ews.pages import FOUND, listed
+from connector.sources.ews.words import Element, identifier
 from connector.sources.exchange import SHELVES
-
-#: Items asked for at once.
-PAGE = 1000
 
 
 class Shelves:
@@ -61,16 +59,11 @@ class Shelves:
         return new
 
     def _on(self, shelf: str) -> list[str]:
-        found: list[str] = []
-        more = True
-        while more:
-            (answer,) = self._connection.ask(words.find_all_items(shelf, len(found), PAGE))
-            page = [identifier(item, "t:ItemId") for item in answer.findall("m:RootFolder/t:Items/*", NS)]
-            if page and page[0] in found:
-                raise Unavailable(f"a list of the mailbox {self._connection.party.mailbox} has no end")
-            found += page
-            more = bool(page) and answer.find("m:RootFolder", NS).get("IncludesLastItemInRange") in {"false", "0"}
-        return found
+        def request(offset: int) -> Element:
+            return words.find_all_items(shelf, offset, FOUND)
+
+        (answer,) = self._connection.ask(request(0))
+        return [identifier(item, "t:ItemId") for item in listed("Items", answer, request, self._connection)]
 
     def _find(self, redirect_id: str) -> str:
         self._home = self._home or self._child(self._root, SHELVES)

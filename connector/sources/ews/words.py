@@ -174,11 +174,11 @@ def find_folders(root: str, offset: int, page: int) -> Element:
     )
 
 
-def find_sizes(root: str, mailbox: str | None, page: int) -> Element:
+def find_sizes(root: str, mailbox: str | None, offset: int, page: int) -> Element:
     """FindFolder: how many bytes each folder below a well-known one holds."""
     return M.FindFolder(
         M.FolderShape(T.BaseShape("IdOnly"), T.AdditionalProperties(T.ExtendedFieldURI(SIZE))),
-        M.IndexedPageFolderView(_view(0, page)),
+        M.IndexedPageFolderView(_view(offset, page)),
         M.ParentFolderIds(_distinguished(root, mailbox)),
         Traversal="Deep",
     )
