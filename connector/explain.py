@@ -165,7 +165,7 @@ def _waiting(redirect: Redirect, ledger: Ledger, now: datetime) -> Iterator[str]
         case _:
             yield f"{of} is {redirect.state}{reason}"
             yield from _paused(redirect, ledger, now)
-            if redirect.attempts:
+            if redirect.attempts and redirect.reason:
                 yield f"{of} did not go through {redirect.attempts} times, and is tried again at {_at(redirect.due)}"
             elif redirect.due > now:
                 proved = f"its copy was proved at {_at(redirect.proved)}, and " if redirect.proved else ""

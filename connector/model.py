@@ -1,7 +1,7 @@
 """The nouns of the trade, as plain immutable values. No I/O, no clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Literal
@@ -417,7 +417,8 @@ class Redirect:
     held_in: State | None = None
     #: Why it is held, dropped or deferred; "" otherwise.
     reason: str = ""
-    #: Failures in a row at this step.
+    #: Failures since it was planned, released or recalled. A step that goes well does not forget them, or two steps
+    #: could send each other in a circle.
     attempts: int = 0
     #: When its bytes were proved; settle counts from here.
     proved: datetime | None = None
@@ -439,6 +440,11 @@ class Redirect:
     replaced: str | None = None
     #: Grows with every write: two writers cannot both win.
     revision: int = 0
+
+    def without_copies(self) -> "Redirect":
+        """The same, once the store has nothing of it any more."""
+        bare = tuple(replace(each, stored=None, link=None) for each in self.files)
+        return replace(self, files=bare, original=None)
 
     @property
     def live(self) -> tuple[RedirectedFile, ...]:

@@ -106,6 +106,18 @@ def test_what_fails_is_told_with_its_next_try(tmp_path: Path) -> None:
     assert tried in said(world)
 
 
+def test_what_failed_before_and_only_settles_now(tmp_path: Path) -> None:
+    """It waits for the end of settle, and for no other try."""
+    world = World(tmp_path / "ledger.db", policy(settle="24h"))
+    world.deliver(REPORT)
+    with world.process() as (watch, ledger):
+        tick(watch, ledger, world.clock, "one")
+        (redirect,) = ledger.redirects()
+        ledger.write(replace(redirect, attempts=1), "test", world.now)
+    assert "the original stays until" in said(world)
+    assert "did not go through" not in said(world)
+
+
 def test_what_was_not_begun_is_told(tmp_path: Path) -> None:
     """Where a tenant only monitors; where the next turn begins it; and what is looked at again later."""
     world = World(tmp_path / "ledger.db", policy())

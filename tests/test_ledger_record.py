@@ -227,10 +227,11 @@ def test_a_dropped_redirect_is_revived_under_its_id(ledger: Ledger) -> None:
 def test_what_was_swept_is_copied_again(ledger: Ledger) -> None:
     """A redirect that is revived after the sweep has nothing in the store, and a later sweep sees it again."""
     lease = taken(ledger)
-    (plan,) = recorded(ledger, lease, a_redirect(files=(a_file(1, stored=STORED),)))
+    (plan,) = recorded(ledger, lease, a_redirect(files=(a_file(1, stored=STORED),), original=STORED))
     ledger.swept(moved(ledger, plan, State.DROPPED), NOW)
     (revived,) = recorded(ledger, lease, a_redirect(id="r2"))
     assert [each.stored for each in revived.files] == [None]
+    assert revived.original is None
     dropped = moved(ledger, revived, State.DROPPED)
     assert ledger.droppable(lease.source, NOW + MINUTE) == (dropped,)
 

@@ -309,8 +309,7 @@ def _revived(redirect: Redirect) -> Redirect:
     if redirect.was_shown:
         return redirect  # The store may have the only copy by now, and it is never swept.
     # Its files may be swept, but nothing was pruned: the originals are in the item.
-    files = tuple(replace(each, stored=None, link=None) for each in redirect.files)
-    return replace(redirect, state=State.PLANNED, files=files)
+    return replace(redirect.without_copies(), state=State.PLANNED)
 
 
 def adopt(redirect: Redirect, item: Item, turn: Turn) -> Redirect:

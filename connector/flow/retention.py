@@ -200,8 +200,7 @@ def erase(redirect: Redirect, turn: Turn) -> Redirect:
     if not redirect.ended_by:
         # Those of what a human ended stay: it must not be redirected again, also by a ledger that knows nothing else.
         in_store(delete_manifests, turn.watch.store, redirect.id, day(redirect.created))
-    bare = tuple(replace(each, stored=None, link=None) for each in redirect.files)
-    return turn.write(replace(redirect, state=State.ERASED, files=bare, original=None), Event.REDIRECT_ERASED)
+    return turn.write(replace(redirect.without_copies(), state=State.ERASED), Event.REDIRECT_ERASED)
 
 
 def delete_stored(redirect: Redirect, turn: Turn) -> None:

@@ -6,7 +6,7 @@ waits for a network.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -384,10 +384,9 @@ class Ledger:
 
         Raises Stale, LeaseLost.
         """
-        bare = replace(redirect, files=tuple(replace(each, stored=None, link=None) for each in redirect.files))
         with self._writing() as connection:
             tenant = _allowed(connection, redirect, lease)
-            written = rows.change(connection, bare, now)
+            written = rows.change(connection, redirect.without_copies(), now)
             connection.execute(update(redirects).where(redirects.c.id == redirect.id).values(swept=now))
             self._append(connection, tenant, now, [_fact(written, "sweep.deleted")])
         return written
