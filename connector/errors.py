@@ -4,7 +4,7 @@ ConnectorError
   Unavailable   busy, down, throttled      -> the source (or the tenant's store) pauses; retry_after
     Exhausted   a budget is used up        -> what needs more of it waits; everything else goes on
   Denied        consent or credentials     -> the source stops; tell the operator exactly which permission
-  Gone          the item is not there      -> drop the redirect, delete nothing
+  Gone          the item is not there      -> look for it by its marker; after a full pass, drop: delete nothing
   FileGone      one file of it is not      -> drop that file, go on
   Conflict      changed since we read it   -> read again, same step
   Rejected      will never be accepted     -> hold for a human

@@ -26,21 +26,37 @@ class Direction(StrEnum):
 class State(StrEnum):
     """How far a redirect has come. Past participles: facts, not activities."""
 
+    #: Its id and the paths of its files are committed; nothing is touched.
     PLANNED = "planned"
+    #: The bytes are proved in the store; the originals settle.
     STORED = "stored"
+    #: Each file has its link.
     LINKED = "linked"
+    #: The item shows the links.
     REWRITTEN = "rewritten"
+    #: The originals have left, or copies were all that was wanted.
     DONE = "done"
+    #: Nothing is needed any more.
     DROPPED = "dropped"
+    #: A human decides.
     HELD = "held"
+    #: Somebody wants its files back.
     RECALLED = "recalled"
+    #: They are back; the notice stays for a minute.
     RETURNED = "returned"
+    #: The item is as it was, and stays so.
     RESTORED = "restored"
+    #: Its finished copy lies on the shelf.
     STAGED = "staged"
+    #: Copy and message stand in one folder.
     PLACED = "placed"
+    #: The copy is the message now; what it took the place of lies on the shelf.
     REPLACED = "replaced"
+    #: Its time in the store is over.
     EXPIRED = "expired"
+    #: The item says so.
     TOLD = "told"
+    #: The store has nothing of it any more.
     ERASED = "erased"
 
 
@@ -286,7 +302,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """When links end by now, since somebody may have let them last, and where whom they belong to can do that."""
+    """When links end as things stand (somebody may have extended them), and the page where their owner can do that."""
 
     #: None where they never do, or were taken back.
     at: datetime | None
@@ -402,11 +418,12 @@ class Redirect:
     #: The whole message goes into the store too (`original`), before anything in it changes.
     keep_original: bool = False
     original: Stored | None = None
-    #: How long the store keeps its files from when they have links, or were copied. None: for ever, or see below.
+    #: How long the store keeps its files from when they have links, or were copied. None: see `outlives`.
     retention: timedelta | None = None
     #: When that is over. None before it began.
     ends: datetime | None = None
-    #: How long they outlive their message and all copies of it in its source; nothing ends before. None: see above.
+    #: How long they outlive their message and all copies of it in its source; nothing ends before. None: see
+    #: `retention`; where both are None, they stay for ever.
     outlives: timedelta | None = None
     #: Since when the item is known to be gone; None while it is there, or where nothing depends on it.
     gone: datetime | None = None

@@ -157,12 +157,12 @@ def test_what_owners_have_to_be_told(ledger: Ledger) -> None:
     (file,) = plan.files
     linked = replace(file, link=Link("https://files.example.org/1", NOW + 5 * day))
     done = ledger.write(replace(plan, state=State.DONE, files=(linked,)), "redirect.done", NOW)
-    assert ledger.ending("acme/anna", NOW, NOW + 4 * day) == ()
-    assert ledger.ending("acme/bert", NOW, NOW + 7 * day) == ()
-    assert ledger.ending("acme/anna", NOW + 5 * day, NOW + 7 * day) == ()
-    assert ledger.ending("acme/anna", NOW, NOW + 5 * day) == (done,)
+    assert ledger.unreminded("acme/anna", NOW, NOW + 4 * day) == ()
+    assert ledger.unreminded("acme/bert", NOW, NOW + 7 * day) == ()
+    assert ledger.unreminded("acme/anna", NOW + 5 * day, NOW + 7 * day) == ()
+    assert ledger.unreminded("acme/anna", NOW, NOW + 5 * day) == (done,)
     told = ledger.write(replace(done, reminded=NOW + 5 * day), "link.reminded", NOW)
-    assert ledger.ending("acme/anna", NOW, NOW + 5 * day) == ()
+    assert ledger.unreminded("acme/anna", NOW, NOW + 5 * day) == ()
     assert ledger.untold("acme/anna", NOW + day) == ()
     held = ledger.write(replace(told, state=State.HELD, held_in=State.LINKED), "redirect.held", NOW)
     assert ledger.untold("acme/anna", NOW) == ()
@@ -431,12 +431,12 @@ def test_a_redirect_is_restored_once(ledger: Ledger) -> None:
     """A redirect that a manifest tells of is taken over once, and never over what the ledger knows itself."""
     taken(ledger)
     told = a_redirect(state=State.STORED)
-    assert ledger.restore_redirect(told, "redirect.reconciled", NOW)
-    assert not ledger.restore_redirect(replace(told, state=State.DONE), "redirect.reconciled", NOW)
+    assert ledger.rebuild(told, "redirect.reconciled", NOW)
+    assert not ledger.rebuild(replace(told, state=State.DONE), "redirect.reconciled", NOW)
     assert ledger.redirects() == (told,)
     assert [(each.name, each.detail) for each in ledger.events()] == [("redirect.reconciled", {})]
     with pytest.raises(Taken):
-        ledger.restore_redirect(replace(told, id="r2"), "redirect.reconciled", NOW)
+        ledger.rebuild(replace(told, id="r2"), "redirect.reconciled", NOW)
 
 
 def test_what_belonged_to_one_belongs_to_another(ledger: Ledger) -> None:

@@ -23,9 +23,9 @@ from connector.flow.manifest import (
     claim,
     day,
     delete_manifests,
+    look_after_claim,
     manifests,
     reconcile,
-    stands,
 )
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
@@ -189,7 +189,8 @@ def test_claim_stands_until_a_clone_makes_another(world: World) -> None:
 
     def stand(claimed: int) -> bool:
         now = world.clock()
-        return bool(with_ledger(world, lambda ledger: stands(claimed, TENANT, world.store, ledger, now)))
+        with_ledger(world, lambda ledger: look_after_claim(claimed, TENANT, world.store, ledger, now))
+        return with_ledger(world, lambda ledger: ledger.paused(TenantPause.LEDGER.of(TENANT), now)) is None
 
     claimed = with_ledger(world, lambda ledger: claim(TENANT, world.store, ledger, world.clock()))
     clone = replace(world, ledger_file=backed_up(world))

@@ -1,4 +1,4 @@
-"""The process that does the work, and all that knows threads.
+"""The process that does the work, its threads and its clock.
 
 service.py      the scheduler, signals, and the end
 desk.py         where one tenant is worked for      tenants.py    tenants and mailboxes at work

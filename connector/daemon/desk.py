@@ -23,7 +23,7 @@ from connector.daemon.sample import MOST, differences, place
 from connector.daemon.tenants import Mailbox, Tenant
 from connector.daemon.turns import Turns, guarded
 from connector.errors import ConnectorError, Denied, Unavailable
-from connector.flow.manifest import Reconciled, claim, reconcile, stands
+from connector.flow.manifest import Reconciled, claim, look_after_claim, reconcile
 from connector.flow.reactions import StoreFailed, in_store
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep, trim
@@ -64,7 +64,7 @@ class Sweeps:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """Whether nobody sweeps but who asks: two at a time would each delete all that the brake leaves."""
+        """Whether nobody else is sweeping: two at once would each delete as much as the brake allows one."""
         alone = self._sweeping.acquire(blocking=False)
         try:
             yield alone
@@ -227,7 +227,7 @@ class Desk:
                 self._generation = claim(self.name, self.tenant.store(), self._ledger, now)
                 self._claimed = now
             elif TenantPause.LEDGER.of(self.name) not in pauses.standing:  # Else it was told.
-                stands(self._generation, self.name, self.tenant.store(), self._ledger, now)
+                look_after_claim(self._generation, self.name, self.tenant.store(), self._ledger, now)
         except ConnectorError as error:
             leave_alone(store, error, self._ledger, now, self.name)
             return known
@@ -270,7 +270,7 @@ class Desk:
                 self.notes.ticked[mailbox.name] = clock()
                 TICKS.labels(self.name).inc()
             return went
-        return False
+        return False  # What it raised has paused it.
 
     def exhaust(self, mailbox: Mailbox) -> None:
         """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""

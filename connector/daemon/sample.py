@@ -51,7 +51,7 @@ def _in_store(redirect: Redirect, watch: Watch) -> Iterator[str]:
 def _behind_links(redirect: Redirect, watch: Watch, now: datetime) -> Iterator[str]:
     """What a stranger finds who has a link. One that opens for people of the house alone need only ask for their login.
 
-    Of those that ask for a login, that the file is there is known from the store itself.
+    That the file behind a login exists, `_in_store` has already seen.
     """
     for each in redirect.shown:
         if each.link is None or (each.link.expires and each.link.expires <= now) or _taken_back(redirect, each, watch):

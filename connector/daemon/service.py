@@ -2,8 +2,7 @@
 
 What is done for a tenant stands in `desk`: one job of the scheduler for each plans its mailboxes again and
 again, and the tenant's threads give each its tick. All that must outlast a restart is in the ledger. Where servers tell
-what happens, a tick comes sooner; no tick is left out because they are silent. Nothing but the daemon and its parts
-knows threads or time.
+what happens, a tick comes sooner; no tick is left out because they are silent.
 """
 
 import logging

@@ -147,7 +147,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One mailbox of a tenant."""
+    """One source of a tenant: a mailbox, or, by the same word here, a share of files."""
 
     tenant: Tenant
     source: Source

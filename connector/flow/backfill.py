@@ -15,7 +15,7 @@ from connector.flow.turn import LONGEST_BACKOFF, Turn
 from connector.guards import received_after
 from connector.ledger import Backfill, Ledger, Waiting
 from connector.log import Event, log
-from connector.model import ACTIVE, Item
+from connector.model import Item
 
 #: Of one source in one turn: new mail waits for no more.
 AT_ONCE = 20
@@ -38,7 +38,7 @@ def _may_go_on(wanted: Backfill, turn: Turn) -> bool:
     if wanted.paused or not wanted.is_open(now.astimezone().hour) or turn.store_paused() or turn.spent():
         return False
     # Where new mail may not go all the way, old mail does not even begin.
-    return turn.allowed(going_back=False) == ACTIVE and not turn.ledger.due(turn.watch.name, now, limit=1)
+    return turn.unhindered() and not turn.ledger.due(turn.watch.name, now, limit=1)
 
 
 def _list(wanted: Backfill, turn: Turn) -> Backfill:

@@ -12,12 +12,12 @@ from connector.model import SWAPPING, Redirect, State
 from connector.pauses import TenantPause
 from connector.watching.account import give_account
 
-#: Whatever has begun, is not on its way back already, and has its files in the store for sure.
+#: Whatever has begun, is not on its way back already, and of which the store has deleted nothing.
 _RECALLABLE = frozenset(State) - {
     *(State.DROPPED, State.RECALLED, State.RETURNED, State.RESTORED, State.TOLD, State.ERASED),
 }
 #: A copy is about to take the place of the message: it does, and goes back then.
-_ABOUT_TO = frozenset({State.STAGED, State.PLACED})
+_ABOUT_TO = SWAPPING - {State.REPLACED}
 
 
 def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redirect:

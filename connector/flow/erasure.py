@@ -18,10 +18,10 @@ from connector.flow.reactions import in_store
 from connector.flow.turn import Turn
 from connector.ledger import Ledger, Stale, Watched
 from connector.log import Event, log
-from connector.model import Redirect, State
+from connector.model import ENDING, Redirect, State
 
 #: Their end has come, or is under way.
-_ENDING = frozenset({State.EXPIRED, State.TOLD, State.ERASED})
+_ENDING = ENDING | {State.ERASED}
 #: What no erasure of ours reaches.
 STAYS = (
     "Backups of store and ledger keep what they have until they are overwritten; after a restore, erase again.",

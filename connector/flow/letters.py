@@ -12,7 +12,7 @@ from connector.flow.reactions import in_store
 from connector.flow.turn import Turn
 from connector.ledger import FOR_EVER, Stale
 from connector.log import Event
-from connector.model import ACTIVE, Ending, Item, Letter, LinkTerms, Message, Redirect
+from connector.model import Ending, Item, Letter, LinkTerms, Message, Redirect
 from connector.rewrite import Mentioned, held_letter, password_letter, reminder_letter
 from connector.sight import with_links_until
 
@@ -49,9 +49,9 @@ def tell_people(turn: Turn) -> None:
     ledger, now, name = turn.ledger, turn.clock(), turn.watch.name
     # On a hold, links of ours do not end (`connector.flow.retention.let_last`).
     lasting = turn.watch.on_hold and turn.watch.publisher is not None
-    soon = not lasting and any(_is_soon(each, now) for each in ledger.ending(name, now, now + _SOON))
+    soon = not lasting and any(_is_soon(each, now) for each in ledger.unreminded(name, now, now + _SOON))
     held = ledger.untold(name, now - _UNDECIDED)[:_MOST] if turn.watch.policy.people.digest else ()
-    if not (soon or held) or turn.spent() or turn.store_paused() or turn.allowed(going_back=False) != ACTIVE:
+    if not (soon or held) or turn.spent() or turn.store_paused() or not turn.unhindered():
         return
     if soon:
         _remind(turn)
@@ -67,7 +67,7 @@ def _remind(turn: Turn) -> None:
     """
     now, name = turn.clock(), turn.watch.name
     told: list[tuple[Redirect, Mentioned]] = []
-    ending = [each for each in turn.ledger.ending(name, now, now + 2 * _SOON) if any(_ends(each, now))]
+    ending = [each for each in turn.ledger.unreminded(name, now, now + 2 * _SOON) if any(_ends(each, now))]
     for redirect in sorted(ending, key=lambda each: _end(each, now))[:_MOST]:
         turn.keep_lease()
         item = _message(redirect, turn)
@@ -146,7 +146,7 @@ def _is_soon(redirect: Redirect, now: datetime) -> bool:
 
 
 def _tell(redirect: Redirect, item: Message, passwords: list[str], turn: Turn) -> None:
-    # Others are another letter's.
+    # Other passwords make another letter.
     name = f"{redirect.id}-{_short(' '.join(passwords))}"
     _leave(name, *password_letter(item.subject, passwords, turn.watch.wording), turn, redirect.id)
 

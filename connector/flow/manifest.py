@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.errors import Corrupt, FileGone
+from connector.flow.reactions import in_store
+from connector.flow.turn import Turn
 from connector.ledger import FOR_EVER, Ledger, Taken
 from connector.log import Event, log
 from connector.model import (
@@ -86,6 +88,13 @@ def manifest_bytes(redirect: Redirect, mailbox: str, tenant: str, key: bytes) ->
     members = json.dumps(content, sort_keys=True, default=_plain).encode().removeprefix(b"{")
     mac = _mac(key, manifest_path(redirect).rpartition("/")[2], b"{\n" + members)
     return f'{{\n "mac": "{mac}",\n'.encode() + members
+
+
+def write_manifest(redirect: Redirect, turn: Turn) -> None:
+    """Let the store know how far the redirect has come. Repeated after a crash, it writes the same again."""
+    watch = turn.watch
+    content = manifest_bytes(redirect, watch.source.address, watch.tenant, watch.marker_key)
+    in_store(put_bytes, watch.store, manifest_path(redirect), content)
 
 
 def _mac(key: bytes, name: str, said: bytes) -> str:
@@ -246,15 +255,17 @@ def claim(tenant: str, store: Store, ledger: Ledger, now: datetime) -> int:
     return mine
 
 
-def stands(claimed: int, tenant: str, store: Store, ledger: Ledger, now: datetime) -> bool:
-    """Whether what this process has `claimed` last stands; else it is as where `claim` is refused.
+def look_after_claim(claimed: int, tenant: str, store: Store, ledger: Ledger, now: datetime) -> None:
+    """Put the brake on where what this process has `claimed` is not the last claim any more.
 
     The ledger's generation does not tell: the claims of other tenants raise it, and may have raised it past a clone's.
     """
-    return _claimed(store)[-1:] == [(claimed, ledger.id)] or _stop(tenant, ledger, now)
+    if _claimed(store)[-1:] != [(claimed, ledger.id)]:
+        _stop(tenant, ledger, now)
 
 
-def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
+def _stop(tenant: str, ledger: Ledger, now: datetime) -> int:
+    """Put the brake on; 0, the generation of nobody."""
     if not ledger.paused(TenantPause.LEDGER.of(tenant), now):
         # What came later nobody knows: where a message left its mailbox with our links, nothing else would tell of it.
         ledger.take_for_shown(tenant)
@@ -264,7 +275,7 @@ def _stop(tenant: str, ledger: Ledger, now: datetime) -> bool:
     )
     log.error(Event.GENERATION_FOREIGN, tenant=tenant, reason=reason)
     ledger.pause(TenantPause.LEDGER.of(tenant), until=FOR_EVER, reason=reason, error="Foreign", now=now, tenant=tenant)
-    return False
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +326,7 @@ def _take_over(told: Redirect, ledger: Ledger, now: datetime) -> bool:
     try:
         if known is None:
             new = replace(told, revision=told.revision + 1, due=now + told.settle)
-            return ledger.restore_redirect(new, Event.REDIRECT_RECONCILED, now)
+            return ledger.rebuild(new, Event.REDIRECT_RECONCILED, now)
         newer = _newer(known, told)
         if newer is None and told.revision < known.revision:
             return False

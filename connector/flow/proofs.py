@@ -1,8 +1,8 @@
 """Before anything is shown in a mailbox: what has to be known of its server, and the brake that stands until it is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from connector.flow.turn import Turn
+from connector.flow.turn import Turn, Watch
 from connector.ledger import Proved
 from connector.log import Event
 from connector.model import Proof
@@ -19,7 +19,10 @@ def require_proofs(turn: Turn) -> None:
     """
     watch = turn.watch
     known = turn.ledger.proofs(watch.tenant, watch.source.server) if watch.needs else {}
-    lacking = "; ".join(_lacking(turn, known))
+    passed = {proof for proof, proved in known.items() if proved.passed}
+    if watch.waived_by and CERTIFICATES & watch.needs - passed:
+        _waive(turn, known)
+    lacking = "; ".join(_lacking(watch.needs - passed, watch, known))
     if lacking:
         reason = f"nothing is linked or removed on {watch.source.server}: {lacking}"
         turn.brake(SourcePause.PROOF, Event.SOURCE_UNPROVED, reason, "Unproved")
@@ -27,19 +30,15 @@ def require_proofs(turn: Turn) -> None:
         turn.free(SourcePause.PROOF)
 
 
-def _lacking(turn: Turn, known: Mapping[Proof, Proved]) -> Iterator[str]:
+def _lacking(needed: Collection[Proof], watch: Watch, known: Mapping[Proof, Proved]) -> Iterator[str]:
     """What is missing, and what to do about it."""
-    passed = {proof for proof, proved in known.items() if proved.passed}
-    if Proof.PUT_BACK in turn.watch.needs - passed:
+    if Proof.PUT_BACK in needed:
         yield f"that attachments can be put back {_how(Proof.PUT_BACK, known)}; call `connector check`"
-    for certificate in CERTIFICATES & turn.watch.needs - passed:
-        if turn.watch.waived_by:
-            _waive(turn, known)
-        else:
-            yield (
-                f"that an edited message stays right for its clients {_how(certificate, known)}; call `connector "
-                "certify`, or name in `waive_certify` who answers for doing without"
-            )
+    for certificate in () if watch.waived_by else CERTIFICATES.intersection(needed):
+        yield (
+            f"that an edited message stays right for its clients {_how(certificate, known)}; call `connector certify`,"
+            " or name in `waive_certify` who answers for doing without"
+        )
 
 
 def _how(proof: Proof, known: Mapping[Proof, Proved]) -> str:

@@ -132,6 +132,11 @@ def defer(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
     return _again(redirect, reason, Event.REDIRECT_DEFERRED, turn)
 
 
+def defer_for_a_while(redirect: Redirect, reason: str, turn: Turn) -> Redirect:
+    """As `defer`, but never at once: where reads are stale, the same would hit other files, or be done twice."""
+    return defer(replace(redirect, attempts=max(redirect.attempts, 1)), reason, turn)
+
+
 def _again(redirect: Redirect, reason: str, event: Event, turn: Turn) -> Redirect:
     attempts = redirect.attempts + 1
     if attempts >= MOST_ATTEMPTS:

@@ -25,23 +25,35 @@ from connector.flow.ask import ask_before_showing, facts, our_marker
 from connector.flow.backfill import backfill
 from connector.flow.discover import discover
 from connector.flow.letters import tell_passwords, tell_people
-from connector.flow.manifest import manifest_bytes, manifest_path, original_path, put_bytes
+from connector.flow.manifest import original_path, write_manifest
 from connector.flow.proofs import require_proofs
-from connector.flow.reactions import UNKNOWN, StoreFailed, back, defer, drop, hold, in_store, missed, sharing, wait
+from connector.flow.reactions import (
+    UNKNOWN,
+    StoreFailed,
+    back,
+    defer,
+    defer_for_a_while,
+    drop,
+    hold,
+    in_store,
+    missed,
+    sharing,
+    wait,
+)
 from connector.flow.replace import (
     begin_again,
     begin_copy,
     clear_shelf,
-    edited,
     end_copy,
-    is_replaced,
+    end_swap,
+    fetch_item,
     missed_one,
     place,
     shelve,
 )
 from connector.flow.restore import put_back, swapped, withdraw
 from connector.flow.retention import erase, let_last, tell, with_end
-from connector.flow.timekeeping import ClockInDoubt, believed, compare, stop
+from connector.flow.timekeeping import ClockInDoubt, believed, compare, put_brake_on
 from connector.flow.turn import Clock, Turn, Watch, take_turn
 from connector.guards import is_tnef
 from connector.ledger import LeaseLost, Ledger, LedgerError, Stale, Taken
@@ -108,7 +120,7 @@ def tick(watch: Watch, ledger: Ledger, clock: Clock, owner: str, stopping: Calla
         except StoreFailed as failed:
             ours.pause(watch.store_name, failed.error)
         except ClockInDoubt as doubt:
-            stop(watch.tenant, str(doubt), ledger, clock())
+            put_brake_on(watch.tenant, str(doubt), ledger, clock())
         return admitted
 
 
@@ -127,12 +139,7 @@ def advance(redirect: Redirect, turn: Turn) -> None:
     """Take a redirect as far as it goes now: to an end, to a time that has not come, or into trouble."""
     with about(redirect=redirect.id):
         while redirect.state in STEPS and redirect.due <= turn.clock() and not turn.stopping():
-            allowed = turn.allowed(going_back=bool(redirect.ended_by))
-            if (
-                redirect.state not in allowed
-                or turn.store_paused()
-                or (redirect.state is not State.PLANNED and turn.full())
-            ):
+            if not _may_go_on(redirect, turn):
                 return
             turn.keep_lease()
             try:
@@ -140,6 +147,14 @@ def advance(redirect: Redirect, turn: Turn) -> None:
             except Stale:
                 # A human decided about it meanwhile. The next tick reads it anew.
                 return
+
+
+def _may_go_on(redirect: Redirect, turn: Turn) -> bool:
+    """Whether nothing stands in the way of its next step; a full mailbox is in the way of all but the copy."""
+    allowed = turn.allowed(going_back=bool(redirect.ended_by))
+    if redirect.state not in allowed or turn.store_paused():
+        return False
+    return redirect.state is State.PLANNED or not turn.full()
 
 
 def _step(redirect: Redirect, turn: Turn) -> Redirect:
@@ -192,8 +207,7 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
         return drop(redirect, "every file was taken out of the item, or stays in it as it is", turn)
     now = turn.clock()
     redirect = replace(redirect, proved=now, due=now + redirect.settle, missed=None, reason="")
-    manifest = manifest_bytes(redirect, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
-    in_store(put_bytes, turn.watch.store, manifest_path(redirect), manifest)
+    write_manifest(redirect, turn)
     if not redirect.shown:
         return _only_copied(redirect, turn)
     return turn.write(replace(redirect, state=State.STORED), Event.REDIRECT_STORED)
@@ -206,7 +220,7 @@ def _only_copied(redirect: Redirect, turn: Turn) -> Redirect:
 
 def share(redirect: Redirect, turn: Turn) -> Redirect:
     """STORED -> LINKED: a link for each file that is still in the item, and that the policy still wants elsewhere."""
-    item = edited(redirect, turn)
+    item = fetch_item(redirect, turn)
     redirect = read_anew(redirect, _looked_at(redirect, item))
     if not was_shown_in(item, redirect):
         if other := our_marker(item, turn.watch):
@@ -243,7 +257,7 @@ def _give_way(redirect: Redirect, other_id: str, turn: Turn) -> Redirect:
 
 def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     """LINKED -> REWRITTEN: the links are seen in a freshly read body. The marker is only an index to it."""
-    item = edited(redirect, turn)
+    item = fetch_item(redirect, turn)
     redirect = _looked_at(redirect, item)
     if not redirect.shown:
         return drop(redirect, "every file was taken out of the item", turn)
@@ -257,7 +271,7 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     if not finished:
         turn.keep_lease()
         turn.watch.source.rewrite(item, notice)
-        item = edited(redirect, turn)
+        item = fetch_item(redirect, turn)
         if not (bears_mark(item, redirect) and shows(item.body, notice.urls)):
             raise Conflict("the item does not show yet what was written into it")
     was_shown = redirect.was_shown or not redirect.copy
@@ -269,7 +283,7 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
 
 def prune(redirect: Redirect, turn: Turn) -> Redirect:
     """REWRITTEN -> DONE: only what a fresh look at both sides allows, and only a fresh listing proves it."""
-    item = edited(redirect, turn)
+    item = fetch_item(redirect, turn)
     try:
         redirect, refused = _looked_at_both(redirect, item, turn)
     except Edited as error:
@@ -280,11 +294,9 @@ def prune(redirect: Redirect, turn: Turn) -> Redirect:
     if doomed := originals(item, redirect):
         turn.keep_lease()
         turn.watch.source.prune(item, doomed)
-        item = edited(redirect, turn)
+        item = fetch_item(redirect, turn)
     if originals(item, redirect):
-        # Never again at once: where reads are stale and ids are positions, it would hit other files.
-        waiting = replace(redirect, attempts=max(redirect.attempts, 1))
-        return defer(waiting, "the item still lists the originals that were removed", turn)
+        return defer_for_a_while(redirect, "the item still lists the originals that were removed", turn)
     if not _shown_by(item, redirect):
         return begin_again(redirect, State.LINKED, "the item does not show the links any more", turn)
     return _end(redirect, item, turn)
@@ -352,7 +364,7 @@ def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         return end_copy(redirect, item, turn)
     if turn.watch.replace and redirect.state is State.REWRITTEN:
         # It was replaced when another ledger was here; the shelf may still hold what it took the place of.
-        return is_replaced(redirect, turn)
+        return end_swap(redirect, turn)
     if redirect.state is State.REPLACED:
         clear_shelf(redirect, item, turn)
     done = replace(redirect, state=State.DONE, replaced=None, missed=None, reason="")
@@ -364,7 +376,8 @@ def _copy_file(redirect: Redirect, each: RedirectedFile, turn: Turn) -> Redirect
         opened = turn.watch.source.open(redirect.item_id, each.file.id)
         with opened as stream, spooled(stream, each.file.size) as content:
             _require_enough(each.file, content)
-            return (_put_packed if is_tnef(each.file) else _put)(redirect, each, content, turn)
+            put = _put_packed if is_tnef(each.file) else _put
+            return put(redirect, each, content, turn)
     except FileGone:
         if was_shown_in(turn.watch.source.fetch(redirect.item_id), redirect):
             raise Corrupt(UNKNOWN) from None

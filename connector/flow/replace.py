@@ -31,7 +31,7 @@ from connector.sight import alike, likeness, unaccounted, untouched
 from connector.spool import CHUNK
 
 
-def edited(redirect: Redirect, turn: Turn) -> Item:
+def fetch_item(redirect: Redirect, turn: Turn) -> Item:
     """What the steps edit, read afresh: the copy where there is one, or else the item itself.
 
     Of a shared file only its pointer may be left, and a user may have taken that away too.
@@ -118,12 +118,12 @@ def place(redirect: Redirect, turn: Turn) -> Redirect:
     assert redirect.copy
     item, copy = _looked_for(redirect.item_id, turn), _looked_for(redirect.copy.id, turn)
     if copy is None and (placed := _placed(redirect, turn)):
-        return _is_placed(redirect, placed.id, turn)  # By us: the answer was lost.
-    untouched = item and copy and _is_untouched(item, redirect) and _is_as_finished(copy, redirect)
-    if item is None or copy is None or not (untouched and _is_stored(redirect, turn)):
+        return _end_placing(redirect, placed.id, turn)  # By us: the answer was lost.
+    as_they_were = item and copy and _is_untouched(item, redirect) and _is_as_finished(copy, redirect)
+    if item is None or copy is None or not (as_they_were and _is_stored(redirect, turn)):
         return begin_again(redirect, redirect.state, "the message, or a stored file, changed after it was copied", turn)
     turn.keep_lease()
-    return _is_placed(redirect, turn.watch.source.unshelve(copy.id, item.id), turn)
+    return _end_placing(redirect, turn.watch.source.unshelve(copy.id, item.id), turn)
 
 
 def shelve(redirect: Redirect, turn: Turn) -> Redirect:
@@ -133,12 +133,12 @@ def shelve(redirect: Redirect, turn: Turn) -> Redirect:
     copy = _looked_for(redirect.copy.id, turn) or _placed(redirect, turn)
     item = _looked_for(redirect.item_id, turn)
     if item is None:
-        return _is_shelved(redirect, copy, source.shelf(redirect.id), turn)
+        return _end_shelving(redirect, copy, source.shelf(redirect.id), turn)
     if copy is None:
         return begin_again(redirect, redirect.state, "the copy was deleted as soon as it was visible", turn)
     if _is_untouched(item, redirect) and _is_stored(redirect, turn):
         turn.keep_lease()
-        return _is_shelved(redirect, copy, [source.fetch(source.shelve(item.id, redirect.id))], turn)
+        return _end_shelving(redirect, copy, [source.fetch(source.shelve(item.id, redirect.id))], turn)
     if _is_as_finished(copy, redirect):
         copy = _hidden(redirect, copy, item, turn)
     if copy is None:
@@ -159,13 +159,13 @@ def _hidden(redirect: Redirect, copy: Item, item: Item, turn: Turn) -> Item | No
     return None
 
 
-def _is_placed(redirect: Redirect, copy_id: str, turn: Turn) -> Redirect:
+def _end_placing(redirect: Redirect, copy_id: str, turn: Turn) -> Redirect:
     assert redirect.copy
     placed = replace(redirect, copy=replace(redirect.copy, id=copy_id), state=State.PLACED, reason="")
     return turn.write(placed, Event.REDIRECT_PLACED)
 
 
-def _is_shelved(redirect: Redirect, copy: Item | None, shelf: Sequence[Item], turn: Turn) -> Redirect:
+def _end_shelving(redirect: Redirect, copy: Item | None, shelf: Sequence[Item], turn: Turn) -> Redirect:
     """The message is not in its place: this is what the shelf has of it."""
     shelf = [each for each in shelf if each.id != redirect.replaced]
     original = next((each for each in shelf if _is_as_copied(each, redirect)), None)
@@ -182,10 +182,10 @@ def _takes_place(redirect: Redirect, copy: Item | None, shelved: Item | None, tu
     assert redirect.copy
     item_id = copy.id if copy else redirect.copy.id
     taken = replace(redirect, item_id=item_id, copy=None, replaced=shelved.id if shelved else None)
-    return is_replaced(taken, turn)
+    return end_swap(taken, turn)
 
 
-def is_replaced(redirect: Redirect, turn: Turn) -> Redirect:
+def end_swap(redirect: Redirect, turn: Turn) -> Redirect:
     """To REPLACED: the item is the edited one. What it took the place of stays on the shelf for `settle`."""
     wait = timedelta(0) if redirect.ended_by else redirect.settle
     replaced = replace(redirect, state=State.REPLACED, due=turn.clock() + wait, missed=None, reason="")

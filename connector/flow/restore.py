@@ -14,13 +14,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from connector.errors import Conflict, Corrupt, Denied, FileGone, Rejected, Unavailable
-from connector.flow.manifest import manifest_bytes, manifest_path, put_bytes
-from connector.flow.reactions import UNKNOWN, StoreFailed, defer, hold, in_store
-from connector.flow.replace import begin_again, begin_copy, clear_shelf, edited, end_copy, sha256_of
+from connector.flow.manifest import write_manifest
+from connector.flow.reactions import UNKNOWN, StoreFailed, defer_for_a_while, hold, in_store
+from connector.flow.replace import begin_again, begin_copy, clear_shelf, end_copy, fetch_item, sha256_of
 from connector.flow.turn import Turn
 from connector.log import Event
 from connector.model import File, Item, Redirect, RedirectedFile, State, Stored
-from connector.rewrite import remove
+from connector.rewrite import standing
 from connector.sight import bears_mark, originals, seen_in, untouched, was_shown_in, with_file
 from connector.spool import Spool, spooled
 
@@ -35,7 +35,7 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
 
     One that the message does not take back does not keep the others away from it; a human decides about that one.
     """
-    item = edited(redirect, turn)
+    item = fetch_item(redirect, turn)
     if redirect.copy and bears_mark(item, redirect) and not bears_mark(_message(redirect, turn), redirect):
         return begin_again(redirect, State.RECALLED, "nobody has seen the notice yet", turn)
     redirect = seen_in(item, redirect, attempted=True)
@@ -53,9 +53,7 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
             refused.append(str(error))
             continue
         if found is None:
-            # Never again at once: where reads are stale, the file would come back twice.
-            waiting = replace(redirect, attempts=max(redirect.attempts, 1))
-            return defer(waiting, "the item does not list yet what was put back into it", turn)
+            return defer_for_a_while(redirect, "the item does not list yet what was put back into it", turn)
         redirect = with_file(redirect, each, replace(each, file=found))
     if refused:
         back = len(redirect.leaving) - len(refused) if not redirect.copy else 0
@@ -72,13 +70,13 @@ def put_back(redirect: Redirect, turn: Turn) -> Redirect:
 
 def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
     """RETURNED -> RESTORED: only where a fresh look shows every file in the message."""
-    item = edited(redirect, turn)
+    item = fetch_item(redirect, turn)
     if not _are_all_in(item, redirect):
         return begin_again(redirect, State.RECALLED, "a file that was put back is not in the item any more", turn)
     # The marker stays in a copy until the end: it is what the copy is found by, should the power go while it is moved.
     turn.watch.source.retract(item, redirect.id, keep_marker=redirect.copy is not None)
-    item = edited(redirect, turn)
-    if item.body and remove(item.body, redirect.id) != item.body:
+    item = fetch_item(redirect, turn)
+    if standing(item.body, redirect.id):
         raise Conflict("the item still shows the notice that was taken out")
     if redirect.copy:
         return end_copy(redirect, item, turn)
@@ -90,13 +88,13 @@ def withdraw(redirect: Redirect, turn: Turn) -> Redirect:
 
 def swapped(redirect: Redirect, turn: Turn) -> Redirect:
     """REPLACED -> RESTORED: what the message took the place of goes, and last the marker, which nobody sees."""
-    item = edited(redirect, turn)
-    if item.body and remove(item.body, redirect.id) != item.body:
+    item = fetch_item(redirect, turn)
+    if standing(item.body, redirect.id):
         # It was recalled while its links were on the way in.
         return turn.write(replace(redirect, state=State.RECALLED), Event.REDIRECT_RECALLED)
     clear_shelf(redirect, item, turn)
     turn.watch.source.retract(item, redirect.id)
-    return _end(redirect, edited(redirect, turn), turn)
+    return _end(redirect, fetch_item(redirect, turn), turn)
 
 
 def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
@@ -106,8 +104,7 @@ def _end(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         # Only now: until the files were seen in the message, the links may have been the only way to them.
         in_store(turn.watch.links.revoke, redirect.folder)
     restored = replace(redirect, state=State.RESTORED, pointer="", replaced=None, missed=None, reason="")
-    manifest = manifest_bytes(restored, turn.watch.source.address, turn.watch.tenant, turn.watch.marker_key)
-    in_store(put_bytes, turn.watch.store, manifest_path(restored), manifest)
+    write_manifest(restored, turn)
     return turn.write(restored, Event.REDIRECT_RESTORED)
 
 

@@ -20,14 +20,14 @@ from datetime import datetime, timedelta
 
 from connector.errors import Conflict, Gone
 from connector.flow.discover import adopt, bear, genuine
-from connector.flow.manifest import day, delete_manifests, manifest_bytes, manifest_path, put_bytes
+from connector.flow.manifest import day, delete_manifests, write_manifest
 from connector.flow.reactions import in_store
-from connector.flow.replace import edited
+from connector.flow.replace import fetch_item
 from connector.flow.turn import Turn
 from connector.ledger import Stale
 from connector.log import Event
-from connector.model import ACTIVE, Item, Message, Notice, Origin, Redirect, State
-from connector.rewrite import remove, says_no_more, tombstone
+from connector.model import Item, Message, Notice, Origin, Redirect, State
+from connector.rewrite import says_no_more, standing, tombstone
 from connector.sight import with_links_until
 from connector.stores import Pages
 
@@ -84,7 +84,7 @@ def _sought(redirect: Redirect, turn: Turn) -> Redirect | None:
     What was only copied has no mark. Where it was moved, and has another id by that, the feed told of it as new.
     """
     try:
-        edited(redirect, turn)
+        fetch_item(redirect, turn)
     except Gone:
         pass
     except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
@@ -140,7 +140,7 @@ def _show_anew(redirect: Redirect, now: datetime, turn: Turn) -> None:
     """
     ends = [each.link.expires for each in redirect.shown if each.link and each.link.expires]
     resting = redirect.state is State.DONE and min(ends, default=now) > now
-    closed = turn.watch.monitor or turn.spent() or turn.allowed(going_back=False) != ACTIVE
+    closed = turn.watch.monitor or turn.spent() or not turn.unhindered()
     if not resting or closed or turn.full():
         return
     turn.keep_lease()
@@ -156,21 +156,15 @@ def expire(redirect: Redirect, turn: Turn) -> Redirect:
     """
     state = State.EXPIRED if redirect.was_shown and not redirect.outlives else State.TOLD
     expired = replace(redirect, state=state, held_in=None, missed=None, attempts=0, reason="")
-    _say_in_store(expired, turn)
+    write_manifest(expired, turn)
     return turn.write(replace(expired, due=turn.clock()), Event.REDIRECT_EXPIRED)
-
-
-def _say_in_store(redirect: Redirect, turn: Turn) -> None:
-    watch = turn.watch
-    manifest = manifest_bytes(redirect, watch.source.address, watch.tenant, watch.marker_key)
-    in_store(put_bytes, watch.store, manifest_path(redirect), manifest)
 
 
 def _lives_on(redirect: Redirect, turn: Turn) -> Redirect:
     """Back to where it rested: its message is there again. A newer manifest takes back what one said of the end."""
     state = State.RESTORED if redirect.ended_by else State.DONE
     again = replace(redirect, state=state, gone=None, missed=None, attempts=0, reason="")
-    _say_in_store(again, turn)
+    write_manifest(again, turn)
     return turn.write(again, Event.REDIRECT_MESSAGE_BACK)
 
 
@@ -178,7 +172,7 @@ def tell(redirect: Redirect, turn: Turn) -> Redirect:
     """EXPIRED -> TOLD: the item and all copies of it in its source show a tombstone, seen in freshly read bodies."""
     if turn.watch.on_hold:
         return _held_back(redirect, turn)
-    item = edited(redirect, turn)
+    item = fetch_item(redirect, turn)
     if redirect.outlives:
         return _lives_on(redirect, turn)  # Another ledger had found it gone.
     for each in _copies(item, redirect, turn):
@@ -230,7 +224,7 @@ def _copies(item: Item | None, redirect: Redirect, turn: Turn) -> Iterator[Item]
     known = set()
     if item:
         known.add(item.pointer or item.id)
-        if genuine(item, turn) or (item.body and remove(item.body, redirect.id) != item.body):
+        if genuine(item, turn) or standing(item.body, redirect.id):
             yield item
     for found in turn.watch.source.find(redirect.id):
         if (found.pointer or found.id) not in known and genuine(found, turn):

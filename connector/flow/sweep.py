@@ -46,9 +46,9 @@ def sweep(watch: Watch, ledger: Ledger, clock: Clock, owner: str, *, grace: time
 
 
 def trim(tenant: str, store: Store, ledger: Ledger, now: datetime, *, kept: timedelta, held: Collection[str]) -> int:
-    """Let go the events of a tenant that its audit trail has had for so long, and what has left nothing else; how many.
+    """Forget the events of a tenant that are older than `kept`, and redirects of which nothing else is left.
 
-    None while the clock is in doubt, nor what is of a source on which somebody holds his hand (`held`).
+    Nothing while the clock is in doubt, and nothing of a source on hold (`held`). Returns how many events.
     """
     try:
         look(tenant, store, ledger, now)
@@ -69,8 +69,8 @@ def _swept(turn: Turn, grace: timedelta, at_most: int) -> int:
         log.error(Event.SWEEP_STOPPED, source=watch.name, reason=doubt)
         ledger.note(watch.tenant, Event.SWEEP_STOPPED, now, source=watch.name, reason=doubt)
         return 0
-    ended = [_ended(expire, each, turn) for each in over]
-    return sum((*ended, *(_ended(_sweep_one, each, turn) for each in doomed)))
+    ended = sum(_ended(expire, each, turn) for each in over)
+    return ended + sum(_ended(_sweep_one, each, turn) for each in doomed)
 
 
 def _ended(end: Callable[[Redirect, Turn], object], redirect: Redirect, turn: Turn) -> bool:

@@ -50,13 +50,13 @@ def believed(tenant: str, store: Store, ledger: Ledger, now: datetime, *, doubte
     try:
         look(tenant, store, ledger, now)
     except ClockInDoubt as doubt:
-        stop(tenant, str(doubt), ledger, now)
+        put_brake_on(tenant, str(doubt), ledger, now)
         return False
     _set_right(tenant, ledger, now)
     return True
 
 
-def stop(tenant: str, reason: str, ledger: Ledger, now: datetime) -> None:
+def put_brake_on(tenant: str, reason: str, ledger: Ledger, now: datetime) -> None:
     """Put the brake on."""
     log.error(Event.CLOCK_IN_DOUBT, tenant=tenant, reason=reason)
     ledger.pause(TenantPause.CLOCK.of(tenant), until=FOR_EVER, reason=reason, error="Clock", now=now, tenant=tenant)

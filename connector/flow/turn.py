@@ -246,6 +246,10 @@ class Turn:
             return RETURNING | {State.PLANNED} | (SWAPPING if going_back else frozenset())
         return ACTIVE
 
+    def unhindered(self) -> bool:
+        """Whether every step may be taken, as it is now: no brake stands."""
+        return self.allowed(going_back=False) == ACTIVE
+
     def brake(self, what: SourcePause, event: Event, reason: str, error: str) -> None:
         """Let this part of the work wait until it is freed, and tell it once."""
         name = what.of(self.watch.name)
@@ -351,6 +355,7 @@ def take_turn(
     now = clock()
     pauses = ledger.all_pauses(now)
     named = {TenantPause.STOP.of(watch.tenant), *watch.left_alone_as}
+    # Its own name last: that may cost a request, and the server of a tenant that was stopped is not even asked.
     if pauses.standing.keys() & named or watch.name in pauses.standing:
         yield None
         return

@@ -1,4 +1,13 @@
-"""The journal of everything that connector intends, does and did."""
+"""The journal of everything that connector intends, does and did.
+
+ledger.py     all that may be asked of it         <- read this first
+rows.py       redirects as rows                   absorb.py     what is new in a plan
+sources.py    feeds and leases                    agenda.py     what is due, of all sources
+backlog.py    backfills                           proofs.py     what is known of servers
+chain.py      the audit trail                     subjects.py   its pseudonyms
+schema.py, migrations/                            the tables, and those of earlier versions
+prepared.py, database.py                          statements that were compiled once; each database's own
+"""
 
 from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting

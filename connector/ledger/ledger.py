@@ -2,7 +2,8 @@
 
 The state of a redirect, its files, the event and the hash chain are written in one transaction: by `Ledger.write`, and
 by what stands for it where a redirect is discovered, rebuilt or swept. No transaction spans two effects, and none
-waits for a network.
+waits for a network. Two things are noted without an event, since nothing happened: that links may have been shown, and
+that a message was looked for.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -296,7 +297,7 @@ class Ledger:
         elsewhere) is another redirect's already.
         """
         with self._writing() as connection:
-            tenant = _allowed(connection, redirect, lease)
+            tenant = _tenant_of(connection, redirect, lease)
             # Only where the source is ours: the ledger may have been taken back since, to before what is known.
             known = self._known.get(redirect.source, {}).get(redirect.id) if lease else None
             before = known if known and known.revision == redirect.revision else None
@@ -304,6 +305,7 @@ class Ledger:
             self._append(connection, tenant, now, [_fact(written, event, **detail)])
         if lease:
             if known is None:
+                # Not among those handed out as due: it alone is remembered, or this would grow.
                 self._known[redirect.source] = {}
             self._known[redirect.source][redirect.id] = written
         return written
@@ -315,7 +317,7 @@ class Ledger:
         with self._writing() as connection:
             self._append(connection, tenant, now, [Fact(event, source, redirect_id, detail)])
 
-    def restore_redirect(self, redirect: Redirect, event: str, now: datetime) -> bool:
+    def rebuild(self, redirect: Redirect, event: str, now: datetime) -> bool:
         """Insert a redirect that was rebuilt from its manifest. False: one with its id is here, and stays as it is.
 
         Its source must be watched. Raises Taken.
@@ -337,7 +339,7 @@ class Ledger:
         with self._reading() as connection:
             return rows.read(connection, *dropped, c.written < before)
 
-    def ending(self, source: str, now: datetime, until: datetime) -> tuple[Redirect, ...]:
+    def unreminded(self, source: str, now: datetime, until: datetime) -> tuple[Redirect, ...]:
         """The redirects of a source that are done and show a link which ends by then, and whose owner was not told."""
         with self._reading() as connection:
             return _of(connection, _ENDING, of=source, now=now, until=until)
@@ -385,7 +387,7 @@ class Ledger:
         Raises Stale, LeaseLost.
         """
         with self._writing() as connection:
-            tenant = _allowed(connection, redirect, lease)
+            tenant = _tenant_of(connection, redirect, lease)
             written = rows.change(connection, redirect.without_copies(), now)
             connection.execute(update(redirects).where(redirects.c.id == redirect.id).values(swept=now))
             self._append(connection, tenant, now, [_fact(written, "sweep.deleted")])
@@ -701,15 +703,13 @@ class Ledger:
     ) -> Iterator[Event]:
         """What happened, of a tenant or all of it, each tenant's in its order; from one to another."""
         c = events.c
-        wanted = [
-            compare(said)
-            for compare, said in (
-                (c.tenant.__eq__, tenant),
-                (c.number.__ge__, first),
-                (c.number.__le__, last),
-            )
-            if said is not None
-        ]
+        wanted: list[ColumnElement[bool]] = []
+        if tenant is not None:
+            wanted.append(c.tenant == tenant)
+        if first is not None:
+            wanted.append(c.number >= first)
+        if last is not None:
+            wanted.append(c.number <= last)
         with self._reading() as connection:
             yield from chain.read(connection, *wanted)
 
@@ -738,8 +738,8 @@ class Ledger:
     def trim_audit(self, tenant: str, before: datetime, now: datetime, held: Collection[str] = ()) -> int:
         """Take events from before a time from the front of the tenant's chain, and say so in its last one; how many.
 
-        What is left begins with an event of these sources, on which somebody holds his hand; or of a redirect whose
-        files the store has, or on which a step, or a human's decision, is still to come; or of that time.
+        The chain then begins with the first event that is younger, or of a source on hold (`held`), or of a redirect
+        that has files in the store, a step to come or a decision to wait for.
         """
         f, r = files.c, redirects.c
         resting = r.state.in_((State.DONE, State.DROPPED, State.RESTORED, State.ERASED))
@@ -797,7 +797,7 @@ def _done(tenant: str) -> tuple[ColumnElement[bool], ...]:
     return redirects.c.state == State.DONE, redirects.c.source.in_(ours)
 
 
-def _allowed(connection: Connection, redirect: Redirect, lease: Lease | None) -> str:
+def _tenant_of(connection: Connection, redirect: Redirect, lease: Lease | None) -> str:
     """The tenant whose redirect it is. Raises LeaseLost."""
     return sources.fence(connection, lease) if lease else sources.tenant(connection, redirect.source)
 

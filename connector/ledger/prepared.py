@@ -1,4 +1,4 @@
-"""Statements of every step, put into words once.
+"""Statements of every step, compiled once.
 
 SQLAlchemy takes several times as long over a statement as the database takes to carry it out: for each execution it
 looks up the words, and finds out anew how every value lies in its column. Both are asked of it once here; then the
@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from connector import sql
 
-_Turn = Callable[[Any], Any]
+_Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class _Words:
     #: What never changes, as it lies in the database.
     fixed: Mapping[str, Any]
     #: What converts parameters, by their names; and results, by their columns.
-    going: Sequence[tuple[str, _Turn]]
-    coming: Sequence[_Turn]
+    going: Sequence[tuple[str, _Convert]]
+    coming: Sequence[_Convert]
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """As the driver takes them."""
-        return {**self.fixed, **{name: turn(given[name]) for name, turn in self.going}}
+        return {**self.fixed, **{name: convert(given[name]) for name, convert in self.going}}
 
 
 class Prepared:
@@ -46,7 +46,7 @@ class Prepared:
         """All that it finds."""
         words = self._for(connection.dialect)
         found = sql.driven(connection, words.text, words.values(values)).fetchall()
-        return [tuple([turn(value) for turn, value in zip(words.coming, row, strict=True)]) for row in found]
+        return [tuple([convert(value) for convert, value in zip(words.coming, row, strict=True)]) for row in found]
 
     def run(self, connection: Connection, *each: Mapping[str, Any]) -> int:
         """Carry it out with each of these; how many rows the last one changed."""
@@ -62,20 +62,20 @@ class Prepared:
 
     def _put(self, dialect: Dialect) -> _Words:
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._sets)
-        turns = {name: _going(bind.type, dialect) for name, bind in compiled.binds.items()}
+        converts = {name: _going(bind.type, dialect) for name, bind in compiled.binds.items()}
         return _Words(
             text=compiled.string,
-            fixed={name: turns[name](bind.value) for name, bind in compiled.binds.items() if not bind.required},
-            going=[(name, turns[name]) for name, bind in compiled.binds.items() if bind.required],
+            fixed={name: converts[name](bind.value) for name, bind in compiled.binds.items() if not bind.required},
+            going=[(name, converts[name]) for name, bind in compiled.binds.items() if bind.required],
             coming=[_coming(each.type, dialect) for each in self._statement.exported_columns],
         )
 
 
-def _going(of: TypeEngine[Any], dialect: Dialect) -> _Turn:
+def _going(of: TypeEngine[Any], dialect: Dialect) -> _Convert:
     return of.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
 
 
-def _coming(of: TypeEngine[Any], dialect: Dialect) -> _Turn:
+def _coming(of: TypeEngine[Any], dialect: Dialect) -> _Convert:
     return of.dialect_impl(dialect).result_processor(dialect, None) or _as_it_is
 
 

@@ -42,7 +42,7 @@ def insert(body: Body | None, notice: Notice) -> Body:
     """
     body = body or Body("", html=True)
     form = _form(body)
-    fragment = (notice.html if body.html else notice.text).replace("\n", _line_end(body.content))
+    fragment = _said(notice, body).replace("\n", _line_end(body.content))
     at = form.place(body.content)
     start, end = form.extent(body.content, notice.redirect_id) or (at, at)
     return Body(body.content[:start] + fragment + body.content[end:], body.html)
@@ -59,27 +59,32 @@ def shows(body: Body | None, urls: Collection[str]) -> bool:
     return not (unseen(urls, body.content, _form(body)) if body else urls)
 
 
+def standing(body: Body | None, redirect_id: str) -> Body | None:
+    """The notice of this redirect as it stands in the body; None where it does not."""
+    extent = _form(body).extent(body.content, redirect_id) if body else None
+    return Body(body.content[slice(*extent)], body.html) if body and extent else None
+
+
 def tells_other_days(body: Body | None, notice: Notice) -> bool:
     """Whether the notice of this redirect stands in the body, and tells other days than it should: an older end, say.
 
     Where somebody's client has dissolved it in the rest of the text, nobody can tell.
     """
-    form = _form(body) if body else None
-    extent = form.extent(body.content, notice.redirect_id) if body and form else None
-    if not (body and form and extent):
-        return False
-    wanted = notice.html if body.html else notice.text
-    return set(_DAY.findall(body.content[slice(*extent)])) != set(_DAY.findall(wanted))
+    ours = standing(body, notice.redirect_id)
+    return ours is not None and set(_DAY.findall(ours.content)) != set(_DAY.findall(_said(notice, ours)))
 
 
 def says_no_more(body: Body | None, tombstone: Notice) -> bool:
     """Whether the notice of this redirect stands in the body, and shows no link that its tombstone does not show."""
-    form = _form(body) if body else None
-    extent = form.extent(body.content, tombstone.redirect_id) if body and form else None
-    if not (body and form and extent):
+    ours = standing(body, tombstone.redirect_id)
+    if ours is None:
         return False
-    allowed = set(form.links(tombstone.html if body.html else tombstone.text))
-    return allowed.issuperset(form.links(body.content[slice(*extent)]))
+    links = _form(ours).links
+    return set(links(_said(tombstone, ours))).issuperset(links(ours.content))
+
+
+def _said(notice: Notice, body: Body) -> str:
+    return notice.html if body.html else notice.text
 
 
 def _form(body: Body) -> Form:

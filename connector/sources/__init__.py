@@ -4,7 +4,8 @@ A *source* is one mailbox or one file share: a thing with items that carry files
 An *item id* names an item at least as long as it is not moved; a *version* differs after every change.
 A *cursor* is opaque to everyone but the adapter that made it.
 
-Every verb may be repeated; doing it again is harmless. The one exception says so.
+Every verb may be repeated; doing it again is harmless. There are three before which the caller looks, or a thing is
+there twice: `put_back`, `tell` and `stage`.
 Adapters never retry and never sleep. What fails is told as one of `connector.errors`:
 any verb may raise Unavailable or Denied, beside what its docstring says.
 """
@@ -31,7 +32,7 @@ class Hints(Protocol):
 
     @property
     def prompt(self) -> bool:
-        """Whether it speaks every second or so, be it empty: who closes `listen` may wait until it has let go."""
+        """Whether it yields every second or so, even if nothing happened: who closes `listen` need not wait long."""
         ...
 
     @property
@@ -149,8 +150,8 @@ class Source(Protocol):
     def put_back(self, item: Item, file: File, content: Spool) -> None:
         """Attach these bytes to the item again, with the name, type, content id and inline flag of `file`.
 
-        The one verb that must not be repeated blindly, or the item has the file twice: the caller looks first. The file
-        has a new id and a new version afterwards. Raises Gone, Conflict, and Rejected where it is too large to attach
+        Repeated, the item would have the file twice: the caller looks first. The file has a new id and a new version
+        afterwards. Raises Gone, Conflict, and Rejected where it is too large to attach
         or was a message.
         """
         ...

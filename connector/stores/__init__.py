@@ -110,7 +110,7 @@ class Store(Links, Protocol):
     def admits(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> bool:
         """Whether the people to whom the mailbox belongs, and nobody else, may read what is below this collection.
 
-        Of the members of what is shared, those are meant that are no `strangers`. `share` gives links that open for
+        Members whom the store does not know (`strangers`) do not count. `share` gives links that open for
         them. True where the store lets in whoever it lets in anyway.
         """
         ...

@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connector import __version__
 from connector.ledger import Ledger
-from connector.model import ACTIVE, State
+from connector.model import ACTIVE, RETURNING, State
 from connector.pauses import SourcePause
 
-_GOING_BACK = frozenset({State.RECALLED, State.RETURNED})
 #: In the state folder: what the daemon said of itself last.
 SAID = "daemon.json"
 #: How often it says so. One that has said nothing for four times as long is down, or stands still.
@@ -158,10 +157,10 @@ def _mailboxes(ledger: Ledger) -> list[MailboxStatus]:
             tenant=each.tenant,
             mailbox=each.address,
             redirected=counts.get((each.name, State.DONE), 0),
-            under_way=sum(counts.get((each.name, state), 0) for state in ACTIVE - _GOING_BACK),
+            under_way=sum(counts.get((each.name, state), 0) for state in ACTIVE - RETURNING),
             held=counts.get((each.name, State.HELD), 0),
             dropped=counts.get((each.name, State.DROPPED), 0),
-            going_back=sum(counts.get((each.name, state), 0) for state in _GOING_BACK),
+            going_back=sum(counts.get((each.name, state), 0) for state in RETURNING),
             restored=counts.get((each.name, State.RESTORED), 0),
             next=ledger.next_due(each.name),
             since=each.begins(),
