@@ -13,7 +13,8 @@ import pytest
 from jinja2 import Environment, meta
 
 from connector.cli import main
-from connector.config.loading import TESTS, TenantConfig, load
+from connector.config.files import TESTS
+from connector.config.loading import TenantConfig, load
 from connector.config.settings import Settings
 from connector.plan.tables import FEWEST
 from connector.policy.conditions import Conditions
