@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from connector.cli import main
+from connector.errors import Unavailable
 from connector.ledger import Ledger
 from connector.simulator import Exchange
 from tests.exchange import outlook
@@ -531,6 +532,8 @@ def test_one_mailbox_out_of_reach_keeps_no_other_from_being_swept_or_explained(w
     told = world.json(*EXPLAIN, "<plan.pdf@example.org>", code=4)
     assert [each["mailbox"] for each in told["verdicts"]] == [ANNA]
     assert [each["mailbox"] for each in told["not_looked_at"]] == ["nobody@example.org"]
+    (planned,) = world.json("plan", "--whole", "--named", "--reason", "a test", code=4)
+    assert [each["mailbox"] for each in planned["not_looked_at"]] == ["nobody@example.org"]
     told = world.json(*EXPLAIN, "<absent@example.org>", code=4)
     assert (told["verdicts"], len(told["not_looked_at"])) == ([], 1)
     assert "No mailbox that was looked into" in world.run(*EXPLAIN, "<absent@example.org>", code=4)
@@ -563,6 +566,19 @@ def test_a_store_out_of_reach_keeps_no_other_tenant_from_being_swept_and_reconci
         path.unlink()
     told = world.json("ledger", "reconcile", code=3)
     assert (told["taken_over"], [each["tenant"] for each in told["left_out"]]) == (1, ["aaa"])
+
+
+def test_links_that_cannot_be_ended_are_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After what was done for all others; a script reads that the server is out of reach."""
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("the store is down")
+
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.run("once")
+    monkeypatch.setattr("connector.stores.webdav.WebdavStore.revoke", refuse)
+    assert world.json("links", "revoke", "--everything", code=3) == {"revoked": 0}
+    assert "call this again, since links are left as they are, of acme: the store is down" in world.log
 
 
 def test_pause_holds_what_was_never_served(world: World) -> None:
@@ -609,7 +625,7 @@ def test_a_file_of_anchors_that_is_not_there_is_told(world: World) -> None:
 def test_what_is_refused_writes_no_file_and_destroys_none(world: World) -> None:
     """Neither an export of a tenant that is not known, nor a plan of a mailbox that is not."""
     out = world.folder / "out"
-    refused = (
+    refused: tuple[tuple[str, ...], ...] = (
         ("audit", "export", "--tenant", "nobody", "--output", str(out)),
         ("plan", "--mailbox", "nobody@example.org", "--csv", str(out)),
         ("plan", "--mailbox", ANNA, "--mailbox", "nobody@example.org", "--html", str(out)),
