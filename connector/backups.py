@@ -26,14 +26,17 @@ def back_up_into(folder: Path, keep: int, ledger: Ledger, now: datetime, by: str
     """Copy the ledger into a new file in the folder, of which the newest `keep` stay. Raises ValueError."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: `--keep` wants one, which holds the copies")
-    # Before it is needed: a disk that torn copies have filled would never have room for a whole one.
-    _forget_torn(folder, now)
     file = folder / f"ledger-{now:%Y%m%dT%H%M%SZ}.db"
-    back_up(ledger, file, now, by)
-    # By name: times of files change when they are moved. The new one stays also where the clock was set back.
-    older = sorted(each for each in folder.iterdir() if _COPY.fullmatch(each.name) and each != file)
-    for each in older[: max(0, len(older) - keep + 1)]:
-        each.unlink()
+    try:
+        # Before it is needed: a disk that torn copies have filled would never have room for a whole one.
+        _forget_torn(folder, now)
+        back_up(ledger, file, now, by)
+        # By name: times of files change when they are moved. The new one stays also where the clock was set back.
+        older = sorted(each for each in folder.iterdir() if _COPY.fullmatch(each.name) and each != file)
+        for each in older[: max(0, len(older) - keep + 1)]:
+            each.unlink()
+    except OSError as error:
+        raise ValueError(f"{error.filename} cannot be read or deleted: {error.strerror}; see to it") from None
     return file
 
 

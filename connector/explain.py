@@ -59,25 +59,22 @@ def mailboxes_of(redirects: Iterable[Redirect], ledger: Ledger) -> set[str]:
     return {each.address for each in ledger.watched() if each.name in sources}
 
 
-def find(
-    said: str, redirects: Sequence[Redirect], watches: Iterable[Watch], ledger: Ledger, now: datetime
-) -> Iterator[Found]:
-    """The message, wherever it is in these mailboxes, judged afresh; nothing is changed.
+def find(said: str, redirects: Sequence[Redirect], watch: Watch, ledger: Ledger, now: datetime) -> Iterator[Found]:
+    """The message, wherever it is in this mailbox, judged afresh; nothing is changed. Raises what its source raises.
 
     One that the ledger does not know, or that was moved, is looked for through the whole mailbox.
     """
     internet_message_id = next((each.internet_message_id for each in redirects), said)
-    for watch in watches:
-        ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
-        for message in _found(internet_message_id, ids, watch):
-            answer = ask(message, watch, _facts(message, watch, ledger, now))
-            yield Found(
-                watch,
-                message,
-                answer.verdicts,
-                explained(watch.policy, message, answer.facts),
-                tuple(guards_of_item(message, ours=answer.facts.ours, since=answer.facts.since)),
-            )
+    ids = {each.item_id for each in redirects if each.source == watch.name} or {said}
+    for message in _found(internet_message_id, ids, watch):
+        answer = ask(message, watch, _facts(message, watch, ledger, now))
+        yield Found(
+            watch,
+            message,
+            answer.verdicts,
+            explained(watch.policy, message, answer.facts),
+            tuple(guards_of_item(message, ours=answer.facts.ours, since=answer.facts.since)),
+        )
 
 
 def why(redirects: Sequence[Redirect], found: Sequence[Found], ledger: Ledger, now: datetime) -> tuple[str, ...]:
@@ -98,12 +95,14 @@ _WHO = {
 }
 
 
-def opened(redirects: Sequence[Redirect], watches: Iterable[Watch]) -> Iterator[str]:
+def opened(redirects: Sequence[Redirect], watches: Iterable[Watch], ledger: Ledger) -> Iterator[str]:
     """Who can open the links of each redirect today, until when, and what ends them."""
-    by_name = {each.name: each for each in watches}
+    # By address: to ask each mailbox for its key would take a request each, and some may be out of reach.
+    by_address = {(each.tenant, each.source.address.lower()): each for each in watches}
+    sources = {each.name: by_address.get((each.tenant, each.address.lower())) for each in ledger.watched()}
     for redirect in redirects:
         for terms in dict.fromkeys(each.terms for each in redirect.shown if each.link):
-            yield _opened(redirect, terms, by_name.get(redirect.source))
+            yield _opened(redirect, terms, sources[redirect.source])
 
 
 def _opened(redirect: Redirect, terms: LinkTerms, watch: Watch | None) -> str:

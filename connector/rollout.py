@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 
 from connector.amounts import duration, said
@@ -65,8 +65,8 @@ def text(folder: Path, tenant: TenantConfig, settings: Settings, readers: Reader
         return _TEMPLATES.from_string(template).render(words(tenant, settings, code)).strip() + "\n"
     except TemplateSyntaxError as error:
         raise ConfigError(f"{path}:{error.lineno}: {error.message}") from None
-    except TemplateError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except Exception as error:  # a text of a house may raise whatever it likes
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def words(tenant: TenantConfig, settings: Settings, code: Code) -> Mapping[str, Any]:

@@ -4,11 +4,12 @@ Every look and every change is an event of the redirect. Calls may be repeated, 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from connector.daemon.tenants import Tenant
+from connector.errors import Denied, Unavailable
 from connector.flow.decisions import Wanted, meant
 from connector.ledger import Ledger, Stale
 from connector.links.book import Publication
@@ -46,6 +47,8 @@ class Upkeep:
     ledger: Ledger
     now: datetime
     by: str
+    #: Whose store or book is out of reach, and why: their links are left as they are, and keep nobody's from an end.
+    missing: dict[str, Unavailable | Denied] = field(default_factory=dict)
 
     def shown(self, wanted: Wanted) -> Iterator[Shown]:
         """The links of all redirects that are wanted, as the ledger and the book know them."""
@@ -63,9 +66,10 @@ class Upkeep:
         """
         done = 0
         for redirect, tenant in self._resting(wanted, State.RESTORED):
-            tenant.links().revoke(redirect.folder)
-            self._note(redirect, tenant, Event.LINK_REVOKED)
-            done += 1
+            with self._reaching(tenant):
+                tenant.links().revoke(redirect.folder)
+                self._note(redirect, tenant, Event.LINK_REVOKED)
+                done += 1
         return done
 
     def extend(self, wanted: Wanted, until: datetime | None) -> int:
@@ -75,13 +79,16 @@ class Upkeep:
         """
         done = 0
         for redirect, tenant in self._resting(wanted):
-            if (book := tenant.book()) is None:
-                raise ValueError(f"the links of {tenant.name} are the store's own: let them last there, or `relink`")
-            for terms in _terms(redirect):
-                book.extend(publication_id(redirect.id, terms), until)
-            self._note(redirect, tenant, Event.LINK_EXTENDED, until=until)
-            show_anew(redirect, self.ledger, self.now)
-            done += 1
+            with self._reaching(tenant):
+                if (book := tenant.book()) is None:
+                    raise ValueError(
+                        f"the links of {tenant.name} are the store's own: let them last there, or `relink`"
+                    )
+                for terms in _terms(redirect):
+                    book.extend(publication_id(redirect.id, terms), until)
+                self._note(redirect, tenant, Event.LINK_EXTENDED, until=until)
+                show_anew(redirect, self.ledger, self.now)
+                done += 1
         return done
 
     def relink(self, wanted: Wanted) -> int:
@@ -93,16 +100,17 @@ class Upkeep:
         for redirect, tenant in self._resting(wanted):
             if not _may_show_others(redirect):
                 continue
-            # First this: where we are killed in between, the call is repeated, and nobody goes on using what leaked.
-            if (book := tenant.book()) is None:
-                tenant.store().revoke(redirect.folder)
-            else:
-                for terms in _terms(redirect):
-                    book.renew(publication_id(redirect.id, terms), self.now)
-            again = _about_to_share(redirect, self.now)
-            with suppress(Stale):  # Somebody else decided about it at this moment; the next call finds it.
-                self.ledger.write(again, Event.LINK_RENEWED, self.now, by=self.by)
-                done += 1
+            with self._reaching(tenant):
+                # First this: where we are killed in between, the call is repeated, and nobody uses what leaked.
+                if (book := tenant.book()) is None:
+                    tenant.store().revoke(redirect.folder)
+                else:
+                    for terms in _terms(redirect):
+                        book.renew(publication_id(redirect.id, terms), self.now)
+                again = _about_to_share(redirect, self.now)
+                with suppress(Stale):  # Somebody else decided about it at this moment; the next call finds it.
+                    self.ledger.write(again, Event.LINK_RENEWED, self.now, by=self.by)
+                    done += 1
         return done
 
     def passwords(self, wanted: Wanted) -> Mapping[str, str]:
@@ -160,7 +168,16 @@ class Upkeep:
 
     def _resting(self, wanted: Wanted, *also: State) -> Iterator[tuple[Redirect, Tenant]]:
         """Those of them that no step is about to look at: it would find a link that is not what it gave."""
-        return ((redirect, tenant) for redirect, tenant in self._meant(wanted) if redirect.state in {*_RESTING, *also})
+        for redirect, tenant in self._meant(wanted):
+            if redirect.state in {*_RESTING, *also} and tenant.name not in self.missing:
+                yield redirect, tenant
+
+    @contextmanager
+    def _reaching(self, tenant: Tenant) -> Iterator[None]:
+        try:
+            yield
+        except (Unavailable, Denied) as error:
+            self.missing[tenant.name] = error
 
     def _note(self, redirect: Redirect, tenant: Tenant, event: Event, **detail: object) -> None:
         self.ledger.note(

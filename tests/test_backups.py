@@ -73,6 +73,14 @@ def test_what_a_power_cut_left_of_a_copy_goes_a_day_later(ledger: Ledger, folder
     assert [each.exists() for each in torn] == [False, True]
 
 
+def test_what_cannot_be_deleted_is_told(ledger: Ledger, folder: Path) -> None:
+    """A folder that bears the name of a copy, say; the new copy is there."""
+    (folder / "ledger-20260101T000000Z.db").mkdir()
+    with pytest.raises(ValueError, match=r"ledger-20260101T000000Z.db cannot be read or deleted: "):
+        back_up_into(folder, 1, ledger, NOW, "root")
+    assert (folder / "ledger-20260501T013000Z.db").exists()
+
+
 def test_a_copy_is_noted_for_every_tenant(ledger: Ledger, folder: Path) -> None:
     """Who has a copy of the ledger knows whose mail went where."""
     ledger.note("other", "something.happened", NOW)

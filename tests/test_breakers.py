@@ -87,16 +87,16 @@ def test_a_mailbox_that_is_down_names_its_account(world: World) -> None:
 
 
 def test_what_somebody_stopped_begins_no_step_until_he_lets_it_go_on(world: World) -> None:
-    """Also after a restart; the trail and the status say who, and why. A name that was never served is refused."""
+    """Also after a restart, and where it was never served; the trail and the status say who, and why."""
+    for name in (TENANT, None):
+        with pytest.raises(ValueError, match="no tenant is configured, and none was ever served"):
+            tenants_meant(name, ())
+    with pytest.raises(ValueError, match="there is no tenant nobody; there are: acme, beta"):
+        tenants_meant("nobody", {"beta", TENANT})
+    assert tenants_meant(None, {"beta", TENANT}) == (TENANT, "beta")
+    meant = tenants_meant(TENANT, {"beta", TENANT})
+    assert meant == (TENANT,)
     with world.process() as (watch, ledger):
-        for name in (TENANT, None):
-            with pytest.raises(ValueError, match="no tenant was ever served: there is nothing to stop yet"):
-                tenants_meant(name, ledger)
-        ledger.watch(watch.name, tenant=TENANT, address="anna@example.org", now=world.now)
-        with pytest.raises(ValueError, match="no tenant nobody was ever served; there are: acme"):
-            tenants_meant("nobody", ledger)
-        meant = tenants_meant(None, ledger)
-        assert meant == tenants_meant(TENANT, ledger) == (TENANT,)
         stop(meant, ledger, world.now, "Ada Admin", reason="the store moves")
     with world.process() as (watch, ledger):
         assert not tick(watch, ledger, world.clock, "one")

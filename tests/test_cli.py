@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import pytest
 
 from connector.cli import main
+from connector.errors import Unavailable
 from connector.ledger import Ledger
 from connector.simulator import Exchange
 from tests.exchange import outlook
@@ -483,7 +485,7 @@ def test_a_lost_ledger_is_noticed_and_reconciled(world: World) -> None:
         path.unlink()
     assert "connector ledger reconcile" in world.run("once", code=1)
     assert "stopped" in {each["severity"] for each in world.json("check", code=1)}
-    assert world.json("ledger", "reconcile") == {"taken_over": 1, "refused": 0}
+    assert world.json("ledger", "reconcile") == {"taken_over": 1, "refused": 0, "left_out": []}
     world.run("once")
     assert world.hashes() == [sha256(BIG).hexdigest()]
 
@@ -518,6 +520,124 @@ def test_a_mailbox_whose_recoverable_items_are_full_is_told(world: World) -> Non
     assert "raise RecoverableItemsQuota" in told["paused"][0]["reason"]
     world.exchange.order(forget_recoverable=ANNA)
     assert "stopped" not in {each["severity"] for each in world.json("check")}
+
+
+def test_one_mailbox_out_of_reach_keeps_no_other_from_being_swept_or_explained(world: World) -> None:
+    """It is named with its reason, and the exit code says that something was left out, and why."""
+    world.configure(mailbox=f"nobody@example.org, {ANNA}")
+    swept = world.json("sweep", code=4)
+    assert [(each["paused"], each["error"]) for each in swept["left_out"]] == [("acme/nobody@example.org", "Denied")]
+    assert swept["left_out"][0]["reason"] in world.run("sweep", code=4)
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    told = world.json(*EXPLAIN, "<plan.pdf@example.org>", code=4)
+    assert [each["mailbox"] for each in told["verdicts"]] == [ANNA]
+    assert [each["mailbox"] for each in told["not_looked_at"]] == ["nobody@example.org"]
+    (planned,) = world.json("plan", "--whole", "--named", "--reason", "a test", code=4)
+    assert [each["mailbox"] for each in planned["not_looked_at"]] == ["nobody@example.org"]
+    told = world.json(*EXPLAIN, "<absent@example.org>", code=4)
+    assert (told["verdicts"], len(told["not_looked_at"])) == ([], 1)
+    assert "No mailbox that was looked into" in world.run(*EXPLAIN, "<absent@example.org>", code=4)
+    world.run(*EXPLAIN, "<plan.pdf@example.org>", "--mailbox", ANNA)
+    world.run(*EXPLAIN, "<plan.pdf@example.org>", "--mailbox", "ben@example.org", code=2)
+    assert "no mailbox ben@example.org is configured" in world.log
+
+
+def test_what_the_ledger_knows_is_explained_while_its_mailbox_is_out_of_reach(world: World) -> None:
+    """The history, and who can open the links, are answered; that the mailbox was not looked into is told."""
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.run("once")
+    world.configure(exchange=f"http://127.0.0.1:{free_port()}/EWS")
+    told = world.json(*EXPLAIN, "<plan.pdf@example.org>", code=3)
+    assert told["history"][-1]["event"] == "redirect.done"
+    assert [each["mailbox"] for each in told["not_looked_at"]] == [ANNA]
+
+
+def test_a_store_out_of_reach_keeps_no_other_tenant_from_being_swept_and_reconciled(world: World) -> None:
+    """Each is told with its reason; what it is about goes on when the store answers."""
+    down = f"http://127.0.0.1:{free_port()}/"
+    acme = world.folder / "tenants" / "acme.yaml"
+    other = acme.read_text().replace("tenant: acme", "tenant: aaa").replace(f"[{ANNA}]", "[ben@example.org]")
+    other = other.replace(world.store.url + world.root, down).replace(f"probe: {PROBE}", "# no probe")
+    (world.folder / "tenants" / "aaa.yaml").write_text(other)
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.run("once", code=3)
+    assert [each["paused"] for each in world.json("sweep", code=3)["left_out"]] == ["aaa/store"]
+    for path in world.folder.glob("ledger.db*"):
+        path.unlink()
+    told = world.json("ledger", "reconcile", code=3)
+    assert (told["taken_over"], [each["tenant"] for each in told["left_out"]]) == (1, ["aaa"])
+
+
+def test_links_that_cannot_be_ended_are_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After what was done for all others; a script reads that the server is out of reach."""
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("the store is down")
+
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    world.run("once")
+    monkeypatch.setattr("connector.stores.webdav.WebdavStore.revoke", refuse)
+    assert world.json("links", "revoke", "--everything", code=3) == {"revoked": 0}
+    assert "call this again, since links are left as they are, of acme: the store is down" in world.log
+
+
+def test_pause_holds_what_was_never_served(world: World) -> None:
+    """Before the first run; it is told of files that nobody can read, and what can be stopped is."""
+    assert world.json("backup-mark", "2026-01-01T00:00:00Z") == {"settled": 0}
+    assert world.json("backup-mark", "2026-01-01T00:00:00Z", "acme") == {"settled": 0}
+    assert world.run("backup-mark", "2026-01-01T00:00:00Z") == "Nothing waited for this backup.\n"
+    world.run("backup-mark", "2026-01-01T00:00:00Z", "nobody", code=2)
+    assert "there is no tenant nobody; there are: acme" in world.log
+    assert world.json("pause", "acme", "--reason", "not yet") == {"stopped": ["acme"]}
+    world.exchange.deliver(ANNA, message("plan.pdf"))
+    assert [each["paused"] for each in world.json("once", code=1)["paused"]] == ["acme/stop"]
+    assert world.stored() == []
+    assert [each["error"] for each in world.json("sweep", code=1)["left_out"]] == ["Stopped"]
+    assert world.json("resume") == {"resumed": ["acme"]}
+    (world.folder / "tenants" / "beta.yaml").write_text("tenant: [")
+    assert world.run("pause", "--reason", "not yet", code=2) == "Stopped: acme.\n"
+    assert "beta.yaml:1:10" in world.log
+    assert "whoever else these files are of is not stopped" in world.log
+    (world.folder / "tenants" / "beta.yaml").unlink()
+    world.run("resume")
+    world.run("once")
+    assert world.hashes() == [sha256(BIG).hexdigest()]
+
+
+def test_a_file_of_anchors_that_is_not_there_is_told(world: World) -> None:
+    """Whoever rewrites the trail removes it first; before one was due, nobody can have written it."""
+    anchors = world.folder / "anchors.jsonl"
+    world.environment["CONNECTOR_AUDIT__ANCHOR__FILE"] = str(anchors)
+    with closing(Ledger(f"sqlite:///{world.folder / 'ledger.db'}")) as ledger:
+        ledger.note("acme", "event.1", datetime.now(UTC) - timedelta(hours=24))
+        assert f"{anchors} holds no anchor yet" in world.run("audit", "verify")
+        ledger.note("beta", "event.1", datetime.now(UTC) - timedelta(hours=26))
+    for content in (None, b""):
+        if content is not None:
+            anchors.write_bytes(content)
+        assert "audit anchor` begins" in world.json("audit", "verify", code=1)[0]["what"]
+    world.run("audit", "anchor")
+    assert "no anchor" not in world.run("audit", "verify")
+    anchors.write_bytes(b"\xff\n")
+    assert "anchor 1: it is no anchor" in world.json("audit", "verify", code=1)[0]["what"]
+
+
+def test_what_is_refused_writes_no_file_and_destroys_none(world: World) -> None:
+    """Neither an export of a tenant that is not known, nor a plan of a mailbox that is not."""
+    out = world.folder / "out"
+    refused: tuple[tuple[str, ...], ...] = (
+        ("audit", "export", "--tenant", "nobody", "--output", str(out)),
+        ("plan", "--mailbox", "nobody@example.org", "--csv", str(out)),
+        ("plan", "--mailbox", ANNA, "--mailbox", "nobody@example.org", "--html", str(out)),
+        ("plan", "--by", "sender", "--csv", str(out)),
+    )
+    for command in refused:
+        world.run(*command, code=2)
+        assert not out.exists(), command
+    out.write_text("needed")
+    for command in (*refused, ("audit", "export", "--output", str(out))):
+        world.run(*command, code=2)
+        assert out.read_text() == "needed", command
 
 
 @pytest.mark.parametrize("command", ["once", "run", "check", "status", "held", "sweep"])

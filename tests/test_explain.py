@@ -162,7 +162,7 @@ def test_what_is_older_than_first_contact_waits_for_a_backfill(tmp_path: Path) -
 def open_for(world: World, **watched: Any) -> str:
     """Who can open the links of the one redirect, until when, and what ends them."""
     with world.process() as (watch, ledger):
-        (told,) = opened(ledger.redirects(), [replace(watch, **watched)])
+        (told,) = opened(ledger.redirects(), [replace(watch, **watched)], ledger)
     return told
 
 
@@ -241,4 +241,4 @@ def test_a_store_that_does_not_answer_leaves_what_was_written_down(tmp_path: Pat
     assert ", until 20" in answered
     assert open_for(world, publisher=Silent()) == answered
     with world.ledger() as ledger:
-        assert list(opened(ledger.redirects(), ())) == [answered]
+        assert list(opened(ledger.redirects(), (), ledger)) == [answered]

@@ -13,7 +13,8 @@ import pytest
 from jinja2 import Environment, meta
 
 from connector.cli import main
-from connector.config.loading import TESTS, TenantConfig, load
+from connector.config.files import TESTS
+from connector.config.loading import TenantConfig, load
 from connector.config.settings import Settings
 from connector.plan.tables import FEWEST
 from connector.policy.conditions import Conditions
@@ -334,6 +335,7 @@ def test_the_command_prints_each_text(folder: Path, readers: Readers, code: Code
         (("example", "--language", "it"), None, "there are texts in de, en, fr, nl, and none in 'it'"),
         (("example", "--language", "de"), "", "copy them there"),
         (("example", "--language", "de"), "{{ nonsense }}", "'nonsense' is undefined"),
+        (("example", "--language", "de"), "{{ 1 / 0 }}", "staff.de.md: division by zero"),
         (("example", "--language", "de"), "a\n{% if %}", "staff.de.md:2: "),
         (("example", "--language", "de"), "für", "it is not UTF-8"),
     ],

@@ -181,7 +181,7 @@ def test_cloned_machine(pipeline: Pipeline, tmp_path: Path) -> None:
     braked = clone.run("once", code=1)
     assert "generation.foreign" in braked.told
     assert "no other daemon runs" in clone.run("status", "--json", code=1).answer
-    clone.run("sweep", code=0, hours=24 * 400)
+    clone.run("sweep", code=1, hours=24 * 400)
     assert pipeline.see(item) == seen
     assert pipeline.see(late).files
     pipeline.run("once", code=0, hours=2)

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +16,9 @@ from connector.config.settings import AnchorSettings
 from connector.ledger import Chain, Ledger
 from connector.sql import utc_text
 
+#: How often the daemon does; it looks each hour whether it is time.
+ANCHORING = timedelta(days=1)
+_DUE = ANCHORING + timedelta(hours=1)
 #: Facility 13, log audit; severity 5, notice (RFC 5424).
 _PRIORITY = 13 * 8 + 5
 _SECONDS = 10
@@ -29,6 +32,11 @@ def anchor(ledger: Ledger, settings: AnchorSettings, now: datetime) -> int:
     if settings.syslog:
         _send(settings.syslog, [_message(each, now) for each in chains])
     return len(chains)
+
+
+def is_due(ledger: Ledger, now: datetime) -> bool:
+    """Whether there are events, or were, of so long ago that a daemon has anchored their chain since."""
+    return any(each.cut or ledger.numbers(each.tenant, None, now - _DUE)[1] for each in ledger.chains())
 
 
 def _append(path: Path, chains: Sequence[Chain], now: datetime) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from connector.checks.certify import Certificate
 from connector.checks.finding import Finding
+from connector.errors import ConnectorError
 from connector.explain import Found
 from connector.ledger import Ledger
 from connector.model import Redirect
@@ -121,10 +122,19 @@ def _history(found: Iterable[Redirect], ledger: Ledger) -> list[Row]:
 
 
 def tell_explanation(
-    found: Sequence[Found], known: Sequence[Redirect], ledger: Ledger, sentences: Sequence[str], *, as_json: bool
+    found: Sequence[Found],
+    known: Sequence[Redirect],
+    ledger: Ledger,
+    sentences: Sequence[str],
+    missing: Mapping[str, ConnectorError],
+    *,
+    as_json: bool,
 ) -> None:
-    """What the policy says now, what its files wait for, who may open what, and what happened so far."""
-    parts = {
+    """What the policy says now, what its files wait for, who may open what, and what happened so far.
+
+    `missing`: where it could not be looked, and why.
+    """
+    parts: dict[str, Sequence[Row]] = {
         "policies": _policies(found),
         "verdicts": _verdicts(found),
         "guards": _guards(found),
@@ -133,19 +143,20 @@ def tell_explanation(
         "redirects": redirects(known),
         "links": _links(known),
         "history": _history(known, ledger),
+        "not_looked_at": [{"mailbox": where, "because": str(error)} for where, error in missing.items()],
     }
     if as_json:
         tell({**parts, "why": sentences}, "", as_json=True)
         return
     if not found:
-        typer.echo("No mailbox has this message.")
+        typer.echo("No mailbox that was looked into has this message.")
     elif not parts["verdicts"]:
         typer.echo("The message has no attachments.")
     for sentence in sentences:
         typer.echo(f"{sentence[:1].upper()}{sentence[1:]}.")
     for title, rows in parts.items():
         if rows:
-            tell_rows(title.capitalize(), rows, as_json=False)
+            tell_rows(title.replace("_", " ").capitalize(), rows, as_json=False)
 
 
 def tell_plans(told: Sequence[Mapping[str, Any]], by: By, *, as_json: bool) -> None:

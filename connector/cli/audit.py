@@ -1,6 +1,7 @@
 """The audit trail: verified, exported, anchored, asked about a person; and the end of what is kept of one."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +14,7 @@ import typer
 from connector import report
 from connector.amounts import counted
 from connector.audit import verify as verifier
-from connector.audit.anchor import anchor
+from connector.audit.anchor import anchor, is_due
 from connector.audit.export import cef, export, jsonl
 from connector.audit.subject import NOT_KNOWN, Known, look
 from connector.cli.ground import Exit, Json, configured, moment, opened_ledger, require, told, user
@@ -63,20 +64,38 @@ def export_trail(
                 sys.stdout.buffer.write(f"{line}\n".encode())
             return
         try:
-            with output.open("x", encoding="utf-8") as file:
-                output.chmod(0o600)
-                file.writelines(f"{line}\n" for line in lines)
+            _write_anew(output, lines)
         except OSError as error:
             raise ValueError(f"{output} cannot be written: {error.strerror}") from None
+
+
+def _write_anew(path: Path, lines: Iterator[str]) -> None:
+    """Into a file that was not there; whatever is refused or fails on the way, none is there afterwards."""
+    with path.open("x", encoding="utf-8") as file:
+        try:
+            path.chmod(0o600)
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+        except BaseException:
+            path.unlink()
+            raise
 
 
 @audit_app.command("verify")
 def verify_trail(context: typer.Context, *, as_json: Json = False) -> None:
     """Verify every chain of the ledger, and that it holds what was anchored in the file that `audit.anchor` names."""
-    settings = load_settings(context.obj).audit.anchor
+    file = load_settings(context.obj).audit.anchor.file
+    anchored = _anchored(file) if file else []
     with opened_ledger(context) as ledger:
         lines = (f"{line}\n".encode() for line in export(ledger, jsonl, clock(), tenant=None, since=None, until=None))
-        found = verifier.verify(lines, _anchored(settings.file) if settings.file else None)
+        found = verifier.verify(lines, anchored or None)
+        if file and not anchored and is_due(ledger, clock()):
+            found.wrong.append(
+                f"{file} holds no anchor, and one was due: somebody may have removed them. Bring the file back from a"
+                " backup, and verify again; where none was ever written, `connector audit anchor` begins"
+            )
+        elif file and not anchored:
+            found.verified.append(f"{file} holds no anchor yet: nothing has happened of which one was due")
     rows = [{"verdict": "WRONG", "what": each} for each in found.wrong]
     rows += [{"verdict": "verified", "what": each} for each in found.verified]
     report.tell_rows("Audit trail", rows, as_json=as_json)
@@ -84,9 +103,10 @@ def verify_trail(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 def _anchored(path: Path) -> list[str]:
+    """The lines of the file; none where it is not there. What is no text in it is no anchor, as it is told then."""
     with told():
         try:
-            return path.read_text(encoding="utf-8").splitlines()
+            return path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -153,7 +173,10 @@ def erase(
     with configured(context) as (whole, ledger), told():
         require(reason)
         rows, waiting = [], 0
-        for each in _tenants(whole, tenant):
+        meant = _tenants(whole, tenant)
+        for each in meant:
+            each.look_up()
+        for each in meant:
             sources = sources_of(person, ledger, each.name)
             if not dry_run:
                 ledger.note(each.name, Event.ERASURE_WANTED, clock(), who=person, by=user(), reason=reason)
@@ -182,6 +205,4 @@ def _tenants(whole: "Config", wanted: str | None) -> "tuple[Tenant, ...]":
     found = tuple(each for each in tenants(whole) if wanted in (None, each.name))
     if not found:
         raise ValueError(f"there is no tenant {wanted}")
-    for each in found:
-        each.look_up()
     return found

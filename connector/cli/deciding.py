@@ -20,6 +20,7 @@ from connector.cli.ground import (
     Rule,
     Wanted,
     day,
+    known_tenants,
     opened_ledger,
     require,
     told,
@@ -52,19 +53,26 @@ def pause(
     reason: Annotated[str, typer.Option(help="Why; it stands in the audit trail, with your name.")],
     as_json: Json = False,
 ) -> None:
-    """Stop all work: no new step begins, the current one finishes, restarts change nothing. Asks the ledger only."""
+    """Stop all work: no new step begins, the current one finishes, restarts change nothing. Asks no server.
+
+    Also for tenants that were never served yet.
+    """
     require(reason)
     with opened_ledger(context) as ledger, told():
-        meant = decisions.tenants_meant(tenant, ledger)
+        known, unread = known_tenants(context, ledger)
+        meant = decisions.tenants_meant(tenant, known)
         decisions.stop(meant, ledger, clock(), user(), reason=reason)
     report.tell({"stopped": meant}, f"Stopped: {', '.join(meant)}.", as_json=as_json)
+    if unread and tenant is None:
+        raise ConfigError(*unread, "whoever else these files are of is not stopped: mend them, and call this again")
 
 
 @commands.command()
 def resume(context: typer.Context, tenant: Tenant = None, *, as_json: Json = False) -> None:
-    """Let work go on that `pause` stopped. Asks the ledger only."""
+    """Let work go on that `pause` stopped. Asks no server."""
     with opened_ledger(context) as ledger, told():
-        resumed = decisions.go_on(decisions.tenants_meant(tenant, ledger), ledger, clock(), user())
+        known, _ = known_tenants(context, ledger)
+        resumed = decisions.go_on(decisions.tenants_meant(tenant, known), ledger, clock(), user())
     report.tell({"resumed": resumed}, f"These go on: {', '.join(resumed) or 'none was stopped'}.", as_json=as_json)
 
 
@@ -140,8 +148,12 @@ def backfill(
 def backup_mark(context: typer.Context, begun: Begun, tenant: Tenant = None, *, as_json: Json = False) -> None:
     """Say that a backup of the store has ended well: what was copied before it began need not settle any longer."""
     with opened_ledger(context) as ledger, told():
+        if tenant:
+            known, _ = known_tenants(context, ledger)
+            decisions.tenants_meant(tenant, known)
         settled = decisions.backed_up(ledger, begun.astimezone(UTC), clock(), user(), tenant)
-    report.tell({"settled": settled}, f"No longer waiting: {counted(settled, 'redirect')}.", as_json=as_json)
+    sentence = f"No longer waiting: {counted(settled, 'redirect')}." if settled else "Nothing waited for this backup."
+    report.tell({"settled": settled}, sentence, as_json=as_json)
 
 
 def _decide(context: typer.Context, decide: Decision, redirect_id: str, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector import log, report
+from connector.config.files import tenant_names
 from connector.config.settings import Settings, load_settings
 from connector.config.yamlfile import ConfigError
 from connector.daemon.process import alone, clock
@@ -141,6 +142,12 @@ def opened_ledger(context: typer.Context) -> Iterator[Ledger]:
         yield ledger
 
 
+def known_tenants(context: typer.Context, ledger: Ledger) -> tuple[set[str], list[str]]:
+    """All that are configured, or known to the ledger; and what is wrong with files that name none."""
+    configured, problems = tenant_names(context.obj)
+    return {*configured, *ledger.tenants(), *(each.tenant for each in ledger.watched())}, problems
+
+
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Ledger]:
     log.configure(settings.log.format, settings.log.level)
@@ -155,10 +162,13 @@ def sum_up(context: typer.Context, ledger: Ledger, *, as_json: bool) -> None:
     """Tell how everything is, and end with what waits."""
     told = status(ledger, load_settings(context.obj).state, clock())
     report.tell_status(told, as_json=as_json)
-    codes = [_PAUSED.get(each.error, Exit.REFUSED) for each in told.paused]
-    if any(each.held for each in told.mailboxes):
-        codes.append(Exit.HELD)
-    raise typer.Exit(max(codes, default=Exit.DONE))
+    waiting = Exit.HELD if any(each.held for each in told.mailboxes) else Exit.DONE
+    raise typer.Exit(max(code_of(*(each.error for each in told.paused)), waiting))
+
+
+def code_of(*errors: str) -> Exit:
+    """What to end with where these stand in the way, named as the ledger names what pauses come from."""
+    return max((_PAUSED.get(each, Exit.REFUSED) for each in errors), default=Exit.DONE)
 
 
 #: What a finding means, by its severity.

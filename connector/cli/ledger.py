@@ -9,8 +9,9 @@ import typer
 from connector import report
 from connector.amounts import counted
 from connector.backups import back_up, back_up_into
-from connector.cli.ground import Exit, Json, opened_ledger, told, user, working
+from connector.cli.ground import Exit, Json, code_of, opened_ledger, told, user, working
 from connector.daemon.process import clock
+from connector.errors import kind
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -22,7 +23,7 @@ commands.add_typer(ledger_app, name="ledger")
 def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
     """Take over what the store knows and the ledger does not: after a restored backup. Stop every daemon first."""
     with working(context) as (daemon, _):
-        taken = daemon.reconcile()
+        taken, missing = daemon.reconcile()
     sentence = f"Taken over: {counted(taken.taken_over, 'redirect')}."
     if taken.refused:
         sentence += (
@@ -30,8 +31,11 @@ def reconcile(context: typer.Context, *, as_json: Json = False) -> None:
             " them back from the store's backup and call this again; until then their messages and files stay as they"
             " are. Whoever may write to the store may have changed them, or `marker_key` is another one by now."
         )
-    report.tell(asdict(taken), sentence, as_json=as_json)
-    raise typer.Exit(Exit.HELD if taken.refused else Exit.DONE)
+    for tenant, error in missing.items():
+        sentence += f"\nLeft out: {tenant}: {error}. It stays as it is until this is called again."
+    left_out = [{"tenant": tenant, "because": str(error)} for tenant, error in missing.items()]
+    report.tell({**asdict(taken), "left_out": left_out}, sentence, as_json=as_json)
+    raise typer.Exit(max(code_of(*map(kind, missing.values())), Exit.HELD if taken.refused else Exit.DONE))
 
 
 @ledger_app.command()

@@ -73,6 +73,7 @@ def revoke(
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.revoke(wanted)
     report.tell({"revoked": done}, f"The links of {counted(done, 'message')} open nothing any more.", as_json=as_json)
+    _require_all(links)
 
 
 @links_app.command()
@@ -95,6 +96,7 @@ def extend(
     report.tell(
         {"extended": done, "until": until}, f"The links of {counted(done, 'message')} open {end}.", as_json=as_json
     )
+    _require_all(links)
 
 
 @links_app.command()
@@ -111,6 +113,7 @@ def relink(
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.relink(wanted)
     report.tell({"relinked": done}, f"{counted(done, 'message')} will show other links.", as_json=as_json)
+    _require_all(links)
 
 
 @links_app.command()
@@ -120,6 +123,13 @@ def password(context: typer.Context, message: Wanted, *, as_json: Json = False) 
         found = links.passwords(wanted)
     rows = [{"link": link, "password": told} for link, told in found.items()]
     report.tell_rows("Tell it on another way than the link", rows, as_json=as_json)
+
+
+def _require_all(links: Upkeep) -> None:
+    """Raises what kept us from the links of some tenants, after it was told what became of all others."""
+    for error in links.missing.values():
+        whose = "; ".join(f"{tenant}: {why}" for tenant, why in links.missing.items())
+        raise type(error)(f"call this again, since links are left as they are, of {whose}")
 
 
 @contextmanager

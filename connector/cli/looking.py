@@ -1,8 +1,10 @@
 """Looking: at servers, at what the policy would do, and at why something is where it is."""
 
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,13 +12,14 @@ from connector.amounts import duration
 from connector.checks.certify import CLIENTS, certificates
 from connector.checks.check import findings, grants
 from connector.cli import answers
-from connector.cli.ground import CODES, Exit, Json, Message, Only, configured, require, told, user
+from connector.cli.ground import CODES, Json, Message, Only, code_of, configured, require, told, user
 from connector.config import loading as config
 from connector.config.exports import databases
 from connector.config.yamlfile import ConfigError
 from connector.daemon.process import clock
 from connector.daemon.tenants import tenants
-from connector.explain import find, known, mailboxes_of, message_id, opened, why
+from connector.errors import ConnectorError, kind
+from connector.explain import Found, find, known, mailboxes_of, message_id, opened, why
 from connector.log import Event
 from connector.plan.make import Looks, Scope, make, read_departments, with_policy
 from connector.plan.page import page
@@ -25,6 +28,10 @@ from connector.plan.tables import FEWEST, csv_text
 from connector.plan.tables import told as as_told
 from connector.rollout import Readers
 from connector.rollout import text as rollout_text
+
+if TYPE_CHECKING:
+    from connector.daemon.tenants import Tenant
+    from connector.flow.turn import Watch
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -111,8 +118,11 @@ def plan(
     """What the policy would do to the mail that is there, without a change to any mailbox or store."""
     if named:
         require(reason)
-    for path in (to_csv, to_html):
-        _require_writable(path)
+    if by is By.SENDER and not named:
+        raise ConfigError("senders are people: --by sender is told with --named and --reason only")
+    for written in (to_csv, to_html):
+        if written:
+            _require_writable(written)
     other = config.load_tenant(diff) if diff else None
     with configured(context) as (whole_config, ledger), told():
         scope = Scope(
@@ -125,27 +135,40 @@ def plan(
             threads=whole_config.settings.threads,
         )
         known = [each for each in tenants(whole_config) if other is None or each.name == other.tenant]
-        looks = [Looks.at(each, mailbox or ()) for each in known]
-        looks = [each for each in looks if each.watches]
-        if not looks:
-            raise ValueError("no such mailbox is configured")
+        if not known:
+            raise ValueError(f"{diff} is of a tenant that is not configured")
+        looks = _looks(known, mailbox or ())
         if not named and any(len(each.watches) < FEWEST for each in looks):
             raise ValueError("of fewer than five people, nothing is told without --named and --reason")
         for each in looks if named else ():
             ledger.note(each.tenant, Event.PLAN_NAMED, clock(), by=user(), reason=reason, mailboxes=len(each.watches))
-        plans = [as_told(make(each, ledger, scope), named=named) for each in looks]
+        made = [make(each, ledger, scope) for each in looks]
+    plans = [as_told(each, named=named) for each in made]
     for path, text in ((to_csv, csv_text), (to_html, page)):
         if path:
             path.write_text(text(plans), encoding="utf-8")
     answers.tell_plans(plans, by, as_json=as_json)
-    raise typer.Exit(Exit.UNREACHABLE if any(each["not_looked_at"] for each in plans) else Exit.DONE)
+    raise typer.Exit(code_of(*(kind(share.failed) for each in made for share in each.shares if share.failed)))
 
 
-def _require_writable(path: Path | None) -> None:
-    """Told before mailboxes are read for an hour."""
+def _looks(tenants: Iterable["Tenant"], addresses: Collection[str]) -> list[Looks]:
+    """Those of all, or of these mailboxes. Raises ValueError where one of them, or any at all, is not configured."""
+    found = [looks for each in tenants if (looks := Looks.at(each, addresses)).watches]
+    there = {watch.source.address.lower() for each in found for watch in each.watches}
+    if unknown := [each for each in addresses if each.lower() not in there]:
+        raise ValueError(f"no such mailbox is configured: {', '.join(unknown)}")
+    if not found:
+        raise ValueError("no mailbox is configured")
+    return found
+
+
+def _require_writable(path: Path) -> None:
+    """Told before mailboxes are read for an hour; where nothing was, nothing is left."""
+    there = path.exists()
     try:
-        if path:
-            path.open("a").close()
+        path.open("a").close()
+        if not there:
+            path.unlink()
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
@@ -165,25 +188,50 @@ def explain(
             said = message_id(message)
             require(reason)
         redirects = known(said, ledger)
-        addresses = {each.lower() for each in ([mailbox] if mailbox else mailboxes_of(redirects, ledger))}
+        theirs = {each.lower() for each in mailboxes_of(redirects, ledger)}
+        addresses = {mailbox.lower()} if mailbox else theirs
         known_tenants = tenants(whole)
+        missing: dict[str, ConnectorError] = {}
         for tenant in known_tenants:
-            tenant.look_up()
-        watches = [each.watch() for tenant in known_tenants for each in tenant.mailboxes]
-        wanted = [each for each in watches if not addresses or each.source.address.lower() in addresses]
-        found = list(find(said, redirects, wanted, ledger, clock()))
+            with _noted(f"the directory of {tenant.name}", missing):
+                tenant.look_up()
+        watches: list[Watch] = []
+        found: list[Found] = []
+        asked: set[str] = set()
+        for each in (each for tenant in known_tenants for each in tenant.mailboxes):
+            address = each.source.address.lower()
+            wanted = not addresses or address in addresses
+            if not wanted and address not in theirs:
+                continue
+            with _noted(each.source.address, missing):
+                watches.append(each.watch())
+                if wanted:
+                    asked.add(each.tenant.name)
+                    found += find(said, redirects, watches[-1], ledger, clock())
         # Before anything is told: who looks and is cut off has looked.
-        looked = {(each.watch.tenant, each.watch.name) for each in found} or {(each.tenant, "") for each in wanted}
+        looked = {(each.watch.tenant, each.watch.name) for each in found} or {(name, "") for name in asked}
         for tenant_name, source in sorted(looked):
             ledger.note(tenant_name, Event.MESSAGE_EXPLAINED, clock(), source=source, by=user(), reason=reason)
-        if not found and not redirects:
+        if mailbox and not (asked or missing):
+            raise ConfigError(f"no mailbox {mailbox} is configured; without --mailbox, all are looked into")
+        if not (found or redirects or missing):
             where = f"not in {mailbox}; without --mailbox, all are looked into" if mailbox else "in no mailbox"
             raise ConfigError(
                 f"nobody knows the message {said}: it is {where}, nor in the ledger; copy its Message-ID from its "
                 "properties, or save it as .eml and name the file"
             )
-        sentences = (*why(redirects, found, ledger, clock()), *opened(redirects, watches))
-        answers.tell_explanation(found, redirects, ledger, sentences, as_json=as_json)
+        sentences = (*why(redirects, found, ledger, clock()), *opened(redirects, watches, ledger))
+        answers.tell_explanation(found, redirects, ledger, sentences, missing, as_json=as_json)
+    raise typer.Exit(code_of(*map(kind, missing.values())))
+
+
+@contextmanager
+def _noted(where: str, missing: dict[str, ConnectorError]) -> Iterator[None]:
+    """What cannot be looked at is told in the end, and keeps nobody from looking at the rest."""
+    try:
+        yield
+    except ConnectorError as error:
+        missing[where] = error
 
 
 @commands.command()

@@ -6,10 +6,15 @@ import typer
 
 from connector import report
 from connector.amounts import counted
-from connector.cli.ground import Json, sum_up, working
+from connector.cli.ground import Json, code_of, sum_up, working
 from connector.config import loading as config
+from connector.daemon.process import clock
+from connector.watching.status import pauses
 
 commands = typer.Typer(rich_markup_mode=None)
+
+#: Pauses that keep messages from being edited, or new shares from being made: a sweep does neither.
+_NOT_OF_A_SWEEP = {"Unproved", "Unread", "Unknown", "Exhausted", "Full"}
 
 
 @commands.command()
@@ -30,6 +35,13 @@ def run(context: typer.Context) -> None:
 @commands.command()
 def sweep(context: typer.Context, *, as_json: Json = False) -> None:
     """Delete stored copies that no message ever showed, and let end what a retention ends; `run` does it once a day."""
-    with working(context) as (daemon, _):
+    with working(context) as (daemon, ledger):
         swept = daemon.sweep()
-    report.tell({"swept": swept}, f"Swept: {counted(swept, 'redirect')}.", as_json=as_json)
+        left = [each for each in pauses(ledger, clock()) if each.error not in _NOT_OF_A_SWEEP]
+    sentences = [
+        f"Swept: {counted(swept, 'redirect')}.",
+        *(f"Left out: {each.paused}: {each.reason}." for each in left),
+    ]
+    told = {"swept": swept, "left_out": [each.model_dump() for each in left]}
+    report.tell(told, "\n".join(sentences), as_json=as_json)
+    raise typer.Exit(code_of(*(each.error for each in left)))

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connector.config.exports import Holds, Memberships
+from connector.config.files import TESTS, tenant_files
 from connector.config.problems import checked
 from connector.config.regular import regular
 from connector.config.settings import Settings, load_settings
@@ -35,9 +36,6 @@ from connector.stores.webdav import WebdavConfig
 from connector.watching.status import Status
 
 T = TypeVar("T")
-
-#: Beside the policy NAME.yaml stand its tests.
-TESTS = ".tests.yaml"
 
 MailConfig = EwsMailboxes | GraphMailboxes
 ShareConfig = TeamsShares
@@ -315,7 +313,7 @@ def _tenants(folder: Path) -> tuple[dict[str, TenantConfig], dict[str, ConfigErr
     """By the names of their files: the tenants that can be served, and what is wrong with the other files."""
     found: dict[str, tuple[Document, TenantConfig]] = {}
     broken = dict(_testing_nothing(folder))
-    for path in _tenant_files(folder):
+    for path in tenant_files(folder):
         try:
             found[path.stem] = _tenant(path)
         except ConfigError as error:
@@ -330,12 +328,6 @@ def _without_tenants(folder: Path) -> str:
     if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
         return "is no folder that may be read; check its owner and mode"
     return f"holds no tenant; add a file such as {folder / 'acme.yaml'}"
-
-
-def _tenant_files(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.glob("*.yaml") if not path.name.startswith(".") and not path.name.endswith(TESTS)
-    )
 
 
 def _testing_nothing(folder: Path) -> Iterator[tuple[str, ConfigError]]:

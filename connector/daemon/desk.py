@@ -315,23 +315,24 @@ class Desk:
         last = self._common.sweeps.last(mailbox.name)
         if self.tenant.monitor or clock() - last < SWEEPING:
             return
-        with self._common.sweeps.alone() as alone, self._in_trouble_alone(mailbox):
+        with self._common.sweeps.alone() as alone:
             if alone:  # Or it is swept at its next turn.
                 self.sweep(mailbox)
 
     def sweep(self, mailbox: Mailbox) -> int:
         """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.
 
-        Brakes, and what is raised, are in `connector.flow.sweep`. What it does not get to look at is due again.
+        Its brakes are in `connector.flow.sweep`. What it does not get to look at is due again.
         """
         now, brakes, sweeps = clock(), self._settings.sweep, self._common.sweeps
         left = brakes.at_most - sweeps.within_a_day(now)
-        watch, owner = self._watch(mailbox), self._common.owner
-        swept = sweep(watch, self._ledger, clock, owner, grace=brakes.grace, at_most=left)
-        if swept is None:
-            return 0
-        sweeps.note(mailbox.name, now, swept)
-        return swept
+        with self._in_trouble_alone(mailbox):
+            watch, owner = self._watch(mailbox), self._common.owner
+            swept = sweep(watch, self._ledger, clock, owner, grace=brakes.grace, at_most=left)
+            if swept is not None:
+                sweeps.note(mailbox.name, now, swept)
+                return swept
+        return 0
 
     # --- once in a while ------------------------------------------------------------------------------------------
 

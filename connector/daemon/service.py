@@ -18,7 +18,7 @@ from datetime import UTC, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from connector.audit.anchor import anchor
+from connector.audit.anchor import ANCHORING, anchor
 from connector.config.loading import Config
 from connector.config.settings import Settings
 from connector.config.yamlfile import ConfigError
@@ -26,16 +26,14 @@ from connector.daemon.desk import Common, Desk, Notes
 from connector.daemon.process import NEVER, clock, notify
 from connector.daemon.tenants import Ready, Tenant, those_ready
 from connector.daemon.turns import guarded
+from connector.errors import ConnectorError
 from connector.flow.manifest import Reconciled
-from connector.flow.reactions import StoreFailed
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, log
 from connector.watching.health import Health
 from connector.watching.metrics import Standing
 from connector.watching.status import BEAT
 
-#: How often it is written down outside of the ledger where the audit trails end.
-ANCHORING = timedelta(days=1)
 #: How often it is looked when certificates end, how full stores are, and when the ledger was last copied.
 OUTLOOK = timedelta(hours=1)
 #: Files of a configuration that are the same for so long are not being written.
@@ -83,24 +81,27 @@ class Daemon:
             desk.collect()
 
     def sweep(self) -> int:
-        """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects."""
+        """Delete what was dropped long ago and never shown, and let end what has ended; of how many redirects.
+
+        A mailbox or a store that is out of reach is paused, and stops no other.
+        """
         self._ready.require(*self._ready.aside)
         sweeping = [desk for desk in self.desks if not desk.tenant.monitor]
-        try:
-            swept = sum(desk.sweep(mailbox) for desk in sweeping for mailbox in desk.mailboxes())
-        except StoreFailed as failed:
-            raise failed.error from failed
+        swept = sum(desk.sweep(mailbox) for desk in sweeping for mailbox in desk.mailboxes())
         for desk in self.desks:
             desk.trim()
         return swept
 
-    def reconcile(self) -> Reconciled:
-        """Take over what the stores tell and the ledger does not."""
+    def reconcile(self) -> tuple[Reconciled, Mapping[str, ConnectorError]]:
+        """Take over what the stores tell and the ledger does not; and why those of some tenants told nothing."""
         self._ready.require(*self._ready.aside)
-        told = Reconciled()
+        told, missing = Reconciled(), {}
         for desk in self.desks:
-            told += desk.reconcile()
-        return told
+            try:
+                told += desk.reconcile()
+            except ConnectorError as error:
+                missing[desk.name] = error
+        return told, missing
 
     # --- its life -------------------------------------------------------------------------------------------------
 

@@ -35,14 +35,13 @@ def release(redirect: Redirect, ledger: Ledger, now: datetime, by: str) -> Redir
     return ledger.write(released, Event.REDIRECT_RELEASED, now, by=by)
 
 
-def tenants_meant(name: str | None, ledger: Ledger) -> tuple[str, ...]:
-    """This tenant, or all that were ever served. Raises ValueError where it, or none of them, ever was."""
-    served = tuple(sorted({each.tenant for each in ledger.watched()}))
-    if not served:
-        raise ValueError("no tenant was ever served: there is nothing to stop yet, and nothing that could go on")
-    if name is not None and name not in served:
-        raise ValueError(f"no tenant {name} was ever served; there are: {', '.join(served)}")
-    return served if name is None else (name,)
+def tenants_meant(name: str | None, known: Collection[str]) -> tuple[str, ...]:
+    """This tenant, or all that are known. Raises ValueError where it is none of them, or there is none."""
+    if not known:
+        raise ValueError("no tenant is configured, and none was ever served")
+    if name is not None and name not in known:
+        raise ValueError(f"there is no tenant {name}; there are: {', '.join(sorted(known))}")
+    return tuple(sorted(known)) if name is None else (name,)
 
 
 def stop(tenants: Collection[str], ledger: Ledger, now: datetime, by: str, *, reason: str) -> None:
@@ -198,10 +197,11 @@ def backed_up(ledger: Ledger, begun: datetime, now: datetime, by: str, tenant: s
 
     Returns for how many redirects. Repeated: for none. Raises ValueError where no tenant is named and there are more.
     """
-    meant = tenants_meant(tenant, ledger)
-    if len(meant) > 1:
-        raise ValueError(f"each tenant has a store of its own: name one with --tenant ({', '.join(meant)})")
-    of = {each.name for each in ledger.watched() if each.tenant in meant}
+    watched = ledger.watched()
+    served = {each.tenant for each in watched}
+    if tenant is None and len(served) > 1:
+        raise ValueError(f"each tenant has a store of its own: name one of {', '.join(sorted(served))} behind the time")
+    of = {each.name for each in watched if tenant in (None, each.tenant)}
     settled = 0
     for waiting in ledger.redirects(state=State.STORED):
         if waiting.source in of and waiting.proved and waiting.proved < begun and waiting.due > now:

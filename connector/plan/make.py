@@ -115,7 +115,7 @@ def _feed(look: Look, share: Share) -> Iterator[Looked | Unread]:
         share.room = look.watch.source.room()
         yield from look.items()
     except ConnectorError as error:
-        share.failed = str(error)
+        share.failed = error
 
 
 def read_departments(path: Path) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
+from connector.errors import ConnectorError
 from connector.model import Action, Audience, File, FileKind, Item, Message, Need, Room, Verdict
 from connector.plan.look import Looked, Unread
 from connector.plan.robots import Habits
@@ -91,8 +92,8 @@ class Share:
     database: str = ""
     #: Why nothing at all would be done in it; "" where nothing stands against it.
     blocked: str = ""
-    #: Why it could not be looked at to its end; "" where it could.
-    failed: str = ""
+    #: Why it could not be looked at to its end; None where it could.
+    failed: ConnectorError | None = None
     #: The pilot leaves it out: rules are only monitored there.
     on_trial: bool = False
     room: Room | None = None

@@ -40,7 +40,9 @@ def told(plan: Plan, *, named: bool) -> dict[str, Any]:
         "named": named,
         "mailboxes_looked_at": len(plan.shares),
         "mailboxes_with_files": len(plan.people),
-        "not_looked_at": [{"mailbox": each.address, "because": each.failed} for each in plan.shares if each.failed],
+        "not_looked_at": [
+            {"mailbox": each.address, "because": str(each.failed)} for each in plan.shares if each.failed
+        ],
         "messages_not_judged": sum(each.unread for each in plan.shares),
         "total": rows(plan, None, named=named),
         **{by.value: rows(plan, by, named=named) for by in By},

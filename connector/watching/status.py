@@ -111,7 +111,7 @@ def status(ledger: Ledger, state: Path, now: datetime) -> Status:
         running=daemon is not None and timedelta(0) <= now - daemon.at < STILL,
         daemon=daemon,
         mailboxes=tuple(_mailboxes(ledger)),
-        paused=tuple(_paused(ledger, now)),
+        paused=pauses(ledger, now),
         backlog=tuple(
             BacklogStatus(tenant=each.tenant, state=each.state, redirects=each.count, due=each.due)
             for each in ledger.work()
@@ -138,16 +138,17 @@ def _said(state: Path) -> DaemonAtWork | None:
         return None
 
 
-def _paused(ledger: Ledger, now: datetime) -> list[PauseStatus]:
+def pauses(ledger: Ledger, now: datetime) -> tuple[PauseStatus, ...]:
+    """What is left alone now, by the names that people know."""
     people = {
         name: f"{each.tenant}/{each.address}"
         for each in ledger.watched()
         for name in (each.name, *(what.of(each.name) for what in SourcePause))
     }
-    return [
+    return tuple(
         PauseStatus(paused=people.get(each.name, each.name), until=each.until, error=each.error, reason=each.reason)
         for each in ledger.pauses(now)
-    ]
+    )
 
 
 def _mailboxes(ledger: Ledger) -> list[MailboxStatus]:
