@@ -53,7 +53,7 @@ def test_a_store_that_is_down_keeps_no_other_links_open(end: Callable[[Upkeep, W
         ledger.watch("beta/ben", tenant="beta", address="ben@example.org", now=world.now)
         done = ledger.redirects(state=State.DONE)
         other = replace(done[0], id="f" * len(done[0].id), source="beta/ben", revision=0)
-        assert ledger.restore_redirect(other, "redirect.rebuilt", world.now)
+        assert ledger.rebuild(other, "redirect.rebuilt", world.now)
         upkeep = Upkeep(cast("Any", (down, up)), ledger, world.now, "ada")
         assert end(upkeep, Wanted()) == 1
         assert (len(down.asked), up.asked) == (1, [other.folder])
