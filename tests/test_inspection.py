@@ -31,6 +31,7 @@ from connector.errors import Unavailable
 from connector.spool import spooled
 from tests.absent import absent
 from tests.cfb import compound
+from tests.tnef import winmail
 
 NEITHER, MACROS, ENCRYPTED, BOTH = (False, False), (False, True), (True, False), (True, True)
 
@@ -288,6 +289,17 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
     "docm in an eml": ("a.eml", lambda: saved_message("a.docx", DOCM), MACROS),
     "docm in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCM}), MACROS),
     "docx in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCX}), NEITHER),
+    "docm in winmail.dat": ("winmail.dat", lambda: winmail([("a.txt", b"a"), ("a.docx", DOCM)]), MACROS),
+    "docx in winmail.dat": ("winmail.dat", lambda: winmail([("a.docx", DOCX)]), NEITHER),
+    "zip with a password in winmail.dat": (
+        "a.bin",
+        lambda: winmail([("a", asks_for_password(zipped({"a.txt": b"a"})))]),
+        BOTH,
+    ),
+    "docm in winmail.dat in a zip": ("a.zip", lambda: zipped({"a": winmail([("a.docx", DOCM)])}), MACROS),
+    "docm in winmail.dat in an eml": ("a.eml", lambda: saved_message("a", winmail([("a.docx", DOCM)])), MACROS),
+    "winmail.dat that is cut off": ("winmail.dat", lambda: winmail([("a.txt", b"a")])[:-1], BOTH),
+    "winmail.dat in winmail.dat": ("winmail.dat", lambda: winmail([("a", winmail([]))]), BOTH),
     "a zip that is cut off": ("a.zip", lambda: zipped({"a.txt": b"a" * 999})[:-30], BOTH),
     "a zip with wrong bytes": ("a.zip", lambda: DOCX.replace(b"\x78", b"\x79")[: len(DOCX)], NEITHER),
     "a compound file that is cut off": ("a.doc", lambda: compound({"WordDocument": bytes(12)})[:1024], BOTH),

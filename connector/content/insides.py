@@ -3,8 +3,9 @@
     python -I -m connector.content.insides message|file SECONDS MEMORY OUTPUT < file
 
 It writes nothing: its exit code is its answer, `ANSWER` and the bits of `Found`. Any other says that it did not get
-through. It goes into what holds files (ZIP and all that is a ZIP, tar, gzip, bzip2, xz, messages, PDF, RTF), so deep,
-so many and so large as the bounds below say; what lies behind them, and what it does not understand, is NOT_SEEN.
+through. It goes into what holds files (ZIP and all that is a ZIP, tar, gzip, bzip2, xz, messages, winmail.dat, PDF,
+RTF), so deep, so many and so large as the bounds below say; what lies behind them, and what it does not understand, is
+NOT_SEEN.
 """
 
 import bz2
@@ -23,6 +24,7 @@ from functools import reduce
 from operator import or_
 from typing import IO, Any, NoReturn
 
+from connector.content import tnef
 from connector.content.confined import confine
 
 
@@ -241,6 +243,14 @@ def _number(header: bytes, at: int) -> tuple[int, int]:
     return low | high << 8 * follow, at + 1 + follow
 
 
+def _tnef(look: _Look, content: IO[bytes], depth: int) -> Found:
+    try:
+        _, files = tnef.understood(content.read())
+    except SystemExit:
+        return Found.NOT_SEEN
+    return _any(look.member(io.BytesIO(each.content), depth) for each in files)
+
+
 def _unknown(_: _Look, __: IO[bytes], ___: int) -> Found:
     return Found.NOT_SEEN
 
@@ -452,6 +462,7 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[_Look, IO[bytes], int], F
     (_starts(b"BZh"), _compressed(bz2.BZ2File)),
     (_starts(b"\xfd7zXZ\0"), _compressed(lzma.LZMAFile)),
     (_is_tar, _tar),
+    (_starts(tnef.SIGNATURE), _tnef),
     (_starts(b"-----BEGIN PGP MESSAGE-----"), lambda *_: CLOSED),
     (_starts(b"{\\rt"), _rtf),
     # What an Office document as a web page has its macros in.
