@@ -153,6 +153,10 @@ class Content:
     encrypted: bool | None = None
     macros: bool | None = None
     infected: bool | None = None
+    #: Of winmail.dat: each file in it, and what was found in that.
+    packed: "tuple[tuple[File, Content], ...] | None" = None
+    #: Why winmail.dat cannot be unpacked.
+    stays: str = ""
 
 
 @dataclass(frozen=True, slots=True)

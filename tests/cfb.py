@@ -8,25 +8,17 @@ _END, _FREE, _FAT = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
 #: What is smaller lies elsewhere: every stream is made longer than this, with zeros.
 _SMALL = 4096
 
+_Storage = dict[str, "bytes | _Storage"]
+
 
 def compound(streams: Mapping[str, bytes], storages: tuple[str, ...] = ()) -> bytes:
-    """A file with these streams and empty storages in its root."""
+    """A file with these streams, by their paths, and empty storages in its root."""
     sectors: list[bytes] = []
     chain: list[int] = []
-    entries = []
-    for name, content in streams.items():
-        padded = content.ljust(_SMALL, b"\0")
-        entries.append(_entry(name, 2, len(chain), len(padded)))
-        _add(padded, sectors, chain)
-    entries += [_entry(name, 1, 0, 0) for name in storages]
-    root = _entry("Root Entry", 5, _END, 0, child=1 if entries else _FREE)
-    # Each is the right sibling of the one before: no tree, but readers follow it.
-    linked = [
-        each[:72] + struct.pack("<I", at + 2 if at + 1 < len(entries) else _FREE) + each[76:]
-        for at, each in enumerate(entries)
-    ]
+    entries: list[bytes] = []
+    _enter(_tree(streams, storages), "Root Entry", entries, sectors, chain)
     directory = len(chain)
-    _add(b"".join((root, *linked)), sectors, chain)
+    _add(b"".join(entries), sectors, chain)
     table = len(chain)
     chain.append(_FAT)
     fat = struct.pack(f"<{len(chain)}I", *chain).ljust(_SECTOR, b"\xff")
@@ -37,9 +29,49 @@ def compound(streams: Mapping[str, bytes], storages: tuple[str, ...] = ()) -> by
     return header + b"".join(sectors) + fat
 
 
-def _entry(name: str, kind: int, start: int, size: int, child: int = _FREE) -> bytes:
+def _tree(streams: "Mapping[str, bytes | _Storage]", storages: tuple[str, ...]) -> _Storage:
+    root: _Storage = {}
+    for path, content in streams.items():
+        name, _, below = path.partition("/")
+        if below:
+            inner = root.setdefault(name, {})
+            assert isinstance(inner, dict), "a stream has the name of a storage"
+            inner[below] = content
+        else:
+            root[name] = content
+    grown = {name: _tree(each, ()) if isinstance(each, dict) else each for name, each in root.items()}
+    return {**grown, **{name: {} for name in storages}}
+
+
+def _enter(
+    what: bytes | _Storage,
+    name: str,
+    entries: list[bytes],
+    sectors: list[bytes],
+    chain: list[int],
+    *,
+    last: bool = True,
+) -> None:
+    """Its entry in the directory, and those below it: each is the right sibling of the one before.
+
+    That is no balanced tree, but readers follow it.
+    """
+    if isinstance(what, bytes):
+        padded = what.ljust(_SMALL, b"\0")
+        entries.append(_entry(name, 2, len(chain), len(padded), right=_FREE if last else len(entries) + 1))
+        _add(padded, sectors, chain)
+        return
+    at = len(entries)
+    entries.append(b"")
+    for number, (below, each) in enumerate(what.items(), 1):
+        _enter(each, below, entries, sectors, chain, last=number == len(what))
+    kind, start = (1, 0) if at else (5, _END)
+    entries[at] = _entry(name, kind, start, 0, right=_FREE if last else len(entries), child=at + 1 if what else _FREE)
+
+
+def _entry(name: str, kind: int, start: int, size: int, *, right: int, child: int = _FREE) -> bytes:
     encoded = name.encode("utf-16-le")
-    words = struct.pack("<HBBIII", len(encoded) + 2, kind, 1, _FREE, _FREE, child)
+    words = struct.pack("<HBBIII", len(encoded) + 2, kind, 1, _FREE, right, child)
     return encoded.ljust(64, b"\0") + words + bytes(36) + struct.pack("<IQ", start, size)
 
 

@@ -12,11 +12,12 @@ import pytest
 from connector.errors import FileGone, Rejected, Unavailable
 from connector.flow import ask as asking
 from connector.flow.ask import Answer, ask
-from connector.model import Action, Content, Item, Message, Need, Verdict
+from connector.model import Action, Content, File, Item, Message, Need, Verdict
 from connector.policy import Facts, Policy
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
-from tests.test_inspection import DOCM
+from tests.test_inspection import DOCM, DOCX
+from tests.tnef import winmail
 from tests.world import World
 
 HEAD, WHOLE, SCAN, BODY = (frozenset({each}) for each in Need)
@@ -59,10 +60,16 @@ def asked(
     *wants: Mapping[str, frozenset[Need]],
     scanner: Any = None,
     fails: Exception | None = None,
+    content_of_winmail: bytes = b"",
 ) -> tuple[Answer, dict[str, Content], Counter[str]]:
     """Ask a policy that wants, one after the other, these of files by their names; what it saw, and what it cost."""
     world = World(tmp_path / "ledger.db", Policy())
-    item_id = world.deliver(Attached("a.docx", DOCM), Attached("setup.exe", b"MZ" + bytes(99_999)), Attached("b", b"b"))
+    item_id = world.deliver(
+        Attached("a.docx", DOCM),
+        Attached("setup.exe", b"MZ" + bytes(99_999)),
+        Attached("b", b"b"),
+        Attached("winmail.dat", content_of_winmail),
+    )
     rounds = iter(wants)
 
     def decide(_: Policy, item: Item, facts: Facts) -> tuple[Verdict, ...]:
@@ -135,3 +142,27 @@ def test_a_scanner_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(Unavailable, match="it is down"):
         asked(tmp_path, monkeypatch, {"b": SCAN}, scanner=Down())
+
+
+def test_each_file_in_winmail_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its beginning, and by the scanner; what is in all of it is told of each; a name tells of macros too."""
+    scanner = Scanner()
+    content = winmail([("setup.pdf", b"MZ" + bytes(99_999)), ("a.docm", DOCX)])
+    _, seen, cost = asked(
+        tmp_path, monkeypatch, {"winmail.dat": WHOLE | SCAN}, scanner=scanner, content_of_winmail=content
+    )
+    program = Content(head=b"MZ" + bytes(64 * 1024 - 2), encrypted=False, macros=False, infected=True)
+    document = Content(head=DOCX, encrypted=False, macros=True, infected=False)
+    assert seen["winmail.dat"].packed == (
+        (File(id="", name="setup.pdf", size=100_001), program),
+        (File(id="", name="a.docm", size=len(DOCX)), document),
+    )
+    assert (cost, scanner.seen) == (Counter(open=1), 3)
+
+
+def test_winmail_that_cannot_be_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what is in it, and why not; it counts as what it might be."""
+    _, seen, _ = asked(tmp_path, monkeypatch, {"winmail.dat": WHOLE}, content_of_winmail=winmail([("a", b"a")])[:-1])
+    told = seen["winmail.dat"]
+    assert (told.encrypted, told.macros, told.packed) == (True, True, None)
+    assert told.stays == "winmail.dat is cut off, damaged, or something else"

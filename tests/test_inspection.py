@@ -31,6 +31,7 @@ from connector.errors import Unavailable
 from connector.spool import spooled
 from tests.absent import absent
 from tests.cfb import compound
+from tests.tnef import winmail
 
 NEITHER, MACROS, ENCRYPTED, BOTH = (False, False), (False, True), (True, False), (True, True)
 
@@ -288,6 +289,17 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
     "docm in an eml": ("a.eml", lambda: saved_message("a.docx", DOCM), MACROS),
     "docm in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCM}), MACROS),
     "docx in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCX}), NEITHER),
+    "docm in winmail.dat": ("winmail.dat", lambda: winmail([("a.txt", b"a"), ("a.docx", DOCM)]), MACROS),
+    "docx in winmail.dat": ("winmail.dat", lambda: winmail([("a.docx", DOCX)]), NEITHER),
+    "zip with a password in winmail.dat": (
+        "a.bin",
+        lambda: winmail([("a", asks_for_password(zipped({"a.txt": b"a"})))]),
+        BOTH,
+    ),
+    "docm in winmail.dat in a zip": ("a.zip", lambda: zipped({"a": winmail([("a.docx", DOCM)])}), MACROS),
+    "docm in winmail.dat in an eml": ("a.eml", lambda: saved_message("a", winmail([("a.docx", DOCM)])), MACROS),
+    "winmail.dat that is cut off": ("winmail.dat", lambda: winmail([("a.txt", b"a")])[:-1], BOTH),
+    "winmail.dat in winmail.dat": ("winmail.dat", lambda: winmail([("a", winmail([]))]), BOTH),
     "a zip that is cut off": ("a.zip", lambda: zipped({"a.txt": b"a" * 999})[:-30], BOTH),
     "a zip with wrong bytes": ("a.zip", lambda: DOCX.replace(b"\x78", b"\x79")[: len(DOCX)], NEITHER),
     "a compound file that is cut off": ("a.doc", lambda: compound({"WordDocument": bytes(12)})[:1024], BOTH),
@@ -342,6 +354,105 @@ def test_one_bit_is_wrong(sample: str) -> None:
     content = SAMPLES[sample][1]()
     for at in range(0, len(content), max(1, len(content) // 500)):
         in_this_process(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+
+
+# --- what is embedded in old files of Office ----------------------------------------------------------------------
+
+XLS_CLOSED, XLS_MACROS = BEGIN + record(0x2F, bytes(6)) + END, BEGIN + sheet(1) + END
+#: A file in an object of the Packager: label, path, and path on the way.
+PACKAGER = b"\2\0a.docx\0C:\\a.docx\0\0\0\3\0\4\0\0\0C:\\\0"
+
+
+def packaged(content: bytes) -> bytes:
+    """As the Packager of Windows wraps it."""
+    wrapped = PACKAGER + struct.pack("<I", len(content)) + content + b"and names again"
+    return struct.pack("<I", len(wrapped)) + wrapped
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("WordDocument", bytes(11) + b"\1", Found.ENCRYPTED),
+        ("Workbook", XLS_CLOSED, insides.CLOSED),
+        ("Workbook", XLS_MACROS, Found.MACROS),
+        ("Workbook", BEGIN + sheet(0) + END, insides.NOTHING),
+        ("PowerPoint Document", VBA_ATOM, Found.MACROS),
+        ("Macros/VBA/_VBA_PROJECT", b"\xcc\x61", Found.MACROS),
+        ("Package", DOCX, insides.NOTHING),
+        ("Package", DOCM, Found.MACROS),
+        ("package", DOCM[:-30], Found.NOT_SEEN),
+        ("\1Ole10Native", packaged(DOCX), insides.NOTHING),
+        ("\1Ole10Native", packaged(DOCM), Found.MACROS),
+        ("\1Ole10Native", packaged(b"PK\3\4"), Found.NOT_SEEN),
+        ("\1Ole10Native", b"in another way: " + DOCM, Found.MACROS),
+        ("\1Ole10Native", struct.pack("<I", 99) + b"BM a picture", insides.NOTHING),
+        ("\1CompObj", XLS_MACROS, insides.NOTHING),
+    ],
+)
+def test_what_is_embedded_in_an_old_file(name: str, content: bytes, expected: Found) -> None:
+    """As deep as it lies, it is looked into as if it were a file of its own."""
+    plain_stream = {"WordDocument": bytes(12), "1Table": b"t"}
+    for above in ("", "ObjectPool/_1234/", "MBD0001/MBD0002/"):
+        streams = {**plain_stream, f"{above}{name}": content, "Data": b"d"}
+        assert in_this_process(compound(streams)) == expected, above
+
+
+def test_as_many_embedded_files_as_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count like those of an archive, and are no deeper than they say."""
+    streams = {f"ObjectPool/_{number}/Package": DOCX for number in range(4)}
+    assert in_this_process(compound(streams)) == insides.NOTHING
+    monkeypatch.setattr(insides, "MOST_FILES", 8)
+    assert in_this_process(compound(streams)) == Found.NOT_SEEN
+    monkeypatch.undo()
+    nested = DOCX
+    for _ in range(insides.DEEPEST):
+        nested = compound({"Package": nested})
+    assert in_this_process(nested) == Found.NOT_SEEN
+
+
+def damaged(at: str, value: int, content: bytes = XLS_CLOSED) -> bytes:
+    """A workbook in a document, in whose directory or table (FAT) one number is another."""
+    made = bytearray(compound({"WordDocument": bytes(12), "ObjectPool/_1/Workbook": content}))
+    directory, table = (512 + 512 * struct.unpack_from("<I", made, place)[0] for place in (48, 76))
+    entries = {"document": 1, "pool": 2, "object": 3, "workbook": 4}
+    entry, _, field = at.partition(" ")
+    fields = {"left": 68, "right": 72, "child": 76, "start": 116, "size": 120}
+    place = directory + 128 * entries[entry] + fields[field] if entry in entries else 0
+    place = table + 4 * int(field) if entry == "table" else place
+    place = {"header tables": 44, "header more": 68, "header directory": 48}.get(at, place)
+    struct.pack_into("<I", made, place, value)
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        ("table 0", 0),
+        ("table 8", 9),
+        ("table 8", 0),
+        ("table 9", 0xFFFFFFFF),
+        ("table 9", 0x7FFFFFFF),
+        ("table 16", 16),
+        ("document right", 1),
+        ("document right", 0),
+        ("document right", 0xFFFFFFFF - 9),
+        ("pool child", 1),
+        ("pool child", 2),
+        ("object child", 2),
+        ("workbook right", 4),
+        ("workbook left", 3),
+        ("workbook start", 0x7FFFFFFF),
+        ("workbook size", 0x7FFFFFFF),
+        ("workbook size", 5000),
+        ("header directory", 0x7FFFFFFF),
+        ("header tables", 0x7FFFFFFF),
+        ("header more", 1),
+    ],
+)
+def test_an_old_file_that_leads_in_circles_or_too_far(at: str, value: int) -> None:
+    """Whoever follows chains and siblings comes to an end; what was not seen is not taken for harmless."""
+    assert in_this_process(damaged("workbook left", 0xFFFFFFFF)) == insides.CLOSED
+    assert in_this_process(damaged(at, value)) in (insides.CLOSED, Found.NOT_SEEN)
 
 
 def test_one_damaged_entry_hides_no_other() -> None:

@@ -164,7 +164,7 @@ def test_real_ones_that_stay(name: str) -> None:
 def in_this_process(content: bytes) -> list[bytes] | None:
     """What the parser makes of it, without the price of a process; None where it refuses."""
     try:
-        return [each.content for each in tnef._understood(content)[1]]
+        return [each.content for each in tnef.understood(content)[1]]
     except (Exception, SystemExit):  # noqa: BLE001 - whatever it is, it ends the process
         return None
 
@@ -223,6 +223,7 @@ HOSTILE = {
         winmail(FILES) + attribute(ATTACHMENT, OF_ATTACHMENT, properties((OBJECT, b"another"))),
         NO_FILE,
     ),
+    "another winmail.dat": (winmail([("a.dat", GOOD)]), NO_FILE),
     "a file that is twice": (GOOD + attribute(ATTACHMENT, DATA, b"once more"), NO_FILE),
     "a file that never begins": (begun() + attribute(ATTACHMENT, DATA, b"stray"), NOT_READ),
     "a code page that nobody knows": (

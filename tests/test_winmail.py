@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from connector.content import unpack
+from connector.flow import ask as asking
 from connector.flow import redirect
-from connector.flow.decisions import Wanted, restore
+from connector.flow.ask import ask, facts
+from connector.flow.decisions import Wanted, release, restore
 from connector.flow.sweep import sweep
-from connector.model import Message, State
+from connector.model import Content, File, Message, Need, State, Verdict
 from connector.policy import Facts, Policy, decide
-from connector.sources.memory import Attached
+from connector.sources.memory import Attached, MemoryMailbox
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import policy
@@ -59,17 +61,35 @@ def message(world: World) -> Message:
 
 # --- what the policy says -----------------------------------------------------------------------------------------
 
+RECEIVED = START - timedelta(days=1)
+PROGRAM = (File(id="", name="setup.exe", size=9), Content(head=b"MZ\0", encrypted=False, macros=False, infected=False))
+LETTER = (File(id="", name="a.pdf", size=5), Content(head=b"%PDF-", encrypted=False, macros=False, infected=False))
 
-def test_it_stays_unless_the_rule_that_decides_unpacks(world: World) -> None:
+
+def said(content: Content | None, *rules: dict[str, Any], file: Attached = WINMAIL) -> Verdict:
+    """What a policy of these rules says of winmail.dat, of which this is known."""
+    mailbox = MemoryMailbox()
+    item = replace(mailbox.entry(mailbox.deliver(file, received=RECEIVED)).message, body=None)
+    contents = {item.files[0].id: content} if content else {}
+    facts = Facts(now=START, since=None, ours=False, contents=contents, returnable=100_000)
+    named = [{"name": f"rule {number}", "action": "redirect", **rule} for number, rule in enumerate(rules)]
+    (verdict,) = decide(Policy.model_validate({"rules": named}), item, facts)
+    return verdict
+
+
+def packed(*inside: tuple[File, Content]) -> Content:
+    """Known of winmail.dat: it holds these, and does no harm itself."""
+    return Content(head=CONTENT, encrypted=False, macros=False, infected=False, packed=inside)
+
+
+def test_it_stays_unless_the_rule_that_decides_unpacks() -> None:
     """The first rule that matches decides; one that does not unpack keeps it, be it by its name or by its type."""
-    facts = Facts(now=START, since=None, ours=False)
 
     def rules(*told: dict[str, Any]) -> tuple[str, str]:
-        rules = [{"name": f"rule {number}", "action": "redirect", **each} for number, each in enumerate(told)]
-        for file in (WINMAIL, replace(WINMAIL, content_type=""), replace(WINMAIL, name="ATT1.dat")):
-            item = world.mailbox.deliver(file)
-            (verdict,) = decide(Policy.model_validate({"rules": rules}), world.mailbox.entry(item).message, facts)
-        return verdict.action, verdict.rule
+        known = WINMAIL, replace(WINMAIL, content_type=""), replace(WINMAIL, name="ATT1.dat")
+        verdicts = [said(packed(), *told, file=each) for each in known]
+        ((action, rule),) = {(each.action, each.rule) for each in verdicts}
+        return action, rule
 
     assert rules({}) == ("keep", "guard:tnef")
     assert rules({"unpack": True}) == ("redirect", "rule 0")
@@ -77,6 +97,88 @@ def test_it_stays_unless_the_rule_that_decides_unpacks(world: World) -> None:
     assert rules({}, {"unpack": True}) == ("keep", "guard:tnef")
     assert rules({"action": "keep"}, {"unpack": True}) == ("keep", "guard:tnef")
     assert rules({"when": {"name": "*.pdf"}}, {"unpack": True, "action": "copy"}) == ("copy", "rule 1")
+    assert rules({"action": "hold"}, {"unpack": True}) == ("hold", "rule 0")
+
+
+UNPACKS = {"when": {"name": "winmail.dat"}, "unpack": True}
+PROGRAMS = {"when": {"true_type": "executable"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "action"),
+    [
+        ([UNPACKS], "redirect"),
+        ([UNPACKS, {"action": "redirect"}], "redirect"),
+        ([{**PROGRAMS, "action": "hold"}, UNPACKS], "hold"),
+        ([UNPACKS, {**PROGRAMS, "action": "hold"}], "hold"),
+        ([UNPACKS, {"when": {"extension": "exe"}, "action": "keep"}], "keep"),
+        ([UNPACKS, {"when": {"extension": "pdf"}, "action": "copy"}], "copy"),
+        ([{**UNPACKS, "action": "copy"}, {**PROGRAMS, "action": "hold"}], "hold"),
+        ([{**UNPACKS, "action": "copy"}, {"when": {"size_over": 0}}], "copy"),
+        ([UNPACKS, {"when": {"extension": "exe"}, "action": "copy"}, {"action": "keep"}], "keep"),
+        ([UNPACKS, {**PROGRAMS, "link": {"audience": "owner"}}], "keep"),
+        ([UNPACKS, {**PROGRAMS, "action": "hold", "mode": "monitor"}], "redirect"),
+        ([UNPACKS, {"when": {"infected": True}, "action": "hold"}], "redirect"),
+    ],
+)
+def test_it_goes_no_further_than_any_file_in_it(rules: list[dict[str, Any]], action: str) -> None:
+    """Wherever the rule for one stands; what no rule names goes as winmail.dat does."""
+    verdict = said(packed(LETTER, PROGRAM), *rules)
+    assert (verdict.action, verdict.file.name) == (action, "winmail.dat")
+    its_own = next(rule for rule in rules if rule.get("unpack")).get("action", "redirect")
+    assert verdict.because.startswith("of a file in it: ") == (action != its_own)
+
+
+def test_what_nobody_can_tell_of_a_file_in_it_keeps_it() -> None:
+    """No scanner answers for one of them."""
+    unknown = (PROGRAM[0], replace(PROGRAM[1], infected=None))
+    rules = UNPACKS, {"when": {"infected": True}, "action": "hold"}
+    assert said(packed(LETTER, unknown), *rules).action == "keep"
+    assert said(packed(LETTER, (PROGRAM[0], replace(PROGRAM[1], infected=True))), *rules).action == "hold"
+
+
+def test_a_file_in_it_may_be_too_large_to_be_put_back() -> None:
+    """Undo puts back winmail.dat, and that is not."""
+    large = (replace(LETTER[0], size=200_000), LETTER[1])
+    assert said(packed(large), UNPACKS, {"when": {"extension": "pdf"}}).action == "redirect"
+
+
+def test_before_it_goes_all_is_fetched_that_decides_about_the_files_in_it() -> None:
+    """At once, and also what only a rule further down asks for; what a rule decides without is not looked into."""
+    whole, body, scan = frozenset({Need.WHOLE}), frozenset({Need.BODY}), frozenset({Need.SCAN})
+    asks = {"when": {"infected": True, "body": "secret"}, "action": "hold"}
+    assert said(None, UNPACKS).needs == whole
+    assert said(None, UNPACKS, asks).needs == whole | scan | body
+    assert said(None, {"when": {"true_type": "tnef"}, "unpack": True}).needs == whole | {Need.HEAD}
+    assert said(None, {"action": "keep"}, {**UNPACKS, "action": "copy"}).needs == frozenset()
+    assert said(packed(), {"when": {"body": "secret"}, "unpack": True}).needs == body
+
+
+def test_as_it_ages_it_is_asked_about_all_that_is_in_it() -> None:
+    """It goes when the last of them may."""
+    rules = UNPACKS, {"when": {"extension": "exe", "younger_than": "30d"}, "action": "keep"}
+    verdict = said(packed(LETTER, PROGRAM), *rules)
+    assert verdict.action == "keep"
+    assert verdict.look_again == RECEIVED + timedelta(days=30)
+
+
+def test_a_program_in_it_waits_for_a_human(world: World) -> None:
+    """Who may let it go; no byte is in the store before."""
+    rules = [{"name": "programs", **PROGRAMS, "action": "hold"}, {"name": "packed", **UNPACKS, "action": "redirect"}]
+    world.policy = Policy.model_validate({"rules": rules, "defaults": {"settle": 0}})
+    content = winmail([("Rechnung.pdf", b"MZ" + bytes(99))])
+    world.deliver(replace(WINMAIL, content=content))
+    world.run()
+    assert (only(world).state, only(world).reason) == (
+        State.HELD,
+        "rule programs: of a file in it: true type executable",
+    )
+    as_before(world)
+    assert not world.manifest_free()
+    with world.ledger() as ledger:
+        release(only(world), ledger, world.clock(), "operator")
+    world.run()
+    assert linked(world) == [b"MZ" + bytes(99), content]
 
 
 def test_in_a_share_it_stays(tmp_path: Path) -> None:
@@ -151,7 +253,27 @@ def test_copied_only(world: World) -> None:
 
 
 def test_it_stays_where_it_cannot_be_unpacked(world: World) -> None:
+    """As it is; the others go, and the policy says why."""
+    world.deliver(DAMAGED, NOTES)
+    with world.process() as (watch, _):
+        known = facts(watch, now=START, since=None, ours=False)
+        because, _ = (verdict.because for verdict in ask(message(world), watch, known).verdicts)
+    assert because == "winmail.dat is cut off, damaged, or something else, so it stays"
+    world.run()
+    assert [file.name for file in message(world).files] == ["winmail.dat"]
+    assert linked(world) == [NOTES.content]
+    assert list(world.manifest_free().values()) == [NOTES.content]
+
+
+@contextmanager
+def in_order(_: Spool) -> Iterator[tuple[unpack.Found, ...]]:
+    """When the policy looked, nothing was wrong with it."""
+    yield ()
+
+
+def test_it_stays_where_it_can_be_unpacked_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is; the others go, and the trail says why."""
+    monkeypatch.setattr(asking, "unpacked", in_order)
     world.deliver(DAMAGED, NOTES)
     world.run()
     assert [file.name for file in message(world).files] == ["winmail.dat"]
@@ -162,8 +284,9 @@ def test_it_stays_where_it_cannot_be_unpacked(world: World) -> None:
     assert told.detail == {"rule": "all", "reason": "winmail.dat is cut off, damaged, or something else"}
 
 
-def test_alone_it_ends_the_redirect_and_is_noted_once(world: World) -> None:
+def test_alone_it_ends_the_redirect_and_is_noted_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often something else changes in the message."""
+    monkeypatch.setattr(asking, "unpacked", in_order)
     item_id = world.deliver(DAMAGED)
     for _ in range(3):
         world.run()

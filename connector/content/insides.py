@@ -3,8 +3,9 @@
     python -I -m connector.content.insides message|file SECONDS MEMORY OUTPUT < file
 
 It writes nothing: its exit code is its answer, `ANSWER` and the bits of `Found`. Any other says that it did not get
-through. It goes into what holds files (ZIP and all that is a ZIP, tar, gzip, bzip2, xz, messages, PDF, RTF), so deep,
-so many and so large as the bounds below say; what lies behind them, and what it does not understand, is NOT_SEEN.
+through. It goes into what holds files (ZIP and all that is a ZIP, tar, gzip, bzip2, xz, messages, winmail.dat, PDF,
+RTF), so deep, so many and so large as the bounds below say; what lies behind them, and what it does not understand, is
+NOT_SEEN.
 """
 
 import bz2
@@ -23,6 +24,7 @@ from functools import reduce
 from operator import or_
 from typing import IO, Any, NoReturn
 
+from connector.content import tnef
 from connector.content.confined import confine
 
 
@@ -241,6 +243,14 @@ def _number(header: bytes, at: int) -> tuple[int, int]:
     return low | high << 8 * follow, at + 1 + follow
 
 
+def _tnef(look: _Look, content: IO[bytes], depth: int) -> Found:
+    try:
+        _, files = tnef.understood(content.read())
+    except SystemExit:
+        return Found.NOT_SEEN
+    return _any(look.member(io.BytesIO(each.content), depth) for each in files)
+
+
 def _unknown(_: _Look, __: IO[bytes], ___: int) -> Found:
     return Found.NOT_SEEN
 
@@ -252,19 +262,22 @@ def _ole(look: _Look, content: IO[bytes], depth: int) -> Found:
     """Office 97-2003, what it makes of a newer file with a password, and messages of Outlook ([MS-CFB])."""
     import olefile  # noqa: PLC0415 - as above
 
-    with olefile.OleFileIO(content) as ole:
+    # What it would only guess of, Office may read in another way.
+    with olefile.OleFileIO(content, raise_defects=olefile.DEFECT_INCORRECT) as ole:
         paths = ole.listdir(streams=True, storages=True)
         names = {name.casefold() for path in paths for name in path}
         found = Found.MACROS if "_vba_project" in names or "_vba_project_cur" in names else NOTHING
         if names & {"encryptedpackage", "encryptioninfo", "encryptedsummary"}:
             found |= CLOSED
         for path in paths:  # Also those of what is embedded.
-            reader = _STREAMS.get(path[-1].casefold())
-            if reader and ole.get_type(path) == olefile.STGTY_STREAM:
-                found |= reader(_stream(ole, path))
-        # Files in a message, by value ([MS-OXMSG] 2.1.3).
-        for path in paths:
-            if path[-1].startswith("__substg1.0_37010102"):
+            name = path[-1].casefold()
+            if ole.get_type(path) != olefile.STGTY_STREAM:
+                continue
+            if name in _STREAMS:
+                found |= _STREAMS[name](_stream(ole, path))
+            elif name == "\1ole10native":
+                found |= look.member(io.BytesIO(_packaged(_stream(ole, path))), depth)
+            elif name.startswith(_FILES):
                 found |= look.member(ole.openstream(path), depth)
         return found
 
@@ -273,6 +286,20 @@ def _stream(ole: Any, path: list[str]) -> bytes:
     content = ole.openstream(path).read()
     assert isinstance(content, bytes)
     return content
+
+
+#: Files as they are: in a message, by value ([MS-OXMSG] 2.1.3); of a newer Office, as an object.
+_FILES = ("__substg1.0_37010102", "package")
+#: How the Packager wraps a file: size of all, 2, label, path, 8 bytes, path, size of the file.
+_PACKAGER = re.compile(rb".{4}\x02\0[^\0]*+\0[^\0]*+\0.{8}[^\0]*+\0(.{4})", re.DOTALL)
+
+
+def _packaged(stream: bytes) -> bytes:
+    """The file in an object of the Packager; of others, from where a file may begin in it."""
+    if told := _PACKAGER.match(stream):
+        return stream[told.end() : told.end() + int.from_bytes(told[1], "little")]
+    start = _OBJECT_STARTS.search(stream)
+    return stream[start.start() :] if start else b""
 
 
 def _word(stream: bytes) -> Found:
@@ -452,6 +479,7 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[_Look, IO[bytes], int], F
     (_starts(b"BZh"), _compressed(bz2.BZ2File)),
     (_starts(b"\xfd7zXZ\0"), _compressed(lzma.LZMAFile)),
     (_is_tar, _tar),
+    (_starts(tnef.SIGNATURE), _tnef),
     (_starts(b"-----BEGIN PGP MESSAGE-----"), lambda *_: CLOSED),
     (_starts(b"{\\rt"), _rtf),
     # What an Office document as a web page has its macros in.

@@ -23,7 +23,8 @@ from connector.content.confined import confine
 #: No winmail.dat that people send has more attributes, and the time that the parser takes grows with their square.
 MOST_ATTRIBUTES = 10_000
 
-_SIGNATURE = b"\x78\x9f\x3e\x22"
+#: Of winmail.dat ([MS-OXTNEF] 2.1.1).
+SIGNATURE = b"\x78\x9f\x3e\x22"
 #: The signature, and a key that says nothing.
 _HEADER = 6
 #: Level, id and type of an attribute stand before its length; with that and the checksum they frame its value.
@@ -35,7 +36,7 @@ class Refusal(IntEnum):
 
     #: Cut off, damaged, or no winmail.dat at all.
     NOT_UNDERSTOOD = 10
-    #: It holds a message, or an object of OLE.
+    #: It holds a message, which may be another winmail.dat, or an object of OLE.
     NO_FILE = 11
     #: It is named like a path.
     PATH = 12
@@ -44,7 +45,9 @@ class Refusal(IntEnum):
     NO_ROOM = 14
 
 
-class _Packed(NamedTuple):
+class Packed(NamedTuple):
+    """A file in winmail.dat."""
+
     name: str
     content: bytes
 
@@ -59,7 +62,7 @@ class _Strict(logging.Handler):
 def main() -> None:
     """Read winmail.dat, and write what is in it."""
     confine(*map(int, sys.argv[1:]))
-    message_class, files = _understood(sys.stdin.buffer.read())
+    message_class, files = understood(sys.stdin.buffer.read())
     try:
         _tell(message_class, files, sys.stdout.buffer)
     except OSError as error:
@@ -67,8 +70,11 @@ def main() -> None:
         os._exit(Refusal.NO_ROOM if error.errno == ENOSPC else Refusal.TOO_MUCH)
 
 
-def _understood(content: bytes) -> tuple[str, list[_Packed]]:
-    """The class of the message that was packed ("" where it has none), and its files."""
+def understood(content: bytes) -> tuple[str, list[Packed]]:
+    """The class of the message that was packed ("" where it has none), and its files.
+
+    Raises SystemExit with a `Refusal` where not all of it is understood, and whatever the parser likes.
+    """
     from tnefparse import TNEF  # noqa: PLC0415 - the daemon imports this module for its words, and no parser with it
 
     attributes = _attributes(content)
@@ -82,7 +88,7 @@ def _understood(content: bytes) -> tuple[str, list[_Packed]]:
 
 def _attributes(content: bytes) -> int:
     """How many there are, each of them whole."""
-    if not content.startswith(_SIGNATURE):
+    if not content.startswith(SIGNATURE):
         sys.exit(Refusal.NOT_UNDERSTOOD)
     count, at = 0, _HEADER
     while at < len(content):
@@ -95,7 +101,7 @@ def _attributes(content: bytes) -> int:
     return count
 
 
-def _files(parsed: Any) -> Iterator[_Packed]:
+def _files(parsed: Any) -> Iterator[Packed]:
     """Every attachment, if each is a file whose bytes stand in the stream as they are.
 
     What stands among the MAPI properties of one is a message or an object, and the parser cuts its end off.
@@ -104,10 +110,12 @@ def _files(parsed: Any) -> Iterator[_Packed]:
         content = [each.data for each in attributes if each.name == parsed.ATTATTACHDATA]
         if len(content) != 1 or attachment.data is not content[0]:
             sys.exit(Refusal.NO_FILE)
+        if content[0].startswith(SIGNATURE):
+            sys.exit(Refusal.NO_FILE)  # Nobody would be asked about what is in that.
         name = _name(attachment, attributes, parsed)
         if "/" in name or "\\" in name:
             sys.exit(Refusal.PATH)
-        yield _Packed(name, content[0])
+        yield Packed(name, content[0])
 
 
 def _by_attachment(parsed: Any) -> list[list[Any]]:
@@ -130,7 +138,7 @@ def _name(attachment: Any, attributes: list[Any], parsed: Any) -> str:
     return str(next(iter((*long, *short)), "")).rstrip("\0")
 
 
-def _tell(message_class: str, files: list[_Packed], output: BinaryIO) -> None:
+def _tell(message_class: str, files: list[Packed], output: BinaryIO) -> None:
     told = {"message_class": message_class, "files": [(each.name, len(each.content)) for each in files]}
     index = json.dumps(told).encode()
     output.writelines((len(index).to_bytes(8, "big"), index, *(each.content for each in files)))

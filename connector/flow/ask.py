@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connector.content.inspection import inspected
+from connector.content.unpack import Found, NotUnpacked, unpacked
 from connector.errors import FileGone, Rejected
+from connector.filetype import TrueType, true_type
 from connector.flow.turn import Watch
+from connector.guards import is_tnef
 from connector.ledger import Watched
 from connector.marker import Marker, valid
 from connector.model import Action, Content, File, FileKind, Item, Need, Verdict
@@ -110,7 +113,27 @@ def _seen(whole: Spool, file: File, needs: frozenset[Need], watch: Watch) -> Con
         content = replace(content, encrypted=told.encrypted, macros=told.macros)
     if Need.SCAN in needs and watch.scanner:
         content = replace(content, infected=watch.scanner.infected(whole))
+    if is_tnef(file) and Need.WHOLE in needs:
+        content = _with_packed(content, whole, needs, watch)
     return content
+
+
+def _with_packed(content: Content, whole: Spool, needs: frozenset[Need], watch: Watch) -> Content:
+    """What was found in winmail.dat, with the files in it: rules are asked about each of them."""
+    try:
+        with unpacked(whole) as found:
+            return replace(content, packed=tuple(_seen_packed(each, content, needs, watch) for each in found))
+    except NotUnpacked as why:
+        return replace(content, stays=str(why))
+
+
+def _seen_packed(found: Found, packed: Content, needs: frozenset[Need], watch: Watch) -> tuple[File, Content]:
+    """One file in winmail.dat. Of what is in it, winmail.dat has told: a thousand looks would take hours."""
+    file = File(id="", name=found.name, size=found.size)
+    with found.spooled() as whole:
+        seen = _seen(whole, file, needs - {Need.WHOLE}, watch)
+    macros = packed.macros or true_type(seen.head, file.name) is TrueType.MACRO
+    return file, replace(seen, encrypted=packed.encrypted, macros=macros)
 
 
 def ask_before_showing(item: Item, watch: Watch, facts: Facts) -> Mapping[str, Verdict]:

@@ -38,7 +38,8 @@ class Considered:
     mode: Mode
     #: Whether it matches; None: nobody knows.
     matches: Answer
-    #: It is the one that decides, unless a guard or an exclusion keeps the file before any rule is asked.
+    #: It is the one that decides, unless a guard or an exclusion keeps the file before any rule is asked, or, of
+    #: winmail.dat, what is said of a file in it.
     decides: bool
     asked: tuple[Asked, ...]
 

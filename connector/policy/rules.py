@@ -100,7 +100,10 @@ class Rule(Model):
         default="", description="collection in the store, in place of `path`; a message has that of its first such file"
     )
     notice: str = Field(default="", description="which of `notices` the message shows; left out: `notice`")
-    unpack: bool = Field(default=False, description="winmail.dat too: what is in it goes beside it")
+    unpack: bool = Field(
+        default=False,
+        description="winmail.dat too: what is in it goes beside it, unless a rule wants less for a file of these",
+    )
     overrules_people: bool = Field(
         default=False, description="what people ask for by category or folder (`people`) does not count"
     )

@@ -146,7 +146,9 @@ class Sketch(Model):
     def facts(self, domains: tuple[str, ...] = ()) -> Facts:
         """What is known beside it: all that could be fetched."""
         of_message = b"Subject: x\n" if self.kind is Kind.MESSAGE else BEGINNINGS[self.true_type or promised(self.file)]
-        content = Content(head=of_message, encrypted=self.encrypted, macros=self.macros, infected=self.infected)
+        content = Content(
+            head=of_message, encrypted=self.encrypted, macros=self.macros, infected=self.infected, packed=()
+        )
         return Facts(
             now=_NOW,
             since=None,

@@ -5,11 +5,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector.guards import NESTED, TNEF, Kept, guard_of_file, guard_of_item, guard_of_nested, guard_of_use, is_tnef
-from connector.model import Action, File, Item, Need, SharedFile, Verdict
+from connector.model import Action, Content, File, Item, Need, SharedFile, Verdict
 from connector.policy.case import Case, Facts, Matter
 from connector.policy.rules import LEAVING, Mode, Policy, Rule
 from connector.policy.values import Lifetime
 
+#: Where a file ends up by each action, the strictest first.
+_STRICT = (Action.HOLD, Action.KEEP, Action.COPY, Action.REDIRECT)
+#: What has to be fetched for rules that ask so about a file in winmail.dat, which nobody knows before.
+_OF_PACKED = {"infected": Need.SCAN, "body": Need.BODY}
 #: What a need is of, in a sentence.
 _NEEDED = {
     Need.HEAD: "the first bytes of the file",
@@ -67,6 +71,37 @@ def _kept(file: File, kept: Kept, by: str = "guard") -> Verdict:
 
 
 def _judged(policy: Policy, case: Case) -> Verdict:
+    """What the rules say; of winmail.dat, together with what they say of the files in it."""
+    verdict = _ruled(policy, case)
+    goes = verdict.action in (Action.COPY, Action.REDIRECT)
+    if not case.packed or not (goes or verdict.needs):
+        return verdict
+    if case.content is None:
+        of_packed = {need for name, need in _OF_PACKED.items() if name in policy.asks}
+        return _waits(verdict, verdict.needs | {Need.WHOLE} | of_packed)
+    return _with_packed(policy, case, case.content, verdict) if goes else verdict
+
+
+def _with_packed(policy: Policy, case: Case, content: Content, verdict: Verdict) -> Verdict:
+    """winmail.dat goes no further than the strictest word on a file in it, each asked about as one of the message.
+
+    What no rule names goes as winmail.dat does. Files of which a rule wants other links stay, as they cannot have them.
+    """
+    if content.packed is None:
+        because = content.stays or "nobody can tell what is in it"
+        return Verdict(file=case.file, action=Action.KEEP, rule=verdict.rule, because=f"{because}, so it stays")
+    strictest = verdict
+    for file, its_content in content.packed:
+        # Undo puts back winmail.dat, which was asked about.
+        said = _ruled(policy, replace(case, file=file, content=its_content, returns=True))
+        if said.action is verdict.action is Action.REDIRECT and said.terms != verdict.terms:
+            said = replace(said, action=Action.KEEP, because=f"{said.because}; but it would get other links")
+        if (said.rule or said.needs) and _STRICT.index(said.action) < _STRICT.index(strictest.action):
+            strictest = replace(said, file=case.file, because=f"of a file in it: {said.because}", would=verdict.would)
+    return strictest
+
+
+def _ruled(policy: Policy, case: Case) -> Verdict:
     """The first rule that matches decides; what rules on trial would have done is told beside it.
 
     Where a rule cannot tell yet, those below are asked too: all that may be needed is fetched at once. Where one can
@@ -109,7 +144,7 @@ def _unmatched(case: Case) -> Verdict:
 
 
 def _fired(rule: Rule, policy: Policy, case: Case) -> Verdict:
-    if case.packed and not rule.unpack:
+    if case.packed and not rule.unpack and rule.action is not Action.HOLD:
         return _kept(case.file, TNEF)
     because = ", ".join(rule.when.reasons(case)) or "the rule has no conditions"
     if rule.action is Action.REDIRECT and not (case.returns or rule.irreversible):
