@@ -312,6 +312,11 @@ def unread(source: str) -> str:
     return f"{source}/readers"
 
 
+def folders(source: str) -> str:
+    """The name of what stands, and stops nothing, while the server of a source fails at some of its folders."""
+    return f"{source}/folders"
+
+
 def strangers(source: str) -> str:
     """The name of what stands, and stops nothing, while the store does not know all who share a source."""
     return f"{source}/strangers"

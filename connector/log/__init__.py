@@ -97,7 +97,7 @@ class _Disguise:
 _SOURCES = ("source", "paused")
 #: The last words of names of pauses (`connector.flow.turn`): those of whole tenants, and those of parts of the work.
 _OF_TENANTS = {"account", "clock", "directory", "ledger", "links", "shares", "stop", "store"}
-_OF_SOURCES = {"edits", "proof", "readers", "strangers"}
+_OF_SOURCES = {"edits", "folders", "proof", "readers", "strangers"}
 
 
 def _parts(name: str) -> tuple[str, str]:

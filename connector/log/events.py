@@ -249,6 +249,12 @@ class Event(StrEnum):
         "A mailbox has little room left for what edits leave behind: files are copied, and nothing is changed there.",
         "Raise RecoverableItemsQuota of the mailbox, or wait for the end of its retention.",
     )
+    FOLDERS_UNREAD = (
+        "folders.unread",
+        ERROR,
+        "The server of a mailbox fails at some of its folders each time; the others go on.",
+        "Have the administrator of the mailbox repair or move the folder; what came there is read once it answers.",
+    )
     SOURCE_LEFT_OUT = (
         "source.left_out",
         ERROR,

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connector import __version__
-from connector.flow.turn import edits, strangers, unproved, unread
+from connector.flow.turn import edits, folders, strangers, unproved, unread
 from connector.ledger import Ledger
 from connector.model import ACTIVE, State
 
@@ -143,7 +143,7 @@ def _paused(ledger: Ledger, now: datetime) -> list[PauseStatus]:
     people = {
         name: f"{each.tenant}/{each.address}"
         for each in ledger.watched()
-        for name in (each.name, unproved(each.name), unread(each.name), edits(each.name), strangers(each.name))
+        for name in (each.name, *(part(each.name) for part in (unproved, unread, edits, strangers, folders)))
     }
     return [
         PauseStatus(paused=people.get(each.name, each.name), until=each.until, error=each.error, reason=each.reason)
