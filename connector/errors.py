@@ -2,6 +2,7 @@
 
 ConnectorError
   Unavailable   busy, down, throttled      -> the source (or the tenant's store) pauses; retry_after
+    PartUnread  the server fails at a part -> that waits; everything else goes on
     Exhausted   a budget is used up        -> what needs more of it waits; everything else goes on
   Denied        consent or credentials     -> the source stops; tell the operator exactly which permission
   Gone          the item is not there      -> look for it by its marker; after a full pass, drop: delete nothing
@@ -72,6 +73,10 @@ class Unavailable(ConnectorError):
         """`retry_after` is what the server asked for; None where it did not say."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class PartUnread(Unavailable):
+    """The server fails at a part of what was asked for, and told all the rest."""
 
 
 class Exhausted(Unavailable):

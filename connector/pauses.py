@@ -15,6 +15,8 @@ class SourcePause(StrEnum):
     READERS = "readers"
     #: Nothing may be changed in it; its files are still copied.
     EDITS = "edits"
+    #: What is in some of its folders, at which its server fails.
+    FOLDERS = "folders"
     #: Nothing waits: the store does not know all who share it.
     STRANGERS = "strangers"
 

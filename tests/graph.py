@@ -23,7 +23,7 @@ _NOT_IN_THE_CUT = re.compile(
     r"GET /groups/[^/]+/(members|transitiveMembers)(/microsoft\.graph\.\w+)?"
     r"|GET /groups/[^/]+/owners|POST /drives/[^/]+/items/[^/]+/restore"
     r"|GET /drives/[^/]+/(root/children|root:/.*|items/[^/]+:/[^:]*:?|items/[^/]+/retentionLabel)"
-    r"|POST /users/[^/]+/mailFolders/[^/]+/childFolders|DELETE /users/[^/]+/mailFolders/[^/]+",
+    r"|POST /users/[^/]+/mailFolders/[^/]+/(childFolders|move)|(DELETE|PATCH) /users/[^/]+/mailFolders/[^/]+",
     re.IGNORECASE,
 )
 

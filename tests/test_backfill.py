@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connector.errors import Rejected, Unavailable
+from connector.errors import PartUnread, Rejected, Unavailable
 from connector.flow import backfill as filling
 from connector.flow.backfill import Hours, Progress, Wish, leave, progress, want
 from connector.flow.redirect import tick
@@ -73,6 +73,21 @@ def moved(world: World) -> list[int]:
     with operator(world) as ledger:
         planned = sorted(ledger.redirects(), key=lambda each: each.created)
     return [each.stored.size for redirect in planned for each in redirect.files if each.stored]
+
+
+def test_folders_at_which_a_server_fails_stop_no_backfill(tmp_path: Path) -> None:
+    """All that the others hold is listed, and redirected."""
+
+    class InPart(MemorySource):
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            yield from super().changes(cursor)
+            raise PartUnread("1 of 2 folders")
+
+    world = old(tmp_path, 100, 200)
+    run(world, source=InPart)
+    wanted(world)
+    run(world, source=InPart)
+    assert sorted(moved(world)) == [100, 200]
 
 
 def test_nothing_older_is_touched_unless_it_is_wanted(tmp_path: Path) -> None:

@@ -543,10 +543,28 @@ def test_names_that_stand_for_something_else(wire: respx.MockRouter, content: di
 
 
 def test_names_that_stand_for_nothing(wire: respx.MockRouter) -> None:
-    """Graph writes null for much that it does not know."""
+    """Graph writes null for much that it does not know: that is as if it was not there."""
     told = {"from": None, "attachments": None, "size": None, "value": [{"id": "1", "toRecipients": []}]}
     wire.get(THING).respond(json=told)
-    assert connection().ask("GET", "/thing").body == told
+    assert connection().ask("GET", "/thing").body == {"value": [{"id": "1", "toRecipients": []}]}
+
+
+@pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, {"value": []}])
+def test_one_thing_without_an_id(wire: respx.MockRouter, body: dict[str, Any]) -> None:
+    """Something else came in its place: a thing that is gone is told in another way."""
+    wire.get(THING).respond(json=body)
+    with pytest.raises(Unavailable, match="not a whole reply"):
+        connection().one("/thing")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"id": null, "parentReference": {}}'])
+def test_what_an_answer_lacks(wire: respx.MockRouter, content: bytes) -> None:
+    """That is no bug of ours, and no other thing has to wait for it."""
+    wire.get(THING).respond(content=content)
+    told = connection().ask("GET", "/thing").body
+    for each in (told, told.get("parentReference", told)):
+        with pytest.raises(Grief, match="not a whole reply"):
+            each["id"]
 
 
 @pytest.mark.parametrize("status", [200, 302, 401])

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import pytest
 
-from connector.errors import Conflict, Corrupt, Denied, Edited, Gone, Rejected, Unavailable
+from connector.errors import Conflict, Corrupt, Denied, Edited, Gone, PartUnread, Rejected, Unavailable
 from connector.flow import discover
 from connector.flow.decisions import backed_up, drop, recall, release
 from connector.flow.reactions import MOST_ATTEMPTS
@@ -683,6 +683,32 @@ def test_source_that_fails_in_a_step_is_paused(world: World) -> None:
     states = {each.item_id: each.state for each in redirects(world)}
     assert states.pop(poisoned) is State.PLANNED
     assert set(states.values()) == {State.DONE}
+
+
+class InPart(MemorySource):
+    """Its server fails at some of its folders each time."""
+
+    def changes(self, cursor: str | None) -> Iterator[Page]:
+        """All that the others hold, then that."""
+        yield from super().changes(cursor)
+        raise PartUnread("1 of 2 folders")
+
+
+def test_folders_at_which_a_server_fails_stop_none_of_the_others(world: World, lines: Lines) -> None:
+    """They are told once, until they answer; what is missed meanwhile may lie there, and does not count as gone."""
+    world.policy = policy(settle="1h")
+    item_id = world.deliver(FILE)
+    step(world, source=InPart)
+    world.mailbox.delete(item_id)
+    for source in (InPart, InPart, InPart, MemorySource, MemorySource, MemorySource):
+        world.now += timedelta(hours=1)
+        step(world, source=source)
+        assert (only(world).state is State.DROPPED) <= (source is MemorySource)
+        with world.ledger() as ledger:
+            standing = [each.name.rpartition("/")[2] for each in ledger.pauses(world.now)]
+        assert standing == ["folders"] * (source is InPart)
+    assert only(world).state is State.DROPPED
+    assert [each["event"] for each in lines()].count("folders.unread") == 1
 
 
 @pytest.mark.parametrize("error", [Rejected("too large"), Corrupt("read back differs")])

@@ -100,6 +100,21 @@ def test_a_hidden_folder_is_listed_where_it_is_asked_for(app: App, anna: Owner) 
         assert ("secret" in names) is seen
 
 
+def test_a_folder_is_renamed_and_moved(app: App, anna: Owner) -> None:
+    """It keeps its id, and the feed of folders tells of it; what Outlook needs stays where it is."""
+    one, other = (app.ask("POST", f"{ME}/mailFolders", {"displayName": name}).json["id"] for name in ("one", "other"))
+    _, link = follow(app, app.get(f"{ME}/mailFolders/delta"))
+    renamed = app.ask("PATCH", f"{ME}/mailFolders/{one}", {"displayName": "first"})
+    assert (renamed.status, renamed.json["id"], renamed.json["displayName"]) == (200, one, "first")
+    moved = app.ask("POST", f"{ME}/mailFolders/{one}/move", {"destinationId": other})
+    assert (moved.status, moved.json["id"], moved.json["parentFolderId"]) == (200, one, other)
+    ((told,), _) = follow(app, app.get(link))
+    assert (told["id"], told["displayName"], told["parentFolderId"]) == (one, "first", other)
+    assert app.ask("PATCH", f"{ME}/mailFolders/{other}", {"displayName": "Inbox"}).code == "ErrorFolderExists"
+    assert app.ask("POST", f"{ME}/mailFolders/{other}/move", {"destinationId": one}).code == "ErrorMoveCopyFailed"
+    assert app.ask("PATCH", f"{ME}/mailFolders/inbox", {"displayName": "x"}).status == 400
+
+
 def test_the_delta_of_folders_tells_all_of_them_once(app: App, anna: Owner) -> None:
     """Then what is new, and what is gone."""
     app.headers["Prefer"] = "odata.maxpagesize=3"

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,15 @@ import pytest
 from connector.checks.probe import try_put_back
 from connector.config.loading import load
 from connector.daemon.service import Daemon
-from connector.errors import Conflict, Denied, Rejected, Unavailable
+from connector.errors import Conflict, Denied, PartUnread, Rejected, Unavailable
 from connector.ledger import Ledger
-from connector.model import File, FileKind, Message
+from connector.model import File, FileKind, Message, Page
 from connector.simulator import Deviation, Exchange
 from connector.simulator.deviations import OF_GRAPH
 from connector.simulator.graph.message import Reply, Request
 from connector.sources.ews import EwsMailbox
 from connector.sources.graph.connection import Reply as GraphReply
+from connector.sources.graph.failures import Grief
 from connector.sources.graph_mail import GraphMailbox
 from connector.sources.memory import Attached
 from connector.spool import spooled
@@ -293,6 +294,125 @@ def test_a_message_at_which_graph_fails_stops_none_of_the_others(
     status, headers = 503, {"Retry-After": "60"}
     with pytest.raises(Unavailable):
         list(source.changes(None))
+
+
+class Failing:
+    """Some steps of batches fail, whose paths hold one of these words."""
+
+    def __init__(self, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.status, self.at = 500, set[str]()
+        self._connection, self._batch = source._connection, source._connection.batch
+        monkeypatch.setattr(source._connection, "batch", self)
+
+    def __call__(self, paths: Sequence[str], **more: Any) -> list[Any]:
+        """See `Connection.batch`."""
+        failure = self._connection._part({"status": self.status, "body": {}}, self._connection.party)
+        answers = zip(paths, self._batch(paths, **more), strict=True)
+        return [failure if any(each in path for each in self.at) else answer for path, answer in answers]
+
+
+@pytest.fixture
+def failing(source: GraphMailbox, monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """Nothing fails yet."""
+    return Failing(source, monkeypatch)
+
+
+def told_in_part(source: GraphMailbox, cursor: str | None) -> tuple[set[str], str]:
+    """What the feed reports before it ends with a part that is unread, and its cursor."""
+    pages: list[Page] = []
+    with pytest.raises(PartUnread, match="1 of "):
+        pages.extend(source.changes(cursor))
+    return reported(pages), pages[-1].cursor
+
+
+def test_a_folder_at_which_graph_fails_stops_none_of_the_others(
+    world: GraphUser, source: GraphMailbox, failing: Failing
+) -> None:
+    """All that is new in the others is told, and once it answers, what came there meanwhile; nothing twice."""
+    broken_one = world.deliver(REPORT, folder="Broken")
+    failing.at = {quote(world.folder("Broken")) + "/messages/delta"}
+    other = world.deliver(REPORT)
+    found, cursor = told_in_part(source, None)
+    assert found == {other}
+    failing.at = set()
+    *pages, last = source.changes(cursor)
+    assert reported(pages) == {broken_one}
+    late, more = world.deliver(REPORT, folder="Broken"), world.deliver(REPORT)
+    failing.at = {quote(world.folder("Broken")) + "/messages/delta"}
+    found, cursor = told_in_part(source, last.cursor)
+    assert found == {more}
+    failing.at = set()
+    assert reported(source.changes(cursor)) == {late}
+
+
+def test_a_folder_whose_items_cannot_be_asked_for_is_told_again(
+    world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place in the feed moves on when they are read, and not before."""
+    item_id, other = world.deliver(REPORT, folder="Broken"), world.deliver(REPORT)
+    read = source._read
+
+    def failing(ids: Iterable[str], **more: Any) -> Any:
+        ids = list(ids)
+        if item_id in ids:
+            raise Grief("the server has trouble")
+        return read(ids, **more)
+
+    monkeypatch.setattr(source, "_read", failing)
+    found, cursor = told_in_part(source, None)
+    assert found == {other}
+    monkeypatch.setattr(source, "_read", read)
+    assert reported(source.changes(cursor)) == {item_id}
+
+
+def test_a_mailbox_whose_folders_all_fail_is_down(world: GraphUser, source: GraphMailbox, failing: Failing) -> None:
+    """Nothing is read, and no more is said than that."""
+    world.deliver(REPORT)
+    failing.at = {"/messages/delta"}
+    with pytest.raises(Grief):
+        list(source.changes(None))
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_folder_that_is_refused_stays_in_sight(
+    world: GraphUser, source: GraphMailbox, failing: Failing, status: int
+) -> None:
+    """Under its name and in its place; or its mail would never be looked at, or mail that is to be left alone would."""
+    source._skip = ["Private"]
+    first = world.deliver(REPORT, folder="Plans")
+    *_, last = source.changes(None)
+    plans, new = world.folder("Plans"), world.folder("New")
+    world.ask("PATCH", f"/mailFolders/{quote(plans)}", {"displayName": "Plans of 2026"})
+    failing.status = status
+    failing.at = {f"{quote(each)}?$select=id,displayName" for each in (plans, new)}
+    second, third = world.deliver(REPORT, folder="Plans of 2026"), world.deliver(REPORT, folder="New")
+    items = {item.id: item.folder for page in source.changes(last.cursor) for item in page.items}
+    assert items == {second: "Plans of 2026", third: "New"}
+    world.ask("POST", f"/mailFolders/{quote(plans)}/move", {"destinationId": world.folder("Private")})
+    world.deliver(REPORT, folder="Private/Plans of 2026")
+    assert first not in reported(source.changes(None))
+
+
+@pytest.mark.parametrize("lack", ["id", "parentFolderId"])
+def test_a_message_that_lacks_what_makes_it_one_stops_none_of_the_others(
+    world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch, lack: str
+) -> None:
+    """It is reported as unread."""
+    broken_one, other = world.deliver(REPORT), world.deliver(REPORT)
+    batch = source._connection.batch
+
+    def lacking(paths: Sequence[str], **more: Any) -> list[Any]:
+        answers = batch(paths, **more)
+        for path, answer in zip(paths, answers, strict=True):
+            if f"/messages/{quote(broken_one)}" in path:
+                assert isinstance(answer, dict)
+                del (answer if lack == "parentFolderId" else answer["attachments"][0])[lack]
+        return answers
+
+    monkeypatch.setattr(source._connection, "batch", lacking)
+    pages = list(source.changes(None))
+    assert reported(pages) == {other}
+    assert [each for page in pages for each in page.unread] == [broken_one]
 
 
 def test_what_is_no_message_or_no_mailbox_is_not_taken_for_one(

@@ -6,8 +6,10 @@ People act on the simulator's state. Every request and reply is held against Mic
 import io
 import json
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -17,7 +19,8 @@ from connector.model import Page, SharedFile
 from connector.simulator import Deviation, Exchange
 from connector.simulator.graph.files.workspace import CHAT_FILES
 from connector.simulator.server import Server
-from connector.sources.graph.failures import Grief
+from connector.sources.graph import Connection, Reply
+from connector.sources.graph.failures import Answered, Grief, translate
 from connector.sources.teams import GraphDrive
 from tests.laws.shares import REPORT, ShareLaws, content, fetched, shown
 from tests.laws.sources import notice, reported
@@ -25,6 +28,7 @@ from tests.logged import Lines
 from tests.teams import ANNA, Users, channel, settings
 
 BERT = "bert@example.org"
+Refuse = Callable[..., None]
 #: What a share may do otherwise without any harm.
 HARMLESS = (
     Deviation.PLAIN_PATHS,
@@ -140,6 +144,110 @@ def test_team_that_is_not_there(exchange: Exchange, world: Users) -> None:
     """It may have been deleted: a sentence names it."""
     with pytest.raises(Denied, match="no team Projects"):
         settings(exchange, teams=["Projects"]).addresses()
+
+
+REFUSALS = [(403, "Forbidden"), (404, "NotFound"), (409, "conflict"), (423, "resourceLocked"), (400, "BadRequest")]
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
+    """Have Graph answer with an error wherever this stands in a path; "" stands nowhere."""
+    refused: dict[str, tuple[int, str]] = {}
+    ask = Connection.ask
+
+    def refusing(connection: Connection, method: str, where: str, *more: Any, **options: Any) -> Reply:
+        for pattern, (status, code) in refused.items():
+            if pattern in unquote(where):
+                raise translate(Answered(status, code), connection.party)
+        return ask(connection, method, where, *more, **options)
+
+    monkeypatch.setattr(Connection, "ask", refusing)
+
+    def order(pattern: str, status: int = 403, code: str = "") -> None:
+        refused.clear()
+        if pattern:
+            refused[pattern] = (status, code)
+
+    return order
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_team_that_is_refused_stays_as_it_was(
+    exchange: Exchange, world: Users, lines: Lines, refuse: Refuse, refusal: tuple[int, str]
+) -> None:
+    """All its drives, under their names; the others go on, and what is new is found."""
+    exchange.workspace.add_channel(world.team, "Board", "private", {ANNA: "owner"})
+    entry = settings(exchange, teams="all")
+    assert entry.addresses() == ("Project", "Project/Board")
+    source = entry.source("Project")
+    world.upload("a.pdf", REPORT)
+    exchange.add_team("Archive", {ANNA: "owner"})
+    refuse(f"/teams/{world.team.id}/", *refusal)
+    assert set(entry.addresses()) == {"Archive", "Project", "Project/Board"}
+    assert entry.source("Project").key == source.key
+    assert files(source)["a.pdf"].recipients == (ANNA, BERT)
+    assert [(each["event"], each["source"]) for each in lines()] == [("source.left_out", "Project")]
+
+
+@pytest.mark.parametrize("kind", ["standard", "private"])
+def test_a_channel_that_is_refused_stays_as_it_was(exchange: Exchange, world: Users, refuse: Refuse, kind: str) -> None:
+    """With all that lies in its drive: half its folders would be half its people."""
+    workspace = exchange.workspace
+    channels = {each: workspace.add_channel(world.team, each, each) for each in ("standard", "private")}
+    entry = settings(exchange)
+    before = entry.addresses()
+    roots = {each: set(entry._places[each].roots) for each in before}
+    refuse(f"/channels/{channels[kind].id}/filesFolder")
+    assert set(entry.addresses()) == set(before)
+    assert {each: set(entry._places[each].roots) for each in before} == roots
+    first = settings(exchange)
+    assert set(first.addresses()) == set(before) - {"Project" if kind == "standard" else "Project/private"}
+
+
+def test_a_onedrive_that_is_refused_stays_as_it_was(exchange: Exchange, world: Users, refuse: Refuse) -> None:
+    """One that somebody locked, say."""
+    for person in (ANNA, BERT):
+        exchange.workspace.onedrive(person)
+        exchange.workspace.send(person, "chat.pdf", REPORT, ANNA)
+    entry = settings(exchange, teams=[], chats=[ANNA, BERT])
+    refuse(f"/users/{BERT}/drive", 423, "resourceLocked")
+    assert entry.addresses() == (f"{ANNA}/chats",)
+    refuse("")
+    assert set(entry.addresses()) == {f"{ANNA}/chats", f"{BERT}/chats"}
+    refuse(f"/users/{BERT}/drive", 423, "resourceLocked")
+    assert set(entry.addresses()) == {f"{ANNA}/chats", f"{BERT}/chats"}
+
+
+def test_nobody_gets_the_name_of_one_that_is_refused(exchange: Exchange, world: Users, refuse: Refuse) -> None:
+    """Also where it is not known yet: or the people of another team would get into its folder."""
+    exchange.add_team("PROJECT", {"dora@example.org": "owner"})
+    refuse(f"/teams/{world.team.id}/")
+    assert settings(exchange, teams="all").addresses() == ()
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, ""), (429, ""), (401, "InvalidAuthenticationToken"), (500, "")])
+def test_what_is_no_matter_of_one_team_stops_the_look_up(
+    exchange: Exchange, world: Users, refuse: Refuse, status: int, code: str
+) -> None:
+    """Half a look-up is none: all stays as it was."""
+    exchange.add_team("Archive", {ANNA: "owner"})
+    entry = settings(exchange, teams="all")
+    before = entry.addresses()
+    refuse(f"/teams/{world.team.id}/", status, code)
+    with pytest.raises((Unavailable, Denied)):
+        entry.addresses()
+    assert tuple(entry._places) == before
+
+
+def test_a_look_up_that_nobody_answers_is_none(exchange: Exchange, world: Users, refuse: Refuse) -> None:
+    """As where the app lacks a permission."""
+    entry = settings(exchange, teams=["Project", "Projects"])
+    before = entry.addresses()
+    assert before == ("Project",)
+    refuse("/allChannels")
+    with pytest.raises(Denied):
+        entry.addresses()
+    assert tuple(entry._places) == before
 
 
 def test_channel_without_a_folder(exchange: Exchange, world: Users) -> None:
@@ -471,7 +579,7 @@ def test_another_team_of_the_same_name(exchange: Exchange, world: Users, lines: 
     assert entry.addresses() == (address,)
     assert files(source)["a.pdf"].recipients == (ANNA, BERT)
     assert settings(exchange, teams="all").addresses() == ()
-    assert {each["event"] for each in lines()} == {"source.namesake"}
+    assert {(each["event"], each["source"].lower()) for each in lines()} == {("source.namesake", "project")}
     assert settings(exchange, teams="all", exclude=[other.id]).addresses() == (address,)
 
 

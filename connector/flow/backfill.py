@@ -6,10 +6,11 @@ a crash costs nothing, and none of it happens while anything new is due.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from connector.errors import Gone
+from connector.errors import Gone, PartUnread
 from connector.flow.discover import bear, plan, tell_if_held
 from connector.flow.turn import LONGEST_BACKOFF, Turn
 from connector.guards import received_after
@@ -43,14 +44,15 @@ def _may_go_on(wanted: Backfill, turn: Turn) -> bool:
 
 def _list(wanted: Backfill, turn: Turn) -> Backfill:
     """All items that are older than first contact, page by page; the cursor moves with what its page has of them."""
-    for page in turn.watch.source.changes(wanted.cursor):
-        turn.keep_lease()
-        wanted = replace(wanted, cursor=page.cursor)
-        found = [_waiting(item) for item in page.items if _is_meant(item, wanted, turn)]
-        found += [Waiting(item_id=item_id, received=None, size=0) for item_id in page.unread]
-        turn.ledger.list_backlog(turn.lease, wanted, found, turn.clock())
-        if turn.spent():
-            return wanted
+    with suppress(PartUnread):  # The turn has told of it; what lies there is left alone as it was.
+        for page in turn.watch.source.changes(wanted.cursor):
+            turn.keep_lease()
+            wanted = replace(wanted, cursor=page.cursor)
+            found = [_waiting(item) for item in page.items if _is_meant(item, wanted, turn)]
+            found += [Waiting(item_id=item_id, received=None, size=0) for item_id in page.unread]
+            turn.ledger.list_backlog(turn.lease, wanted, found, turn.clock())
+            if turn.spent():
+                return wanted
     wanted = replace(wanted, listed=True)
     turn.ledger.list_backlog(turn.lease, wanted, (), turn.clock())
     items, size = turn.ledger.left_in_backlog(turn.watch.name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connector import names
-from connector.errors import ConnectorError, Denied, Gone, Unavailable
+from connector.errors import ConnectorError, Denied, Gone, PartUnread, Unavailable
 from connector.flow.ask import ask, facts, our_marker
 from connector.flow.decisions import recall
 from connector.flow.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
@@ -29,6 +29,7 @@ from connector.model import (
     State,
     Verdict,
 )
+from connector.pauses import SourcePause
 from connector.sight import followed
 
 
@@ -38,22 +39,33 @@ def discover(turn: Turn) -> None:
     if turn.spent():
         return
     recorded = turn.cursor
-    for page in turn.watch.source.changes(turn.cursor):
-        turn.cursor = page.cursor
-        if page.items or page.unread:
-            turn.keep_lease()
-            _record(turn, page.items, unread=page.unread)
-            recorded = turn.cursor
-        if turn.spent():
-            if turn.cursor != recorded:
-                # Behind pages that held nothing: else the next turn would go through all of them again.
+    try:
+        for page in turn.watch.source.changes(turn.cursor):
+            turn.cursor = page.cursor
+            if page.items or page.unread:
                 turn.keep_lease()
-                _record(turn, ())
-            return
+                _record(turn, page.items, unread=page.unread)
+                recorded = turn.cursor
+            if turn.spent():
+                _keep_place(turn, recorded)
+                return
+    except PartUnread as error:
+        # No pass is counted: what is missed elsewhere may lie where nobody could look.
+        _keep_place(turn, recorded)
+        turn.brake(SourcePause.FOLDERS, Event.FOLDERS_UNREAD, str(error), "Unavailable")
+        return
+    turn.free(SourcePause.FOLDERS)
     # A turn that finds nothing writes nothing: a pass is counted where something came, or something waits for one.
     if not turn.passes or turn.cursor != recorded or turn.ledger.awaits_pass(turn.watch.name, turn.passes):
         _record(turn, (), complete=True)
         turn.passes += 1
+
+
+def _keep_place(turn: Turn, recorded: str | None) -> None:
+    """Behind pages that held nothing: else the next turn would go through all of them again."""
+    if turn.cursor != recorded:
+        turn.keep_lease()
+        _record(turn, ())
 
 
 def _look_again(turn: Turn) -> None:

@@ -249,6 +249,18 @@ class Event(StrEnum):
         "A mailbox has little room left for what edits leave behind: files are copied, and nothing is changed there.",
         "Raise RecoverableItemsQuota of the mailbox, or wait for the end of its retention.",
     )
+    FOLDERS_UNREAD = (
+        "folders.unread",
+        ERROR,
+        "The server of a mailbox fails at some of its folders each time; the others go on.",
+        "Have the administrator of the mailbox repair or move the folder; what came there is read once it answers.",
+    )
+    SOURCE_LEFT_OUT = (
+        "source.left_out",
+        ERROR,
+        "A team, channel or OneDrive cannot be looked up: what was known of it goes on, and so do the others.",
+        "Do what the reason says, or name it under `exclude`; it is looked for again within a day.",
+    )
     SOURCE_NAMESAKE = (
         "source.namesake",
         ERROR,

@@ -88,7 +88,8 @@ class Source(Protocol):
         """What is new since `cursor`, page by page; everything where it is None.
 
         Reports every item at least once, may repeat one, never skips one. Items come without bodies.
-        One at which the server fails, while it tells of others, is reported as unread.
+        One at which the server fails, while it tells of others, is reported as unread; after folders of which it cannot
+        tell, it raises PartUnread at its end, and the cursor of the last page tells of them later.
         Pages may be empty: where a server has many of these, whoever asks has to look at the time between two of them.
         The cursor of a page covers just that page and those before it, so work may stop after any of them.
         When the iterator ends, every folder in scope has been looked at. A cursor that the server no longer

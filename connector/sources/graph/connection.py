@@ -26,12 +26,21 @@ import urllib3
 
 from connector import __version__
 from connector.errors import Unavailable, request_in
-from connector.sources.graph.failures import Answered, Endless, Garbled, Party, Strayed, translate
+from connector.sources.graph.failures import Answered, Endless, Garbled, Grief, Party, Strayed, translate
 from connector.sources.graph.login import TIMEOUT, AppLogin, Tokens
 from connector.sources.onward import Onward
 from connector.spool import CHUNK, Spool
 
 JSON = dict[str, Any]
+
+
+class Told(JSON):
+    """An object in an answer. What it lacks, where somebody relies on it, makes that answer none: no bug of ours."""
+
+    def __missing__(self, name: str) -> Any:
+        # It may be this one thing, every time: no other has to wait for it.
+        raise Grief(f"an answer of Graph is not a whole reply: it lacks {name}")
+
 
 #: As Microsoft wants programs named, to know them from attacks (SharePoint: "decorate your traffic").
 USER_AGENT = f"NONISV|connector|connector/{__version__}"
@@ -44,7 +53,7 @@ BATCH = 20
 PART = 12 * 320 * 1024
 #: Bytes; no reply is longer but a file's. A message brings its body along, not what is attached to it.
 _LONGEST_ANSWER = 64 * 1024 * 1024
-#: What these names stand for, wherever they stand, or null: all who read them rely on it.
+#: What these names stand for, wherever they stand: all who read them rely on it.
 _KINDS: Mapping[str, type] = {
     **dict.fromkeys(("id", "name", "displayName", "email", "parentFolderId", "driveId"), str),
     **dict.fromkeys(("@odata.type", "@odata.nextLink", "@odata.deltaLink", "attachments@odata.nextLink"), str),
@@ -188,6 +197,17 @@ class Connection:
                 return Reply(_json(_whole(incoming.chunks)), response.headers)
             finally:
                 response.close()
+
+    def one(self, where: str) -> JSON:
+        """What this GET tells of one thing. Raises Unavailable where it has no id.
+
+        Something else came in its place then, and must not pass for a thing that is gone.
+        """
+        told = self.ask("GET", where).body
+        with self.told():
+            if not told.get("id"):
+                raise Garbled
+        return told
 
     def pages(self, where: str, *, prefer: Collection[str] = ()) -> Iterator[JSON]:
         """The replies to this GET and all that follow it. Ids of links that lead elsewhere are not followed."""
@@ -339,7 +359,7 @@ class Connection:
             response.close()
 
     def _part(self, answer: JSON, party: Party) -> JSON | Exception:
-        status, body = answer["status"], answer.get("body") or {}
+        status, body = answer["status"], answer.get("body") or Told()
         if status < HTTPStatus.BAD_REQUEST:
             if not isinstance(body, dict):
                 raise Garbled
@@ -441,7 +461,7 @@ def _whole(chunks: Iterator[bytes]) -> bytes:
 
 def _json(content: bytes) -> JSON:
     if not content:
-        return {}
+        return Told()
     try:
         body = json.loads(content, object_hook=_sound)
     except RecursionError:
@@ -452,16 +472,18 @@ def _json(content: bytes) -> JSON:
 
 
 def _sound(told: JSON) -> JSON:
-    """An object as it came. Raises Garbled where a name that we know stands for something else than it should."""
-    for name in _KINDS.keys() & told.keys():
-        value, kind = told[name], _KINDS[name]
-        if value is None:
-            continue
+    """An object as it came, without what is null: for Graph, that is as if it was not there.
+
+    Raises Garbled where a name that we know stands for something else than it should.
+    """
+    sound = Told((name, value) for name, value in told.items() if value is not None)
+    for name in _KINDS.keys() & sound.keys():
+        value, kind = sound[name], _KINDS[name]
         if not isinstance(value, kind):
             raise Garbled
         if isinstance(value, list) and not all(isinstance(each, str if name in _OF_TEXT else dict) for each in value):
             raise Garbled
-    return told
+    return sound
 
 
 def _code(body: object) -> str:

@@ -94,6 +94,10 @@ class Missing(Denied):
     """The mailbox, user, drive or team is not there at all: never told as a thousand times Gone."""
 
 
+class Barred(Denied):
+    """The app may not do this there; its login is good, and may do for others."""
+
+
 class Exists(Conflict):
     """A folder or file of this name is there already."""
 
@@ -176,7 +180,7 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str | int]], ...] = (
         frozenset({HTTPStatus.UNAUTHORIZED}),
     ),
     (
-        Denied,
+        Barred,
         "{host} does not let the app {app} do this in {whose}: grant it {permission}",
         # The second is what an edit of a message that is no draft is refused with.
         frozenset({HTTPStatus.FORBIDDEN, "errorinvalidpropertyset"}),

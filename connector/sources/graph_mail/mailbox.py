@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar, cast
 
 from connector import marker as markers
 from connector import rewrite as bodies
-from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.errors import Conflict, Denied, FileGone, Gone, PartUnread, Rejected, Unavailable
 from connector.model import Body, File, FileKind, Item, Letter, Message, Notice, Page, Room
 from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid
 from connector.sources.graph import Connection
@@ -90,11 +90,20 @@ class GraphMailbox:
         folders = self._folders(place)
         scope = [folder for folder in folders if folder.in_scope]
         place.feeds = {folder.id: place.feeds.get(folder.id, "") for folder in scope}
+        broken: list[Grief] = []
         for batch in _batches(scope, BATCH):
             answers = self._connection.batch([self._feed(folder, place) for folder in batch], prefer=self._paging)
             for folder, answer in zip(batch, answers, strict=True):
-                yield from self._changes_in(folder, answer, place)
+                try:
+                    yield from self._changes_in(folder, answer, place)
+                except Grief as grief:
+                    # Its place in the feed is as it was, and no other folder has to wait for it.
+                    broken.append(grief)
+        if broken and len(broken) == len(scope):
+            raise broken[0]
         yield Page((), str(place))
+        if broken:
+            raise PartUnread(f"{len(broken)} of {len(scope)} folders of the mailbox {self.address}: {broken[0]}")
 
     def recent(self, since: datetime) -> Iterator[Page]:
         """See `Source.recent`. A request for a thousand of them, and one for each 20."""
@@ -248,9 +257,10 @@ class GraphMailbox:
                 return
             if isinstance(answer, Exception):
                 raise answer
+            # First of all: where Graph fails at it, it is told again.
+            items, unread = self._changed(answer)
             more = answer.get("@odata.nextLink")
             place.feeds[folder.id] = onward.to(more or answer.get("@odata.deltaLink"), last=not more)
-            items, unread = self._changed(answer)
             if items or unread or more:
                 yield Page(items, str(place), unread)
             if not more:
@@ -315,18 +325,18 @@ class GraphMailbox:
             for item_id, answer in zip(batch, answers, strict=True):
                 try:
                     read[item_id] = answer if isinstance(answer, Exception) else self._message(item_id, answer)
-                except Gone as gone:
-                    read[item_id] = gone
+                except (Gone, Grief) as error:
+                    read[item_id] = error
         return read
 
     def _looked_for(self, item_id: str, told: JSON) -> Folder | None:
         """The folder that an answer names, if people see that one. Raises Gone where this id is not good there.
 
-        Raises Unavailable where it names none: that is no message, and must not pass for one without files and mark.
+        Raises Grief where it names none: that is no message, and must not pass for one without files and mark.
         """
         folder_id = told.get("parentFolderId")
         if not isinstance(folder_id, str):
-            raise Unavailable(f"the answer for an item of the mailbox {self.address} does not tell its folder")
+            raise Grief(f"the answer for an item of the mailbox {self.address} does not tell its folder")
         if folder_id not in self._tree and folder_id not in self._elsewhere:
             self._folders(Cursor())
             self._elsewhere |= {folder_id} - self._tree.keys()
@@ -393,19 +403,23 @@ class GraphMailbox:
         new = [folder_id for folder_id, each in told.items() if "@removed" not in each]
         for folder_id in told.keys() - set(new):
             place.folders.pop(folder_id, None)
+        broken = False
         for batch in _batches(new, BATCH):
             paths = [self._at("mailFolders", each) + words.folder() for each in batch]
             for folder_id, answer in zip(batch, self._connection.batch(paths), strict=True):
                 match answer:
-                    case Unavailable() | Denied():
+                    case Unavailable() | Denied() if not isinstance(answer, Grief):
                         raise answer
                     case Gone():
                         place.folders.pop(folder_id, None)
                     case Exception():
-                        pass  # It is as it was known before: forgotten, its mail would never be looked at.
+                        # Forgotten, its mail would never be looked at. Where Graph only fails, it is asked again.
+                        place.folders[folder_id] = _as_listed(told[folder_id], place.folders.get(folder_id))
+                        broken = broken or isinstance(answer, Grief)
                     case _:
                         place.folders[folder_id] = _told(answer)
-        place.hierarchy = str(page.get("@odata.deltaLink") or "")
+        if not broken:
+            place.hierarchy = str(page.get("@odata.deltaLink") or "")
 
     @cached_property
     def _well_known(self) -> dict[str, str]:
@@ -449,6 +463,12 @@ def _told(folder: JSON) -> Told:
         str(folder.get("parentFolderId") or ""),
         words.told(folder, words.FOLDER_CLASS),
     )
+
+
+def _as_listed(listed: JSON, known: Told | None) -> Told:
+    """A folder as its feed tells of it, which may leave out what has not changed, and never tells its class."""
+    name, parent, folder_class = known or ("", "", "")
+    return Told(str(listed.get("displayName") or name), str(listed.get("parentFolderId") or parent), folder_class)
 
 
 def _preferred(*, body: bool = True) -> tuple[str, ...]:

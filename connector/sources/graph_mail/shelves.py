@@ -6,7 +6,7 @@ They lie below the root of the whole mailbox, where a mailbox that was on premis
 from collections.abc import Collection
 from contextlib import suppress
 
-from connector.errors import Gone, Rejected, Unavailable
+from connector.errors import Gone, Rejected
 from connector.sources.exchange import SHELVES
 from connector.sources.graph import Connection
 from connector.sources.graph.connection import path
@@ -52,10 +52,7 @@ class Shelves:
 
     def _done(self, item_id: str, verb: str, folder: str) -> str:
         where = path("users", self._address, "messages", item_id, verb)
-        new = self._connection.ask("POST", where, {"destinationId": folder}).body.get("id")
-        if not new:
-            raise Unavailable(f"the answer for {self._connection.party.whose} lacks the id of an item")
-        return str(new)
+        return str(self._connection.ask("POST", where, {"destinationId": folder}).body["id"])
 
     def _on(self, shelf: str) -> list[str]:
         where = path("users", self._address, "mailFolders", shelf, "messages") + "?$select=id&$top=100"
@@ -77,7 +74,7 @@ class Shelves:
     def _created(self, parent: str, name: str) -> str:
         where = path("users", self._address, "mailFolders", parent, "childFolders")
         try:
-            return str(self._connection.ask("POST", where, {"displayName": name, "isHidden": True}).body.get("id"))
+            return str(self._connection.ask("POST", where, {"displayName": name, "isHidden": True}).body["id"])
         except Exists:
             return self._child(parent, name)
 

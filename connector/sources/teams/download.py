@@ -117,7 +117,7 @@ class Download(io.BufferedIOBase):
 
     def _same_version(self) -> None:
         """Look at it once more: it must not have changed, and has a fresh address."""
-        now = self._connection.ask("GET", self._where).body
+        now = self._connection.one(self._where)
         if now.get("cTag") != self._told.get("cTag"):
             raise Conflict(f"a file of {self._connection.party.whose} changed while it was read")
         self._told = now

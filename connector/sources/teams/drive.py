@@ -148,7 +148,8 @@ class GraphDrive(Shelfless):
             if "folder" in told:
                 self._folders.pop(told["id"], None)
                 if "deleted" not in told:
-                    self._folders[told["id"]] = _place(told)
+                    with suppress(Grief):  # Where it does not tell its place, it is asked for that.
+                        self._folders[told["id"]] = _place(told)
         items: list[SharedFile] = []
         unread: list[str] = []
         for told in filter(_is_file, last):
@@ -190,7 +191,7 @@ class GraphDrive(Shelfless):
         """The folder above, and the name of this one."""
         if folder_id not in self._folders:
             asked = f"{self._at(folder_id)}?$select=id,name,root,parentReference"
-            self._folders[folder_id] = _place(self._connection.ask("GET", asked).body)
+            self._folders[folder_id] = _place(self._connection.one(asked))
         return self._folders[folder_id]
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ class GraphDrive(Shelfless):
         Raises Gone, Conflict where the file changes meanwhile, and Rejected where it is barred for malware or something
         else came in its place.
         """
-        told = self._connection.ask("GET", self._at(file_id)).body
+        told = self._connection.one(self._at(file_id))
         if "malware" in told:
             raise Rejected(f"a file of {self._connection.party.whose} is barred for malware")
         with Download(self._connection, self._at(file_id), told) as download:
@@ -376,10 +377,10 @@ class GraphDrive(Shelfless):
         return told
 
     def _told(self, item_id: str) -> JSON:
-        return self._connection.ask("GET", f"{self._at(item_id)}?{_SELECT}").body
+        return self._connection.one(f"{self._at(item_id)}?{_SELECT}")
 
     def _beside(self, folder: str, name: str) -> JSON:
-        return self._connection.ask("GET", f"{self._in(folder, name).removesuffix(':')}?{_SELECT}").body
+        return self._connection.one(f"{self._in(folder, name).removesuffix(':')}?{_SELECT}")
 
     def _content(self, told: JSON) -> bytes:
         """The first bytes of a small file."""

@@ -12,7 +12,7 @@ from connector.config.addresses import Server
 from connector.log import Event, log
 from connector.sources.graph import AppLogin, Connection, Edge
 from connector.sources.teams.drive import GraphDrive, Root
-from connector.sources.teams.places import Place, channel_of, chats, teams
+from connector.sources.teams.places import Place, Refused, channel_of, chats, teams
 from connector.sources.teams.probe import DriveProbe
 
 Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
@@ -68,19 +68,21 @@ class TeamsShares(BaseModel):
     def addresses(self) -> tuple[str, ...]:
         """The names of the drives that there are by now. Raises Denied, Unavailable.
 
+        One that is refused is told, and stays as it was known; the look-up fails where nothing else answers.
+
         Where two drives have one name, the one that had it before keeps it; where none had, both are left alone. Or
         whoever may name a team would bring its people into the folder of another one.
         """
+        known = {place.drive for place in self._places.values()}
         alike: dict[str, list[Place]] = {}
         for place in self._looked_up():
             alike.setdefault(place.address.casefold(), []).append(place)
-        known = {place.drive for place in self._places.values()}
         found: dict[str, Place] = {}
         for places in alike.values():
             if len(places) > 1:
-                log.error(Event.SOURCE_NAMESAKE, name=places[0].address, drives=[each.drive for each in places])
+                log.error(Event.SOURCE_NAMESAKE, source=places[0].address, drives=[each.drive for each in places])
                 places = [each for each in places if each.drive in known]  # noqa: PLW2901 - those that are left
-            found |= {each.address: each for each in places[:1]}
+            found |= {each.address: each for each in places[:1] if each.drive}
         self._places.clear()
         self._places.update(found)
         return tuple(self._places)
@@ -126,6 +128,23 @@ class TeamsShares(BaseModel):
         return {}
 
     def _looked_up(self) -> Iterator[Place]:
+        """All places that there are; of what is refused, those that were known, or its name with no drive."""
+        told = [*self._asked()]
+        places = [each for each in told if isinstance(each, Place)]
+        refused = [each for each in told if isinstance(each, Refused)]
+        if refused and not places:
+            raise refused[0].error
+        fresh = [each for each in places if not any(one.covers(each) for one in refused)]
+        drives = {each.drive for each in fresh}
+        kept = [each for each in self._places.values() if each.drive not in drives]
+        yield from fresh
+        yield from (each for each in kept if any(one.covers(each) for one in refused))
+        for one in refused:
+            log.error(Event.SOURCE_LEFT_OUT, source=one.address, reason=str(one.error))
+            if not any(one.covers(each) for each in kept):
+                yield Place("", one.address, one.of)
+
+    def _asked(self) -> Iterator[Place | Refused]:
         never = {each.lower() for each in (*self.exclude, self.probe) if each}
         if self.teams:
             yield from teams(self.edge, () if self.teams == "all" else self.teams, never)
