@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from exchangelib import ExtendedProperty
 from exchangelib.items import Message as UserMessage
+from lxml import etree
 
-from connector.errors import Conflict, Denied, Gone, Rejected, Unavailable
+from connector.errors import Conflict, Denied, Gone, PartUnread, Rejected, Unavailable
 from connector.model import Direction, FileKind, Message, Page
 from connector.simulator import Deviation, Exchange
 from connector.simulator.deviations import OF_GRAPH
@@ -364,6 +365,38 @@ def test_an_item_that_cannot_be_read(
     assert [len(item.files) for item in items.values() if item.id == item_id] == [0] * reported
     assert len(items[other].files) == 1
     assert [each for page in pages for each in page.unread] == [item_id] * unread
+
+
+@pytest.mark.parametrize("request_name", ["SyncFolderItems", "GetItem"])
+def test_a_folder_at_which_exchange_fails_stops_none_of_the_others(
+    exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch, request_name: str
+) -> None:
+    """What is new in the others is told, and what is in this one once it answers. Where all fail, the mailbox does."""
+    connection = settings(exchange).connect(ANNA)
+    source = EwsMailbox(ANNA, lambda: connection)
+    broken_one, other = world.deliver(REPORT, folder="Inbox/Broken"), world.deliver(REPORT)
+    ids = {folder.path.rpartition("/")[2]: folder.id for folder in source._folders()}
+    failing = {broken_one, ids["Broken"]}
+    answers = connection.answers
+
+    def griefs(request: Any, filling: Any = None, **more: int) -> list[Any]:
+        sent = etree.fromstring(request) if isinstance(request, bytes) else request
+        asked = {each.get("Id") for each in sent.iter("{*}ItemId", "{*}FolderId")}
+        if sent.tag.endswith(request_name) and asked & failing:
+            raise Grief("Exchange failed")
+        told: list[Any] = answers(request, filling, **more)
+        return told
+
+    monkeypatch.setattr(connection, "answers", griefs)
+    pages: list[Page] = []
+    with pytest.raises(PartUnread, match="1 of "):
+        pages.extend(source.changes(None))
+    assert reported(pages) == {other}
+    failing.clear()
+    assert reported(source.changes(pages[-1].cursor)) == {broken_one}
+    failing.update(ids.values(), (broken_one, other))
+    with pytest.raises(Grief if request_name == "SyncFolderItems" else PartUnread):
+        list(source.changes(None))
 
 
 def test_a_mailbox_without_folders_is_none(exchange: Exchange, world: User, monkeypatch: pytest.MonkeyPatch) -> None:

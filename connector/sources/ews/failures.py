@@ -80,7 +80,7 @@ class LostState(Unavailable):
 
 
 class Grief(Unavailable):
-    """The server ran out of time at one item, while it answered: in passing, or at this one every time."""
+    """The server came to grief at one item or folder, while it answers: in passing, or at this one every time."""
 
 
 class Exists(Conflict):
@@ -253,12 +253,12 @@ def _answered(error: Answered, party: Party) -> Exception:
         # Of an item it counts: tried again and again, and in the end held. All the mailbox must not wait for one.
         if error.of_item:
             return Conflict(f"{party.host} failed at an item of the mailbox {party.mailbox} ({error.code})")
-        return Unavailable(f"{party.host} failed at the mailbox {party.mailbox} ({error.code})")
+        return Grief(f"{party.host} failed at the mailbox {party.mailbox} ({error.code})")
     for reaction, sentence, codes in _ANSWERS:
         if error.code in codes:
             told = sentence.format(host=party.host, mailbox=party.mailbox, user=party.user, permission=party.permission)
             told = f"{told} ({error.code})"
-            if error.of_item and error.code == _SLOW:
+            if error.code == _SLOW:
                 return Grief(told, error.back_off)
             return Unavailable(told, error.back_off) if reaction is Unavailable else reaction(told)
     told = f"{party.host} answered {error.code} for the mailbox {party.mailbox}, and nobody foresaw that"

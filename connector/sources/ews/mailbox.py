@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from connector import marker as markers
 from connector import rewrite as bodies
-from connector.errors import Conflict, Denied, FileGone, Gone, Rejected, Unavailable
+from connector.errors import Conflict, Denied, FileGone, Gone, PartUnread, Rejected, Unavailable
 from connector.model import Body, File, FileKind, Item, Letter, Message, Notice, Page, Room
 from connector.sources.ews import words
 from connector.sources.ews.connection import Connection
@@ -84,10 +84,19 @@ class EwsMailbox:
         known = _states(cursor)
         folders = [folder for folder in self._folders() if folder.in_scope]
         states = {folder.id: known.get(folder.id, ("", "")) for folder in folders}
-        for folder in folders:
-            if not folder.mark or folder.mark != states[folder.id][1]:
+        asked = [folder for folder in folders if not folder.mark or folder.mark != states[folder.id][1]]
+        broken: list[Grief] = []
+        for folder in asked:
+            try:
                 yield from self._changes_in(folder, states)
+            except Grief as grief:
+                # Its state is as it was, and no other folder has to wait for it.
+                broken.append(grief)
+                if len(broken) == len(asked) > 1:
+                    raise
         yield Page((), json.dumps(states))
+        if broken:
+            raise PartUnread(f"{len(broken)} of {len(folders)} folders of the mailbox {self.address}: {broken[0]}")
 
     def recent(self, since: datetime) -> Iterator[Page]:
         """See `Source.recent`. A request for a hundred folders, and one for each 25 items."""
@@ -232,10 +241,11 @@ class EwsMailbox:
             except Gone:
                 # The folder was deleted after it was listed.
                 return
+            # First of all: where Exchange fails at it, it is told again.
+            items, unread = self._changed(answer, folder)
             last = flag(answer, "m:IncludesLastItemInRange")
             state = text(answer, "m:SyncState")
             states[folder.id] = (state, folder.mark) if last else (onward.to(state), "")
-            items, unread = self._changed(answer, folder)
             if items or unread or not last:
                 yield Page(items, json.dumps(states), unread)
 
