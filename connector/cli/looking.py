@@ -1,6 +1,6 @@
 """Looking: at servers, at what the policy would do, and at why something is where it is."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,8 @@ from connector.rollout import text as rollout_text
 if TYPE_CHECKING:
     from connector.daemon.tenants import Tenant
     from connector.flow.turn import Watch
+    from connector.ledger import Ledger
+    from connector.model import Redirect
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -188,32 +190,11 @@ def explain(
             said = message_id(message)
             require(reason)
         redirects = known(said, ledger)
-        theirs = {each.lower() for each in mailboxes_of(redirects, ledger)}
-        addresses = {mailbox.lower()} if mailbox else theirs
-        known_tenants = tenants(whole)
-        missing: dict[str, ConnectorError] = {}
-        for tenant in known_tenants:
-            with _noted(f"the directory of {tenant.name}", missing):
-                tenant.look_up()
-        watches: list[Watch] = []
-        found: list[Found] = []
-        asked: set[str] = set()
-        for each in (each for tenant in known_tenants for each in tenant.mailboxes):
-            address = each.source.address.lower()
-            wanted = not addresses or address in addresses
-            if not wanted and address not in theirs:
-                continue
-            with _noted(each.source.address, missing):
-                watches.append(each.watch())
-                if wanted:
-                    asked.add(each.tenant.name)
-                    found += find(said, redirects, watches[-1], ledger, clock())
+        watches, found, missing = _looked_into(tenants(whole), said, redirects, mailbox, ledger)
         # Before anything is told: who looks and is cut off has looked.
-        looked = {(each.watch.tenant, each.watch.name) for each in found} or {(name, "") for name in asked}
+        looked = {(each.watch.tenant, each.watch.name) for each in found} or {(each.tenant, "") for each in watches}
         for tenant_name, source in sorted(looked):
             ledger.note(tenant_name, Event.MESSAGE_EXPLAINED, clock(), source=source, by=user(), reason=reason)
-        if mailbox and not (asked or missing):
-            raise ConfigError(f"no mailbox {mailbox} is configured; without --mailbox, all are looked into")
         if not (found or redirects or missing):
             where = f"not in {mailbox}; without --mailbox, all are looked into" if mailbox else "in no mailbox"
             raise ConfigError(
@@ -223,6 +204,34 @@ def explain(
         sentences = (*why(redirects, found, ledger, clock()), *opened(redirects, watches, ledger))
         answers.tell_explanation(found, redirects, ledger, sentences, missing, as_json=as_json)
     raise typer.Exit(code_of(*map(kind, missing.values())))
+
+
+def _looked_into(
+    known_tenants: Iterable["Tenant"], said: str, redirects: Sequence["Redirect"], mailbox: str | None, ledger: "Ledger"
+) -> tuple[list["Watch"], list[Found], dict[str, ConnectorError]]:
+    """Mailboxes that the message has to do with, what was found in those to be looked into, and why not in others.
+
+    Raises ConfigError where the one to be looked into is not configured.
+    """
+    theirs = {each.lower() for each in mailboxes_of(redirects, ledger)}
+    addresses = {mailbox.lower()} if mailbox else theirs
+    watches: list[Watch] = []
+    found: list[Found] = []
+    missing: dict[str, ConnectorError] = {}
+    for tenant in known_tenants:
+        with _noted(f"the directory of {tenant.name}", missing):
+            tenant.look_up()
+    mailboxes = [each for tenant in known_tenants for each in tenant.mailboxes]
+    if mailbox and not missing and addresses.isdisjoint(each.source.address.lower() for each in mailboxes):
+        raise ConfigError(f"no mailbox {mailbox} is configured; without --mailbox, it is looked for in all")
+    for each in mailboxes:
+        address = each.source.address.lower()
+        with _noted(each.source.address, missing):
+            if not addresses or address in addresses | theirs:
+                watches.append(each.watch())
+            if not addresses or address in addresses:
+                found += find(said, redirects, watches[-1], ledger, clock())
+    return watches, found, missing
 
 
 @contextmanager
