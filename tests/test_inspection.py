@@ -258,6 +258,12 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
     "docm attached to a pdf that only must not be changed": ("a.pdf", lambda: pdf_with("a", DOCM, user=""), MACROS),
     "docm attached to a pdf with a password": ("a.pdf", lambda: pdf_with("a", DOCM, user="secret"), ENCRYPTED),
     "pdf whose files nobody finds": ("a.pdf", lambda: b"%PDF-1.7\n<</Type /EmbeddedFile>>", MACROS),
+    "pdf that says in numbers that it has files": ("a.pdf", lambda: b"%PDF-1.7\n<</Type /#45mbedded#46ile>>", MACROS),
+    "pdf that says far behind, in numbers, that it has files": (
+        "a.pdf",
+        lambda: b"%PDF-1.7\n" + b" " * (256 * 1024 - 54) + b"/" + b"".join(b"#%x" % each for each in b"FileAttachment"),
+        MACROS,
+    ),
     "pdf whose files are not where it says": ("a.pdf", lambda: pdf_with("a", DOCM).replace(b"/EF", b"/EG"), MACROS),
     "rtf": ("a.rtf", lambda: b"{\\rtf1 Hello\\par}", NEITHER),
     "rtf with a document with macros": ("a.doc", lambda: rtf_with(b"\1\5\0\0" + DOCM), MACROS),

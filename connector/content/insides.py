@@ -363,14 +363,19 @@ _STREAMS: dict[str, Callable[[bytes], Found]] = {
     "current user": _current_user,
 }
 
-#: `/Encrypt`, also with letters that are written as numbers; not `/EncryptMetadata`.
-_ENCRYPT = re.compile(
-    b"/" + b"".join(b"(?:%c|#%x|#%X)" % (letter, letter, letter) for letter in b"Encrypt") + rb"(?![A-Za-z#])"
-)
+
+def _named(*names: bytes) -> bytes:
+    """A pattern for these names of a PDF, also with letters that are written as numbers."""
+    spelled = (b"".join(b"(?:%c|#%x|#%X)" % (letter, letter, letter) for letter in name) for name in names)
+    return b"/(?:" + b"|".join(spelled) + b")"
 
 
+#: Not `/EncryptMetadata`.
+_ENCRYPT = re.compile(_named(b"Encrypt") + rb"(?![A-Za-z#])")
 #: What stands where files are attached; and where objects are packed, so that this may be in them.
-_ATTACHED = re.compile(rb"/(?:EmbeddedFile|Filespec|FileAttachment|ObjStm)")
+_ATTACHED = re.compile(_named(b"EmbeddedFile", b"Filespec", b"FileAttachment", b"ObjStm"))
+#: As much as a name may take where all of its letters are numbers, and one more, so that what follows it is seen too.
+_LONGEST_NAME = 3 * len("/FileAttachment") + 1
 
 
 def _pdf(look: _Look, content: IO[bytes], depth: int) -> Found:
@@ -416,8 +421,7 @@ def _says(content: IO[bytes], *patterns: re.Pattern[bytes]) -> tuple[bool, ...]:
     last = b""
     while chunk := content.read(_CHUNK):
         found = [known or bool(each.search(last + chunk)) for known, each in zip(found, patterns, strict=True)]
-        # As much as a word may take; one more, so that what follows it is seen with it.
-        last = chunk[-32:]
+        last = chunk[-_LONGEST_NAME:]
     return tuple(found)
 
 
