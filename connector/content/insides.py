@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from email import message_from_binary_file
 from enum import IntFlag
 from functools import reduce
+from html import unescape
 from operator import or_
 from typing import IO, Any, NoReturn
 
@@ -81,11 +82,12 @@ class _Look:
         except Exception:  # noqa: BLE001 - parsers of hostile bytes raise whatever they like
             return Found.NOT_SEEN
 
-    def member(self, stream: IO[bytes], depth: int) -> Found:
-        """What is in a file of an archive, as it is unpacked."""
+    def member(self, stream: IO[bytes], depth: int, name: str = "") -> Found:
+        """What is in a file of an archive, as it is unpacked. Only its name tells of a message that it is one."""
         self._files -= 1
         head = stream.read(_HEAD)
-        if not knows(head):
+        known = knows(head)
+        if not known and not name.rstrip(". ").casefold().endswith(".eml"):
             return NOTHING
         if depth >= DEEPEST:
             return Found.NOT_SEEN
@@ -94,7 +96,7 @@ class _Look:
         self._bytes -= size
         if size > LARGEST or self._bytes < 0:
             return Found.NOT_SEEN
-        return self.into(content, depth + 1)
+        return self.into(content, depth + 1) if known else _message(self, content, depth + 1)
 
     @property
     def over(self) -> bool:
@@ -122,14 +124,14 @@ def _zip_entry(look: _Look, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, de
         return CLOSED
     try:
         with archive.open(entry) as stream:
-            return look.member(stream, depth)
+            return look.member(stream, depth, entry.filename)
     except Exception:  # noqa: BLE001 - one damaged entry does not hide the others
         return Found.NOT_SEEN
 
 
 _TYPES, _MANIFEST = "[content_types].xml", "meta-inf/manifest.xml"
 #: What a part of an Office file with macros is, whatever it is named: VBA, its own kind of document, sheets of Excel 4.
-_WITH_MACROS = (b"vbaproject", b"macroenabled", b"macrosheet")
+_WITH_MACROS = ("vbaproject", "macroenabled", "macrosheet")
 _BASIC = re.compile(r"basic/[^/]+/(?!script-lb\.xml$|dialog-lb\.xml$)[^/]+|scripts/.+[^/]")
 
 
@@ -142,20 +144,20 @@ def _of_office(archive: zipfile.ZipFile, names: list[str]) -> Found:
         if any(word in types for word in _WITH_MACROS) or any(part.endswith("vbaproject.bin") for part in parts):
             found |= Found.MACROS
     if "mimetype" in parts and _MANIFEST in parts:
-        if b"encryption-data" in _text(archive, parts[_MANIFEST]):
+        if "encryption-data" in _text(archive, parts[_MANIFEST]):
             found |= Found.ENCRYPTED
         if any(_BASIC.fullmatch(part) for part in parts):
             found |= Found.MACROS
     return found
 
 
-def _text(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A part of XML in small letters, whichever Unicode it is written in."""
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    """A part of XML in small letters, whichever Unicode it is written in, and also where they are numbers."""
     with archive.open(name) as stream:
         text = stream.read(LARGEST)
         if stream.read(1):
             raise ValueError("too large")
-    return text.replace(b"\0", b"").lower()
+    return unescape(text.replace(b"\0", b"").decode("latin-1")).lower()
 
 
 def _is_tar(head: bytes) -> bool:
@@ -169,7 +171,7 @@ def _tar(look: _Look, content: IO[bytes], depth: int) -> Found:
             if look.over:
                 break
             stream = archive.extractfile(each) if each.isreg() else None
-            found |= look.member(stream, depth) if stream else look.member(io.BytesIO(), depth)
+            found |= look.member(stream or io.BytesIO(), depth, each.name)
     return found
 
 
@@ -248,7 +250,7 @@ def _tnef(look: _Look, content: IO[bytes], depth: int) -> Found:
         _, files = tnef.understood(content.read())
     except SystemExit:
         return Found.NOT_SEEN
-    return _any(look.member(io.BytesIO(each.content), depth) for each in files)
+    return _any(look.member(io.BytesIO(each.content), depth, each.name) for each in files)
 
 
 def _unknown(_: _Look, __: IO[bytes], ___: int) -> Found:
@@ -345,13 +347,13 @@ def _current_user(stream: bytes) -> Found:
     return Found.ENCRYPTED if stream[12:16] == _PASSWORD_TOKEN else NOTHING
 
 
-def _message(look: _Look, content: IO[bytes]) -> Found:
+def _message(look: _Look, content: IO[bytes], depth: int = 1) -> Found:
     """A message saved as a file, as the standards have it (RFC 5322): each of its parts."""
     found = NOTHING
     for part in message_from_binary_file(content).walk():
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes):
-            found |= look.member(io.BytesIO(payload), 1)
+            found |= look.member(io.BytesIO(payload), depth, part.get_filename() or "")
     return found | (Found.NOT_SEEN if look.over else NOTHING)
 
 
@@ -363,14 +365,19 @@ _STREAMS: dict[str, Callable[[bytes], Found]] = {
     "current user": _current_user,
 }
 
-#: `/Encrypt`, also with letters that are written as numbers; not `/EncryptMetadata`.
-_ENCRYPT = re.compile(
-    b"/" + b"".join(b"(?:%c|#%x|#%X)" % (letter, letter, letter) for letter in b"Encrypt") + rb"(?![A-Za-z#])"
-)
+
+def _named(*names: bytes) -> bytes:
+    """A pattern for these names of a PDF, also with letters that are written as numbers."""
+    spelled = (b"".join(b"(?:%c|#%x|#%X)" % (letter, letter, letter) for letter in name) for name in names)
+    return b"/(?:" + b"|".join(spelled) + b")"
 
 
+#: Not `/EncryptMetadata`.
+_ENCRYPT = re.compile(_named(b"Encrypt") + rb"(?![A-Za-z#])")
 #: What stands where files are attached; and where objects are packed, so that this may be in them.
-_ATTACHED = re.compile(rb"/(?:EmbeddedFile|Filespec|FileAttachment|ObjStm)")
+_ATTACHED = re.compile(_named(b"EmbeddedFile", b"Filespec", b"FileAttachment", b"ObjStm"))
+#: As much as a name may take where all of its letters are numbers, and one more, so that what follows it is seen too.
+_LONGEST_NAME = 3 * len("/FileAttachment") + 1
 
 
 def _pdf(look: _Look, content: IO[bytes], depth: int) -> Found:
@@ -416,8 +423,7 @@ def _says(content: IO[bytes], *patterns: re.Pattern[bytes]) -> tuple[bool, ...]:
     last = b""
     while chunk := content.read(_CHUNK):
         found = [known or bool(each.search(last + chunk)) for known, each in zip(found, patterns, strict=True)]
-        # As much as a word may take; one more, so that what follows it is seen with it.
-        last = chunk[-32:]
+        last = chunk[-_LONGEST_NAME:]
     return tuple(found)
 
 
