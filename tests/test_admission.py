@@ -15,7 +15,7 @@ from connector.log import Event
 from connector.model import Link, LinkTerms, Origin, State, Stored
 from connector.pauses import SourcePause, TenantPause
 from connector.policy import Policy
-from connector.sources.memory import Attached
+from connector.sources.memory import Attached, MemoryMailbox
 from connector.sources.memory_share import MemoryShare
 from connector.stores.memory import MemoryStore
 from tests import test_proofs
@@ -265,3 +265,55 @@ def test_a_kill_while_its_people_are_let_in(world: World, when: str) -> None:
 def test_whether_anybody_is_known(unknown: tuple[str, ...], members: set[str] | None, *, nobody: bool) -> None:
     """A list that names somebody whom the store does not know speaks for all."""
     assert of_nobody(unknown, "anna@example.org", members) == nobody
+
+
+def another(world: World, address: str = "anna@example.org") -> str:
+    """The mailbox is deleted, and there is a new one of this name; what stands in its way."""
+    world.mailbox = MemoryMailbox(key="another", address=address)
+    world.deliver(FILE)
+    turns(world, 3)
+    return paused(world, unread(name(world)))
+
+
+def test_whoever_gets_the_name_of_another_does_not_get_its_files(world: World, told: test_proofs.Told) -> None:
+    """Nobody is let in as long as there are any; then the name is free."""
+    world.deliver(FILE)
+    world.run()
+    before = world.store.admitted = {HOME: frozenset({"old@example.org"})}
+    assert "has files of another source, anna@example.org, which had this name before" in another(world)
+    assert world.store.admitted == before
+    assert [each["event"] for each in told].count(Event.SOURCE_UNREAD) == 1
+    with world.ledger() as ledger:
+        (old,) = ledger.redirects()
+        ledger.swept(old, world.now)
+    turns(world)
+    assert not paused(world, unread(name(world)))
+    assert world.store.admitted == {HOME: frozenset({"anna@example.org"})}
+
+
+def test_what_is_new_under_a_name_does_not_go_to_whoever_took_over_the_old(world: World) -> None:
+    """Somebody has left, and another one has the address now; an operator says where it is only made anew."""
+    world.deliver(FILE)
+    world.run()
+    with world.ledger() as ledger:
+        ledger.succeed(TENANT, "anna@example.org", "bert@example.org", world.now, by="ada")
+    world.store.admitted = {HOME: frozenset({"bert@example.org"})}
+    assert "connector leaver anna@example.org --successor anna@example.org" in another(world)
+    with world.ledger() as ledger:
+        ledger.succeed(TENANT, "anna@example.org", "anna@example.org", world.now, by="ada")
+    world.store.admit(HOME, "anna@example.org")
+    world.run()
+    assert not paused(world, unread(name(world)))
+    assert State.DONE in states(world)
+
+
+def test_a_mailbox_that_was_taken_over_goes_on(world: World) -> None:
+    """It is the one that had the name all along."""
+    world.deliver(FILE)
+    world.run()
+    with world.ledger() as ledger:
+        ledger.succeed(TENANT, "anna@example.org", "bert@example.org", world.now, by="ada")
+    world.deliver(FILE)
+    world.run()
+    assert states(world) == [State.DONE, State.DONE]
+    assert world.store.admitted == {HOME: frozenset({"bert@example.org"})}

@@ -547,6 +547,18 @@ def test_mailboxes_that_programs_read(address: str, senders: list[str], sent: in
     assert bool(habits.signs) is drafted
 
 
+def test_what_a_server_fails_at_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody takes a plan for whole that is not."""
+    changes = MemorySource.changes
+
+    def failing(source: MemorySource, cursor: str | None) -> Iterator[Page]:
+        yield from (replace(page, unread=("x", "y")) for page in changes(source, cursor))
+
+    monkeypatch.setattr(MemorySource, "changes", failing)
+    (share,) = plan_of(tmp_path, *people(1)).shares
+    assert share.unread == 2
+
+
 @pytest.mark.parametrize(("unread", "drafted"), [(0, True), (1, False)])
 def test_a_mailbox_where_nothing_is_unread(unread: int, drafted: bool) -> None:  # noqa: FBT001 - a case
     """And half of which comes from programs: somebody takes each message at once, and answers none."""

@@ -11,6 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -363,6 +364,17 @@ def test_a_folder_whose_items_cannot_be_asked_for_is_told_again(
     assert found == {other}
     monkeypatch.setattr(source, "_read", read)
     assert reported(source.changes(cursor)) == {item_id}
+
+
+def test_a_message_at_which_graph_fails_stops_no_plan(world: GraphUser, source: GraphMailbox, failing: Failing) -> None:
+    """It is counted as unread; where Graph refuses the app, nothing is."""
+    broken_one, other = world.deliver(REPORT), world.deliver(REPORT)
+    failing.at = {f"/messages/{quote(broken_one)}"}
+    (page,) = source.recent(datetime(2000, 1, 1, tzinfo=UTC))
+    assert ([item.id for item in page.items], page.unread) == ([other], (broken_one,))
+    failing.status = 403
+    with pytest.raises(Denied):
+        list(source.recent(datetime(2000, 1, 1, tzinfo=UTC)))
 
 
 def test_a_mailbox_whose_folders_all_fail_is_down(world: GraphUser, source: GraphMailbox, failing: Failing) -> None:

@@ -452,6 +452,28 @@ def test_a_shortcut_that_cannot_be_read_stops_nothing_else(
     assert [each for page in pages for each in page.unread] == [bad] * unread
 
 
+@pytest.mark.parametrize("refusal", REFUSALS[:2] + REFUSALS[-1:])
+def test_a_file_of_somebody_who_cannot_be_looked_up(
+    exchange: Exchange, world: Users, source: GraphDrive, refuse: Refuse, refusal: tuple[int, str]
+) -> None:
+    """It is told all the same, by nobody."""
+    world.upload("a.pdf", REPORT)
+    refuse("/users/", *refusal)
+    assert files(source)["a.pdf"].sender == ""
+
+
+def test_a_login_that_fails_does_not_make_files_nobodys(
+    exchange: Exchange, world: Users, source: GraphDrive, refuse: Refuse
+) -> None:
+    """What rules say of senders would be answered wrongly from then on."""
+    world.upload("a.pdf", REPORT)
+    refuse("/users/", 401, "InvalidAuthenticationToken")
+    with pytest.raises(Denied):
+        files(source)
+    refuse("")
+    assert files(source)["a.pdf"].sender == ANNA
+
+
 @pytest.mark.parametrize(
     "name", ["a#b%c.pdf", "a'b.pdf", "\U0001f600.pdf", "a+b & c.pdf", "x" * 200 + ".pdf", "noextension"]
 )
@@ -581,6 +603,24 @@ def test_another_team_of_the_same_name(exchange: Exchange, world: Users, lines: 
     assert settings(exchange, teams="all").addresses() == ()
     assert {(each["event"], each["source"].lower()) for each in lines()} == {("source.namesake", "project")}
     assert settings(exchange, teams="all", exclude=[other.id]).addresses() == (address,)
+
+
+def test_a_channel_that_several_teams_share_is_one_source(exchange: Exchange, world: Users, lines: Lines) -> None:
+    """Each of them tells of it: its files are not two sources' at once, and it keeps the name that it had."""
+    shared = exchange.workspace.add_channel(world.team, "Partners", "shared", {ANNA: "owner"})
+    entry = settings(exchange, teams="all")
+    assert set(entry.addresses()) == {"Project", "Project/Partners"}
+    other = exchange.add_team("Archive", {ANNA: "owner"})
+    other.channels[shared.id] = shared
+    exchange.workspace.teams = {other.id: other, **exchange.workspace.teams}
+    assert set(entry.addresses()) == {"Archive", "Project", "Project/Partners"}
+    assert lines() == []
+
+
+def test_a_person_who_is_named_twice_has_one_onedrive(exchange: Exchange, world: Users) -> None:
+    """However it is written."""
+    exchange.workspace.send(ANNA, "chat.pdf", REPORT, BERT)
+    assert len(settings(exchange, teams=[], chats=[ANNA, ANNA.upper()]).addresses()) == 1
 
 
 def test_another_team_gets_the_name_of_one(exchange: Exchange, world: Users) -> None:

@@ -27,9 +27,8 @@ def require_admission(turn: Turn) -> bool:
         return True  # Nobody knocks. As this turn sees it, the store is paused to the end: nothing new is linked.
     members = watch.source.members
     try:
-        if watch.home and not in_store(watch.store.admits, watch.home, turn.owner, members):
-            turn.keep_lease()
-            sharing(turn, watch.store.admit, watch.home, turn.owner, members)
+        if watch.home:
+            _let_in(turn, members)
         _name_strangers(turn, members)
     except Rejected as error:
         turn.brake(SourcePause.READERS, Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
@@ -39,6 +38,22 @@ def require_admission(turn: Turn) -> bool:
     else:
         turn.free(SourcePause.READERS)
     return True
+
+
+def _let_in(turn: Turn, members: Collection[str] | None) -> None:
+    """Open the folder to the people of the source, unless that shows them somebody else's files. Raises Rejected."""
+    watch = turn.watch
+    admitted = in_store(watch.store.admits, watch.home, turn.owner, members)
+    inherits = turn.owner != watch.source.address and not turn.passes
+    if (inherits or not admitted) and (former := turn.ledger.stores_below(watch.home, besides=watch.name)):
+        raise Rejected(
+            f"{watch.home} in the store has files of another source, {former}, which had this name before: exclude"
+            f" {watch.source.address}, or give it another name, until they have ended; where a mailbox was only made"
+            f" anew, `connector leaver {watch.source.address} --successor {watch.source.address}` says so"
+        )
+    if not admitted:
+        turn.keep_lease()
+        sharing(turn, watch.store.admit, watch.home, turn.owner, members)
 
 
 def of_nobody(strangers: Collection[str], address: str, members: Collection[str] | None) -> bool:

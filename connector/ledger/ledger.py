@@ -636,6 +636,11 @@ class Ledger:
         with self._reading() as connection:
             return rows.one(connection, redirect_id)
 
+    def stores_below(self, folder: str, *, besides: str) -> str:
+        """The address of another source of its tenant that has files below this folder; "" where none has."""
+        with self._reading() as connection:
+            return rows.stored_below(connection, folder, besides)
+
     def redirects(
         self, *, state: State | None = None, source: str | None = None, internet_message_id: str | None = None
     ) -> tuple[Redirect, ...]:

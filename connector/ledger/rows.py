@@ -131,6 +131,21 @@ def let_go(connection: Connection, tenant: str, before: datetime, held: Collecti
     return len(ids)
 
 
+def stored_below(connection: Connection, folder: str, besides: str) -> str:
+    """The address of another source of this one's tenant that has files below a folder of the store; "" for none."""
+    c, s = redirects.c, sources.c
+    others = s.tenant == select(s.tenant).where(s.name == besides).scalar_subquery()
+    kept = c.original_path.is_not(None) | files.c.stored_path.is_not(None)
+    found = connection.execute(
+        select(s.address)
+        .join_from(redirects, sources, s.name == c.source)
+        .outerjoin(files, files.c.redirect_id == c.id)
+        .where(others, s.name != besides, c.folder.startswith(f"{folder}/", autoescape=True), kept)
+        .limit(1)
+    )
+    return str(found.scalars().first() or "")
+
+
 def message_key(internet_message_id: str) -> str | None:
     """What finds a message by its Message-ID, however long that is; None where it has none."""
     if not internet_message_id:

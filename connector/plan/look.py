@@ -60,6 +60,7 @@ class Look:
         since = begins(self.watch, known, self.now, monitor=False)
         source = self.watch.source
         for page in source.recent(self.begin) if self.begin else source.changes(None):
+            yield from (Unread() for _ in page.unread)
             for item in page.items:
                 if not _is_older(item, self.begin) and (looked := self._looked(item, since)):
                     yield looked

@@ -111,9 +111,10 @@ class GraphMailbox:
         for page in self._connection.pages(self._at("messages") + words.recent(since)):
             items = self._read(str(each["id"]) for each in page["value"] if each.get("parentFolderId") in scope)
             for item in items.values():
-                if isinstance(item, Unavailable | Denied):
+                if isinstance(item, Unavailable | Denied) and not isinstance(item, Grief):
                     raise item
-            yield Page(tuple(item for item in items.values() if isinstance(item, Message)), "")
+            unread = tuple(item_id for item_id, item in items.items() if isinstance(item, Grief))
+            yield Page(tuple(item for item in items.values() if isinstance(item, Message)), "", unread)
 
     def fetch(self, item_id: str) -> Message:
         """See `Source.fetch`. One request, unless there are very many files."""

@@ -20,7 +20,7 @@ from connector.errors import Conflict, Denied, Gone, Rejected
 from connector.model import Body, File, Item, Notice, Page, SharedFile
 from connector.rewrite import pointer as pointers
 from connector.sources.graph.connection import JSON, Connection, path
-from connector.sources.graph.failures import Exists, Grief, LostState
+from connector.sources.graph.failures import Barred, Exists, Grief, LostState, Missing
 from connector.sources.onward import Onward
 from connector.sources.shelfless import Shelfless
 from connector.sources.teams.download import Download
@@ -344,7 +344,7 @@ class GraphDrive(Shelfless):
             return str(user.get("email") or "")
         if user["id"] not in self._people:
             address = ""
-            with suppress(Gone, Denied):
+            with suppress(Barred, Gone, Missing, Rejected):
                 found = self._connection.ask("GET", f"{path('users', user['id'])}?$select=mail").body
                 address = str(found.get("mail") or "")
             self._people[user["id"]] = address

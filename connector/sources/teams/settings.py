@@ -134,11 +134,14 @@ class TeamsShares(BaseModel):
         refused = [each for each in told if isinstance(each, Refused)]
         if refused and not places:
             raise refused[0].error
-        fresh = [each for each in places if not any(one.covers(each) for one in refused)]
-        drives = {each.drive for each in fresh}
-        kept = [each for each in self._places.values() if each.drive not in drives]
-        yield from fresh
-        yield from (each for each in kept if any(one.covers(each) for one in refused))
+        kept = [each for each in self._places.values() if any(one.covers(each) for one in refused)]
+        known = {each.drive: each.address for each in self._places.values()}
+        # A shared channel is told of by each team that it is shared with, and a person may be named twice.
+        once = {each.drive: each for each in kept}
+        for each in sorted(places, key=lambda each: (known.get(each.drive) != each.address, each.address)):
+            if not any(one.covers(each) for one in refused):
+                once.setdefault(each.drive, each)
+        yield from once.values()
         for one in refused:
             log.error(Event.SOURCE_LEFT_OUT, source=one.address, reason=str(one.error))
             if not any(one.covers(each) for each in kept):
