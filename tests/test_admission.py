@@ -272,7 +272,7 @@ def another(world: World, address: str = "anna@example.org") -> str:
     world.mailbox = MemoryMailbox(key="another", address=address)
     world.deliver(FILE)
     turns(world, 3)
-    return paused(world, unread(name(world)))
+    return paused(world, SourcePause.READERS.of(name(world)))
 
 
 def test_whoever_gets_the_name_of_another_does_not_get_its_files(world: World, told: test_proofs.Told) -> None:
@@ -287,7 +287,7 @@ def test_whoever_gets_the_name_of_another_does_not_get_its_files(world: World, t
         (old,) = ledger.redirects()
         ledger.swept(old, world.now)
     turns(world)
-    assert not paused(world, unread(name(world)))
+    assert not paused(world, SourcePause.READERS.of(name(world)))
     assert world.store.admitted == {HOME: frozenset({"anna@example.org"})}
 
 
@@ -303,7 +303,7 @@ def test_what_is_new_under_a_name_does_not_go_to_whoever_took_over_the_old(world
         ledger.succeed(TENANT, "anna@example.org", "anna@example.org", world.now, by="ada")
     world.store.admit(HOME, "anna@example.org")
     world.run()
-    assert not paused(world, unread(name(world)))
+    assert not paused(world, SourcePause.READERS.of(name(world)))
     assert State.DONE in states(world)
 
 
