@@ -160,6 +160,19 @@ def test_a_quota_that_is_nearly_used_up_is_told_before_it_is(pipeline: CloudPipe
     pipeline.run("check", code=0)
 
 
+def test_a_wrong_password_is_said_once(pipeline: CloudPipeline) -> None:
+    """However many mailboxes there are: after eleven wrong ones the server would refuse everybody at our address."""
+    other = "bert@example.org"
+    pipeline.exchange.add_mailbox(other)
+    pipeline.mailboxes = (ANNA, other)
+    pipeline.configure()
+    pipeline.secret("cloud-password", "wrong")
+    told = pipeline.run("check", code=4).answer
+    assert "does not accept the user name and password" in " ".join(told.split())
+    assert "people of" not in told
+    assert pipeline.server.cloud.failed("127.0.0.1") == 1
+
+
 def test_a_mailbox_of_nobody(pipeline: CloudPipeline) -> None:
     """It is left alone, `once` says what to do, and all goes on when it was done."""
     pipeline.readers()
@@ -242,11 +255,14 @@ def test_tags_of_a_rule(pipeline: CloudPipeline) -> None:
     pipeline.configure()
     item = pipeline.deliver(letter({"report.pdf": REPORT}))
     assert "has no tag no-ai: make it" in " ".join(pipeline.run("check", code=4).answer.split())
-    told = pipeline.run("once", code=None)
-    assert "has no tag no-ai" in told.answer + told.told
+    assert [each.name for each in pipeline.server.cloud.homes["connector"].below() if not each.folder] == []
+    pipeline.run("once", code=1)
+    (held,) = pipeline.run("held", "--json", code=1).json
+    assert "has no tag no-ai: make it" in held["reason"]
     assert pipeline.see(item).contents == (REPORT,)
     tag = pipeline.server.cloud.add_tag("no-ai")
-    pipeline.run("once", code=0, hours=2)
+    pipeline.run("release", held["redirect"], code=0)
+    pipeline.run("once", code=0)
     assert pipeline.see(item).files == ()
     bearing = [each for each in pipeline.server.cloud.homes["connector"].below() if tag.id in each.tags]
     assert [each.content for each in bearing] == [REPORT]

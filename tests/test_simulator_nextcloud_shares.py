@@ -205,7 +205,8 @@ def sharees(at: At) -> None:
     """So that no ghost is made."""
     asked = {"itemType": "file", "lookup": "false", "perPage": "5", "search": at.other.user.upper()}
     told = data(at.ocs("GET", "apps/files_sharing/api/v1/sharees", params=asked))
-    assert at.other.user in {each["value"]["shareWith"] for each in told["exact"]["users"]}
+    (found,) = (each for each in told["exact"]["users"] if each["value"]["shareWith"] == at.other.user)
+    assert found["shareWithDisplayNameUnique"]
 
 
 @law("3", "an account is found by its address and by its name too", Need.CONTROL)
@@ -215,6 +216,26 @@ def sharees_by_address(at: At) -> None:
     for wanted in (user.email, user.email.upper(), user.name):
         told = data(at.ocs("GET", "apps/files_sharing/api/v1/sharees", params={"search": wanted, "itemType": "file"}))
         assert [each["value"]["shareWith"] for each in told["exact"]["users"]] == [user.id]
+
+
+@law("3", "an account that is found says its own address, not by which name it was found", Need.CONTROL)
+def whose_address_it_is(at: At) -> None:
+    """Its id where it has none. What somebody added to a profile is said as one, until asked by the id [code]."""
+    user, eve = at.server.cloud.users[at.other.user], at.server.cloud.add_user("eve", name="anna@example.org")
+
+    def told(wanted: str) -> dict[str, str]:
+        found = data(at.ocs("GET", "apps/files_sharing/api/v1/sharees", params={"search": wanted, "itemType": "file"}))
+        return {each["value"]["shareWith"]: each["shareWithDisplayNameUnique"] for each in found["exact"]["users"]}
+
+    assert told(user.email) == {user.id: user.email, "eve": "eve@example.org"}
+    eve.email, eve.name = "", "Eve"
+    assert told("eve") == {"eve": "eve"}
+    eve.added.append("Somebody@example.net")
+    assert told("somebody@example.net") == {"eve": "somebody@example.net"}
+    assert told("eve") == {"eve": "eve"}
+    eve.enabled = False
+    assert told("Eve") == {"eve": "eve"}
+    assert told(at.server.cloud.users[at.one.user].email) == {}
 
 
 @law("3", "a share of a locked file is not deleted", Need.CONTROL)

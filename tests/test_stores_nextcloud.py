@@ -11,9 +11,11 @@ from typing import Any, Self
 
 import pytest
 
-from connector.errors import Conflict, Corrupt, Denied, Exhausted, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Corrupt, Denied, Exhausted, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud
+from connector.simulator.nextcloud.message import Refused, Reply
+from connector.simulator.nextcloud.uploads import Uploads
 from connector.spool import spooled
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
@@ -306,6 +308,24 @@ def test_bodies_that_are_too_large_for_a_proxy(
     assert unfinished(world) == []
 
 
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_whole_that_is_too_large(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    """Its pieces are not left for a day; where they cannot be deleted, what is told is why it was refused."""
+
+    def refuses(*_: object) -> Reply:
+        if kept:
+            world.server.drops.append((1, "before"))
+        raise Refused(413, "Sabre\\DAV\\Exception\\EntityTooLarge", "")
+
+    monkeypatch.setattr(Uploads, "_assemble", refuses)
+    with pytest.raises(Rejected, match="larger than it"):
+        store.put(PATH, spool(bytes(3 * PIECE)))
+    assert len(unfinished(world)) == kept
+
+
 def test_a_limit_below_the_smallest_piece(world: NextcloudWorld, store: NextcloudStore) -> None:
     """One sentence says which limit to raise."""
     world.cloud.settings.largest_body = 1_000_000
@@ -503,11 +523,22 @@ def test_a_tag_that_is_not_there(world: NextcloudWorld, tagging: NextcloudStore)
     assert tagged(world) == ["from mail", "no-ai"]
 
 
-def test_a_tag_that_is_not_for_everybody(world: NextcloudWorld) -> None:
-    """One sentence says who has to be let put it."""
+@pytest.mark.parametrize(("always", "reaction"), [(["no-ai"], Denied), ([], Rejected)])
+def test_a_tag_that_is_not_for_everybody(
+    world: NextcloudWorld, always: list[str], reaction: type[ConnectorError]
+) -> None:
+    """One sentence says who has to be let put it; where only a rule wants it, other files go on."""
     world.cloud.add_tag("no-ai", assignable=False)
-    with pytest.raises(Denied, match="does not let the account put the tag no-ai on files: let its group do that"):
-        world.connect(tags=["no-ai"]).put(PATH, spool(b"x"))
+    says = "does not let the account put the tag no-ai on files: let its group do that"
+    with pytest.raises(reaction, match=says):
+        world.connect(tags=always).put(PATH, spool(b"x"), ("no-ai",))
+
+
+def test_a_tag_of_a_rule_that_is_not_there(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """A human is told of the files that were to bear it; all others go on."""
+    with pytest.raises(Rejected, match="has no tag no-ai: make it"):
+        store.put(PATH, spool(b"x"), ("no-ai",))
+    store.put(f"{PATH}.2", spool(b"x"))
 
 
 # --- who may read ---------------------------------------------------------------------------------------------------
@@ -613,8 +644,9 @@ def test_a_share_that_was_given_up(world: NextcloudWorld, store: NextcloudStore)
     link(store)
     world.cloud.shares.clear()
     stored = store.put(PATH, spool(b"report"))
-    with pytest.raises(Conflict, match="not shared any more"):
-        store.share([stored], LinkTerms(), ORIGIN)
+    for _ in "twice":
+        with pytest.raises(Conflict, match="not shared any more"):
+            store.share([stored], LinkTerms(), ORIGIN)
     assert not store.admits(HOME, ANNA)
     store.admit(HOME, ANNA)
     assert store.admits(HOME, ANNA)
@@ -622,10 +654,60 @@ def test_a_share_that_was_given_up(world: NextcloudWorld, store: NextcloudStore)
 
 
 def test_two_accounts_with_one_address(world: NextcloudWorld, store: NextcloudStore) -> None:
-    """To whom the mailbox belongs is not guessed."""
-    world.bert.email = ANNA
+    """To whom the mailbox belongs is not guessed: neither of them is let in, and whoever was in already stays."""
+    url = link(store)
+    world.bert.email = ANNA.title()
+    later = world.connect()
+    assert not later.admits(HOME, ANNA)
     with pytest.raises(Rejected, match=f"more than one, to whom the mailbox {ANNA} belongs"):
-        store.admit(HOME, ANNA)
+        later.admit(HOME, ANNA)
+    assert opens(world, url) == {"anna"}
+    assert later.strangers(ANNA) == (ANNA,)
+
+
+def test_a_member_with_whom_another_has_one_address(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """What opens to her by now stays so, and the links of the others go on."""
+    url = shared(store)
+    world.cloud.add_user("eve", email="bert@example.org")
+    later = world.connect()
+    assert later.admits(CHANNEL, "Project", MEMBERS)
+    assert later.strangers("Project", MEMBERS) == ("bert@example.org",)
+    assert shared(later) == url
+    assert opens(world, url) == {"anna", "bert"}
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("by", ["name", "profile"])
+def test_somebody_who_calls_herself_by_the_address_of_another(
+    world: NextcloudWorld, store: NextcloudStore, by: str, *, known: bool
+) -> None:
+    """Nobody is let in for it, and nobody is shut out: what counts is the address that an account has."""
+    world.anna.email = ANNA if known else ""
+    if by == "name":
+        world.bert.name = ANNA.upper()
+    else:
+        world.bert.added.append(ANNA)
+    if known:
+        assert opens(world, link(store)) == {"anna"}
+    else:
+        with pytest.raises(Rejected, match="knows nobody"):
+            link(store)
+        assert world.cloud.shares == {}
+
+
+def test_somebody_who_calls_herself_by_the_id_of_another(world: NextcloudWorld, tmp_path: Path) -> None:
+    """Whom the list names is let in all the same."""
+    world.bert.name = "anna"
+    assert opens(world, link(world.connect(readers=readers(tmp_path, f"{ANNA},user:anna")))) == {"anna"}
+
+
+def test_an_account_whose_id_is_the_address(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Only administrators give ids: it counts where there is no other address."""
+    world.anna.email = ""
+    account = world.cloud.add_user(ANNA, email="other@example.org")
+    assert store.strangers(ANNA) == (ANNA,)
+    account.email = ""
+    assert store.strangers(ANNA) == ()
 
 
 def test_more_than_twenty_shares_wait(world: NextcloudWorld, store: NextcloudStore) -> None:
@@ -888,12 +970,13 @@ def test_a_quota_that_is_used_up(world: NextcloudWorld, store: NextcloudStore) -
 
 
 def test_a_file_that_is_locked(world: NextcloudWorld, store: NextcloudStore) -> None:
-    """It is not for long."""
+    """It is not for long, and all other files go on."""
     stored = store.put(PATH, spool(b"x"))
     world.cloud.find(world.account, PATH)[0].locked = True
-    with pytest.raises(Unavailable, match="locked") as told, store.open(stored.path) as stream:
+    with pytest.raises(Conflict, match="locked"), store.open(stored.path) as stream:
         stream.read()
-    assert told.value.retry_after == timedelta(seconds=5)
+    with pytest.raises(Conflict, match="locked"):
+        store.take(stored.path, f"{PATH}.2")
 
 
 def test_a_name_that_the_server_forbids(store: NextcloudStore) -> None:

@@ -15,7 +15,7 @@ from connector.simulator.nextcloud.tree import Node, Trees
 from connector.stores import Store
 from connector.stores.nextcloud import NextcloudConfig
 from connector.stores.nextcloud.ocs import Ocs
-from connector.stores.nextcloud.owners import OwnersStore
+from connector.stores.nextcloud.owners import _OWNERS, OwnersStore, _digest
 from tests.laws.stores import ORIGIN, StoreLaws, World, contents, spool
 from tests.test_stores_nextcloud import ANNA, HOME, KEY, PATH, PIECE, readers
 
@@ -287,12 +287,12 @@ def test_a_mailbox_that_becomes_somebody_elses(world: AppWorld, tmp_path: Path) 
 def test_a_share_that_the_server_does_not_show_yet(
     world: AppWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store is behind: that is no trouble of the mailbox, and the next time it goes on."""
+    """The server is behind, or waits until she accepts it: other mailboxes go on, and so does this one in the end."""
     path, _ = handed(world, tmp_path, "user:bert")
     store = world.connect(readers=path)
     with monkeypatch.context() as patch:
         patch.setattr(Ocs, "received", lambda *_: None)
-        with pytest.raises(Unavailable, match="does not show bert yet what anna shares"):
+        with pytest.raises(Rejected, match="does not show bert yet what anna shares"):
             store.admit(HOME, ANNA)
     assert world.has(world.anna) == {PATH, OTHER}
     store.admit(HOME, ANNA)
@@ -313,6 +313,49 @@ def test_another_thread_knows_of_it(world: AppWorld, tmp_path: Path) -> None:
     two.admit(HOME, ANNA)
     two.put(f"{HOME}/2026/R3/a.txt", spool(b"new"))
     assert (world.has(world.anna), len(world.has(world.bert))) == (set(), 3)
+
+
+@pytest.mark.parametrize(("reader", "has"), [("user:bert", "bert"), ("group:Front desk", "connector")])
+def test_another_process_knows_of_it(world: AppWorld, tmp_path: Path, reader: str, has: str) -> None:
+    """It is not taken for lost, and what is erased is gone from whoever has it by now."""
+    path = readers(tmp_path, f"{ANNA},user:anna")
+    daemon = world.connect(readers=path)
+    daemon.admit(HOME, ANNA)
+    stored, other = (daemon.put(each, spool(b"hers")) for each in (PATH, OTHER))
+    readers(tmp_path, f"{ANNA},{reader}")
+    world.connect(readers=path).admit(HOME, ANNA)
+    world.cloud.remove_user("anna")
+    daemon.erase(PATH)
+    assert world.has(world.cloud.users[has]) >= {OTHER}
+    assert PATH not in world.has(world.cloud.users[has])
+    assert daemon.verify(other)
+    assert not daemon.verify(stored)
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_what_is_erased_after_a_handover_that_was_killed(
+    world: AppWorld, store: OwnersStore, tmp_path: Path, first: str
+) -> None:
+    """Whose it was before stands there yet: whichever of the two is asked first, nothing is left."""
+    store.put(PATH, spool(b"hers"))
+    world.connect(readers=readers(tmp_path, f"{ANNA},user:bert")).admit(HOME, ANNA)
+    store._write(f"{_OWNERS}/{_digest(HOME)}/anna")
+    assert PATH in world.has(world.bert)
+    store._owners[HOME] = first
+    store.erase(PATH)
+    assert PATH not in world.has(world.bert)
+
+
+def test_another_process_knows_of_it_when_it_is_looked_for(world: AppWorld, tmp_path: Path) -> None:
+    """As above, where nothing was erased before."""
+    path = readers(tmp_path, f"{ANNA},user:anna")
+    daemon = world.connect(readers=path)
+    daemon.admit(HOME, ANNA)
+    stored = daemon.put(PATH, spool(b"hers"))
+    readers(tmp_path, f"{ANNA},user:bert")
+    world.connect(readers=path).admit(HOME, ANNA)
+    assert daemon.verify(stored)
+    assert daemon.verify(stored)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -537,6 +580,15 @@ def test_a_wrong_secret(world: AppWorld, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("APP_SECRET", "wrong")
     store = world.connect()
     for act in (lambda: store.put(PATH, spool(b"x")), lambda: store.admits(HOME, ANNA)):
+        with pytest.raises(Denied, match=r"that the app acts as connector: .* `appapi` has a wrong id or secret"):
+            act()
+
+
+def test_a_secret_that_is_another_one_by_now(world: AppWorld, store: OwnersStore) -> None:
+    """That is no trouble of one account: nothing is held for it."""
+    stored = store.put(PATH, spool(b"hers"))
+    world.cloud.apps["connector"] = "rotated"
+    for act in (lambda: store.put(PATH, spool(b"hers")), lambda: store.verify(stored)):
         with pytest.raises(Denied, match=r"that the app acts as connector: .* `appapi` has a wrong id or secret"):
             act()
 

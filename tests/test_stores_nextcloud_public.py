@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from connector.config.readers import USER, Reader
-from connector.errors import Conflict, Exhausted, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Exhausted, Rejected, Unavailable
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.simulator.nextcloud import public
 from connector.simulator.nextcloud.cloud import Share
@@ -191,7 +191,7 @@ def test_a_server_that_does_not_say_whether_it_opens(
     stored = put(store)
     with monkeypatch.context() as patch:
         patch.setattr(Public, "_file", _is_busy)
-        with pytest.raises(Unavailable, match=r"answers with \[401, 503\] to whoever opens a public link"):
+        with pytest.raises(Unavailable, match="answers anyone's HEAD through one with 503"):
             store.share(stored, PASSWORD, ORIGIN)
     assert store.share(stored, PASSWORD, ORIGIN)
     assert len(world.cloud.shares) == 1
@@ -331,7 +331,7 @@ def test_a_link_that_opens_for_nobody(
 ) -> None:
     """Something before the server keeps people from it: the message keeps its attachment."""
     monkeypatch.setattr(Public, "_file", _refuses)
-    with pytest.raises(Rejected, match=r"answers with 403 to whoever opens one: .* pass on /public\.php"):
+    with pytest.raises(Rejected, match=r"answers anyone's GET through one with 403: .* pass on /public\.php"):
         store.share(put(store), ANYONE, ORIGIN)
     assert world.cloud.shares == {}
 
@@ -344,7 +344,7 @@ def test_a_server_that_does_not_say_who_may_write(
     stored = put(store)
     with monkeypatch.context() as patch:
         patch.setattr(public if part == "content" else Public, part, _is_busy)
-        with pytest.raises(Unavailable, match=f"answers anyone's {method} through a public link with 503"):
+        with pytest.raises(Unavailable, match=f"answers anyone's {method} through one with 503"):
             store.share(stored, ANYONE, ORIGIN)
     assert opened(store.share(stored, ANYONE, ORIGIN)[0]) == b"a.txt"
     assert len(world.cloud.shares) == 1
@@ -352,6 +352,32 @@ def test_a_server_that_does_not_say_who_may_write(
 
 def _is_busy(*_: object) -> Reply:
     raise Refused(503, "Busy")
+
+
+@pytest.mark.parametrize(("status", "reaction"), [(404, Rejected), (405, Rejected), (429, Unavailable)])
+@pytest.mark.parametrize(("part", "method"), [("_put", "PUT"), ("_file", "HEAD")])
+def test_a_proxy_that_takes_no_such_method(
+    store: NextcloudStore, part: str, method: str, status: int, reaction: type[ConnectorError]
+) -> None:
+    """It will not tomorrow either: that is no outage, for which all mailboxes would wait."""
+
+    def refuses(*_: object) -> Reply:
+        raise Refused(status, "Refused")
+
+    stored, terms = put(store), PASSWORD if method == "HEAD" else ANYONE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Public, part, refuses)
+        with pytest.raises(reaction, match=f"answers anyone's {method} through one with {status}"):
+            store.share(stored, terms, ORIGIN)
+
+
+def test_what_was_proved_is_not_remembered_for_ever(store: NextcloudStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread lives for months."""
+    monkeypatch.setattr("connector.stores.nextcloud.public._REMEMBERED", 2)
+    for number in range(5):
+        folder = f"{HOME}/2026/{number}"
+        store.share(put(store, folder), ANYONE, replace(ORIGIN, redirect=str(number), folder=folder))
+        assert 0 < len(store._public._proved) <= 2
 
 
 # --- what comes back otherwise --------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
-from connector.errors import ConnectorError, Corrupt, Denied, FileGone, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Corrupt, Denied, FileGone, Rejected, Unavailable
 from connector.model import LinkTerms, Stored
 from connector.names import safe_name
 from connector.spool import CHUNK, spooled
@@ -369,7 +369,7 @@ ANSWERS: list[tuple[int, dict[str, str], type[ConnectorError], timedelta | None]
     (407, {}, Denied, None),
     (409, {}, Unavailable, None),
     (413, {}, Rejected, None),
-    (423, {}, Unavailable, None),
+    (423, {}, Conflict, None),
     (429, {"Retry-After": "120"}, Unavailable, timedelta(seconds=120)),
     (429, {"Retry-After": "soon"}, Unavailable, None),
     (429, {"Retry-After": "9" * 40}, Unavailable, timedelta(seconds=999_999_999)),
@@ -651,7 +651,7 @@ def test_a_file_that_vanishes_while_it_is_looked_at_is_gone(plain_world: WebdavW
             pass
 
 
-@pytest.mark.parametrize(("inside", "reaction"), [(403, Denied), (423, Unavailable), (404, None)])
+@pytest.mark.parametrize(("inside", "reaction"), [(403, Denied), (423, Conflict), (404, None)])
 def test_a_deletion_that_failed_inside_is_an_error(
     plain_world: WebdavWorld, inside: int, reaction: type[ConnectorError] | None
 ) -> None:

@@ -4,6 +4,7 @@ import io
 import secrets
 import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -69,9 +70,9 @@ def findings(tenants: tuple[Tenant, ...], ledger: Ledger, state: Path, by: str) 
         yield from _holds(tenant)
         for entry in tenant.config.sources:
             if isinstance(entry, ShareConfig):
-                yield from _shares(tenant, entry, ledger, by)
+                yield from _shares(tenant, entry, ledger, by, stored)
                 continue
-            opened = list(_mailboxes(tenant, entry))
+            opened = list(_mailboxes(tenant, entry, stored))
             yield from opened
             # Where no mailbox opens, more logins could lock the account.
             if any(each.severity == "fine" for each in opened):
@@ -235,8 +236,10 @@ def _remarks(tenant: Tenant) -> Iterator[Finding]:
         yield failed(tried, error, f"curl --verbose {tenant.config.store.url}")
 
 
-def _people(tenant: Tenant, source: Source) -> Iterator[Finding]:
+def _people(tenant: Tenant, source: Source, stored: Finding) -> Iterator[Finding]:
     """Whether those to whom a mailbox belongs, or who share something, could open its links."""
+    if stored.severity != "fine":
+        return  # One more wrong login for each mailbox, and the store would refuse everybody at our address.
     tried, address, members = f"{tenant.name}: people of {source.address}", source.address, source.members
     try:
         strangers = tenant.store().strangers(address, members)
@@ -256,8 +259,15 @@ def _people(tenant: Tenant, source: Source) -> Iterator[Finding]:
 def _write_and_delete(store: Store, tags: Iterable[str]) -> None:
     # In a collection of ours, so that a root that is missing is told as that.
     path = f".connector/check-{secrets.token_hex(8)}.txt"
-    stored = put_bytes(store, path, b"Written by `connector check`; may be deleted.\n", tuple(dict.fromkeys(tags)))
-    store.verify(stored)
+    said = b"Written by `connector check`; may be deleted.\n"
+    try:
+        store.verify(put_bytes(store, path, said, tuple(dict.fromkeys(tags))))
+    except (Denied, Unavailable):
+        raise  # More logins could lock the account.
+    except ConnectorError:
+        with suppress(ConnectorError):  # The first error is the one to tell.
+            store.delete(path)
+        raise
     store.delete(path)
 
 
@@ -274,7 +284,7 @@ def _directory(tenant: Tenant) -> Iterator[Finding]:
         yield Finding(tried, "fine", f"{len(tenant.mailboxes)} mailboxes are this tenant's by now")
 
 
-def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iterator[Finding]:
+def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str, stored: Finding) -> Iterator[Finding]:
     """Whether the files of Teams can be read; and where they give way to pointers, whether they come back."""
     for share in (each for each in tenant.mailboxes if each.entry is entry):
         tried = f"{tenant.name}: files of {share.source.address}"
@@ -284,7 +294,7 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
             yield failed(tried, error, "connector check", _CONSENT)
         else:
             yield Finding(tried, "fine", "can be listed")
-            yield from _people(tenant, share.source)
+            yield from _people(tenant, share.source, stored)
     tried = f"{tenant.name}: putting files of Teams back"
     if not entry.redirect:
         yield Finding(tried, "fine", "files are only copied: nothing has to come back")
@@ -313,7 +323,7 @@ def _shares(tenant: Tenant, entry: ShareConfig, ledger: Ledger, by: str) -> Iter
     )
 
 
-def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
+def _mailboxes(tenant: Tenant, entry: MailConfig, stored: Finding) -> Iterator[Finding]:
     refused = ""
     for mailbox in (each for each in tenant.mailboxes if each.entry is entry):
         tried = f"{tenant.name}: mailbox {mailbox.source.address}"
@@ -328,7 +338,7 @@ def _mailboxes(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:
         else:
             yield Finding(tried, "fine", "can be opened")
             yield _room(tenant, mailbox.source)
-            yield from _people(tenant, mailbox.source)
+            yield from _people(tenant, mailbox.source, stored)
 
 
 def _notifications(tenant: Tenant, entry: MailConfig) -> Iterator[Finding]:

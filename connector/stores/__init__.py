@@ -5,8 +5,8 @@ Its parts are safe names (`connector.names`); an adapter need not clean them.
 
 Every verb may be repeated; doing it again is harmless.
 Adapters never retry and never sleep. What fails is told as one of `connector.errors`:
-any verb may raise Unavailable or Denied, and Rejected where the store will never accept it;
-`put` and `share` also Conflict, where something came between and they have to begin anew.
+any verb may raise Unavailable or Denied, Rejected where the store will never accept it, and Conflict where something
+came between, such as a lock on one file, and it has to begin anew.
 """
 
 from collections.abc import Collection, Sequence
@@ -117,6 +117,8 @@ class Store(Links, Protocol):
 
     def admit(self, folder: str, mailbox: str, members: Collection[str] | None = None) -> None:
         """Make it so that `admits`. Old access ends first, also where nobody new can be let in.
+
+        Only where more than one goes by an address, those of them who could read go on.
 
         Raises Rejected where the store knows nobody at all, or lets nobody in on these terms, and Exhausted where it
         lets no more people in for now: called again later, it goes on.

@@ -27,7 +27,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 from webdav3.client import Client
 
-from connector.errors import ConnectorError, Denied, FileGone, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Denied, FileGone, Rejected, Unavailable
 from connector.session import Session
 from connector.spool import CHUNK, Spool
 
@@ -50,7 +50,7 @@ _QUOTA = b"""<?xml version="1.0" encoding="utf-8"?>
 #: What a server sends is not trusted: no entities, no files, no network, and no help for broken markup.
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-_BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+_BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _REACTIONS: Mapping[int, tuple[type[ConnectorError], str]] = {
     HTTPStatus.UNAUTHORIZED: (WrongPassword, "it does not accept the user name and password"),
     HTTPStatus.FORBIDDEN: (Denied, "the account has no right to do that"),
@@ -61,6 +61,8 @@ _REACTIONS: Mapping[int, tuple[type[ConnectorError], str]] = {
     HTTPStatus.CONFLICT: (Unavailable, "a collection on the way is missing"),
     HTTPStatus.METHOD_NOT_ALLOWED: (Rejected, "there is no WebDAV collection, or it is read-only or full"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (Rejected, "the file is larger than it, or a proxy before it, takes"),
+    # It is that of one file; all others are to go on.
+    HTTPStatus.LOCKED: (Conflict, "somebody has locked it"),
     HTTPStatus.NOT_IMPLEMENTED: (Rejected, "it does not know that method"),
     HTTPStatus.INSUFFICIENT_STORAGE: (Unavailable, "the store is full"),
 }

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import pytest
 
-from connector.errors import Corrupt, FileGone, Rejected, Unavailable
+from connector.errors import Conflict, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Origin, Stored
 from connector.spool import Spool, spooled
 from connector.stores import Store
@@ -81,7 +81,7 @@ def composed(name: str) -> str:
 def _as_soon_as_unlocked(store: Store, path: str, data: bytes) -> Stored:
     """Put it. A server holds its lock (423) until it has seen that whoever wrote there before has gone."""
     for _ in range(100):
-        with suppress(Unavailable), spooled(BytesIO(data)) as content:
+        with suppress(Conflict, Unavailable), spooled(BytesIO(data)) as content:
             return store.put(path, content)
         time.sleep(0.05)
     pytest.fail(f"{path} stays locked")

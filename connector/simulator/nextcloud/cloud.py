@@ -35,6 +35,8 @@ class User:
     app_passwords: list[str] = field(default_factory=list)
     enabled: bool = True
     admin: bool = False
+    #: Addresses in her profile beside `email`: nobody proves that they are hers.
+    added: list[str] = field(default_factory=list)
     #: In bytes.
     quota: int = UNLIMITED
 

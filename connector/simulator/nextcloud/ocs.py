@@ -90,7 +90,7 @@ class Ocs:
             "cloud/user": lambda: self._user(user),
             "cloud/users/details": lambda: self._accounts(user, values),
             "core/getapppassword": lambda: self._app_password(request, user),
-            "apps/files_sharing/api/v1/sharees": lambda: self._sharees(values),
+            "apps/files_sharing/api/v1/sharees": lambda: self._sharees(user, values),
             "apps/dav/api/v1/direct": lambda: self._direct(user, int(values["fileId"])),
             f"{_PASSWORDS}/generate": lambda: {"password": made(shortest)},
             f"{_PASSWORDS}/validate": lambda: judged(values.get("password", ""), shortest),
@@ -139,20 +139,36 @@ class Ocs:
         self._cloud.direct[token] = node
         return {"url": f"{self._base()}/remote.php/direct/{token}"}
 
-    def _sharees(self, values: Mapping[str, str]) -> dict[str, Any]:
-        """Facts, 3: an address, a display name and an id find an account, in any case."""
+    def _sharees(self, asking: User, values: Mapping[str, str]) -> dict[str, Any]:
+        """Facts, 3: an address, a display name and an id find an account, in any case.
+
+        Whose address it is says `shareWithDisplayNameUnique`: the account's own, or the id where it has none. The
+        address book of the server finds one more, by what people add to their profiles; there, that is the address by
+        which it was found [code, UserPlugin and MailPlugin].
+        """
         wanted = values.get("search", "").lower()
+        found = [each for each in self._cloud.users.values() if _goes_by(each, wanted, asking)]
         users = [
-            each
-            for each in self._cloud.users.values()
-            if wanted in (each.id.lower(), each.email.lower(), each.name.lower())
+            _sharee(USER, each.id, each.name) | {"shareWithDisplayNameUnique": each.email or each.id, "status": []}
+            for each in found
         ]
-        groups = [name for name in self._cloud.groups if name.lower() == wanted]
-        exact = {
-            "users": [{"label": each.name, "value": {"shareType": USER, "shareWith": each.id}} for each in users],
-            "groups": [{"label": name, "value": {"shareType": GROUP, "shareWith": name}} for name in groups],
-        }
-        return {"exact": exact, "users": [], "groups": []}
+        in_profiles = (each for each in self._cloud.users.values() if each not in found and each is not asking)
+        if added := next((each for each in in_profiles if wanted in map(str.lower, each.added)), None):
+            more = {"shareWithDisplayNameUnique": wanted, "uuid": added.id, "name": added.name}
+            users.append(_sharee(USER, added.id, f"{added.name} ({wanted})") | more)
+        groups = [_sharee(GROUP, name, name) for name in self._cloud.groups if name.lower() == wanted]
+        return {"exact": {"users": users, "groups": groups}, "users": [], "groups": []}
+
+
+def _goes_by(user: User, wanted: str, asking: User) -> bool:
+    """Whether an account is found; whoever asks, and whoever is disabled, by their id alone."""
+    if user is asking or not user.enabled:
+        return user.id.lower() == wanted
+    return wanted in (user.id.lower(), user.email.lower(), user.name.lower())
+
+
+def _sharee(kind: int, name: str, label: str) -> dict[str, Any]:
+    return {"label": label, "value": {"shareType": kind, "shareWith": name}}
 
 
 def login_or_nobody(request: Request, login: Callable[[Request], User | None]) -> User | None:

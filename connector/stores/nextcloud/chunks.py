@@ -8,8 +8,9 @@ from its source the name says only how much it is: to know what, it would have t
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 
-from connector.errors import Conflict
+from connector.errors import Conflict, ConnectorError
 from connector.spool import Spool
 from connector.stores.dav import Answer, Upload
 from connector.stores.nextcloud.dav import NextcloudDav
@@ -17,7 +18,7 @@ from connector.stores.nextcloud.dav import NextcloudDav
 SMALLEST = 5 * 1024 * 1024
 _MOST = 10_000
 _CREATED = (201, 204)
-_THERE = 405
+_THERE, _TOO_LARGE = 405, 413
 
 
 class TooLarge(Exception):
@@ -34,7 +35,8 @@ class Chunks:
     def upload(self, content: Spool, target: str, size: int) -> Answer:
         """Bring a file to the address `target`, in pieces of `size`; what the server says in the end: 201, or 412.
 
-        Raises TooLarge, and Conflict where what it had of an earlier attempt does not fit: then nothing is left of it.
+        Raises TooLarge, Rejected where the whole is, and Conflict where what it had of an earlier attempt does not fit:
+        then nothing is left of it.
         """
         size = max(size, -(-content.size // _MOST))
         name = _name(target, content, size)
@@ -55,19 +57,26 @@ class Chunks:
 
     def _sent(self, path: str, piece: Upload, bound: dict[str, str]) -> bool:
         """False where something before the server does not take a body of this size."""
-        return self._client.ask("upload", path, success=(*_CREATED, 413), data=piece, headers=bound).status in _CREATED
+        return (
+            self._client.ask("upload", path, success=(*_CREATED, _TOO_LARGE), data=piece, headers=bound).status
+            in _CREATED
+        )
 
     def _assemble(self, name: str, bound: dict[str, str]) -> Answer:
         headers = {**bound, "Overwrite": "F", "X-Hash": "sha256"}
-        answer = self._client.ask("move", f"{name}/.file", success=(*_CREATED, 400, 412), headers=headers)
+        answer = self._client.ask("move", f"{name}/.file", success=(*_CREATED, 400, 412, _TOO_LARGE), headers=headers)
         if answer.status not in _CREATED:
             self._forget(name)
+        if answer.status == _TOO_LARGE:
+            raise self._client.refused("MOVE", answer)
         if answer.status == 400:  # noqa: PLR2004
             raise Conflict(f"{self._client.host} does not put the pieces of an upload together; it begins anew")
         return answer
 
     def _forget(self, name: str) -> None:
-        self._client.ask("clean", f"{name}/", success=(*_CREATED, 404))
+        """What is left of it, the server forgets within a day."""
+        with suppress(ConnectorError):  # The first error is the one to tell.
+            self._client.ask("clean", f"{name}/", success=(*_CREATED, 404))
 
 
 def _name(target: str, content: Spool, size: int) -> str:

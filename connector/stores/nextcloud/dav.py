@@ -5,12 +5,10 @@ from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 
-from connector.errors import ConnectorError, Denied, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Denied, Rejected, Unavailable
 from connector.stores.dav import Answer, DavClient, WrongPassword, parsed
 from connector.stores.nextcloud.login import Login
 
-#: A lock lasts as long as the request of somebody else.
-LOCKED = timedelta(seconds=5)
 #: After eleven wrong logins within 30 minutes the server refuses everybody at our address.
 BLOCKED = timedelta(minutes=30)
 #: Maintenance takes minutes, and nothing says how many.
@@ -21,11 +19,22 @@ _PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?>
 <prop><resourcetype/><getcontentlength/><getetag/><oc:fileid/></prop></propfind>"""
 
 
-#: By a word of the exception: what to tell, and when to come again. A lock comes as 423 or as 500, for instance, and a
+class QuotaUsedUp(Unavailable):
+    """That of the account that owns the folder: others are not full."""
+
+
+_BY_ANOTHER = "the file is locked by another request"
+#: By a word of the exception: the reaction, and what to tell. A lock comes as 423 or as 500, for instance, and a
 #: disabled account as 503.
-_UNAVAILABLE: Mapping[str, tuple[str, timedelta | None]] = {
-    "FileLocked": ("the file is locked by another request", LOCKED),
-    "LockedException": ("the file is locked by another request", LOCKED),
+_REACTIONS: Mapping[str, tuple[type[ConnectorError], str]] = {
+    "FileLocked": (Conflict, _BY_ANOTHER),
+    "LockedException": (Conflict, _BY_ANOTHER),
+    "DisabledUser": (Denied, "the account is disabled; enable it, or name another one"),
+    "InvalidPath": (Rejected, "it does not allow the name of a file, or of a folder above it"),
+    "InsufficientStorage": (QuotaUsedUp, "the quota of the account that owns the folder is used up; raise it"),
+}
+#: Likewise: what to tell, and when to come again.
+_UNAVAILABLE: Mapping[str, tuple[str, timedelta]] = {
     "ServerMaintenanceMode": ("it is in maintenance mode", MAINTENANCE),
     "TooManyRequests": (
         "it refuses everybody at our address after wrong logins; allow that address in its brute-force settings",
@@ -34,10 +43,6 @@ _UNAVAILABLE: Mapping[str, tuple[str, timedelta | None]] = {
 }
 #: What a status is taken for where no exception comes with it.
 _PLAIN = {423: "FileLocked", 429: "TooManyRequests", 507: "InsufficientStorage"}
-
-
-class QuotaUsedUp(Unavailable):
-    """That of the account that owns the folder: others are not full."""
 
 
 class NextcloudDav(DavClient):
@@ -63,12 +68,9 @@ def translated(said: str, answer: Answer, login: Login) -> ConnectorError | None
     said = f"{said} with {answer.status}"
     if answer.status == HTTPStatus.UNAUTHORIZED:
         return WrongPassword(f"{said}: {login.refused}")
-    if "DisabledUser" in told:
-        return Denied(f"{said}: the account is disabled; enable it, or name another one")
-    if "InvalidPath" in told:
-        return Rejected(f"{said}: it does not allow the name of a file, or of a folder above it")
-    if "InsufficientStorage" in told:
-        return QuotaUsedUp(f"{said}: the quota of the account that owns the folder is used up; raise it")
+    for word, (reaction, why) in _REACTIONS.items():
+        if word in told:
+            return reaction(f"{said}: {why}")
     for word, (why, wait) in _UNAVAILABLE.items():
         if word in told:
             return Unavailable(f"{said}: {why}", wait)

@@ -7,7 +7,7 @@ is tried before anything of anybody's is moved. Repeated, it goes on where it wa
 from io import BytesIO
 
 from connector.config.readers import USER, Reader
-from connector.errors import Rejected, Unavailable
+from connector.errors import Rejected
 from connector.spool import spooled
 from connector.stores.nextcloud.ocs import ALL
 from connector.stores.nextcloud.store import NextcloudStore
@@ -19,7 +19,7 @@ _PROBE = "connector.probe"
 def hand_over(folder: str, giver: NextcloudStore, taker: NextcloudStore) -> None:
     """All that is in the folder; nothing counts as done.
 
-    Raises Rejected where links would end, or change, and Unavailable where the server is behind.
+    Raises Rejected where links would end, or change, or where the server is behind.
     """
     if giver.names(folder):
         _require_no_public_links(folder, giver, taker)
@@ -28,7 +28,10 @@ def hand_over(folder: str, giver: NextcloudStore, taker: NextcloudStore) -> None
         share = giver.ocs.share(folder, Reader(USER, taker.ocs.user), ALL)
         place = taker.ocs.received(share.id)
         if place is None:
-            raise Unavailable(f"{giver.ocs.host} does not show {taker.ocs.user} yet what {giver.ocs.user} shares")
+            raise Rejected(
+                f"{giver.ocs.host} does not show {taker.ocs.user} yet what {giver.ocs.user} shares: where it stays so,"
+                " let accounts accept shares by themselves"
+            )
         try:
             _require_numbers_kept(folder, place, giver, taker)
         except Rejected:

@@ -155,15 +155,21 @@ class Ocs:
         """End a share. Absent counts as ended."""
         self._ask("DELETE", f"{_SHARES}/{share_id}", absent=None)
 
-    def known(self, kind: str, name: str) -> Reader | None:
-        """The account or group that goes by exactly this name or e-mail address.
+    def has(self, reader: Reader) -> bool:
+        """Whether there is an account or a group of exactly this id.
 
         To share with a name that the server only nearly knows makes a share that nobody sees.
         """
-        asked = {"search": name, "itemType": "folder", "lookup": "false", "perPage": "5"}
-        found = self._ask("GET", _SHAREES, asked).get("exact", {}).get("groups" if kind == GROUP else "users", ())
-        ids = {str(each["value"]["shareWith"]) for each in found}
-        return Reader(kind, ids.pop()) if len(ids) == 1 else None
+        return reader.id in self._found(reader.kind, reader.id)
+
+    def holders(self, address: str) -> frozenset[Reader]:
+        """The accounts whose e-mail address this is, or whose id, where they have no address.
+
+        Whoever takes it for a display name, or adds it to a profile, is found by it too: each is asked for by its id
+        again. What stands beside that is the address which the account itself has (Nextcloud's UserPlugin.php).
+        """
+        ids = [each for each in self._found(USER, address) if self._email(each).lower() == address.lower()]
+        return frozenset(Reader(USER, each) for each in ids)
 
     def account(self) -> str:
         """The id of the account."""
@@ -194,6 +200,16 @@ class Ocs:
     def _path(self, path: str) -> str:
         """A path as the API has it: below the root of the account."""
         return f"/{self._folder}/{path}".replace("//", "/")
+
+    def _email(self, account: str) -> str:
+        """Its e-mail address; its id, where it has none."""
+        return self._found(USER, account).get(account, "")
+
+    def _found(self, kind: str, name: str) -> Mapping[str, str]:
+        """The ids of whoever goes by exactly this name, in any case, and what the server tells them apart by."""
+        asked = {"search": name, "itemType": "folder", "lookup": "false"}
+        found = self._ask("GET", _SHAREES, asked).get("exact", {}).get("groups" if kind == GROUP else "users", ())
+        return {str(each["value"]["shareWith"]): str(each.get("shareWithDisplayNameUnique", "")) for each in found}
 
     def _capability(self, of: str) -> Mapping[str, JSON]:
         told: Mapping[str, JSON] = self._ask("GET", "cloud/capabilities")["capabilities"].get(of, {})

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from connector.errors import Conflict, Corrupt, Denied, Edited, FileGone, Rejected
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
 from connector.spool import Spool, spooled
+from connector.stores.dav import WrongPassword
 from connector.stores.nextcloud.dav import QuotaUsedUp
 from connector.stores.nextcloud.handover import hand_over
 from connector.stores.nextcloud.readers import People, Readers
@@ -63,11 +64,7 @@ class OwnersStore:
 
     def verify(self, stored: Stored) -> bool:
         """Whether it is as it was proved, there or where its owner has taken it, see the port."""
-        with self._at(stored.path) as store, self._edits_told(stored, store):
-            if store.verify(stored):
-                return True
-            place = self._moved(stored.path, store)
-            return place is not None and store.verify(replace(stored, path=place))
+        return self._verified(stored) or (self._lies_elsewhere(stored.path) and self._verified(stored))
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -103,8 +100,12 @@ class OwnersStore:
 
     def erase(self, path: str) -> None:
         """Like `delete`, and out of its owner's trash, see the port. What she took elsewhere is hers, and stays."""
-        with self._at(path) as store:
-            store.erase(path)
+        handed_over = self._lies_elsewhere(path)
+        self._erase(path)
+        if handed_over and self._lies_elsewhere(
+            path
+        ):  # It stands with two, of whom the first may have been the wrong one.
+            self._erase(path)
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:
         """The addresses of the files, which open for their owner; for anyone, public links that the owner has made."""
@@ -193,6 +194,17 @@ class OwnersStore:
         """What time the server's last answer said it was, whoever it was for."""
         return self._last.now()
 
+    def _erase(self, path: str) -> None:
+        with self._at(path) as store:
+            store.erase(path)
+
+    def _verified(self, stored: Stored) -> bool:
+        with self._at(stored.path) as store, self._edits_told(stored, store):
+            if store.verify(stored):
+                return True
+            place = self._moved(stored.path, store)
+            return place is not None and store.verify(replace(stored, path=place))
+
     def _number(self, path: str, store: NextcloudStore) -> None:
         """Write down what finds a file again wherever its owner takes it."""
         numbered = f"{_numbers(path)}/{store.number(path)}"
@@ -234,17 +246,18 @@ class OwnersStore:
     @contextmanager
     def _at(self, path: str) -> Iterator[NextcloudStore]:
         """Where a path lies. The trouble of one account is not that of all others: it is Rejected."""
-        folder = self._folder(path)
-        if not folder:
+        owner = self._owners.get(self._folder(path))
+        if not owner:
             self._last = self._own
             yield self._own
             return
-        owner = self._owners[folder]
         self._last = self._store(owner)
         try:
             yield self._last
         except (Denied, QuotaUsedUp) as error:
             self._readers.forget()
+            if isinstance(error, WrongPassword):
+                self._own.ocs.account()  # Raises it where it is the secret of the app that is wrong by now.
             raise Rejected(f"the account {owner}, with whom the files of a mailbox lie: {error}") from error
 
     def _store(self, owner: str) -> NextcloudStore:
@@ -261,6 +274,21 @@ class OwnersStore:
         above = tuple(accumulate(path.split("/"), "{}/{}".format))
         known = next((folder for folder in above if folder in self._owners), "")
         return known or next((folder for folder in above if self._recorded(folder)), "")
+
+    def _lies_elsewhere(self, path: str) -> bool:
+        """Whether it is with another than was known: since then, another process may have handed it over."""
+        folder = self._folder(path)
+        known = self._owners.get(folder)
+        if not known:
+            return False
+        recorded = self._own.names(f"{_OWNERS}/{_digest(folder)}")
+        # Where it was killed, two stand there; asked again, it is the other one.
+        others = [each for each in recorded if each != known]
+        if others:
+            self._owners[folder] = others[0]
+        elif not recorded:
+            self._owners.pop(folder, None)
+        return bool(others or not recorded)
 
     def _recorded(self, folder: str) -> str:
         """With whom the folder of a mailbox is; "" where it is with nobody, or is no such folder."""

@@ -27,6 +27,8 @@ _CLOSED = (401,)
 _GOOD = range(200, 300)
 _MADE = (201, 204)
 _ABSENT = 404
+#: How many shares are known to be proved.
+_REMEMBERED = 10_000
 _INSTEAD = "or let the links be those of connector's own link service"
 
 
@@ -165,8 +167,9 @@ class PublicLinks:
         """Whether a file opens with the password, and not without: which one a share has, the server does not say."""
         name = one.path.rpartition("/")[2]
         answers = [self._ocs.tried("HEAD", share.token, name, each) for each in ("", password)] if password else []
-        if any(each not in (*_GOOD, *_CLOSED) for each in answers):
-            raise Unavailable(f"{self._client.host} answers with {answers} to whoever opens a public link")
+        for status in answers:
+            if status not in (*_GOOD, *_CLOSED):
+                raise self._hindered("HEAD", status)
         return not answers or (answers[0] in _CLOSED and answers[1] in _GOOD)
 
     def _require_proved(self, share: Share, folder: str, password: str) -> None:
@@ -185,17 +188,14 @@ class PublicLinks:
                 self._remove(path)
             raise
         self._remove(path)
+        if len(self._proved) >= _REMEMBERED:
+            self._proved.clear()
         self._proved.add(share.id)
 
     def _require_opened(self, share: Share, name: str, password: str) -> None:
         status = self._ocs.tried("GET", share.token, name, password)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(f"{self._client.host} answers anyone's GET through a public link with {status}")
         if status not in _GOOD:
-            raise Rejected(
-                f"{self._client.host} makes public links, and answers with {status} to whoever opens one: let what"
-                " stands before it pass on /public.php"
-            )
+            raise self._hindered("GET", status)
 
     def _require_refused(self, method: str, share: Share, name: str, password: str) -> None:
         status = self._ocs.tried(method, share.token, name, password)
@@ -205,7 +205,14 @@ class PublicLinks:
                 f" the files outside of Team folders (`folder`)"
             )
         if status != _REFUSED:
-            raise Unavailable(f"{self._client.host} answers anyone's {method} through a public link with {status}")
+            raise self._hindered(method, status)
+
+    def _hindered(self, method: str, status: int) -> ConnectorError:
+        """What no link can be tried for: the server is down or busy, or what stands before it does not let anyone."""
+        said = f"{self._client.host} makes public links, and answers anyone's {method} through one with {status}"
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            return Unavailable(said)
+        return Rejected(f"{said}: let what stands before it pass on /public.php, whatever the method")
 
     def _remove(self, path: str) -> None:
         self._client.ask("clean", path, success=(*_GOOD, _ABSENT))

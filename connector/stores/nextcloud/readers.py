@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector.config.readers import GROUP, USER, Reader, ReadersList
+from connector.config.readers import GROUP, Reader, ReadersList
 from connector.stores.nextcloud.ocs import Ocs
 
 #: How long it is believed to whom files belong, and that a folder is open to them and to nobody else.
@@ -20,6 +20,8 @@ class People:
     readers: frozenset[Reader]
     #: The addresses of which it knows nobody, or more than one.
     strangers: tuple[str, ...]
+    #: Who goes by one of these, with others: what opens to them by now stays so, for it may be theirs.
+    doubtful: frozenset[Reader]
     #: They are more than the one account that a mailbox has.
     group: bool
 
@@ -43,11 +45,12 @@ class Readers:
         if asked in self._believed and datetime.now(UTC) - self._believed[asked][1] < SURE:
             return self._believed[asked][0]
         as_a_whole = members is None or (self._listed and self._listed.of(mailbox))
-        found = {each: self._one(each) for each in ((mailbox,) if as_a_whole else sorted(members or ()))}
+        found = {each: self._of(each) for each in ((mailbox,) if as_a_whole else sorted(members or ()))}
         people = People(
-            frozenset(reader for reader in found.values() if reader),
-            tuple(address for address, reader in found.items() if reader is None),
-            group=not as_a_whole or any(reader and reader.kind == GROUP for reader in found.values()),
+            readers=frozenset().union(*(each for each in found.values() if len(each) == 1)),
+            strangers=tuple(address for address, each in found.items() if len(each) != 1),
+            doubtful=frozenset().union(*(each for each in found.values() if len(each) > 1)),
+            group=not as_a_whole or any(reader.kind == GROUP for each in found.values() for reader in each),
         )
         if people.readers:
             self._believed[asked] = people, datetime.now(UTC)
@@ -62,9 +65,9 @@ class Readers:
         """Where an administrator makes somebody known."""
         return f"add it to {self._listed.path}" if self._listed else "give its owner's account that e-mail address"
 
-    def _one(self, address: str) -> Reader | None:
+    def _of(self, address: str) -> frozenset[Reader]:
+        """Whoever goes by this address."""
         if self._listed is None:
-            return self._ocs.known(USER, address)
+            return self._ocs.holders(address)
         listed = self._listed.of(address)
-        known = self._ocs.known(listed.kind, listed.id) if listed else None
-        return known if known == listed else None
+        return frozenset({listed} if listed and self._ocs.has(listed) else ())

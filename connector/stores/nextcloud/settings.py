@@ -60,7 +60,8 @@ class NextcloudConfig(BaseModel):
     readers: FilePath | None = Field(
         default=None,
         description="CSV file with the columns mailbox,reader and lines such as anna@example.org,user:anna or"
-        " info@example.org,group:Front desk; left out: the account with the mailbox's e-mail address",
+        " info@example.org,group:Front desk; left out: the account with the mailbox's e-mail address, which is"
+        " safe only where people cannot edit their own",
     )
     tags: tuple[str, ...] = Field(
         default=(),
@@ -134,8 +135,7 @@ class NextcloudConfig(BaseModel):
             self.link_url or self.url,
             trash=Trash(self._dav(f"{base}remote.php/dav/trashbin/{quote(user)}/trash", login), self.folder),
             versions=Versions(self._dav(f"{base}remote.php/dav/versions/{quote(user)}/versions", login)),
-            tags=Tags(self._dav(f"{base}remote.php/dav", login)),
-            always=self.tags,
+            tags=Tags(self._dav(f"{base}remote.php/dav", login), self.tags),
             key=key,
         )
         return store, ocs

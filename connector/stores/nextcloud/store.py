@@ -50,13 +50,11 @@ class NextcloudStore(WebdavStore):
         trash: Trash,
         versions: Versions,
         tags: Tags,
-        always: tuple[str, ...],
         key: bytes,
     ) -> None:
         """`uploads` is the same account's collection of unfinished uploads.
 
-        `link_url` is the address of the server for people; every file bears the tags `always`; `key` makes passwords of
-        links.
+        `link_url` is the address of the server for people; `key` makes passwords of links.
         """
         super().__init__(client, link_url)
         self._chunks = Chunks(uploads)
@@ -66,7 +64,6 @@ class NextcloudStore(WebdavStore):
         self._trash = trash
         self._versions = versions
         self._tags = tags
-        self._always = always
         self._public = PublicLinks(client, ocs, self._link_url, key)
         #: Of each folder of a source that is open to whom it should be: to whom, and since when that is known.
         self._admitted: dict[str, tuple[People, datetime]] = {}
@@ -86,7 +83,7 @@ class NextcloudStore(WebdavStore):
         ours = answer.status in _CREATED
         if not (ours and answer.headers.get("X-Hash-SHA256", "").lower() == content.sha256):
             self._prove_put(path, content, answer, ours=ours)
-        if names := tuple(dict.fromkeys((*self._always, *tags))):
+        if names := tuple(dict.fromkeys((*self._tags.always, *tags))):
             self._tags.put_on(self._file_id(path, answer), names)
         etag = answer.headers.get("ETag", "") if ours else ""
         return Stored(path=path, size=content.size, sha256=content.sha256, etag=etag)
@@ -225,7 +222,7 @@ class NextcloudStore(WebdavStore):
         """Open the folder to whom its files belong to, for reading, and close it to everybody else, see the port."""
         people, there = self._readers.of(mailbox, members), set()
         for share in self.ocs.shares(folder):
-            if share.reader in people.readers and _only_reads(share):
+            if share.reader in people.readers | people.doubtful and _only_reads(share):
                 there.add(share.reader)
             else:
                 self.ocs.unshare(share.id)
@@ -255,7 +252,8 @@ class NextcloudStore(WebdavStore):
             if not any(each.path.startswith(f"{folder}/") for each in stored):
                 continue
             if not self._is_open(folder, people):
-                del self._admitted[folder]
+                # Tried again at once, it is no more open than now; `admits` looks before it is believed.
+                self._admitted[folder] = people, _NEVER
                 raise Conflict(f"a folder on {self._client.host} is not shared any more with whom it belongs to alone")
             if terms.audience is Audience.GROUP and not people.group:
                 raise Rejected(
@@ -265,7 +263,8 @@ class NextcloudStore(WebdavStore):
 
     def _is_open(self, folder: str, people: People) -> bool:
         shares = self.ocs.shares(folder)
-        return {share.reader for share in shares} == people.readers and all(map(_only_reads, shares))
+        there = {share.reader for share in shares}
+        return people.readers <= there <= people.readers | people.doubtful and all(map(_only_reads, shares))
 
     def _file_id(self, path: str, answer: Answer) -> str:
         """The number of a file, told when it was written: with zeros before it, and the id of the server behind."""
