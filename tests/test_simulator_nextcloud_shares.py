@@ -217,6 +217,24 @@ def sharees_by_address(at: At) -> None:
         assert [each["value"]["shareWith"] for each in told["exact"]["users"]] == [user.id]
 
 
+@law("code", "what is shared with people ends as public links do", Need.OTHER, Need.CONTROL)
+def internal_expiry(at: At) -> None:
+    """By a default that whoever shares may leave out, or take away afterwards; an end that is enforced stays."""
+    settings, who = at.server.cloud.settings, at.other.user
+    settings.internal_expiry_days = 7
+    made = data(at.share("sub", USER, shareWith=who))
+    assert made["expiration"] == f"{day(7)} 00:00:00"
+    assert data(at.ocs("PUT", f"{SHARES}/{made['id']}", json={"expireDate": ""}))["expiration"] is None
+    assert data(at.share(kind=USER, shareWith=who, expireDate=""))["expiration"] is None
+    settings.internal_expiry_enforced = True
+    made = data(at.share("", USER, shareWith=who, expireDate=""))
+    assert made["expiration"] == f"{day(7)} 00:00:00"
+    answer = at.ocs("PUT", f"{SHARES}/{made['id']}", json={"expireDate": ""})
+    assert (answer.status_code, message(answer)) == (400, "Failed to update share.")
+    told = data(at.ocs("GET", "cloud/capabilities"))["capabilities"]["files_sharing"]["public"]
+    assert told["expire_date_internal"] == {"enabled": True, "days": 7, "enforced": True}
+
+
 @law("3", "a share of a locked file is not deleted", Need.CONTROL)
 def locked_share(at: At) -> None:
     """404 [code]."""

@@ -101,6 +101,10 @@ class Settings:
     link_password_enforced: bool = False
     link_expiry_days: int | None = None
     link_expiry_enforced: bool = False
+    internal_expiry_days: int | None = None
+    internal_expiry_enforced: bool = False
+    #: Whoever shares with people may say that it is for ever; before version 30, only afterwards [code].
+    never_ending: bool = True
     only_group_members: bool = False
     custom_tokens: bool = False
     windows_names: bool = False

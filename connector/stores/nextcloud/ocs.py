@@ -123,15 +123,21 @@ class Ocs:
     def share(self, path: str, reader: Reader, permissions: int = READ) -> Share:
         """Let somebody read below a folder, or do more there. Made again: the same share.
 
-        No mail is sent about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
+        It may end all the same, where servers enforce that or are older than version 30, see `lasting`. No mail is sent
+        about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
         """
         wanted = {
             "path": self._path(path),
             "shareType": _KINDS[reader.kind],
             "shareWith": reader.id,
             "permissions": permissions,
+            "expireDate": _day(None),
         }
         return _share(self._ask("POST", _SHARES, {**wanted, "sendMail": "false"}))
+
+    def lasting(self, share_id: str) -> Share:
+        """Have a share with people never end. Raises Rejected where the server has them all end."""
+        return _share(self._ask("PUT", f"{_SHARES}/{share_id}", {"expireDate": _day(None)}))
 
     def link(self, path: str, label: str, note: str, ends: date | None, password: str) -> Share:
         """Let anyone read below a folder who has the address, and the password if there is one.
@@ -183,6 +189,14 @@ class Ocs:
             password=bool((public.get("password") or {}).get("enforced")),
             days=int(expiry["days"]) if expiry.get("enforced") else None,
         )
+
+    def days_to_live(self) -> int | None:
+        """Within how many days shares with people must end; None: they need not, or the server does not say.
+
+        It does not where it allows no public links (Nextcloud's Capabilities.php).
+        """
+        expiry = (self._capability("files_sharing").get("public") or {}).get("expire_date_internal") or {}
+        return int(expiry["days"]) if expiry.get("enforced") else None
 
     def tried(self, method: str, token: str, name: str, password: str) -> int:
         """What anyone is told who tries this with a file behind a public link: the status. Without a password: ""."""
@@ -257,7 +271,7 @@ def _share(told: JSON) -> Share:
 
 
 def _day(ends: date | None) -> str:
-    """With nothing, a link never ends; where nothing is said at all, it does as the server likes."""
+    """With nothing, a share never ends; where nothing is said at all, it does as the server likes."""
     return ends.isoformat() if ends else ""
 
 
