@@ -237,11 +237,25 @@ def internal_expiry(at: At) -> None:
 
 @law("3", "a share of a locked file is not deleted", Need.CONTROL)
 def locked_share(at: At) -> None:
-    """404 [code]."""
+    """404 [code]: as if there were none."""
     share = f"{SHARES}/{data(at.share())['id']}"
     at.server.cloud.lock_file(at.one.user, at.path("old.bin"))
     answer = at.ocs("DELETE", share)
     assert (answer.status_code, message(answer)) == (404, "Could not delete share")
+    assert data(at.ocs("GET", share))
+
+
+@law("code", "the shares of a locked folder are not listed, and none is added", Need.CONTROL)
+def locked_folder(at: At) -> None:
+    """404, as if there were no folder."""
+    made = data(at.share("sub"))
+    at.server.cloud.lock_file(at.one.user, at.path("sub"))
+    answer = at.ocs("GET", SHARES, params={"path": at.path("sub")})
+    assert (answer.status_code, message(answer)) == (404, "Could not lock node")
+    answer = at.share("sub")
+    assert (answer.status_code, message(answer)) == (404, "Could not create share")
+    assert made["id"] in {each["id"] for each in data(at.ocs("GET", SHARES))}
+    assert at.dav("PROPFIND", "sub", {"Depth": "0"}).status_code == 207
 
 
 @law("3", "a path that is not said")

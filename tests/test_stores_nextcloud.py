@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 
+from connector.config.readers import USER, Reader
 from connector.errors import Conflict, Corrupt, Denied, Exhausted, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud
@@ -594,6 +595,28 @@ def test_what_somebody_else_shared_is_closed(world: NextcloudWorld, store: Nextc
     assert not client.admits(HOME, ANNA)
     client.admit(HOME, ANNA)
     assert opens(world, url) == {"anna"}
+
+
+def test_shares_of_a_locked_folder_are_not_none(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """The API says 404: nobody who is let in by them may be overlooked."""
+    link(store)
+    store.ocs.share(HOME, Reader(USER, "bert"))
+    world.cloud.lock_file("connector", HOME)
+    client = world.connect()
+    for look in (client.admits, client.admit):
+        with pytest.raises(Unavailable, match="does not list the shares of a folder: another request has locked it"):
+            look(HOME, ANNA)
+    world.cloud.lock_file("connector", HOME, locked=False)
+    client.admit(HOME, ANNA)
+    assert [each.who for each in world.cloud.shares.values()] == ["anna"]
+
+
+def test_a_share_api_that_is_switched_off_is_told(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """It calls all folders absent."""
+    link(store)
+    world.cloud.settings.api_enabled = False
+    with pytest.raises(Unavailable, match="no app may share by the API"):
+        store.revoke(HOME)
 
 
 @pytest.mark.parametrize("reader", ["user:ANNA", f"user:{ANNA}", "group:front desk", "user:nobody"])

@@ -216,6 +216,31 @@ def test_revoked(world: NextcloudWorld, store: NextcloudStore) -> None:
     assert [each.who for each in world.cloud.shares.values()] == ["anna", "bert"]
 
 
+def test_a_link_that_does_not_end(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock came after the look at the folder: that nothing was ended is told, and the next time it ends."""
+    link = store.share(put(store), ANYONE, ORIGIN)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(store._public, "_remove", lambda _path: world.cloud.lock_file("connector", FOLDER))
+        with pytest.raises(Unavailable, match="does not end a share: another request has locked") as told:
+            store.revoke(FOLDER)
+    assert told.value.retry_after == timedelta(seconds=5)
+    assert opened(link) == b"a.txt"
+    world.cloud.lock_file("connector", FOLDER, locked=False)
+    store.revoke(FOLDER)
+    assert opened(link) is None
+
+
+def test_a_link_that_somebody_else_ends(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """That is no failure."""
+    link = store.share(put(store), ANYONE, ORIGIN)[0]
+    (share,) = world.cloud.shares
+    for _ in "twice":
+        store.ocs.unshare(share)
+    assert opened(link) is None
+
+
 # --- what may not be ------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +248,6 @@ def test_revoked(world: NextcloudWorld, store: NextcloudStore) -> None:
     ("terms", "settings", "says"),
     [
         (ANYONE, {"links_enabled": False}, r"allows no public links: allow them in the administration settings"),
-        (ANYONE, {"api_enabled": False}, r"allows no public links"),
         (ANYONE, {"link_password_enforced": True}, r"wants a password on each public link: give the rule's `link` a"),
         (
             PASSWORD,

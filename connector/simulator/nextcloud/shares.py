@@ -63,6 +63,8 @@ class Shares:
         node, may = self._node(user, values.get("path", ""))
         permissions = int(values.get("permissions", ALL if node.folder else ALL & ~CREATE & ~8)) & may
         who = values.get("shareWith", "")
+        if node.locked:  # Read in the code.
+            raise OcsRefused(404, "Could not create share")
         share = Share(cloud.number(), kind, user.id, node, who, permissions, f"/{node.name}")
         if len(values.get("label", "")) > _LONGEST_LABEL:
             raise OcsRefused(400, f"Maximum label length is {_LONGEST_LABEL}")
@@ -200,6 +202,8 @@ class Shares:
         if "path" not in values:
             return [self._told(each) for each in own]
         node, _ = self._node(user, values["path"].strip("/") or "/")
+        if node.locked:  # Read in the code.
+            raise OcsRefused(404, "Could not lock node")
         if values.get("subfiles") == "true":
             return [self._told(each) for each in own if each.node.parent is node]
         return [self._told(each) for each in own if each.node is node]

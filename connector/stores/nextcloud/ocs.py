@@ -17,7 +17,7 @@ import httpx
 from connector.config.readers import GROUP, USER, Reader
 from connector.errors import ConnectorError, Denied, Exhausted, Rejected, Unavailable
 from connector.stores.dav import Answer, distrust, refusal
-from connector.stores.nextcloud.dav import MAINTENANCE, translated
+from connector.stores.nextcloud.dav import LOCKED, MAINTENANCE, translated
 from connector.stores.nextcloud.login import Login
 
 JSON = Any
@@ -90,6 +90,7 @@ class Ocs:
         self.host = urlsplit(url).netloc
         self._folder = folder
         self._public = f"{url}public.php/dav/files/"
+        self._files = f"{url}remote.php/dav/files/{quote(user)}"
         self.user = user
         self._login = login
         self._client = httpx.Client(
@@ -103,22 +104,28 @@ class Ocs:
         )
 
     def shares(self, path: str) -> tuple[Share, ...]:
-        """Those of this very folder that the account made. None where the folder does not exist."""
-        told = self._ask("GET", _SHARES, {"path": self._path(path), "reshares": "true"}, absent=[])
-        return tuple(map(_share, told))
+        """Those of this very folder, whoever made them. None where the folder does not exist."""
+        told = self._ask("GET", _SHARES, {"path": self._path(path), "reshares": "true"}, absent=None)
+        if told is None and self._has(path):
+            raise Unavailable(
+                f"{self.host} does not list the shares of a folder: another request has locked it, or no app may share by"
+                " the API, in its administration settings under Sharing"
+            )
+        return tuple(map(_share, told or ()))
 
     def links_below(self, path: str) -> bool:
-        """Whether the account made public links to this folder, or to anything in it."""
+        """Whether there are public links to this folder, or to anything in it."""
         inside = f"{self._path(path)}/"
-        return any(share.kind == LINK and f"{share.path}/".startswith(inside) for share in self._own())
+        return any(share.kind == LINK and f"{share.path}/".startswith(inside) for share in self._all())
 
     def received(self, share_id: str) -> str | None:
         """Where the account sees what somebody shares with it; None where it does not."""
         told = map(_share, self._ask("GET", _SHARES, {"shared_with_me": "true"}))
         return next((share.target.strip("/") for share in told if share.id == share_id), None)
 
-    def _own(self) -> Iterator[Share]:
-        return map(_share, self._ask("GET", _SHARES, {"reshares": "false"}))
+    def _all(self) -> Iterator[Share]:
+        """Those of whatever the account has, whoever made them."""
+        return map(_share, self._ask("GET", _SHARES, {"reshares": "true"}))
 
     def share(self, path: str, reader: Reader, permissions: int = READ) -> Share:
         """Let somebody read below a folder, or do more there. Made again: the same share.
@@ -158,8 +165,10 @@ class Ocs:
         return "" if told.get("passed") else _on_one_line(told.get("reason") or "it breaks its rules for passwords")
 
     def unshare(self, share_id: str) -> None:
-        """End a share. Absent counts as ended."""
-        self._ask("DELETE", f"{_SHARES}/{share_id}", absent=None)
+        """End a share. Absent counts as ended; it is looked for, for the API calls what is locked absent too."""
+        told = self._ask("DELETE", f"{_SHARES}/{share_id}", absent=None)
+        if told is None and any(share.id == share_id for share in self._all()):
+            raise Unavailable(f"{self.host} does not end a share: another request has locked what is shared", LOCKED)
 
     def known(self, kind: str, name: str) -> Reader | None:
         """The account or group that goes by exactly this name or e-mail address.
@@ -204,6 +213,13 @@ class Ocs:
         auth = httpx.BasicAuth(_ANYONE, password) if password else None
         # Where links are not open to other servers, whoever says nothing of this kind hears 401, whatever he may do.
         return self._send(method, url, auth=auth, content=b"", headers=_AS_A_PAGE).status_code
+
+    def _has(self, path: str) -> bool:
+        """Whether something is there: WebDAV tells it from what is locked, and from an API that is switched off."""
+        response = self._send("PROPFIND", f"{self._files}{quote(self._path(path))}", headers={"Depth": "0"})
+        if response.status_code not in (HTTPStatus.MULTI_STATUS, HTTPStatus.NOT_FOUND):
+            raise self._refused("PROPFIND", response)
+        return response.status_code == HTTPStatus.MULTI_STATUS
 
     def _path(self, path: str) -> str:
         """A path as the API has it: below the root of the account."""
