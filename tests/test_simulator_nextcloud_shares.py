@@ -425,6 +425,24 @@ def public_folder(at: At) -> None:
     assert at.holds("sub/a.bin") == b"a"
 
 
+@law("code", "who comes to the files of a link without its password guesses", Need.CONTROL)
+def guesses(at: At) -> None:
+    """After eleven guesses nobody at that address gets any file of any link, for half an hour: all else goes on."""
+    token, open_to_all = data(at.share(password=PASSWORD))["token"], data(at.share("sub"))["token"]
+    url = f"/public.php/dav/files/{token}/"
+    for number in range(11):
+        who = Account("anonymous", "wrong") if number % 2 else None
+        assert at.ask("GET", url, who=who).status_code == 401
+        assert at.ask("GET", f"/index.php/s/{token}", who=None).status_code == 303
+    for path in (url, f"/public.php/dav/files/{open_to_all}/"):
+        answer = at.ask("GET", path, who=Account("anonymous", PASSWORD))
+        assert (answer.status_code, exception(answer)) == (503, "ServiceUnavailable")
+        assert "MaxDelayReached" in message(answer)
+    assert at.holds("old.bin") == b"old"
+    at.server.cloud.ahead += 1801
+    assert at.ask("GET", url, who=Account("anonymous", PASSWORD)).status_code == 200
+
+
 @law("code", "without sharing between servers, only pages do more than GET with a public link", Need.CONTROL)
 def without_federation(at: At) -> None:
     """Read in the code (apps/dav/appinfo/v2/publicremote.php)."""

@@ -149,10 +149,34 @@ def test_requests_with_a_password(world: NextcloudWorld, store: NextcloudStore) 
     asked: list[str] = []
     store.ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
     store.share(stored, PASSWORD, ORIGIN)
-    assert asked == ["GET", "GET", "POST", "POST", "PUT", "HEAD", "HEAD", "PUT", "GET", "DELETE"]
+    assert asked == ["GET", "GET", "POST", "POST", "PUT", "GET", "HEAD", "PUT", "GET", "DELETE"]
     asked.clear()
     store.share(stored, PASSWORD, ORIGIN)
-    assert asked == ["GET", "HEAD", "HEAD"]
+    assert asked == ["GET", "GET", "HEAD"]
+
+
+def test_our_own_looks_are_no_guesses(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """After ten of them within half an hour, no file of any link would open for our address."""
+    for number in range(12):
+        origin = replace(ORIGIN, redirect=f"r{number}", folder=f"{HOME}/2026/{number}")
+        stored = put(store, origin.folder, "a.txt")
+        assert store.share(stored, PASSWORD, origin) == store.share(stored, PASSWORD, origin)
+    assert sum(map(len, world.cloud._guessed.values())) == 0
+
+
+@pytest.mark.parametrize("terms", [ANYONE, PASSWORD])
+def test_an_address_that_is_shut_out_from_links(world: NextcloudWorld, store: NextcloudStore, terms: LinkTerms) -> None:
+    """Others at it guessed wrong: links wait, and are the same later; all else goes on."""
+    stored = put(store)
+    world.cloud._guessed["127.0.0.1"] = [world.cloud.now()] * 11
+    with pytest.raises(Exhausted, match=r"with 503: .* brute-force settings") as told:
+        store.share(stored, terms, ORIGIN)
+    assert told.value.retry_after == timedelta(minutes=10)
+    assert put(store, f"{HOME}/2026/other")
+    assert lies_as(world) == ["50% ü.txt", "a.txt"]
+    world.cloud.ahead += 1801
+    assert store.share(stored, terms, ORIGIN)
+    assert len(world.cloud.shares) == 1
 
 
 def test_passwords_that_the_server_wants(world: NextcloudWorld, store: NextcloudStore) -> None:
@@ -178,7 +202,7 @@ def test_a_server_that_asks_for_no_password(
 ) -> None:
     """Whatever it says of the share: it is tried, and the share ends."""
     stored = put(store)
-    monkeypatch.setattr(Public, "_require_password", lambda *_: None)
+    monkeypatch.setattr(Public, "_page", lambda *_: Reply(200))
     with pytest.raises(Rejected, match="on other terms than it was asked for"):
         store.share(stored, PASSWORD, ORIGIN)
     assert world.cloud.shares == {}
@@ -191,7 +215,11 @@ def test_a_server_that_does_not_say_whether_it_opens(
     stored = put(store)
     with monkeypatch.context() as patch:
         patch.setattr(Public, "_file", _is_busy)
-        with pytest.raises(Unavailable, match=r"answers with \[401, 503\] to whoever opens a public link"):
+        with pytest.raises(Exhausted, match="answers anyone's HEAD through a public link with 503"):
+            store.share(stored, PASSWORD, ORIGIN)
+        patch.setattr(Public, "_page", lambda *_: Reply(404))
+        patch.setattr(Public, "_file", lambda *_: Reply(200))
+        with pytest.raises(Unavailable, match="answers with 404 and 200 to whoever opens a public link"):
             store.share(stored, PASSWORD, ORIGIN)
     assert store.share(stored, PASSWORD, ORIGIN)
     assert len(world.cloud.shares) == 1

@@ -167,6 +167,8 @@ class Cloud:
         self.trash: defaultdict[str, list[Trashed]] = defaultdict(list)
         self.tags: list[Tag] = []
         self._wrong: defaultdict[str, list[float]] = defaultdict(list)
+        #: When somebody at an address came to the files of a link without its password, or with a wrong one.
+        self._guessed: defaultdict[str, list[float]] = defaultdict(list)
         self._shared: defaultdict[str, list[float]] = defaultdict(list)
         self._stopped: float | None = None
         #: The next request by this method loses a race, and hears this status.
@@ -272,8 +274,20 @@ class Cloud:
 
     def failed(self, address: str) -> int:
         """How many wrong logins came from an address within half an hour."""
+        return self._lately(self._wrong[address])
+
+    def guess(self, address: str) -> None:
+        """Somebody at an address did not say the password of a link. Versions after 31 count who says none twice."""
+        if address not in self.settings.allowed:
+            self._guessed[address].append(self.now())
+
+    def shut_out(self, address: str) -> bool:
+        """Nobody from this address gets the files of links: that is counted by itself [code, PublicAuth]."""
+        return address not in self.settings.allowed and self._lately(self._guessed[address]) > _WRONG_LOGINS
+
+    def _lately(self, times: list[float]) -> int:
         since = self.now() - _HALF_AN_HOUR
-        return sum(when > since for when in self._wrong[address])
+        return sum(when > since for when in times)
 
     def _known(self, name: str, password: str) -> User | None:
         """Facts, 2.6: an app password is bound to the name that it was made for."""

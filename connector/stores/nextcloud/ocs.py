@@ -36,6 +36,7 @@ _NO_MORE = (
     "an account may make 20 shares in 10 minutes; the others follow by themselves, and sooner where our address is"
     " allowed in its brute-force settings, rate limit included"
 )
+_SHUT = "should that be for wrong passwords of links that came from our address, allow it in the brute-force settings"
 _AS_A_PAGE = {"X-Requested-With": "XMLHttpRequest"}
 _OF_THE_LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
 #: How many characters of what a server says are told on.
@@ -90,6 +91,7 @@ class Ocs:
         self.host = urlsplit(url).netloc
         self._folder = folder
         self._public = f"{url}public.php/dav/files/"
+        self._pages = f"{url}index.php/s/"
         self._files = f"{url}remote.php/dav/files/{quote(user)}"
         self.user = user
         self._login = login
@@ -108,8 +110,8 @@ class Ocs:
         told = self._ask("GET", _SHARES, {"path": self._path(path), "reshares": "true"}, absent=None)
         if told is None and self._has(path):
             raise Unavailable(
-                f"{self.host} does not list the shares of a folder: another request has locked it, or no app may share by"
-                " the API, in its administration settings under Sharing"
+                f"{self.host} does not list the shares of a folder: another request has locked it, or no app may share"
+                " by the API, in its administration settings under Sharing"
             )
         return tuple(map(_share, told or ()))
 
@@ -208,11 +210,30 @@ class Ocs:
         return int(expiry["days"]) if expiry.get("enforced") else None
 
     def tried(self, method: str, token: str, name: str, password: str) -> int:
-        """What anyone is told who tries this with a file behind a public link: the status. Without a password: ""."""
+        """What anyone is told who tries this with a file behind a public link: the status. Without a password: "".
+
+        Raises Exhausted where nobody is told anything: whatever else the account does goes on.
+        """
         url = f"{self._public}{token}/{quote(name)}"
         auth = httpx.BasicAuth(_ANYONE, password) if password else None
         # Where links are not open to other servers, whoever says nothing of this kind hears 401, whatever he may do.
-        return self._send(method, url, auth=auth, content=b"", headers=_AS_A_PAGE).status_code
+        return self._by_anyone(method, url, auth=auth, content=b"", headers=_AS_A_PAGE)
+
+    def page(self, token: str) -> int:
+        """What anyone is told who opens the page of a public link, and says no password: the status.
+
+        To come to a file without one counts as a guess, and eleven of them shut out our address; this does not
+        (Nextcloud's PublicAuth.php and PublicShareMiddleware.php). Raises Exhausted as `tried` does.
+        """
+        return self._by_anyone("GET", f"{self._pages}{token}", auth=None)
+
+    def _by_anyone(self, method: str, url: str, **more: Any) -> int:
+        status = self._send(method, url, **more).status_code
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Exhausted(
+                f"{self.host} answers anyone's {method} through a public link with {status}: {_SHUT}", WINDOW
+            )
+        return status
 
     def _has(self, path: str) -> bool:
         """Whether something is there: WebDAV tells it from what is locked, and from an API that is switched off."""

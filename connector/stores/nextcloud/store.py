@@ -206,7 +206,8 @@ class NextcloudStore(WebdavStore):
         if not self.ocs.allows_us():
             told.append(
                 "an account may make 20 shares in 10 minutes, so links for many mailboxes take a while to begin: allow"
-                " our address in the brute-force settings (app bruteforcesettings), and for the rate limit too"
+                " our address in the brute-force settings (app bruteforcesettings), and for the rate limit too; then"
+                " whoever guesses passwords wrong at that address does not shut us out either"
             )
         if (days := self.ocs.days_to_live()) is not None:
             told.append(f"it has new shares with people end within {days} days: {_UNENDING}")
