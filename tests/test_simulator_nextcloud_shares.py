@@ -235,6 +235,22 @@ def internal_expiry(at: At) -> None:
     assert told["expire_date_internal"] == {"enabled": True, "days": 7, "enforced": True}
 
 
+@law("code", "where people are asked, what is shared with them is nowhere before", Need.OTHER, Need.CONTROL)
+def accepted(at: At) -> None:
+    """`sharing.enable_share_accept`: whoever shares sees no difference."""
+    at.server.cloud.settings.accept_first = True
+    made = data(at.share("sub", USER, shareWith=at.other.user))
+
+    def received() -> list[str]:
+        return [each["id"] for each in data(at.ocs("GET", SHARES, params={"shared_with_me": "true"}, who=at.other))]
+
+    assert (received(), data(at.ocs("GET", f"{SHARES}/{made['id']}"))[0]["id"]) == ([], made["id"])
+    assert at.ocs("POST", f"{SHARES}/pending/{made['id']}").status_code == 404
+    for _ in "twice":
+        assert data(at.ocs("POST", f"{SHARES}/pending/{made['id']}", who=at.other)) == []
+    assert received() == [made["id"]]
+
+
 @law("3", "a share of a locked file is not deleted", Need.CONTROL)
 def locked_share(at: At) -> None:
     """404 [code]: as if there were none."""

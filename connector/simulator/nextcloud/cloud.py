@@ -64,6 +64,8 @@ class Share:
     hide_download: bool = False
     attributes: str = "[]"
     mail_send: bool = True
+    #: It is nowhere yet: whom it is shared with has not said that he wants it.
+    pending: bool = False
 
 
 @dataclass
@@ -106,6 +108,8 @@ class Settings:
     #: Whoever shares with people may say that it is for ever; before version 30, only afterwards [code].
     never_ending: bool = True
     only_group_members: bool = False
+    #: People say first whether they want what is shared with them; of groups, nobody here has to [code].
+    accept_first: bool = False
     custom_tokens: bool = False
     windows_names: bool = False
     password_length: int = 10
@@ -419,7 +423,9 @@ class Cloud:
         """What others have shared with an account. Facts, 1.7: only its exact id counts."""
         mine = {name for name, members in self.groups.items() if user.id in members}
         for each in self.alive():
-            if (each.kind == USER and each.who == user.id) or (each.kind == GROUP and each.who in mine):
+            if (each.kind == USER and each.who == user.id and not each.pending) or (
+                each.kind == GROUP and each.who in mine
+            ):
                 yield each
 
     def may_read(self, user: User, file_id: int) -> Node | None:

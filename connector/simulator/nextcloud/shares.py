@@ -13,6 +13,7 @@ from connector.simulator.nextcloud.cloud import (
     MAIL,
     READ,
     RESHARE,
+    USER,
     Cloud,
     Share,
     User,
@@ -47,10 +48,10 @@ class Shares:
                 if not self._cloud.spend_share(user, request.client):
                     return Reply(429, b"", "")
                 return self._told(self._create(user, values))
-            case "GET", False:
-                return self._list(user, values)
-            case "GET", True:
-                return [self._told(self._own(user, share_id))]
+            case "POST", True:
+                return self._accept(user, share_id.removeprefix("pending/"))
+            case "GET", _:
+                return [self._told(self._own(user, share_id))] if share_id else self._list(user, values)
             case "PUT", True:
                 return self._told(self._update(user, self._own(user, share_id), values))
             case "DELETE", True:
@@ -119,7 +120,15 @@ class Shares:
             raise OcsRefused(403, "Cannot share with yourself")
         if share.who.lower() not in known:
             raise OcsRefused(404, "Please specify a valid account to share with")
+        share.pending = self._cloud.settings.accept_first
         return self._again(share)
+
+    def _accept(self, user: User, share_id: str) -> list[str]:
+        share = self._cloud.shares.get(share_id)
+        if share is None or (share.kind, share.who) != (USER, user.id):
+            raise OcsRefused(404, "Wrong share ID, share does not exist")
+        share.pending = False
+        return []
 
     def _with_group(self, user: User, share: Share) -> Share:
         if share.who not in self._cloud.groups:

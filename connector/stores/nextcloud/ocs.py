@@ -125,6 +125,10 @@ class Ocs:
         told = map(_share, self._ask("GET", _SHARES, {"shared_with_me": "true"}))
         return next((share.target.strip("/") for share in told if share.id == share_id), None)
 
+    def accept(self, share_id: str) -> None:
+        """Take what somebody shares with the account, where the server asks people first. Repeated, nothing changes."""
+        self._ask("POST", f"{_SHARES}/pending/{share_id}")
+
     def _all(self) -> Iterator[Share]:
         """Those of whatever the account has, whoever made them."""
         return map(_share, self._ask("GET", _SHARES, {"reshares": "true"}))
