@@ -238,13 +238,61 @@ def whose_address_it_is(at: At) -> None:
     assert told(at.server.cloud.users[at.one.user].email) == {}
 
 
+@law("code", "what is shared with people ends as public links do", Need.OTHER, Need.CONTROL)
+def internal_expiry(at: At) -> None:
+    """By a default that whoever shares may leave out, or take away afterwards; an end that is enforced stays."""
+    settings, who = at.server.cloud.settings, at.other.user
+    settings.internal_expiry_days = 7
+    made = data(at.share("sub", USER, shareWith=who))
+    assert made["expiration"] == f"{day(7)} 00:00:00"
+    assert data(at.ocs("PUT", f"{SHARES}/{made['id']}", json={"expireDate": ""}))["expiration"] is None
+    assert data(at.share(kind=USER, shareWith=who, expireDate=""))["expiration"] is None
+    settings.internal_expiry_enforced = True
+    made = data(at.share("", USER, shareWith=who, expireDate=""))
+    assert made["expiration"] == f"{day(7)} 00:00:00"
+    answer = at.ocs("PUT", f"{SHARES}/{made['id']}", json={"expireDate": ""})
+    assert (answer.status_code, message(answer)) == (400, "Failed to update share.")
+    told = data(at.ocs("GET", "cloud/capabilities"))["capabilities"]["files_sharing"]["public"]
+    assert told["expire_date_internal"] == {"enabled": True, "days": 7, "enforced": True}
+
+
+@law("code", "where people are asked, what is shared with them is nowhere before", Need.OTHER, Need.CONTROL)
+def accepted(at: At) -> None:
+    """`sharing.enable_share_accept`: whoever shares sees no difference."""
+    at.server.cloud.settings.accept_first = True
+    made = data(at.share("sub", USER, shareWith=at.other.user))
+
+    def received() -> list[str]:
+        return [each["id"] for each in data(at.ocs("GET", SHARES, params={"shared_with_me": "true"}, who=at.other))]
+
+    assert (received(), data(at.ocs("GET", f"{SHARES}/{made['id']}"))[0]["id"]) == ([], made["id"])
+    assert at.ocs("POST", f"{SHARES}/pending/{made['id']}").status_code == 404
+    for _ in "twice":
+        assert data(at.ocs("POST", f"{SHARES}/pending/{made['id']}", who=at.other)) == []
+    assert received() == [made["id"]]
+
+
 @law("3", "a share of a locked file is not deleted", Need.CONTROL)
 def locked_share(at: At) -> None:
-    """404 [code]."""
+    """404 [code]: as if there were none."""
     share = f"{SHARES}/{data(at.share())['id']}"
     at.server.cloud.lock_file(at.one.user, at.path("old.bin"))
     answer = at.ocs("DELETE", share)
     assert (answer.status_code, message(answer)) == (404, "Could not delete share")
+    assert data(at.ocs("GET", share))
+
+
+@law("code", "the shares of a locked folder are not listed, and none is added", Need.CONTROL)
+def locked_folder(at: At) -> None:
+    """404, as if there were no folder."""
+    made = data(at.share("sub"))
+    at.server.cloud.lock_file(at.one.user, at.path("sub"))
+    answer = at.ocs("GET", SHARES, params={"path": at.path("sub")})
+    assert (answer.status_code, message(answer)) == (404, "Could not lock node")
+    answer = at.share("sub")
+    assert (answer.status_code, message(answer)) == (404, "Could not create share")
+    assert made["id"] in {each["id"] for each in data(at.ocs("GET", SHARES))}
+    assert at.dav("PROPFIND", "sub", {"Depth": "0"}).status_code == 207
 
 
 @law("3", "a path that is not said")
@@ -412,6 +460,24 @@ def public_folder(at: At) -> None:
     for method in ("PUT", "DELETE"):
         assert at.ask(method, f"{url}/a.bin", who=None, content=b"x").status_code == 403
     assert at.holds("sub/a.bin") == b"a"
+
+
+@law("code", "who comes to the files of a link without its password guesses", Need.CONTROL)
+def guesses(at: At) -> None:
+    """After eleven guesses nobody at that address gets any file of any link, for half an hour: all else goes on."""
+    token, open_to_all = data(at.share(password=PASSWORD))["token"], data(at.share("sub"))["token"]
+    url = f"/public.php/dav/files/{token}/"
+    for number in range(11):
+        who = Account("anonymous", "wrong") if number % 2 else None
+        assert at.ask("GET", url, who=who).status_code == 401
+        assert at.ask("GET", f"/index.php/s/{token}", who=None).status_code == 303
+    for path in (url, f"/public.php/dav/files/{open_to_all}/"):
+        answer = at.ask("GET", path, who=Account("anonymous", PASSWORD))
+        assert (answer.status_code, exception(answer)) == (503, "ServiceUnavailable")
+        assert "MaxDelayReached" in message(answer)
+    assert at.holds("old.bin") == b"old"
+    at.server.cloud.ahead += 1801
+    assert at.ask("GET", url, who=Account("anonymous", PASSWORD)).status_code == 200
 
 
 @law("code", "without sharing between servers, only pages do more than GET with a public link", Need.CONTROL)

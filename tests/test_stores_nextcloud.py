@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 
+from connector.config.readers import USER, Reader
 from connector.errors import Conflict, ConnectorError, Corrupt, Denied, Exhausted, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud
@@ -627,6 +628,28 @@ def test_what_somebody_else_shared_is_closed(world: NextcloudWorld, store: Nextc
     assert opens(world, url) == {"anna"}
 
 
+def test_shares_of_a_locked_folder_are_not_none(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """The API says 404: nobody who is let in by them may be overlooked."""
+    link(store)
+    store.ocs.share(HOME, Reader(USER, "bert"))
+    world.cloud.lock_file("connector", HOME)
+    client = world.connect()
+    for look in (client.admits, client.admit):
+        with pytest.raises(Unavailable, match="does not list the shares of a folder: another request has locked it"):
+            look(HOME, ANNA)
+    world.cloud.lock_file("connector", HOME, locked=False)
+    client.admit(HOME, ANNA)
+    assert [each.who for each in world.cloud.shares.values()] == ["anna"]
+
+
+def test_a_share_api_that_is_switched_off_is_told(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """It calls all folders absent."""
+    link(store)
+    world.cloud.settings.api_enabled = False
+    with pytest.raises(Unavailable, match="no app may share by the API"):
+        store.revoke(HOME)
+
+
 @pytest.mark.parametrize("reader", ["user:ANNA", f"user:{ANNA}", "group:front desk", "user:nobody"])
 def test_a_reader_whom_the_server_does_not_know_by_this_name(
     world: NextcloudWorld, tmp_path: Path, reader: str
@@ -751,6 +774,47 @@ def test_a_share_that_lets_do_more_than_was_asked(
     with pytest.raises(Rejected, match="for more than reading"):
         store.admit(HOME, ANNA)
     assert world.cloud.shares == {}
+
+
+@pytest.mark.parametrize("never_ending", [True, False])
+def test_shares_that_end_by_themselves(world: NextcloudWorld, store: NextcloudStore, *, never_ending: bool) -> None:
+    """What opens a link lasts as long as the file: also on older servers, which give it an end whatever is asked."""
+    settings = world.cloud.settings
+    settings.internal_expiry_days, settings.never_ending = 7, never_ending
+    url = link(store)
+    assert [each.expires for each in world.cloud.shares.values()] == [None]
+    world.cloud.ahead += timedelta(days=8).total_seconds()
+    assert opens(world, url) == {"anna"}
+
+
+def test_a_share_that_is_to_end_is_made_to_last(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """It is the same one, so it takes none of the 20; until then nothing is linked."""
+    url = link(store)
+    (share,) = world.cloud.shares.values()
+    share.expires = world.cloud.expiry(7)
+    stored = store.put(PATH, spool(b"report"))
+    with pytest.raises(Conflict, match="or not for ever"):
+        store.share([stored], LinkTerms(), ORIGIN)
+    assert not store.admits(HOME, ANNA)
+    store.admit(HOME, ANNA)
+    assert link(store) == url
+    assert list(world.cloud.shares.values()) == [share]
+    assert share.expires is None
+
+
+def test_shares_that_have_to_end(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """Nothing is linked, one sentence says what to change, and the share that is there by then is made to last."""
+    settings = world.cloud.settings
+    settings.internal_expiry_days, settings.internal_expiry_enforced = 7, True
+    for _ in "twice":
+        with pytest.raises(Rejected, match=r"links end with them, so enforce no expiration date .* under Sharing \("):
+            store.admit(HOME, ANNA)
+        assert not store.admits(HOME, ANNA)
+    assert any("end within 7 days: links end with them" in each for each in store.remarks())
+    settings.internal_expiry_enforced = False
+    store.admit(HOME, ANNA)
+    assert store.admits(HOME, ANNA)
+    assert len(world.cloud._shared["connector"]) == 1
 
 
 def _generous(ocs: Any, share: Any) -> Any:

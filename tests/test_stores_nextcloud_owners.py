@@ -299,6 +299,14 @@ def test_a_share_that_the_server_does_not_show_yet(
     assert (world.has(world.anna), world.has(world.bert)) == (set(), {PATH, OTHER})
 
 
+def test_a_server_that_asks_people_what_they_want(world: AppWorld, tmp_path: Path) -> None:
+    """What goes to another account is accepted as that account."""
+    path, _ = handed(world, tmp_path, "user:bert")
+    world.cloud.settings.accept_first = True
+    world.connect(readers=path).admit(HOME, ANNA)
+    assert (world.has(world.anna), world.has(world.bert)) == (set(), {PATH, OTHER})
+
+
 def test_another_thread_knows_of_it(world: AppWorld, tmp_path: Path) -> None:
     """It believes for a day to whom the mailbox belongs, and must not put anything where it was."""
     path = readers(tmp_path, f"{ANNA},user:anna")

@@ -149,10 +149,34 @@ def test_requests_with_a_password(world: NextcloudWorld, store: NextcloudStore) 
     asked: list[str] = []
     store.ocs._client.event_hooks["request"].append(lambda request: asked.append(request.method))
     store.share(stored, PASSWORD, ORIGIN)
-    assert asked == ["GET", "GET", "POST", "POST", "PUT", "HEAD", "HEAD", "PUT", "GET", "DELETE"]
+    assert asked == ["GET", "GET", "POST", "POST", "PUT", "GET", "HEAD", "PUT", "GET", "DELETE"]
     asked.clear()
     store.share(stored, PASSWORD, ORIGIN)
-    assert asked == ["GET", "HEAD", "HEAD"]
+    assert asked == ["GET", "GET", "HEAD"]
+
+
+def test_our_own_looks_are_no_guesses(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """After ten of them within half an hour, no file of any link would open for our address."""
+    for number in range(12):
+        origin = replace(ORIGIN, redirect=f"r{number}", folder=f"{HOME}/2026/{number}")
+        stored = put(store, origin.folder, "a.txt")
+        assert store.share(stored, PASSWORD, origin) == store.share(stored, PASSWORD, origin)
+    assert sum(map(len, world.cloud._guessed.values())) == 0
+
+
+@pytest.mark.parametrize("terms", [ANYONE, PASSWORD])
+def test_an_address_that_is_shut_out_from_links(world: NextcloudWorld, store: NextcloudStore, terms: LinkTerms) -> None:
+    """Others at it guessed wrong: links wait, and are the same later; all else goes on."""
+    stored = put(store)
+    world.cloud._guessed["127.0.0.1"] = [world.cloud.now()] * 11
+    with pytest.raises(Exhausted, match=r"with 503: .* brute-force settings") as told:
+        store.share(stored, terms, ORIGIN)
+    assert told.value.retry_after == timedelta(minutes=10)
+    assert put(store, f"{HOME}/2026/other")
+    assert lies_as(world) == ["50% ü.txt", "a.txt"]
+    world.cloud.ahead += 1801
+    assert store.share(stored, terms, ORIGIN)
+    assert len(world.cloud.shares) == 1
 
 
 def test_passwords_that_the_server_wants(world: NextcloudWorld, store: NextcloudStore) -> None:
@@ -178,7 +202,7 @@ def test_a_server_that_asks_for_no_password(
 ) -> None:
     """Whatever it says of the share: it is tried, and the share ends."""
     stored = put(store)
-    monkeypatch.setattr(Public, "_require_password", lambda *_: None)
+    monkeypatch.setattr(Public, "_page", lambda *_: Reply(200))
     with pytest.raises(Rejected, match="on other terms than it was asked for"):
         store.share(stored, PASSWORD, ORIGIN)
     assert world.cloud.shares == {}
@@ -191,7 +215,11 @@ def test_a_server_that_does_not_say_whether_it_opens(
     stored = put(store)
     with monkeypatch.context() as patch:
         patch.setattr(Public, "_file", _is_busy)
-        with pytest.raises(Unavailable, match="answers anyone's HEAD through one with 503"):
+        with pytest.raises(Exhausted, match="answers anyone's HEAD through a public link with 503"):
+            store.share(stored, PASSWORD, ORIGIN)
+        patch.setattr(Public, "_page", lambda *_: Reply(404))
+        patch.setattr(Public, "_file", lambda *_: Reply(200))
+        with pytest.raises(Rejected, match="GET through one with 404"):
             store.share(stored, PASSWORD, ORIGIN)
     assert store.share(stored, PASSWORD, ORIGIN)
     assert len(world.cloud.shares) == 1
@@ -216,6 +244,30 @@ def test_revoked(world: NextcloudWorld, store: NextcloudStore) -> None:
     assert [each.who for each in world.cloud.shares.values()] == ["anna", "bert"]
 
 
+def test_a_link_that_does_not_end(
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock came after the look at the folder: that nothing was ended is told, and the next time it ends."""
+    link = store.share(put(store), ANYONE, ORIGIN)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(store._public, "_remove", lambda _path: world.cloud.lock_file("connector", FOLDER))
+        with pytest.raises(Conflict, match="does not end a share: another request has locked"):
+            store.revoke(FOLDER)
+    assert opened(link) == b"a.txt"
+    world.cloud.lock_file("connector", FOLDER, locked=False)
+    store.revoke(FOLDER)
+    assert opened(link) is None
+
+
+def test_a_link_that_somebody_else_ends(world: NextcloudWorld, store: NextcloudStore) -> None:
+    """That is no failure."""
+    link = store.share(put(store), ANYONE, ORIGIN)[0]
+    (share,) = world.cloud.shares
+    for _ in "twice":
+        store.ocs.unshare(share)
+    assert opened(link) is None
+
+
 # --- what may not be ------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +275,6 @@ def test_revoked(world: NextcloudWorld, store: NextcloudStore) -> None:
     ("terms", "settings", "says"),
     [
         (ANYONE, {"links_enabled": False}, r"allows no public links: allow them in the administration settings"),
-        (ANYONE, {"api_enabled": False}, r"allows no public links"),
         (ANYONE, {"link_password_enforced": True}, r"wants a password on each public link: give the rule's `link` a"),
         (
             PASSWORD,

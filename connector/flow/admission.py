@@ -6,7 +6,7 @@ share is open to those of them whom it knows; the others are named.
 
 from collections.abc import Collection
 
-from connector.errors import Exhausted, Rejected
+from connector.errors import Conflict, Exhausted, Rejected
 from connector.flow.reactions import in_store, sharing
 from connector.flow.turn import Turn, Watch
 from connector.log import Event
@@ -33,7 +33,7 @@ def require_admission(turn: Turn) -> bool:
     except Rejected as error:
         turn.brake(SourcePause.READERS, Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
         return False
-    except Exhausted as error:
+    except (Conflict, Exhausted) as error:
         turn.brake(SourcePause.READERS, Event.SOURCE_UNREAD, f"nothing is linked yet: {error}", "Exhausted")
     else:
         turn.free(SourcePause.READERS)

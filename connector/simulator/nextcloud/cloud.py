@@ -66,6 +66,8 @@ class Share:
     hide_download: bool = False
     attributes: str = "[]"
     mail_send: bool = True
+    #: It is nowhere yet: whom it is shared with has not said that he wants it.
+    pending: bool = False
 
 
 @dataclass
@@ -103,7 +105,13 @@ class Settings:
     link_password_enforced: bool = False
     link_expiry_days: int | None = None
     link_expiry_enforced: bool = False
+    internal_expiry_days: int | None = None
+    internal_expiry_enforced: bool = False
+    #: Whoever shares with people may say that it is for ever; before version 30, only afterwards [code].
+    never_ending: bool = True
     only_group_members: bool = False
+    #: People say first whether they want what is shared with them; of groups, nobody here has to [code].
+    accept_first: bool = False
     custom_tokens: bool = False
     windows_names: bool = False
     password_length: int = 10
@@ -165,6 +173,8 @@ class Cloud:
         self.trash: defaultdict[str, list[Trashed]] = defaultdict(list)
         self.tags: list[Tag] = []
         self._wrong: defaultdict[str, list[float]] = defaultdict(list)
+        #: When somebody at an address came to the files of a link without its password, or with a wrong one.
+        self._guessed: defaultdict[str, list[float]] = defaultdict(list)
         self._shared: defaultdict[str, list[float]] = defaultdict(list)
         self._stopped: float | None = None
         #: The next request by this method loses a race, and hears this status.
@@ -270,8 +280,20 @@ class Cloud:
 
     def failed(self, address: str) -> int:
         """How many wrong logins came from an address within half an hour."""
+        return self._lately(self._wrong[address])
+
+    def guess(self, address: str) -> None:
+        """Somebody at an address did not say the password of a link. Versions after 31 count who says none twice."""
+        if address not in self.settings.allowed:
+            self._guessed[address].append(self.now())
+
+    def shut_out(self, address: str) -> bool:
+        """Nobody from this address gets the files of links: that is counted by itself [code, PublicAuth]."""
+        return address not in self.settings.allowed and self._lately(self._guessed[address]) > _WRONG_LOGINS
+
+    def _lately(self, times: list[float]) -> int:
         since = self.now() - _HALF_AN_HOUR
-        return sum(when > since for when in self._wrong[address])
+        return sum(when > since for when in times)
 
     def _known(self, name: str, password: str) -> User | None:
         """Facts, 2.6: an app password is bound to the name that it was made for."""
@@ -403,7 +425,9 @@ class Cloud:
         """What others have shared with an account. Facts, 1.7: only its exact id counts."""
         mine = {name for name, members in self.groups.items() if user.id in members}
         for each in self.alive():
-            if (each.kind == USER and each.who == user.id) or (each.kind == GROUP and each.who in mine):
+            if (each.kind == USER and each.who == user.id and not each.pending) or (
+                each.kind == GROUP and each.who in mine
+            ):
                 yield each
 
     def may_read(self, user: User, file_id: int) -> Node | None:

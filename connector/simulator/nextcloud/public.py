@@ -35,15 +35,18 @@ class Public:
             if node is None:
                 raise not_found("")
             return content(request, node)
+        if self._cloud.shut_out(request.client):
+            says = "OCP\\Security\\Bruteforce\\MaxDelayReached: Reached maximum delay"
+            raise Refused(503, f"{SABRE}ServiceUnavailable", says)
         if request.method != "GET" and not self._cloud.settings.federation and not _asked_by_a_page(request):
             raise Refused(401, f"{SABRE}NotAuthenticated", "")
         if request.path.startswith(_FILES):
             token, _, path = request.path.removeprefix(_FILES).partition("/")
-            share = self._share(token)
+            share = self._share(request, token)
             self._require_password(request, share, ("anonymous", token))
         else:
             token, path = _basic(request)[0], request.path.removeprefix(_OLD)
-            share = self._share(token)
+            share = self._share(request, token)
             self._require_password(request, share, (token,))
         return self._file(request, share, split(path))
 
@@ -57,16 +60,18 @@ class Public:
             return Reply(303, headers={"Location": f"/index.php/s/{token}/authenticate/showshare"})
         return Reply(200, b"<html>Shared</html>", "text/html")
 
-    def _share(self, token: str) -> Share:
+    def _share(self, request: Request, token: str) -> Share:
         """Facts, 1.9: an unknown one is 503."""
         share = next((each for each in self._cloud.alive() if each.token == token and token), None)
         if share is None:
+            self._cloud.guess(request.client)
             raise Refused(503, f"{SABRE}ServiceUnavailable", "")
         return share
 
     def _require_password(self, request: Request, share: Share, names: tuple[str, ...]) -> None:
         name, password = _basic(request)
         if share.password and (name not in names or password != share.password):
+            self._cloud.guess(request.client)
             raise Refused(401, f"{SABRE}NotAuthenticated", "Cannot authenticate over ajax calls")
 
     def _file(self, request: Request, share: Share, names: list[str]) -> Reply:

@@ -13,6 +13,7 @@ from connector.simulator.nextcloud.cloud import (
     MAIL,
     READ,
     RESHARE,
+    USER,
     Cloud,
     Share,
     User,
@@ -47,10 +48,10 @@ class Shares:
                 if not self._cloud.spend_share(user, request.client):
                     return Reply(429, b"", "")
                 return self._told(self._create(user, values))
-            case "GET", False:
-                return self._list(user, values)
-            case "GET", True:
-                return [self._told(self._own(user, share_id))]
+            case "POST", True:
+                return self._accept(user, share_id.removeprefix("pending/"))
+            case "GET", _:
+                return [self._told(self._own(user, share_id))] if share_id else self._list(user, values)
             case "PUT", True:
                 return self._told(self._update(user, self._own(user, share_id), values))
             case "DELETE", True:
@@ -63,12 +64,15 @@ class Shares:
         node, may = self._node(user, values.get("path", ""))
         permissions = int(values.get("permissions", ALL if node.folder else ALL & ~CREATE & ~8)) & may
         who = values.get("shareWith", "")
+        if node.locked:  # Read in the code.
+            raise OcsRefused(404, "Could not create share")
         share = Share(cloud.number(), kind, user.id, node, who, permissions, f"/{node.name}")
         if len(values.get("label", "")) > _LONGEST_LABEL:
             raise OcsRefused(400, f"Maximum label length is {_LONGEST_LABEL}")
         share.label, share.note = values.get("label", ""), values.get("note", "")
         share.attributes = _attributes(values.get("attributes", "[]"))
         share.mail_send = values.get("sendMail", "true").lower() not in ("false", "0")
+        share.expires = self._expiry(share, values.get("expireDate"))
         match kind:
             case 0:
                 return self._kept(self._with_user(user, share))
@@ -116,7 +120,15 @@ class Shares:
             raise OcsRefused(403, "Cannot share with yourself")
         if share.who.lower() not in known:
             raise OcsRefused(404, "Please specify a valid account to share with")
+        share.pending = self._cloud.settings.accept_first
         return self._again(share)
+
+    def _accept(self, user: User, share_id: str) -> list[str]:
+        share = self._cloud.shares.get(share_id)
+        if share is None or (share.kind, share.who) != (USER, user.id):
+            raise OcsRefused(404, "Wrong share ID, share does not exist")
+        share.pending = False
+        return []
 
     def _with_group(self, user: User, share: Share) -> Share:
         if share.who not in self._cloud.groups:
@@ -139,7 +151,6 @@ class Shares:
         else:
             share.permissions = READ | RESHARE | (asked & 2)
         share.password = self._password(values.get("password", ""))
-        share.expires = self._expiry(values.get("expireDate"))
         share.token, share.who = secrets.token_urlsafe(12)[:15].replace("-", "a").replace("_", "b"), ""
         return share
 
@@ -161,19 +172,35 @@ class Shares:
             raise OcsRefused(400, wrong)
         return password
 
-    def _expiry(self, told: str | None) -> date | None:
-        settings, today = self._cloud.settings, self._cloud.today()
-        days = settings.link_expiry_days
+    def _policy(self, share: Share) -> tuple[int | None, bool]:
+        """After how many days it ends, where nothing else is asked for; and whether it must."""
+        settings = self._cloud.settings
+        if share.kind in (LINK, MAIL):
+            return settings.link_expiry_days, settings.link_expiry_enforced
+        return settings.internal_expiry_days, settings.internal_expiry_enforced
+
+    def _changed_end(self, share: Share, told: str) -> date | None:
+        """Without any, it never ends: no default is taken then [code, validateExpirationDateInternal]."""
+        if told or share.expires is None:
+            return self._expiry(share, told) if told else None
+        days, enforced = self._policy(share)
+        if days is not None and enforced:
+            raise OcsRefused(400, "Failed to update share.")
+        return None
+
+    def _expiry(self, share: Share, told: str | None) -> date | None:
+        """Of a new share [code, validateExpirationDateInternal and createShare]."""
+        (days, enforced), today = self._policy(share), self._cloud.today()
         if not told:
-            wanted = days is not None and (told is None or settings.link_expiry_enforced)
-            return self._cloud.expiry(days or 0) if wanted else None
+            unsaid = told is None or (share.kind not in (LINK, MAIL) and not self._cloud.settings.never_ending)
+            return self._cloud.expiry(days) if days is not None and (unsaid or enforced) else None
         try:
             until = date.fromisoformat(told[:10])
         except ValueError:
             raise OcsRefused(404, "Invalid date. Format must be YYYY-MM-DD") from None
         if until <= today:
             raise OcsRefused(404, "Expiration date is in the past")
-        if settings.link_expiry_enforced and days is not None and until > self._cloud.expiry(days):
+        if enforced and days is not None and until > self._cloud.expiry(days):
             raise OcsRefused(404, f"Cannot set expiration date more than {days} days in the future")
         return until
 
@@ -184,6 +211,8 @@ class Shares:
         if "path" not in values:
             return [self._told(each) for each in own]
         node, _ = self._node(user, values["path"].strip("/") or "/")
+        if node.locked:  # Read in the code.
+            raise OcsRefused(404, "Could not lock node")
         if values.get("subfiles") == "true":
             return [self._told(each) for each in own if each.node.parent is node]
         return [self._told(each) for each in own if each.node is node]
@@ -204,7 +233,7 @@ class Shares:
         if "password" in values:
             share.password = self._password(values["password"])
         if "expireDate" in values:
-            share.expires = self._expiry(values["expireDate"])
+            share.expires = self._changed_end(share, values["expireDate"])
         share.permissions = int(values.get("permissions", share.permissions))
         share.note, share.label = values.get("note", share.note), values.get("label", share.label)
         share.hide_download = values.get("hideDownload", str(share.hide_download)).lower() == "true"

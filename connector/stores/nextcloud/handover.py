@@ -26,6 +26,7 @@ def hand_over(folder: str, giver: NextcloudStore, taker: NextcloudStore) -> None
         for each in giver.ocs.shares(folder):  # Those who lose access lose it first.
             giver.ocs.unshare(each.id)
         share = giver.ocs.share(folder, Reader(USER, taker.ocs.user), ALL)
+        taker.ocs.accept(share.id)
         place = taker.ocs.received(share.id)
         if place is None:
             raise Rejected(

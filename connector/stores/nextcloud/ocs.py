@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from connector.config.readers import GROUP, USER, Reader
-from connector.errors import ConnectorError, Denied, Exhausted, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Denied, Exhausted, Rejected, Unavailable
 from connector.stores.dav import Answer, distrust, refusal
 from connector.stores.nextcloud.dav import MAINTENANCE, translated
 from connector.stores.nextcloud.login import Login
@@ -36,6 +36,7 @@ _NO_MORE = (
     "an account may make 20 shares in 10 minutes; the others follow by themselves, and sooner where our address is"
     " allowed in its brute-force settings, rate limit included"
 )
+_SHUT = "should that be for wrong passwords of links that came from our address, allow it in the brute-force settings"
 _AS_A_PAGE = {"X-Requested-With": "XMLHttpRequest"}
 _OF_THE_LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
 #: How many characters of what a server says are told on.
@@ -90,6 +91,8 @@ class Ocs:
         self.host = urlsplit(url).netloc
         self._folder = folder
         self._public = f"{url}public.php/dav/files/"
+        self._pages = f"{url}index.php/s/"
+        self._files = f"{url}remote.php/dav/files/{quote(user)}"
         self.user = user
         self._login = login
         self._client = httpx.Client(
@@ -103,35 +106,51 @@ class Ocs:
         )
 
     def shares(self, path: str) -> tuple[Share, ...]:
-        """Those of this very folder that the account made. None where the folder does not exist."""
-        told = self._ask("GET", _SHARES, {"path": self._path(path), "reshares": "true"}, absent=[])
-        return tuple(map(_share, told))
+        """Those of this very folder, whoever made them. None where the folder does not exist."""
+        told = self._ask("GET", _SHARES, {"path": self._path(path), "reshares": "true"}, absent=None)
+        if told is None and self._has(path):
+            raise Unavailable(
+                f"{self.host} does not list the shares of a folder: another request has locked it, or no app may share"
+                " by the API, in its administration settings under Sharing"
+            )
+        return tuple(map(_share, told or ()))
 
     def links_below(self, path: str) -> bool:
-        """Whether the account made public links to this folder, or to anything in it."""
+        """Whether there are public links to this folder, or to anything in it."""
         inside = f"{self._path(path)}/"
-        return any(share.kind == LINK and f"{share.path}/".startswith(inside) for share in self._own())
+        return any(share.kind == LINK and f"{share.path}/".startswith(inside) for share in self._all())
 
     def received(self, share_id: str) -> str | None:
         """Where the account sees what somebody shares with it; None where it does not."""
         told = map(_share, self._ask("GET", _SHARES, {"shared_with_me": "true"}))
         return next((share.target.strip("/") for share in told if share.id == share_id), None)
 
-    def _own(self) -> Iterator[Share]:
-        return map(_share, self._ask("GET", _SHARES, {"reshares": "false"}))
+    def accept(self, share_id: str) -> None:
+        """Take what somebody shares with the account, where the server asks people first. Repeated, nothing changes."""
+        self._ask("POST", f"{_SHARES}/pending/{share_id}")
+
+    def _all(self) -> Iterator[Share]:
+        """Those of whatever the account has, whoever made them."""
+        return map(_share, self._ask("GET", _SHARES, {"reshares": "true"}))
 
     def share(self, path: str, reader: Reader, permissions: int = READ) -> Share:
         """Let somebody read below a folder, or do more there. Made again: the same share.
 
-        No mail is sent about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
+        It may end all the same, where servers enforce that or are older than version 30, see `lasting`. No mail is sent
+        about it. Raises Exhausted where no more may be made for now: 20 in 10 minutes by one account.
         """
         wanted = {
             "path": self._path(path),
             "shareType": _KINDS[reader.kind],
             "shareWith": reader.id,
             "permissions": permissions,
+            "expireDate": _day(None),
         }
         return _share(self._ask("POST", _SHARES, {**wanted, "sendMail": "false"}))
+
+    def lasting(self, share_id: str) -> Share:
+        """Have a share with people never end. Raises Rejected where the server has them all end."""
+        return _share(self._ask("PUT", f"{_SHARES}/{share_id}", {"expireDate": _day(None)}))
 
     def link(self, path: str, label: str, note: str, ends: date | None, password: str) -> Share:
         """Let anyone read below a folder who has the address, and the password if there is one.
@@ -152,8 +171,13 @@ class Ocs:
         return "" if told.get("passed") else _on_one_line(told.get("reason") or "it breaks its rules for passwords")
 
     def unshare(self, share_id: str) -> None:
-        """End a share. Absent counts as ended."""
-        self._ask("DELETE", f"{_SHARES}/{share_id}", absent=None)
+        """End a share. Absent counts as ended; it is looked for, for the API calls what is locked absent too.
+
+        Raises Conflict where it is.
+        """
+        told = self._ask("DELETE", f"{_SHARES}/{share_id}", absent=None)
+        if told is None and any(share.id == share_id for share in self._all()):
+            raise Conflict(f"{self.host} does not end a share: another request has locked what is shared")
 
     def has(self, reader: Reader) -> bool:
         """Whether there is an account or a group of exactly this id.
@@ -190,12 +214,46 @@ class Ocs:
             days=int(expiry["days"]) if expiry.get("enforced") else None,
         )
 
+    def days_to_live(self) -> int | None:
+        """Within how many days shares with people must end; None: they need not, or the server does not say.
+
+        It does not where it allows no public links (Nextcloud's Capabilities.php).
+        """
+        expiry = (self._capability("files_sharing").get("public") or {}).get("expire_date_internal") or {}
+        return int(expiry["days"]) if expiry.get("enforced") else None
+
     def tried(self, method: str, token: str, name: str, password: str) -> int:
-        """What anyone is told who tries this with a file behind a public link: the status. Without a password: ""."""
+        """What anyone is told who tries this with a file behind a public link: the status. Without a password: "".
+
+        Raises Exhausted where nobody is told anything: whatever else the account does goes on.
+        """
         url = f"{self._public}{token}/{quote(name)}"
         auth = httpx.BasicAuth(_ANYONE, password) if password else None
         # Where links are not open to other servers, whoever says nothing of this kind hears 401, whatever he may do.
-        return self._send(method, url, auth=auth, content=b"", headers=_AS_A_PAGE).status_code
+        return self._by_anyone(method, url, auth=auth, content=b"", headers=_AS_A_PAGE)
+
+    def page(self, token: str) -> int:
+        """What anyone is told who opens the page of a public link, and says no password: the status.
+
+        To come to a file without one counts as a guess, and eleven of them shut out our address; this does not
+        (Nextcloud's PublicAuth.php and PublicShareMiddleware.php). Raises Exhausted as `tried` does.
+        """
+        return self._by_anyone("GET", f"{self._pages}{token}", auth=None)
+
+    def _by_anyone(self, method: str, url: str, **more: Any) -> int:
+        status = self._send(method, url, **more).status_code
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Exhausted(
+                f"{self.host} answers anyone's {method} through a public link with {status}: {_SHUT}", WINDOW
+            )
+        return status
+
+    def _has(self, path: str) -> bool:
+        """Whether something is there: WebDAV tells it from what is locked, and from an API that is switched off."""
+        response = self._send("PROPFIND", f"{self._files}{quote(self._path(path))}", headers={"Depth": "0"})
+        if response.status_code not in (HTTPStatus.MULTI_STATUS, HTTPStatus.NOT_FOUND):
+            raise self._refused("PROPFIND", response)
+        return response.status_code == HTTPStatus.MULTI_STATUS
 
     def _path(self, path: str) -> str:
         """A path as the API has it: below the root of the account."""
@@ -273,7 +331,7 @@ def _share(told: JSON) -> Share:
 
 
 def _day(ends: date | None) -> str:
-    """With nothing, a link never ends; where nothing is said at all, it does as the server likes."""
+    """With nothing, a share never ends; where nothing is said at all, it does as the server likes."""
     return ends.isoformat() if ends else ""
 
 

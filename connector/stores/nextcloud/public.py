@@ -1,18 +1,17 @@
 """Public links: one share of the folder of a message, which opens for whoever has its address.
 
 The same share is found again by its label, whatever became of the request that made it. It is held against what was
-asked for, and anyone's attempt to write through it is made, and to open it without the password: what does more than it
-should is ended at once.
+asked for, and anyone's attempt to write through it is made, and to open its page without the password: what does more
+than it should is ended at once.
 """
 
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
-from http import HTTPStatus
 from urllib.parse import quote
 
-from connector.errors import Conflict, ConnectorError, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Rejected
 from connector.links import tokens
 from connector.model import Link, LinkTerms, Origin, Stored
 from connector.stores.nextcloud.dav import NextcloudDav
@@ -22,8 +21,10 @@ _ONE_DAY = timedelta(days=1)
 #: A server adds the right to share on, which means nothing to whoever has no account.
 _READING = (READ, READ | RESHARE)
 _REFUSED = 403
-#: What is answered to whoever says no password, or a wrong one.
+#: What is answered to whoever says a wrong password.
 _CLOSED = (401,)
+#: What a page says that asks for one.
+_ASKS = range(300, 400)
 _GOOD = range(200, 300)
 _MADE = (201, 204)
 _ABSENT = 404
@@ -164,13 +165,15 @@ class PublicLinks:
         return share
 
     def _asks_for(self, password: str, share: Share, one: Stored) -> bool:
-        """Whether a file opens with the password, and not without: which one a share has, the server does not say."""
-        name = one.path.rpartition("/")[2]
-        answers = [self._ocs.tried("HEAD", share.token, name, each) for each in ("", password)] if password else []
-        for status in answers:
-            if status not in (*_GOOD, *_CLOSED):
-                raise self._hindered("HEAD", status)
-        return not answers or (answers[0] in _CLOSED and answers[1] in _GOOD)
+        """Whether its page asks for a password, and a file opens with this one, which the server does not tell."""
+        if not password:
+            return True
+        page, file = self._ocs.page(share.token), self._ocs.tried("HEAD", share.token, _name(one), password)
+        if page not in (*_GOOD, *_ASKS):
+            raise self._hindered("GET", page)
+        if file not in (*_GOOD, *_CLOSED):
+            raise self._hindered("HEAD", file)
+        return page in _ASKS and file in _GOOD
 
     def _require_proved(self, share: Share, folder: str, password: str) -> None:
         """Try it: links that said to be for reading have let anybody write and delete. Nothing of ours is at stake."""
@@ -207,12 +210,12 @@ class PublicLinks:
         if status != _REFUSED:
             raise self._hindered(method, status)
 
-    def _hindered(self, method: str, status: int) -> ConnectorError:
-        """What no link can be tried for: the server is down or busy, or what stands before it does not let anyone."""
-        said = f"{self._client.host} makes public links, and answers anyone's {method} through one with {status}"
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Unavailable(said)
-        return Rejected(f"{said}: let what stands before it pass on /public.php, whatever the method")
+    def _hindered(self, method: str, status: int) -> Rejected:
+        """No link can be tried: what stands before the server lets nobody. Were it busy or down, that was told."""
+        return Rejected(
+            f"{self._client.host} makes public links, and answers anyone's {method} through one with {status}: let what"
+            " stands before it pass on /public.php and /index.php/s, whatever the method"
+        )
 
     def _remove(self, path: str) -> None:
         self._client.ask("clean", path, success=(*_GOOD, _ABSENT))
@@ -222,8 +225,11 @@ class PublicLinks:
         ends = datetime.combine(share.ends, time(), UTC) if share.ends else None
         if password:
             return Link(f"{self._link_url}/index.php/s/{share.token}", ends)
-        name = quote(stored.path.rpartition("/")[2])
-        return Link(f"{self._link_url}/public.php/dav/files/{share.token}/{name}", ends)
+        return Link(f"{self._link_url}/public.php/dav/files/{share.token}/{quote(_name(stored))}", ends)
+
+
+def _name(stored: Stored) -> str:
+    return stored.path.rpartition("/")[2]
 
 
 def _keeps(share: Share, ends: date | None, password: str) -> bool:

@@ -31,6 +31,10 @@ _ABSENT = (404, 410)
 _NO_HASH = (400, 403, 405, 501)
 _HASH = {"X-Recalculate-Hash": "sha256"}
 _HASH_RECEIVED = {"X-Hash": "sha256"}
+_UNENDING = (
+    "links end with them, so enforce no expiration date of shares with people, in the administration settings of"
+    " Nextcloud under Sharing"
+)
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -194,13 +198,16 @@ class NextcloudStore(WebdavStore):
         return self._readers.of(mailbox, members).strangers
 
     def remarks(self) -> tuple[str, ...]:
-        """How many shares the server allows, where that is few; and the account, where it goes by another id."""
+        """How many shares the server allows, where that is few, and how long; and the right id of the account."""
         told = []
         if not self.ocs.allows_us():
             told.append(
                 "an account may make 20 shares in 10 minutes, so links for many mailboxes take a while to begin: allow"
-                " our address in the brute-force settings (app bruteforcesettings), and for the rate limit too"
+                " our address in the brute-force settings (app bruteforcesettings), and for the rate limit too; then"
+                " whoever guesses passwords wrong at that address does not shut us out either"
             )
+        if (days := self.ocs.days_to_live()) is not None:
+            told.append(f"it has new shares with people end within {days} days: {_UNENDING}")
         if (known := self.ocs.account()) != self.ocs.user:
             told.append(
                 f"the id of the account is {known}: write that as `user`, {self.ocs.user} is another name for it"
@@ -236,7 +243,18 @@ class NextcloudStore(WebdavStore):
                 raise Rejected(
                     f"{self._client.host} shares folders for more than reading, or with others than it was asked"
                 )
+        for share in self.ocs.shares(folder):
+            self._require_lasting(share)
         self._admitted[folder] = people, datetime.now(UTC)
+
+    def _require_lasting(self, share: Share) -> None:
+        """Servers give shares an end by themselves, and links end with it. To make another one takes one of the 20."""
+        if share.ends is None:
+            return
+        try:
+            self.ocs.lasting(share.id)
+        except Rejected as error:
+            raise Rejected(f"{self._client.host} has shares with people end: {_UNENDING} ({error})") from error
 
     def _nobody(self, mailbox: str, members: Collection[str] | None) -> str:
         if members is None:
@@ -254,7 +272,10 @@ class NextcloudStore(WebdavStore):
             if not self._is_open(folder, people):
                 # Tried again at once, it is no more open than now; `admits` looks before it is believed.
                 self._admitted[folder] = people, _NEVER
-                raise Conflict(f"a folder on {self._client.host} is not shared any more with whom it belongs to alone")
+                raise Conflict(
+                    f"a folder on {self._client.host} is not shared any more with whom it belongs to alone, or not for"
+                    " ever"
+                )
             if terms.audience is Audience.GROUP and not people.group:
                 raise Rejected(
                     f"on {self._client.host} the mailbox belongs to one account, not to a group: give the rule the"
@@ -264,7 +285,7 @@ class NextcloudStore(WebdavStore):
     def _is_open(self, folder: str, people: People) -> bool:
         shares = self.ocs.shares(folder)
         there = {share.reader for share in shares}
-        return people.readers <= there <= people.readers | people.doubtful and all(map(_only_reads, shares))
+        return people.readers <= there <= people.readers | people.doubtful and all(map(_reads_for_good, shares))
 
     def _file_id(self, path: str, answer: Answer) -> str:
         """The number of a file, told when it was written: with zeros before it, and the id of the server behind."""
@@ -310,3 +331,7 @@ class NextcloudStore(WebdavStore):
 
 def _only_reads(share: Share) -> bool:
     return share.permissions == READ
+
+
+def _reads_for_good(share: Share) -> bool:
+    return _only_reads(share) and share.ends is None
