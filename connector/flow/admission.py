@@ -27,9 +27,11 @@ def require_admission(turn: Turn) -> bool:
         return True  # Nobody knocks. As this turn sees it, the store is paused to the end: nothing new is linked.
     members = watch.source.members
     try:
-        if watch.home and not in_store(watch.store.admits, watch.home, turn.owner, members):
+        while watch.home and not in_store(watch.store.admits, watch.home, owner := turn.owner, members):
             turn.keep_lease()
-            sharing(turn, watch.store.admit, watch.home, turn.owner, members)
+            sharing(turn, watch.store.admit, watch.home, owner, members)
+            if turn.owner == owner:  # Else `connector leaver` was called meanwhile, and this let the old ones in again.
+                break
         _name_strangers(turn, members)
     except Rejected as error:
         turn.brake(SourcePause.READERS, Event.SOURCE_UNREAD, f"nothing is redirected: {error}", "Unread")
