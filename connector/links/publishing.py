@@ -90,7 +90,7 @@ class Publisher:
         )
         if not published.open(datetime.now(UTC)):
             raise Rejected(
-                f"its links have ended: `connector links extend {origin.redirect}` lets them open, `relink` gives others"
+                f"its links have ended: `connector links extend {origin.redirect}` opens them again, `relink` others"
             )
         if terms.audience is Audience.ANYONE:
             self._admit(published, terms)
