@@ -61,9 +61,18 @@ class Endpoint:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class Listening(ThreadingHTTPServer):
+    """Has a thread for each who asks; what goes wrong with one of them is told by our log, or not at all."""
+
     daemon_threads = True
 
+    def handle_error(self, *_: Any) -> None:
+        """Who hangs up is no bug of ours; all else is one."""
+        if not isinstance(sys.exception(), OSError):
+            log.exception(Event.BUG)
+
+
+class _Server(Listening):
     def __init__(self, host: str, port: int, hear: Hear) -> None:
         self.hear = hear
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -90,11 +99,6 @@ class _Server(ThreadingHTTPServer):
         """He has been answered."""
         self._speaking.pop(request, None)
         super().shutdown_request(request)
-
-    def handle_error(self, *_: Any) -> None:
-        """Who hangs up is no bug of ours; all else is one."""
-        if not isinstance(sys.exception(), OSError):
-            log.exception(Event.BUG)
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -3,7 +3,8 @@
 Every look and every change is an event of the redirect. Calls may be repeated, also after half of one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,10 +16,12 @@ from connector.ledger import Ledger, Stale
 from connector.links.book import Publication
 from connector.links.publishing import publication_id
 from connector.log import Event
-from connector.model import Link, LinkTerms, Origin, Redirect, State
+from connector.model import ACTIVE, Link, LinkTerms, Origin, Redirect, State
 
 #: No step is about to look at the links that they have. Those that are stored are about to get them anew.
 _RESTING = frozenset({State.DONE, State.HELD, State.STORED})
+#: Copies of a message that is gone, or has its files again, may be with others, and show its links.
+_REVOCABLE = _RESTING | {State.DROPPED, State.RESTORED}
 #: What is held in one of these is on its way to show its links.
 _SHOWING = frozenset({State.STORED, State.LINKED, State.REWRITTEN})
 
@@ -37,6 +40,15 @@ class Shown:
     expires: datetime | None
     #: Since when it opens nothing; None while it does, as far as we know.
     ended: datetime | None
+
+
+@dataclass(slots=True)
+class Done:
+    """What came of a call, in messages."""
+
+    messages: int = 0
+    #: How many were meant and left as they are, by the reason.
+    passed: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -59,26 +71,30 @@ class Upkeep:
         for redirect, tenant in self._meant(wanted):
             yield from _shown(redirect, tenant.name, addresses[redirect.source], published[tenant.name])
 
-    def revoke(self, wanted: Wanted) -> int:
-        """The links of these messages open nothing any more, as far as the store can do that; how many messages.
+    def revoke(self, wanted: Wanted) -> Done:
+        """The links of these messages open nothing any more, as far as the store can do that.
 
         The messages go on showing them: `relink` gives others, `restore` brings the files back.
         """
-        done = 0
-        for redirect, tenant in self._resting(wanted, State.RESTORED):
+        done = Done()
+        for redirect, tenant in self._meant(wanted):
             with self._reaching(tenant):
-                tenant.links().revoke(redirect.folder)
-                self._note(redirect, tenant, Event.LINK_REVOKED)
-                done += 1
+                # The book says of links of ours that they have ended: a step that finds it holds the redirect.
+                if tenant.book() or _may(redirect, _REVOCABLE, done):
+                    tenant.links().revoke(redirect.folder)
+                    self._note(redirect, tenant, Event.LINK_REVOKED)
+                    done.messages += 1
         return done
 
-    def extend(self, wanted: Wanted, until: datetime | None) -> int:
-        """Their links open until then, or for ever, also those that have ended; how many messages.
+    def extend(self, wanted: Wanted, until: datetime | None) -> Done:
+        """Their links open until then, or for ever, also those that have ended.
 
         The daemon, or `once`, has the messages say so. Raises ValueError where the links are the store's own.
         """
-        done = 0
-        for redirect, tenant in self._resting(wanted):
+        done = Done()
+        for redirect, tenant in self._meant(wanted):
+            if not _may(redirect, _RESTING, done):
+                continue
             with self._reaching(tenant):
                 if (book := tenant.book()) is None:
                     raise ValueError(
@@ -88,17 +104,17 @@ class Upkeep:
                     book.extend(publication_id(redirect.id, terms), until)
                 self._note(redirect, tenant, Event.LINK_EXTENDED, until=until)
                 show_anew(redirect, self.ledger, self.now)
-                done += 1
+                done.messages += 1
         return done
 
-    def relink(self, wanted: Wanted) -> int:
+    def relink(self, wanted: Wanted) -> Done:
         """Their links, and what their owners gave to outsiders, open nothing any more; the messages will show others.
 
-        The daemon, or `once`, shows them. How many messages.
+        The daemon, or `once`, shows them.
         """
-        done = 0
-        for redirect, tenant in self._resting(wanted):
-            if not _may_show_others(redirect):
+        done = Done()
+        for redirect, tenant in self._meant(wanted):
+            if not (_may(redirect, _RESTING, done) and _may_show_others(redirect, done)):
                 continue
             with self._reaching(tenant):
                 # First this: where we are killed in between, the call is repeated, and nobody uses what leaked.
@@ -106,11 +122,11 @@ class Upkeep:
                     tenant.store().revoke(redirect.folder)
                 else:
                     for terms in _terms(redirect):
-                        book.renew(publication_id(redirect.id, terms), self.now)
+                        book.renew(publication_id(redirect.id, terms), terms.expires, self.now)
                 again = _about_to_share(redirect, self.now)
                 with suppress(Stale):  # Somebody else decided about it at this moment; the next call finds it.
                     self.ledger.write(again, Event.LINK_RENEWED, self.now, by=self.by)
-                    done += 1
+                    done.messages += 1
         return done
 
     def passwords(self, wanted: Wanted) -> Mapping[str, str]:
@@ -119,7 +135,7 @@ class Upkeep:
         Raises ValueError where none does.
         """
         found: dict[str, str] = {}
-        for redirect, tenant in self._resting(wanted):
+        for redirect, tenant in self._meant(wanted):
             # Nothing else of where it is from makes a password.
             origin = Origin(redirect=redirect.id, folder=redirect.folder, mailbox="", sender="", received=None)
             for terms in _terms(redirect):
@@ -133,8 +149,9 @@ class Upkeep:
     def succeed(self, leaver: str, successor: str) -> tuple[str, ...]:
         """Files and links of a mailbox belong to another's people from now on; the addresses stay what they are.
 
-        Returns the mailboxes whose files do. Written down first, so that no tick lets the old ones in again: where we
-        are killed in between, the call is repeated. Raises ValueError where one of the two is not known.
+        Returns the mailboxes whose files do. Written down first: a tick that lets the old ones in at this moment looks
+        whether it is, and lets the new ones in. Where we are killed in between, the call is repeated. Raises ValueError
+        where one of the two is not known.
         """
         addresses = {each.address.lower(): each.address for each in self.ledger.watched()}
         homes = {each.tenant for each in self.ledger.watched() if each.address.lower() == leaver.lower()}
@@ -163,13 +180,9 @@ class Upkeep:
         sources = {each.name: each.tenant for each in self.ledger.watched()}
         for redirect in meant(wanted, self.ledger):
             tenant = by_name.get(sources[redirect.source])
-            if tenant and _terms(redirect) and not (redirect.state is State.RESTORED and redirect.revoke):
-                yield redirect, tenant
-
-    def _resting(self, wanted: Wanted, *also: State) -> Iterator[tuple[Redirect, Tenant]]:
-        """Those of them that no step is about to look at: it would find a link that is not what it gave."""
-        for redirect, tenant in self._meant(wanted):
-            if redirect.state in {*_RESTING, *also} and tenant.name not in self.missing:
+            if tenant is None or tenant.name in self.missing:
+                continue
+            if _terms(redirect) and not (redirect.state is State.RESTORED and redirect.revoke):
                 yield redirect, tenant
 
     @contextmanager
@@ -192,10 +205,24 @@ def show_anew(redirect: Redirect, ledger: Ledger, now: datetime) -> None:
             ledger.write(_about_to_share(redirect, now), Event.LINK_LASTS, now)
 
 
-def _may_show_others(redirect: Redirect) -> bool:
+def _may(redirect: Redirect, states: Container[State], done: Done) -> bool:
+    """Whether it is in one of these states; else why not is counted."""
+    if redirect.state in states:
+        return True
+    # It would find a link that is not what it gave.
+    working = "a step is about to look at their links: call again when it has"
+    done.passed[working if redirect.state in ACTIVE else f"{redirect.state}, so their messages are left alone"] += 1
+    return False
+
+
+def _may_show_others(redirect: Redirect, done: Done) -> bool:
     """Whether its message is to show links at all; not, say, one from which they were to go when it was held."""
-    shown = redirect.held_in in _SHOWING and not redirect.ended_by and not redirect.copy
-    return redirect.state is not State.HELD or shown
+    if redirect.state is not State.HELD or (
+        redirect.held_in in _SHOWING and not redirect.ended_by and not redirect.copy
+    ):
+        return True
+    done.passed["held, and not on their way to show links: see `connector held`"] += 1
+    return False
 
 
 def _about_to_share(redirect: Redirect, now: datetime) -> Redirect:

@@ -317,3 +317,36 @@ def test_a_mailbox_that_was_taken_over_goes_on(world: World) -> None:
     world.run()
     assert states(world) == [State.DONE, State.DONE]
     assert world.store.admitted == {HOME: frozenset({"bert@example.org"})}
+
+
+def test_whoever_left_during_a_turn_is_let_in_no_more(world: World) -> None:
+    """The turn had looked to whom the files belong before `connector leaver` was called: it looks once more."""
+    world.deliver(FILE)
+    left = _leaves_at(world, "admit")
+    world.run(left)
+    assert left.seen.count("admit") == 2
+    assert world.store.admitted == {HOME: frozenset({"bert@example.org"})}
+    assert states(world) == [State.DONE]
+
+
+def test_a_link_that_is_made_while_somebody_leaves_is_the_successors(tmp_path: Path) -> None:
+    """Handed over before there was anything, it would open for nobody but her, and for ever."""
+    world = World(tmp_path / "ledger.db", policy(link={"audience": "owner"}), publishes=True)
+    world.deliver(FILE)
+    world.run(_leaves_at(world, "publish"))
+    assert states(world) == [State.DONE]
+    (published,) = world.book.of_tenant(TENANT)
+    assert (published.mailbox, published.readers) == ("bert@example.org", ("bert@example.org",))
+    assert not world.lost()
+
+
+def _leaves_at(world: World, effect: str) -> Saboteur:
+    """Somebody leaves when this is about to happen for the first time."""
+
+    def entering(name: str) -> None:
+        if name == effect and name not in left.seen:
+            with world.ledger() as ledger:
+                ledger.succeed(TENANT, "anna@example.org", "bert@example.org", world.now, by="ada")
+
+    left = Saboteur(entering=entering)
+    return left

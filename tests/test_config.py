@@ -191,6 +191,11 @@ def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: st
         ("tenant: acme", "mode: watch\ntenant: acme", "acme.yaml:2:7 mode: must be one of: 'monitor' or 'enforce'"),
         ("url: https://mail", "url: http://mail", "acme.yaml:5:10 sources.0.url: write an https address"),
         ("url: https://mail", "url: https://[::1", "acme.yaml:5:10 sources.0.url: that is no address"),
+        (
+            "url: https://mail",
+            "url: https://mail.",
+            "acme.yaml:5:10 sources.0.url: that is no address: between the dots",
+        ),
         ("example.org/dav", "example.org:99999/dav", "acme.yaml:11:8 store.url: that is no address: after its host"),
         (
             "notice:",

@@ -186,6 +186,23 @@ def test_a_port_that_another_has_costs_no_more_than_the_port(ledger: Ledger, tmp
         requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10)
 
 
+def test_who_hangs_up_is_in_no_log(
+    ledger: Ledger, tmp_path: Path, lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor are lines of no log on standard error; a bug is one event."""
+    well = health(ledger, tmp_path, FINE, port=free_port())
+    well.beat()
+    for error in (ConnectionResetError(), ValueError()):
+        try:
+            raise error
+        except (OSError, ValueError):
+            assert well._server
+            well._server.handle_error(socket.socket(), ("192.0.2.7", 1))
+    assert [each["event"] for each in lines()] == ["health.served", "bug"]
+    assert "192.0.2.7" not in capsys.readouterr().err
+    well.close()
+
+
 @contextmanager
 def running(world: World) -> Iterator[str]:
     """A daemon; where it can be asked."""

@@ -1,5 +1,6 @@
 """The book of links on both databases: what stands keeps standing, whoever asks how often."""
 
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, event
 
 from connector.errors import Unavailable
 from connector.links.book import Access, Book, Offered, Publication, Token
@@ -141,7 +142,7 @@ def test_renewed_its_tokens_open_nothing(book: Book) -> None:
     released = Token(hash=hashed("by hand"), publication=standing.id, released_by="anna@example.org")
     for each in (old, released):
         book.admit(each)
-    book.renew(standing.id, NOW)
+    book.renew(standing.id, None, NOW)
     renewed = book.publish(published("a.pdf"))
     assert renewed.generation == 2
     assert token(KEY, renewed.id, 2) != token(KEY, standing.id, 1)
@@ -360,3 +361,34 @@ def test_what_was_taken_back_meanwhile_does_not_open_again(book: Book) -> None:
     found = book.publication(standing.id)
     assert found
     assert found.ended == NOW
+
+
+def test_whoever_is_erased_is_named_nowhere(book: Book) -> None:
+    """By no address and no login; who else is named in what belongs to others stays."""
+    hers = replace(published("a.pdf"), readers=("anna@example.org", "user:Anna.M", "group:finance"))
+    book.publish(hers)
+    other = book.publish(replace(published("b.pdf", of="R2-aaaaaaaa"), mailbox="bert@example.org"))
+    for number, name in enumerate(("anna.m", "ANNA@example.org", "bert", "finance")):
+        book.note(Access(at=NOW, publication=other.id, number=0, client="", who=name, what="page", result="opened"))
+        book.admit(Token(hash=f"{number}" * 64, publication=other.id, released_by=name))
+    book.erase("acme", [hers.redirect], "anna@example.org")
+    assert book.of_tenant("acme") == (other,)
+    assert [each.who for each in book.accesses("acme")] == ["", "", "bert", "finance"]
+    tokens = [book.token(f"{number}" * 64) for number in range(4)]
+    assert [each and each.released_by for each in tokens] == ["somebody", "somebody", "bert", "finance"]
+
+
+def test_however_much_there_is_of_a_person_it_goes(tmp_path: Path) -> None:
+    """Databases take so many names in one statement, and refuse one with more."""
+
+    def listen(connection: sqlite3.Connection, _record: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1500)
+
+    event.listen(Engine, "connect", listen)
+    try:
+        with closing(Book(f"sqlite:///{tmp_path}/links.db")) as book:
+            mine = book.publish(published("a.pdf"))
+            book.erase("acme", [*(f"R{number}" for number in range(2, 2500)), mine.redirect], "anna@example.org")
+            assert book.of_tenant("acme") == ()
+    finally:
+        event.remove(Engine, "connect", listen)

@@ -14,10 +14,12 @@ import pytest
 
 from connector.links import settings as link_settings
 from connector.links.book import Book
+from connector.links.scrub import Scrubbed, scrub
 from connector.model import Audience
 from tests.command import NOW, start
 from tests.links import NOW as TODAY
 from tests.links import publish, settings_of, until, written
+from tests.logged import Lines
 from tests.servers import DavServer, free_port
 
 
@@ -75,6 +77,14 @@ def test_what_keeps_the_pages_from_serving_is_one_sentence_each(folder: Path) ->
     (folder / link_settings.FILE).write_text("url: x\n")
     assert ended(folder, "links", "scrub")[0] == 2
     assert "links.yaml:1:6 url: give a whole address, such as" in (folder / "told").read_text()
+
+
+def test_scrub_counts_what_belongs_to_nobody(folder: Path, book: Book, apache: DavServer, lines: Lines) -> None:
+    """A tenant that links.yaml lacks: nobody has read its files, and they are not taken for right."""
+    publish(book, apache, f"nobody-{folder.name}/R1", {"a": b"a", "b": b"b"}, tenant="other")
+    publish(book, apache, f"nobody-{folder.name}/R2", {"c": b"c"})
+    assert scrub(link_settings.load(folder), lambda: TODAY) == Scrubbed(right=1, unread=2)
+    assert [(each["event"], each["tenant"]) for each in lines()] == [("link.of_nobody", "other")]
 
 
 def test_scrub_tells_what_is_not_what_was_published(folder: Path, book: Book, apache: DavServer) -> None:

@@ -1,5 +1,6 @@
 """The login for links of the house, at a real issuer on loopback that can be told to lie."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -118,6 +119,27 @@ def test_nobody_is_logged_in_by_another_ones_way_back(pages: World, browser: htt
     assert browser.get(came_back).status_code in {200, 403}
     browser.cookies.clear()
     assert browser.get(came_back).status_code == 403
+
+
+def test_two_tabs_ask_at_the_same_time(pages: World, browser: httpx.Client) -> None:
+    """A browser remembers one login that is under way: the page of the other tab leads to where that wanted to go."""
+    paths = [f"/r/{pages.publish({'a.txt': b'mine'}, audience=Audience.STAFF)[0].id}" for _ in "ab"]
+    asked = [browser.get(f"{path}/1", follow_redirects=False).headers["location"] for path in paths]
+    first, second = (httpx.get(each, trust_env=False).headers["location"] for each in asked)
+    failed = browser.get(first)
+    assert failed.status_code == 403
+    assert re.findall(r'<a href="(/r/[^"]+)">Sign in and open the link</a>', failed.text) == [paths[0]]
+    assert browser.get(second).url.path in {f"{paths[1]}/1", "/login/back"}
+    assert browser.get(paths[0]).status_code == 200
+
+
+@pytest.mark.parametrize("state", ["", "x", "//evil.example.org", "WyJ4IiwiLy9ldmlsLmV4YW1wbGUub3JnIl0.aSk.x"])
+def test_a_way_back_that_is_not_ours_leads_nowhere(browser: httpx.Client, state: str) -> None:
+    """Whoever makes one up leads nobody away from the pages."""
+    came = browser.get("/login/back", params={"state": state, "code": "x"})
+    assert came.status_code == 403
+    assert "Sign in and open" not in came.text
+    assert "evil" not in came.text
 
 
 def test_a_session_is_a_number_that_nobody_can_make_up(pages: World, browser: httpx.Client) -> None:

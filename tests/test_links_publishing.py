@@ -9,7 +9,7 @@ import pytest
 import respx
 
 from connector.errors import Rejected
-from connector.links.book import Book, Publication
+from connector.links.book import Belonging, Book, Publication
 from connector.links.publishing import LinksConfig, Publisher
 from connector.links.tokens import hashed, opens
 from connector.model import Audience, Link, LinkTerms, Origin, Stored
@@ -157,7 +157,7 @@ def test_what_has_ended_is_not_given_out(house: House) -> None:
 def test_renewed_it_is_another_link(house: House) -> None:
     """The old one is dead, and the new one comes again."""
     before = house.share()
-    house.book.renew(house.published().id, datetime.now(UTC))
+    house.book.renew(house.published().id, None, datetime.now(UTC))
     after = house.share()
     assert after != before
     assert house.share() == after
@@ -193,6 +193,57 @@ def test_a_successor_reads_at_the_same_addresses(house: House) -> None:
     origin = replace(ORIGIN, mailbox="bert@example.org")
     again = house.publisher(readers=listed).share(house.stored("owner.pdf"), LinkTerms(Audience.OWNER), origin)
     assert again in links
+
+
+def test_old_links_open_for_whom_the_list_names_by_now(house: House) -> None:
+    """New members open what is old, and old ones do not; what has ended stays so, and nobody is guessed."""
+    listed = house.folder / "readers.csv"
+    listed.write_text("mailbox,reader\nanna@example.org,group:old\n")
+    for each in Audience:
+        house.share(LinkTerms(each), f"{each}.pdf", readers=listed)
+    house.publisher(readers=listed).revoke("acme/R1")
+    listed.write_text("mailbox,reader\nanna@example.org,group:members of the new one\n")
+    house.publisher(readers=listed).readmit()
+    before = house.book.of_tenant("acme")
+    assert {word for each in before for word in each.readers} == {"anna@example.org", "group:members of the new one"}
+    assert all(each.ended for each in before)
+    listed.write_text("mailbox,reader\nanna@example.org,user:anna\n")
+    house.publisher(readers=listed).readmit()
+    readers = {each.audience: each.readers for each in house.book.of_tenant("acme")}
+    assert readers.pop(Audience.GROUP) == ("group:members of the new one",)
+    assert set(readers.values()) == {("anna@example.org", "user:anna")}
+
+
+def test_the_list_is_looked_at_with_few_questions(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much was published: one, and one for each mailbox and kind of link that differs."""
+    for number in range(50):
+        origin = replace(ORIGIN, redirect=f"R{number}", mailbox=f"{number % 2}@example.org")
+        house.publisher().share(house.stored("a.pdf"), LinkTerms(Audience.STAFF), origin)
+    listed = house.folder / "readers.csv"
+    listed.write_text("mailbox,reader\n0@example.org,user:zero\n")
+    handed: list[str] = []
+    hand_over = house.book.hand_over
+
+    def counted(tenant: str, before: Belonging, now_so: Belonging) -> None:
+        handed.append(before.mailbox)
+        hand_over(tenant, before, now_so)
+
+    monkeypatch.setattr(house.book, "hand_over", counted)
+    assert [house.publisher(readers=listed).readmit() for _ in range(2)] == [True, True]
+    assert handed == ["0@example.org"]
+    assert sum("user:zero" in each.readers for each in house.book.of_tenant("acme")) == 25
+
+
+def test_a_list_in_which_much_changes_is_heeded_bit_by_bit(house: House) -> None:
+    """The daemon plans for no mailbox meanwhile."""
+    for number in range(21):
+        origin = replace(ORIGIN, redirect=f"R{number}", mailbox=f"{number}@example.org")
+        house.publisher().share(house.stored("a.pdf"), LinkTerms(Audience.STAFF), origin)
+    listed = house.folder / "readers.csv"
+    listed.write_text("mailbox,reader\n" + "".join(f"{number}@example.org,user:{number}\n" for number in range(21)))
+    publisher = house.publisher(readers=listed)
+    seen = [(publisher.readmit(), sum(len(each.readers) == 2 for each in house.book.of_tenant("acme"))) for _ in "ab"]
+    assert seen == [(False, 20), (True, 21)]
 
 
 @pytest.mark.parametrize(("status", "says"), [(302, ""), (403, ""), (503, "to their login: its log says why")])

@@ -524,6 +524,32 @@ def test_a_configuration_that_is_over_leaves_no_connection(world: World, tmp_pat
     book.close()
 
 
+def test_whom_old_links_open_for_is_looked_at_once_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that is not understood costs no day: it is looked at again after the pause, until all is done."""
+    (desk,) = world.daemon().desks
+    wrong: list[Exception] = [Denied("readers.csv, line 2: give a mailbox, and user:ID or group:ID")]
+    asked: list[datetime] = []
+
+    class Pages:
+        def readmit(self) -> bool:
+            if wrong:
+                raise wrong.pop()
+            asked.append(clock())
+            return len(asked) == 2
+
+    monkeypatch.setattr(desk.tenant, "config", desk.tenant.config.model_copy(update={"links": True}))
+    monkeypatch.setattr(desk.tenant, "book", lambda: None)
+    monkeypatch.setattr(desk.tenant, "publisher", Pages)
+    desk.collect()
+    desk.collect()
+    assert "line 2" in world.ledger.pauses(clock())[0].reason
+    assert not asked
+    world.ledger.resume("acme/links")
+    for _ in range(3):
+        desk.collect()
+    assert len(asked) == 2
+
+
 def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """At SIGHUP a large file may take longer than the watchdog has patience."""
     told = threading.Semaphore(0)

@@ -17,7 +17,7 @@ from connector.explain import message_id
 from connector.flow import decisions
 from connector.links import settings as link_settings
 from connector.links.scrub import scrub
-from connector.upkeep import Upkeep
+from connector.upkeep import Done, Upkeep
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -72,7 +72,7 @@ def revoke(
     """End links: they open nothing any more. The messages still show them; see `relink` and `restore`."""
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.revoke(wanted)
-    report.tell({"revoked": done}, f"The links of {counted(done, 'message')} open nothing any more.", as_json=as_json)
+    _tell({"revoked": done.messages}, "The links of {} open nothing any more.", done, as_json=as_json)
     _require_all(links)
 
 
@@ -93,9 +93,7 @@ def extend(
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.extend(wanted, until)
     end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for ever"
-    report.tell(
-        {"extended": done, "until": until}, f"The links of {counted(done, 'message')} open {end}.", as_json=as_json
-    )
+    _tell({"extended": done.messages, "until": until}, f"The links of {{}} open {end}.", done, as_json=as_json)
     _require_all(links)
 
 
@@ -112,7 +110,7 @@ def relink(
     """End links, and show others in their messages: after one has leaked. The daemon, or `once`, shows them."""
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.relink(wanted)
-    report.tell({"relinked": done}, f"{counted(done, 'message')} will show other links.", as_json=as_json)
+    _tell({"relinked": done.messages}, "{} will show other links.", done, as_json=as_json)
     _require_all(links)
 
 
@@ -130,6 +128,12 @@ def _require_all(links: Upkeep) -> None:
     for error in links.missing.values():
         whose = "; ".join(f"{tenant}: {why}" for tenant, why in links.missing.items())
         raise type(error)(f"call this again, since links are left as they are, of {whose}")
+
+
+def _tell(value: dict[str, object], sentence: str, done: Done, *, as_json: bool) -> None:
+    passed = [f"Passed over: {counted(number, 'message')} ({why})." for why, number in done.passed.items()]
+    told = " ".join([sentence.format(counted(done.messages, "message")), *passed])
+    report.tell({**value, "passed": done.passed}, told, as_json=as_json)
 
 
 @contextmanager

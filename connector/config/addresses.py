@@ -40,8 +40,11 @@ class Server:
 def _parts(value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
+        (parts.hostname or "").encode("idna")  # As whoever looks it up does.
         if parts.port != 0:  # What is no port is told only where it is asked for.
             return parts
+    except UnicodeError:
+        raise ValueError("that is no address: between the dots of its host stand 1 to 63 characters") from None
     except ValueError:
         pass
     raise ValueError("that is no address: after its host may stand a port from 1 to 65535, and brackets belong to IPv6")

@@ -347,6 +347,7 @@ class Desk:
     def collect(self) -> None:
         """Take over into the audit trail who came to the tenant's links; who came to none is told in the log.
 
+        Then, once a day, let the people of today come to old ones.
         Noted first and forgotten then: after a crash in between, some stand there twice, with the same `seen`.
         """
         now, links = clock(), TenantPause.LINKS.of(self.name)
@@ -362,8 +363,18 @@ class Desk:
                     if each.what == "extend" and (redirect := self._ledger.redirect(of)):
                         show_anew(redirect, self._ledger, now)
                 book.forget([*seen, *_guessed(book)])
+            self._readmit(now)
         except ConnectorError as error:
             leave_alone(links, error, self._ledger, now, self.name)
+
+    def _readmit(self, now: datetime) -> None:
+        """Once a day, have old links open to whom the list of readers names by now.
+
+        Soon again, where that fails, or is not done yet.
+        """
+        publisher = self.tenant.publisher() if now - self.notes.done.get("readmit", NEVER) >= SWEEPING else None
+        if publisher and publisher.readmit():
+            self.notes.done["readmit"] = now
 
     def trim(self) -> None:
         """Let go what the tenant's audit trail has had for as long as its policy says."""

@@ -42,18 +42,22 @@ def require_admission(turn: Turn) -> bool:
 
 def _let_in(turn: Turn, members: Collection[str] | None) -> None:
     """Open the folder to the people of the source, unless that shows them somebody else's files. Raises Rejected."""
-    watch = turn.watch
-    admitted = in_store(watch.store.admits, watch.home, turn.owner, members)
-    inherits = turn.owner != watch.source.address and not turn.passes
+    watch, owner = turn.watch, turn.owner
+    admitted = in_store(watch.store.admits, watch.home, owner, members)
+    inherits = owner != watch.source.address and not turn.passes
     if (inherits or not admitted) and (former := turn.ledger.stores_below(watch.home, besides=watch.name)):
         raise Rejected(
             f"{watch.home} in the store has files of another source, {former}, which had this name before: exclude"
             f" {watch.source.address}, or give it another name, until they have ended; where a mailbox was only made"
             f" anew, `connector leaver {watch.source.address} --successor {watch.source.address}` says so"
         )
-    if not admitted:
-        turn.keep_lease()
-        sharing(turn, watch.store.admit, watch.home, turn.owner, members)
+    if admitted:
+        return
+    turn.keep_lease()
+    sharing(turn, watch.store.admit, watch.home, owner, members)
+    if turn.owner != owner:
+        # `connector leaver` was called meanwhile, and this let the old ones in again.
+        _let_in(turn, members)
 
 
 def of_nobody(strangers: Collection[str], address: str, members: Collection[str] | None) -> bool:

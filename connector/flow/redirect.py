@@ -487,6 +487,9 @@ def _linked(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         links = _shared([each.stored for each in alike if each.stored], terms, origin, turn)
         for each, link in zip(alike, links, strict=True):
             redirect = with_file(redirect, each, replace(each, link=link))
+    if turn.owner != origin.mailbox:
+        # `connector leaver` was called meanwhile, and may have handed over before this was there to be handed over.
+        return _linked(redirect, item, turn)
     # The store has just answered. A clock that is ahead ends every settle at once: nothing is shown or removed by it.
     compare(turn.watch.store, turn.clock())
     return redirect

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from secrets import token_hex
 from typing import Any
 
@@ -161,9 +160,9 @@ class Turn:
         watch = self.watch
         give_account(redirect, event, self.ledger, self.clock(), watch.tenant, named=watch.file_names)
 
-    @cached_property
+    @property
     def owner(self) -> str:
-        """The address of the mailbox to whose people the files belong: another one's where they have left."""
+        """The address of the mailbox to whose people the files belong by now: another one's where they have left."""
         return self.ledger.owner(self.watch.tenant, self.watch.source.address)
 
     def origin(self, redirect: Redirect, item: Item) -> Origin:

@@ -5,16 +5,17 @@ anything. The daemon publishes, ends and collects here; the pages read, count an
 Every method may be repeated. Raises Unavailable where the database cannot be used.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Integer,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     column,
     delete,
     func,
@@ -42,6 +44,8 @@ TROUBLE = Trouble("links", Unavailable)
 _FORMAT = 2
 #: Any number that nobody else takes in this database.
 _LOCK = 0x6C696E6B73
+#: Of names in one statement: databases take so many thousands of them, and no more.
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +89,15 @@ class Publication:
     def open(self, now: datetime) -> bool:
         """Whether it opens anything."""
         return self.ended is None and (self.expires is None or now < self.expires)
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """To whom publications belong, and whom they open for."""
+
+    audience: Audience
+    mailbox: str
+    readers: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,13 +235,36 @@ class Book:
                 shown = (_tokens.c.publication == publication) & (_tokens.c.released_by == "")
                 connection.execute(update(_tokens).where(shown).values(expires=until))
 
-    def renew(self, publication: str, now: datetime) -> None:
-        """All its tokens open nothing any more; those of the next generation will."""
+    def renew(self, publication: str, lasts: timedelta | None, now: datetime) -> None:
+        """All its tokens open nothing any more; those of the next generation will.
+
+        They end when the old ones would have, or, where that is over, after as long as publications of its kind last.
+        """
         with self._writing() as connection:
             of = _publications.c.id == publication
             generation = _publications.c.generation + 1
             connection.execute(update(_publications).where(of).values(generation=generation, ended=None))
+            over = _publications.c.expires <= now
+            connection.execute(update(_publications).where(of, over).values(expires=now + lasts if lasts else None))
             connection.execute(update(_tokens).where(_tokens.c.publication == publication).values(ended=now))
+
+    def belongings(self, tenant: str) -> tuple[Belonging, ...]:
+        """To whom belongs what was ever published for a tenant: few, however much it is."""
+        c = _publications.c
+        query = select(c.audience, c.mailbox, c.readers).distinct().where(c.tenant == tenant)
+        with self._reading() as connection:
+            return tuple(
+                Belonging(Audience(row.audience), row.mailbox, tuple(row.readers.splitlines()))
+                for row in connection.execute(query.order_by(c.mailbox, c.audience))
+            )
+
+    def hand_over(self, tenant: str, before: Belonging, now_so: Belonging) -> None:
+        """What belongs to some belongs to others. What has ended stays so."""
+        c = _publications.c
+        was, becomes = _columns(before), _columns(now_so)
+        of = (c.tenant == tenant) & and_(*(c[name] == value for name, value in was.items()))
+        with self._writing() as connection:
+            connection.execute(update(_publications).where(of).values(becomes))
 
     def of_tenant(self, tenant: str) -> tuple[Publication, ...]:
         """All that was ever published for a tenant, by id."""
@@ -254,24 +290,25 @@ class Book:
         with self._writing() as connection:
             connection.execute(delete(_visits).where(_visits.c.seen.in_(numbers)))
 
-    def erase(self, tenant: str, redirects: Collection[str], person: str) -> None:
-        """Delete all that was published of these redirects, with who came to it, and this person's name elsewhere."""
+    def erase(self, tenant: str, redirects: Sequence[str], person: str) -> None:
+        """Delete all that was published of these redirects, with who came to it, and this person's name elsewhere.
+
+        Their name is their address, and each login for which what belongs to it opens.
+        """
         p, v = _publications.c, _visits.c
         with self._writing() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
-            theirs = select(p.id).where(p.tenant == tenant, p.redirect.in_(redirects))
-            tokens = select(_tokens.c.hash).where(_tokens.c.publication.in_(theirs))
-            connection.execute(delete(_fetched).where(_fetched.c.token.in_(tokens)))
-            for each in (_tokens, _files, _proofs, _visits):
-                connection.execute(delete(each).where(each.c.publication.in_(theirs)))
-            connection.execute(delete(_publications).where(p.id.in_(theirs)))
+            # First: what is deleted may be all that tells them.
+            names = [person.lower(), *_logins(connection, tenant, person)]
+            for at in range(0, len(redirects), _AT_ONCE):
+                _delete(connection, (p.tenant == tenant) & p.redirect.in_(redirects[at : at + _AT_ONCE]))
             ours = select(p.id).where(p.tenant == tenant)
-            sent = (p.tenant == tenant) & (func.lower(p.sender) == person.lower())
+            sent = (p.tenant == tenant) & func.lower(p.sender).in_(names)
             connection.execute(update(_publications).where(sent).values(sender=""))
-            came = v.publication.in_(ours) & (func.lower(v.who) == person.lower())
+            came = v.publication.in_(ours) & func.lower(v.who).in_(names)
             connection.execute(update(_visits).where(came).values(who=""))
-            gave = _tokens.c.publication.in_(ours) & (func.lower(_tokens.c.released_by) == person.lower())
+            gave = _tokens.c.publication.in_(ours) & func.lower(_tokens.c.released_by).in_(names)
             connection.execute(update(_tokens).where(gave).values(released_by="somebody"))
 
     def of_person(self, tenant: str, person: str) -> tuple[Publication, ...]:
@@ -386,6 +423,28 @@ def _renew(connection: Connection) -> None:
     connection.execute(update(_format).values(number=_FORMAT))
 
 
+def _logins(connection: Connection, tenant: str, person: str) -> Iterator[str]:
+    """The names with which a person logs in, as far as what belongs to them tells."""
+    c = _publications.c
+    theirs = (c.tenant == tenant) & (func.lower(c.mailbox) == person.lower())
+    words = {
+        word
+        for readers in connection.execute(select(c.readers).distinct().where(theirs)).scalars()
+        for word in readers.splitlines()
+    }
+    return (word.removeprefix("user:").lower() for word in words if word.startswith("user:"))
+
+
+def _delete(connection: Connection, publications: ColumnElement[bool]) -> None:
+    """Publications, with all that is known of them."""
+    theirs = select(_publications.c.id).where(publications)
+    tokens = select(_tokens.c.hash).where(_tokens.c.publication.in_(theirs))
+    connection.execute(delete(_fetched).where(_fetched.c.token.in_(tokens)))
+    for each in (_tokens, _files, _proofs, _visits):
+        connection.execute(delete(each).where(each.c.publication.in_(theirs)))
+    connection.execute(delete(_publications).where(publications))
+
+
 def _offer(connection: Connection, wanted: Publication) -> tuple[Offered, ...]:
     """These files and no others. Each number is one file's for ever: a message may show it."""
     c = _files.c
@@ -425,7 +484,11 @@ def _as_published(row: RowMapping, files: tuple[Offered, ...]) -> Publication:
 
 
 def _values(of: Publication) -> dict[str, Any]:
-    return {**_of(of, _publications), "audience": of.audience.value, "readers": "\n".join(of.readers)}
+    return {**_of(of, _publications), **_columns(of)}
+
+
+def _columns(of: Publication | Belonging) -> dict[str, str]:
+    return {"audience": of.audience.value, "mailbox": of.mailbox, "readers": "\n".join(of.readers)}
 
 
 def _of(value: object, table: Table) -> dict[str, Any]:

@@ -161,9 +161,10 @@ class Pages:
         """The store does not hand the bytes out."""
         return self._said(lang, "broken", status=502)
 
-    def login(self, lang: Code) -> Response:
-        """Nobody is logged in, and nobody can be."""
-        return self._said(lang, "login", status=403)
+    def login(self, lang: Code, again: str = "") -> Response:
+        """Nobody is logged in: nobody can be; or it did not work, and may once more for the page at this address."""
+        words = WORDS[lang]
+        return self._page("login.html.j2", lang, words.login_title, status=403, lines=[words.login_text], again=again)
 
     def _said(self, lang: Code, what: str, *, status: int) -> Response:
         words = WORDS[lang]

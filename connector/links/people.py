@@ -11,6 +11,7 @@ from typing import Any
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth
 from httpx2 import HTTPError, HTTPStatusError
+from itsdangerous import BadData, URLSafeTimedSerializer
 from joserfc.errors import JoseError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +23,8 @@ from connector.links.settings import Oidc, Proxy, secret
 #: Seconds; then the issuer is asked again, which most do without a word.
 SESSION = 8 * 3600
 _REMEMBERED = 20_000
+#: `/r/` and the id of a publication.
+_LONGEST_PAGE = 83
 #: Where the issuer does not answer; or, by what authlib makes of whatever JSON came, something else does in its place.
 _NO_ISSUER = (HTTPError, RuntimeError, TypeError)
 #: What whoever made up a way back can do, or an issuer whose word does not count.
@@ -99,6 +102,7 @@ class Issuer:
             client_kwargs=client,
         )
         self._sessions: OrderedDict[str, tuple[float, Visitor]] = OrderedDict()
+        self._signer = URLSafeTimedSerializer(secrets.token_bytes(32), salt="back")
 
     def known(self, request: Request) -> Visitor | None:
         """Who came back from the login in this browser, not too long ago."""
@@ -109,11 +113,26 @@ class Issuer:
         """Send the browser to the issuer. Raises Unavailable where that does not answer."""
         request.session.clear()
         try:
-            answer: Response = await self._client.authorize_redirect(request, self._back)
+            # For `wanted`. Short: it stands in a cookie, and browsers keep none that is long.
+            page = "/".join(back_to.split("/")[:3])[:_LONGEST_PAGE]
+            state = self._signer.dumps([secrets.token_urlsafe(32), page])
+            answer: Response = await self._client.authorize_redirect(request, self._back, state=state)
         except (*_NO_ISSUER, *_FAILURES) as error:
             raise self._unavailable(error) from None
         request.session["back_to"] = back_to
         return answer
+
+    def wanted(self, request: Request) -> str:
+        """The page that whoever comes back from the issuer wanted; "" where that is not what we told the issuer.
+
+        A browser remembers one login that is under way. Where two tabs ask at a time, the way back of one of them does
+        not count, and this is all that is known of it.
+        """
+        try:
+            _, page = self._signer.loads(request.query_params.get("state", ""), max_age=SESSION)
+        except BadData:
+            return ""
+        return str(page)
 
     async def welcome(self, request: Request) -> str | None:
         """Take who comes back from the issuer; returns where to go on, or None where the login does not count.

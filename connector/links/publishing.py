@@ -5,7 +5,8 @@ address survives another store, another folder and another owner.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,13 +20,15 @@ from connector.config.readers import GROUP, ReadersList
 from connector.errors import Rejected, cause
 from connector.flow.manifest import put_bytes
 from connector.links import tokens
-from connector.links.book import Book, Offered, Publication, Token
+from connector.links.book import Belonging, Book, Offered, Publication, Token
 from connector.model import Audience, Ending, Link, LinkTerms, Origin, Stored
 from connector.session import as_a_stranger
 from connector.stores import Store
 
 #: Shorter ones can be guessed, and with the key anyone could make our links.
 SHORTEST_KEY = 32
+#: Mailboxes that are handed over in one go: each takes a tenth of a second where 100,000 messages show links.
+_AT_ONCE = 20
 #: In the store, for what `check` publishes.
 _TRIAL = ".connector/check"
 
@@ -87,7 +90,7 @@ class Publisher:
         )
         if not published.open(datetime.now(UTC)):
             raise Rejected(
-                f"its links have ended: `connector links extend {origin.redirect}` or `relink` lets them open again"
+                f"its links have ended: `connector links extend {origin.redirect}` opens them again, `relink` others"
             )
         if terms.audience is Audience.ANYONE:
             self._admit(published, terms)
@@ -103,17 +106,32 @@ class Publisher:
         """Follow a link without any login, see the port."""
         return as_a_stranger(url, self._verify)
 
-    def forget(self, redirects: Collection[str], person: str) -> None:
+    def forget(self, redirects: Sequence[str], person: str) -> None:
         """Nothing is known of the links of these redirects any more, nor of this person. Repeated: nothing."""
         self._book.erase(self._tenant, redirects, person)
 
     def inherit(self, mailbox: str, successor: str) -> None:
         """What was opened to whom one mailbox belongs opens to whom another does, at the same addresses."""
-        for each in self._book.of_tenant(self._tenant):
-            if each.mailbox.lower() == mailbox.lower():
-                # A group keeps its files, whoever leaves it.
-                readers = each.readers if each.audience is Audience.GROUP else self._opened_to(each.audience, successor)
-                self._book.publish(replace(each, mailbox=successor, readers=readers))
+        for each in self._book.belongings(self._tenant):
+            # A group keeps its files, whoever leaves it.
+            if each.mailbox.lower() == mailbox.lower() and each.audience is not Audience.GROUP:
+                readers = self._opened_to(each.audience, successor)
+                self._book.hand_over(self._tenant, each, Belonging(each.audience, successor, readers))
+
+    def readmit(self) -> bool:
+        """What was published before the list changed opens to whom it names by now. False: some is left to be done.
+
+        Where it names no group any more, the old one keeps what it has: to whom files belong is never guessed.
+        """
+        changed = [each for each in map(self._as_listed, self._book.belongings(self._tenant)) if each[0] != each[1]]
+        for before, now_so in changed[:_AT_ONCE]:
+            self._book.hand_over(self._tenant, before, now_so)
+        return len(changed) <= _AT_ONCE
+
+    def _as_listed(self, belonging: Belonging) -> tuple[Belonging, Belonging]:
+        with suppress(Rejected):  # Whoever shares next is told which mailbox it is.
+            return belonging, replace(belonging, readers=self._opened_to(belonging.audience, belonging.mailbox))
+        return belonging, belonging
 
     def tried(self) -> str:
         """Publish a small file, and fetch it as anyone would. Why that does not work; "" where it does."""

@@ -38,7 +38,10 @@ class Reader:
             headers=headers,
             timeout=urllib3.Timeout(connect=min(10, access.timeout), read=access.timeout),
             # A server may end a connection that it kept, at the moment in which it is used again.
-            retries=urllib3.Retry(connect=0, read=1, redirect=False, status=0, other=0),
+            # One that is busy says so by its status.
+            retries=urllib3.Retry(
+                connect=0, read=1, redirect=False, status=0, other=0, respect_retry_after_header=False
+            ),
             ca_certs=str(access.ca) if access.ca else None,
         )
 

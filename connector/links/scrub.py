@@ -18,7 +18,7 @@ class Scrubbed:
 
     right: int = 0
     corrupt: int = 0
-    #: The store did not hand them out.
+    #: The store did not hand them out, or nobody knows it: links.yaml lacks their tenant.
     unread: int = 0
 
 
@@ -28,9 +28,12 @@ def scrub(settings: LinkSettings, clock: Callable[[], datetime]) -> Scrubbed:
     readers = {name: Reader(each.store, name) for name, each in settings.tenants.items()}
     with closing(Book(settings.book)) as book:
         for publication in book.standing(clock()):
+            if publication.tenant not in readers:
+                log.error(Event.LINK_OF_NOBODY, tenant=publication.tenant, publication=publication.id)
             for file in publication.files:
-                if not file.target and publication.tenant in readers:
-                    right = _right(readers[publication.tenant], publication, file)
+                if not file.target:
+                    reader = readers.get(publication.tenant)
+                    right = _right(reader, publication, file) if reader else None
                     _tell(told, right)
                     if right:
                         book.prove(publication.id, [file], clock())

@@ -41,6 +41,8 @@ from connector.rewrite.languages import Code
 PAUSE = 0.04
 #: Of a publication.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+#: Of a token.
+_HASH = re.compile(r"[0-9a-f]{64}")
 _BELOW = re.compile(r"/?|/([1-9][0-9]{0,5})(/.*)?|/all\.zip")
 _LARGEST_FORM = 8 * 1024
 _FORM_SECONDS = 10
@@ -164,11 +166,15 @@ class Site:
 
     async def back(self, request: Request) -> Response:
         """`/login/back`: from the issuer."""
+        if self._issuer is None:
+            return self._house.login(self._language(request))
         try:
-            back_to = await self._issuer.welcome(request) if self._issuer else None
+            back_to = await self._issuer.welcome(request)
         except Unavailable as error:
             return self._no_login(request, error)
-        return RedirectResponse(back_to, 303) if back_to else self._house.login(self._language(request))
+        if back_to:
+            return RedirectResponse(back_to, 303)
+        return self._house.login(self._language(request), self._issuer.wanted(request))
 
     async def nothing(self, request: Request) -> Response:
         """Everything else."""
@@ -350,7 +356,10 @@ class Site:
         return pages.released(lang, f"{self._settings.url}/a/{made}", password, until, visit.base)
 
     def _end(self, opening: _Opening, _pages: Pages, _tenant: Tenant) -> Response:
-        self._book.take_back(opening.publication.id, opening.visit.form.get("hash", ""), self._clock())
+        released = opening.visit.form.get("hash", "")
+        if not _HASH.fullmatch(released):  # Not every database takes what a form may hold.
+            return RedirectResponse(opening.visit.base, 303)
+        self._book.take_back(opening.publication.id, released, self._clock())
         self._note(opening, 0, "end", "opened")
         return RedirectResponse(opening.visit.base, 303)
 
@@ -505,10 +514,7 @@ class Site:
             return pages.limit(lang)
         self._note(opening, 0, "zip", "opened")
 
-        def prove() -> None:
-            self._book.prove(publication.id, right, self._clock())
-
-        return Ready(200, headers, before_the_end(archive.pieces(), prove))
+        return Ready(200, headers, before_the_end(archive.pieces(), lambda: self._prove(opening, right)))
 
     def _counted(
         self, opening: _Opening, files: tuple[Offered, ...], part: tuple[int, int] | None, headers: dict[str, str]
@@ -532,9 +538,16 @@ class Site:
 
     def _proved(self, opening: _Opening, file: Offered, *, right: bool) -> None:
         if right:
-            self._book.prove(opening.publication.id, [file], self._clock())
+            self._prove(opening, [file])
         else:
             self._corrupt(opening, file)
+
+    def _prove(self, opening: _Opening, files: list[Offered]) -> None:
+        try:
+            self._book.prove(opening.publication.id, files, self._clock())
+        except Unavailable as error:
+            # They are right, whoever knows it: they are proved once more the next time.
+            log.warning(Event.LINK_UNPROVED, publication=opening.publication.id, reason=str(error))
 
     def _corrupt(self, opening: _Opening, file: Offered) -> None:
         log.error(Event.LINK_CORRUPT, publication=opening.publication.id, number=file.number)
@@ -571,7 +584,13 @@ class Site:
         raise Gone
 
     def _note(self, opening: _Opening, number: int, what: str, result: str) -> None:
-        self._book.note(self._access(opening.visit, opening.publication.id, number, what, result))
+        """Raises Unavailable where somebody is to get something, and it cannot be written down."""
+        access = self._access(opening.visit, opening.publication.id, number, what, result)
+        if result == "opened":
+            self._book.note(access)
+        else:
+            # Nobody gets anything: where the book is out of reach, this waits, and the answer does not.
+            self._refusals.add(access)
 
     def _access(self, visit: Visit, publication: str, number: int, what: str, result: str) -> Access:
         return Access(

@@ -44,6 +44,7 @@ class Words:
     broken_text: str
     login_title: str
     login_text: str
+    login_again: str
     extend_title: str
     extend_text: str
     extend_send: str
@@ -114,6 +115,7 @@ WORDS: dict[Code, Words] = {
         broken_text="The server that keeps them does not deliver them. Please try again later.",
         login_title="Please sign in",
         login_text="This link opens for staff, with their usual sign-in. You are not signed in.",
+        login_again="Sign in and open the link",
         extend_title="Extend the link",
         extend_text="It then works for this number of days from today, at the same address.",
         extend_send="Extend",
@@ -181,6 +183,7 @@ WORDS: dict[Code, Words] = {
         login_text=(
             "Diesen Link öffnen Beschäftigte des Hauses mit ihrer üblichen Anmeldung. Sie sind nicht angemeldet."
         ),
+        login_again="Anmelden und den Link öffnen",
         extend_title="Den Link verlängern",
         extend_text="Er gilt dann so viele Tage ab heute, unter derselben Adresse.",
         extend_send="Verlängern",
@@ -248,6 +251,7 @@ WORDS: dict[Code, Words] = {
         broken_text="Le serveur qui les conserve ne les fournit pas. Veuillez réessayer plus tard.",
         login_title="Veuillez vous connecter",
         login_text=("Ce lien s’ouvre pour le personnel, avec la connexion habituelle. Vous n’êtes pas connecté."),
+        login_again="Se connecter et ouvrir le lien",
         extend_title="Prolonger le lien",
         extend_text="Il sera alors valable ce nombre de jours à partir d’aujourd’hui, à la même adresse.",
         extend_send="Prolonger",
@@ -316,6 +320,7 @@ WORDS: dict[Code, Words] = {
         broken_text="De server waarop ze staan, levert ze niet. Probeer het later nog eens.",
         login_title="Meld u aan",
         login_text="Deze link opent voor medewerkers, met hun gebruikelijke aanmelding. U bent niet aangemeld.",
+        login_again="Aanmelden en de link openen",
         extend_title="De link verlengen",
         extend_text="Hij werkt dan zoveel dagen vanaf vandaag, op hetzelfde adres.",
         extend_send="Verlengen",

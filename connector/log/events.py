@@ -209,6 +209,12 @@ class Event(StrEnum):
         "A file, or a page of it, was not handed out: the store, or the reader, did not do its part.",
         "One is a reader who left. Many at a time: see whether the store answers from this machine.",
     )
+    LINK_UNPROVED = (
+        "link.unproved",
+        WARNING,
+        "Bytes that were handed out were right, but the book of links could not be told so: they are proved again.",
+        "See what `reason` says of the database, and whether another process keeps it locked.",
+    )
     LINK_NO_LOGIN = (
         "link.no_login",
         WARNING,

@@ -52,7 +52,7 @@ class Pages(Links, Protocol):
         """Links that were shared on these terms, and open yet, end then at the earliest; how they end by now."""
         ...
 
-    def forget(self, redirects: Collection[str], person: str) -> None:
+    def forget(self, redirects: Sequence[str], person: str) -> None:
         """Nothing is known of the links of these redirects any more, nor of this person. Repeated: nothing."""
         ...
 

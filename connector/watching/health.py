@@ -15,12 +15,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from http.server import ThreadingHTTPServer
 from typing import Any
 
 from connector import __version__
 from connector.config.settings import MetricsSettings, Settings
-from connector.endpoint import Answering
+from connector.endpoint import Answering, Listening
 from connector.flow.turn import Clock
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, flush, log
@@ -54,7 +53,7 @@ class Health:
         self._file = settings.state / SAID
         self._address = settings.metrics
         self._since, self._beaten = since, clock()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: Listening | None = None
 
     def beat(self) -> None:
         """Called by the scheduler: it turns. Also what has to be done once in a while, and what was to be tried again.
@@ -150,13 +149,11 @@ def _as_json(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _server(address: MetricsSettings, health: Health) -> ThreadingHTTPServer:
+def _server(address: MetricsSettings, health: Health) -> Listening:
     class Asked(Answering):
         timeout = _PATIENCE
 
         def do_GET(self) -> None:  # noqa: N802 - http.server wants it so
             self.answer(*health.answer(self.path.partition("?")[0]))
 
-    server = ThreadingHTTPServer((address.host, address.port), Asked)
-    server.daemon_threads = True
-    return server
+    return Listening((address.host, address.port), Asked)
