@@ -332,7 +332,7 @@ def test_a_message_that_graph_refuses_to_show(exchange: Exchange, world: GraphUs
     pages = [*source.changes(None), *source.recent(datetime(2000, 1, 1, tzinfo=UTC))]
     assert reported(pages) == set()
     assert [each for page in pages for each in page.unread] == [item_id, item_id]
-    with pytest.raises(Unavailable, match="ErrorRestrictionTooComplex"):
+    with pytest.raises(Rejected, match="ErrorRestrictionTooComplex"):
         source.fetch(item_id)
     exchange.order(deviate={Deviation.TOO_COMPLEX: False})
     assert source.fetch(item_id).files

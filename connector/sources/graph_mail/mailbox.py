@@ -301,10 +301,7 @@ class GraphMailbox:
 
     def _one(self, item_id: str, *, body: bool = False) -> Message:
         where = self._of(item_id) + words.item(body=body)
-        try:
-            return self._message(item_id, self._connection.ask("GET", where, prefer=_preferred(body=body)).body)
-        except Rejected as refused:
-            raise _unreadable(refused) from None
+        return self._message(item_id, self._connection.ask("GET", where, prefer=_preferred(body=body)).body)
 
     def _place(self, item_id: str) -> str:
         """The folder where an item is. Raises Gone."""
