@@ -1199,6 +1199,31 @@ def moved_out_of_a_share(at: At) -> None:
     assert at.ask("DELETE", f"{home}/{at.folder}.bin", who=at.other).status_code == 204
 
 
+SEARCH = """<searchrequest xmlns="DAV:" xmlns:oc="http://owncloud.org/ns"><basicsearch>
+<select><prop><oc:fileid/></prop></select>
+<from><scope><href>/files/{user}</href><depth>infinity</depth></scope></from>
+<where><eq><prop><oc:fileid/></prop><literal>{number}</literal></eq></where><orderby/>
+</basicsearch></searchrequest>"""
+
+
+@law("code", "a file is found by its number, wherever it was moved")
+def search(at: At) -> None:
+    """Among all that the account sees; nothing is found for a number that no file has."""
+    at.put("a.bin", b"a")
+    number = at.properties("a.bin", f"{OC}fileid")[f"{OC}fileid"]
+    assert at.dav("MOVE", "a.bin", at.to("sub/b.bin")).status_code == 201
+
+    def found(number: str) -> list[tuple[str, str | None]]:
+        asked = SEARCH.format(user=at.one.user, number=number).encode()
+        answer = at.ask("SEARCH", "/remote.php/dav/", {"Content-Type": "application/xml"}, content=asked)
+        assert answer.status_code == 207
+        listed = etree.fromstring(answer.content).iter(f"{DAV}response")
+        return [(each.findtext(f"{DAV}href") or "", each.findtext(f".//{OC}fileid")) for each in listed]
+
+    assert found(number) == [(at.where("sub/b.bin"), number)]
+    assert found("999999999") == []
+
+
 # --- system tags, as the code has them [I] ---------------------------------------------------------------------------
 
 

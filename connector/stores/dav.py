@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
@@ -45,6 +45,7 @@ _LONGEST_SIZE = 20
 _CONNECT_SECONDS = 10.0
 _PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?>
 <propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getetag/></prop></propfind>"""
+_XML = {"Content-Type": "application/xml; charset=utf-8"}
 _QUOTA = b"""<?xml version="1.0" encoding="utf-8"?>
 <propfind xmlns="DAV:"><prop><quota-available-bytes/></prop></propfind>"""
 #: What a server sends is not trusted: no entities, no files, no network, and no help for broken markup.
@@ -116,6 +117,7 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
         self.session.auth = auth
         self.session.verify = self.verify
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.requests["search"] = "SEARCH"
         self._root = str(self.get_url(""))
         self._date = ""
 
@@ -155,11 +157,8 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
                 raise self.refused("GET", Answer(response.status_code, response.headers, told))
             yield cast("BinaryIO", _Download(response, self.host))
 
-    def look(self, path: str, *, depth: int | Literal["infinity"]) -> tuple[Entry, ...]:
-        """The resource at `path`, and with depth 1 those directly inside; nothing where it does not exist.
-
-        Few servers tell with depth infinity all that is below.
-        """
+    def look(self, path: str, *, depth: int) -> tuple[Entry, ...]:
+        """The resource at `path`, and with depth 1 those directly inside; nothing where it does not exist."""
         answer = self.ask(
             "list",
             path,
@@ -175,6 +174,11 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
                 raise self.refused("PROPFIND", answer)
             return self.look(path + "/", depth=depth)
         return tuple(_entries(self.host, answer.body))
+
+    def search(self, query: bytes) -> tuple[Entry, ...]:
+        """What a server finds that knows SEARCH at the root collection (RFC 5323)."""
+        answer = self.ask("search", "", success=(HTTPStatus.MULTI_STATUS,), data=query, headers=_XML)
+        return tuple(map(_entry, _multistatus(self.host, answer.body).iterchildren("{DAV:}response")))
 
     def free(self) -> int | None:
         """How many bytes the root collection takes yet; None where the server tells none (RFC 4331), or no end."""
@@ -241,9 +245,9 @@ class DavClient(Client):  # type: ignore[misc]  # the library has no types
 _quoted = lru_cache(maxsize=100)(quote)
 
 
-def asking(depth: int | str) -> dict[str, str]:
+def asking(depth: int) -> dict[str, str]:
     """The headers of a PROPFIND, which brings along what it asks for (RFC 4918 section 9.1)."""
-    return {"Depth": str(depth), "Content-Type": "application/xml; charset=utf-8"}
+    return {"Depth": str(depth), **_XML}
 
 
 class Upload:

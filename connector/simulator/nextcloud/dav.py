@@ -24,7 +24,7 @@ from connector.simulator.nextcloud.writing import (
     torn,
 )
 
-_BULK = "/remote.php/dav/bulk"
+_BULK, _WHOLE = "/remote.php/dav/bulk", "/remote.php/dav/"
 _DAV = "1, 3, extended-mkcol, access-control, calendarserver-principal-property-search, nc-paginate"
 _ALLOW = "OPTIONS, GET, HEAD, DELETE, PROPFIND, PUT, PROPPATCH, COPY, MOVE, REPORT"
 
@@ -38,7 +38,7 @@ class Dav:
 
     def serves(self, path: str) -> bool:
         """Whether a path is one of ours."""
-        return path.startswith((ROOT_OF_FILES, ROOT_OF_UPLOADS, ROOT_OF_OLD, _BULK))
+        return path == _WHOLE or path.startswith((ROOT_OF_FILES, ROOT_OF_UPLOADS, ROOT_OF_OLD, _BULK))
 
     def answer(self, request: Request, user: User) -> Reply:
         """Raises Refused."""
@@ -47,6 +47,8 @@ class Dav:
             return self._uploads.answer(request, user)
         if request.path == _BULK and request.method == "POST":
             return several(self._cloud, request, user)
+        if request.path == _WHOLE and request.method == "SEARCH":
+            return self._search(request, user)
         owner, path = owned(request.path)
         if owner and owner.lower() != user.id.lower():
             return self._foreign(request, owner, path)
@@ -104,6 +106,15 @@ class Dav:
         top = _entry(base, node, may, user)
         entries = [top, *self._inside(top, user, request.header("Depth"))]
         return Reply(207, properties.found(self._cloud, request, entries))
+
+    def _search(self, request: Request, user: User) -> Reply:
+        """By the number of a file, among all that an account sees [code, FileSearchBackend]."""
+        scope, number = properties.searched(request)
+        if scope.strip("/") != f"files/{user.id}":
+            raise Refused(400, f"{SABRE}BadRequest", "Invalid scope")
+        top = _entry(f"{ROOT_OF_FILES}{user.id}", self._cloud.homes[user.id], ALL, user)
+        found = [each for each in self._inside(top, user, "infinity") if str(each.node.id) == number]
+        return Reply(207, properties.found(self._cloud, request, found))
 
     def _inside(self, above: Entry, user: User, depth: str) -> Iterator[Entry]:
         if depth == "0" or not above.node.folder:

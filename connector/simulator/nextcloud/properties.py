@@ -40,6 +40,15 @@ def found(cloud: Cloud, request: Request, entries: list[Entry]) -> bytes:
     return multistatus([_response(cloud, each, asked) for each in entries])
 
 
+def searched(request: Request) -> tuple[str, str]:
+    """Where a SEARCH looks, and for which number of a file."""
+    root = _parsed(request)
+    path = f"{{DAV:}}basicsearch/{{DAV:}}where/{{DAV:}}eq/{{DAV:}}prop/{{{_OC}}}fileid"
+    if root.tag != "{DAV:}searchrequest" or root.find(path) is None:
+        raise Refused(400, f"{SABRE}BadRequest", "Only a search by oc:fileid is simulated")
+    return root.findtext(".//{DAV:}scope/{DAV:}href", ""), root.findtext(".//{DAV:}eq/{DAV:}literal", "")
+
+
 def patched(request: Request, entry: Entry) -> bytes:
     """Do a PROPPATCH; the answer. RFC 4918, 9.2: all properties are set, or none."""
     root = _parsed(request)
@@ -135,7 +144,7 @@ def _known(cloud: Cloud, entry: Entry) -> dict[str, str]:
 
 def _asked(request: Request) -> list[str]:
     """The properties that are asked for; some, where the body says nothing."""
-    prop = _parsed(request).find("{DAV:}prop") if request.body.strip() else None
+    prop = _parsed(request).find(".//{DAV:}prop") if request.body.strip() else None
     return list(_BY_DEFAULT) if prop is None else [str(each.tag) for each in prop]
 
 

@@ -102,9 +102,7 @@ class OwnersStore:
         """Like `delete`, and out of its owner's trash, see the port. What she took elsewhere is hers, and stays."""
         handed_over = self._lies_elsewhere(path)
         self._erase(path)
-        if handed_over and self._lies_elsewhere(
-            path
-        ):  # It stands with two, of whom the first may have been the wrong one.
+        if handed_over and self._lies_elsewhere(path):  # A handover was killed: it may be with the other one.
             self._erase(path)
 
     def share(self, stored: Sequence[Stored], terms: LinkTerms, origin: Origin) -> tuple[Link, ...]:

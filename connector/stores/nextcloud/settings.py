@@ -15,6 +15,7 @@ from connector.model import Audience
 from connector.names import safe_name
 from connector.stores.nextcloud.dav import NextcloudDav
 from connector.stores.nextcloud.login import Login, by_app, by_password
+from connector.stores.nextcloud.numbers import Numbers
 from connector.stores.nextcloud.ocs import Ocs
 from connector.stores.nextcloud.owners import OwnersStore
 from connector.stores.nextcloud.readers import Readers
@@ -127,6 +128,7 @@ class NextcloudConfig(BaseModel):
         login = self._login(user)
         base = self.url.rstrip("/") + "/"
         ocs = Ocs(base, user, login=login, folder=self.folder, trust=_trust(self.ca), timeout=self.timeout)
+        whole = self._dav(f"{base}remote.php/dav", login)
         store = NextcloudStore(
             self._dav(f"{base}remote.php/dav/files/{quote(user)}/{quote(self.folder)}", login),
             self._dav(f"{base}remote.php/dav/uploads/{quote(user)}", login),
@@ -135,7 +137,8 @@ class NextcloudConfig(BaseModel):
             self.link_url or self.url,
             trash=Trash(self._dav(f"{base}remote.php/dav/trashbin/{quote(user)}/trash", login), self.folder),
             versions=Versions(self._dav(f"{base}remote.php/dav/versions/{quote(user)}/versions", login)),
-            tags=Tags(self._dav(f"{base}remote.php/dav", login), self.tags),
+            tags=Tags(whole, self.tags),
+            numbers=Numbers(whole, user),
             key=key,
         )
         return store, ocs

@@ -13,6 +13,7 @@ from connector.spool import Spool
 from connector.stores.dav import Answer, Upload
 from connector.stores.nextcloud.chunks import SMALLEST, Chunks, TooLarge
 from connector.stores.nextcloud.dav import NextcloudDav
+from connector.stores.nextcloud.numbers import Numbers
 from connector.stores.nextcloud.ocs import READ, Ocs, Share
 from connector.stores.nextcloud.public import PublicLinks
 from connector.stores.nextcloud.readers import SURE, People, Readers
@@ -54,6 +55,7 @@ class NextcloudStore(WebdavStore):
         trash: Trash,
         versions: Versions,
         tags: Tags,
+        numbers: Numbers,
         key: bytes,
     ) -> None:
         """`uploads` is the same account's collection of unfinished uploads.
@@ -68,6 +70,7 @@ class NextcloudStore(WebdavStore):
         self._trash = trash
         self._versions = versions
         self._tags = tags
+        self._numbers = numbers
         self._public = PublicLinks(client, ocs, self._link_url, key)
         #: Of each folder of a source that is open to whom it should be: to whom, and since when that is known.
         self._admitted: dict[str, tuple[People, datetime]] = {}
@@ -173,12 +176,8 @@ class NextcloudStore(WebdavStore):
         return entry is not None and not entry.collection
 
     def place(self, file_id: str) -> str | None:
-        """Where the account has a file by now, whose number this is; None where it has it no more. Looks everywhere."""
-        root = self._client.location("")
-        for each in self._client.look("", depth="infinity"):
-            if each.file_id == file_id and not each.collection:
-                return each.path.removeprefix(f"{root}/")
-        return None
+        """Where the account has a file by now, whose number this is; None where it has it no more."""
+        return self._numbers.place(file_id)
 
     def password(self, terms: LinkTerms, origin: Origin) -> str:
         """That of a public link, see the port."""
