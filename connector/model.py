@@ -126,6 +126,7 @@ class File:
     kind: FileKind = FileKind.FILE
     inline: bool = False
     content_id: str = ""
+    #: "" also where the source does not tell it, as Graph.
     content_location: str = ""
     #: Opaque, compared for equality only: it differs when the bytes may (LastModifiedTime, eTag).
     version: str = ""

@@ -4,7 +4,7 @@ import functools
 import gzip
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,13 @@ class Metadata:
         for part in rest:
             found = self._step(found, part) if found else found
         return found
+
+    def unknown(self, kind: str, names: Iterable[str]) -> Iterator[str]:
+        """Those of the names in a `$select` that things of this type do not have. Annotations have no type."""
+        for name in names:
+            cast, _, own = name.rpartition("/")
+            if "." not in own and own not in self._all(cast or kind)[0]:
+                yield name
 
     def complaints(self, kind: str, value: Any, where: str) -> Iterator[str]:
         """What is wrong with a value of this type."""

@@ -20,7 +20,8 @@ from tests.csdl import Metadata, read
 _JSON = "application/json"
 #: In Microsoft's metadata, but left out of the cut of its description that is at hand.
 _NOT_IN_THE_CUT = re.compile(
-    r"GET /groups/[^/]+/(members|transitiveMembers)(/microsoft\.graph\.\w+)?"
+    r"POST /users/[^/]+/mailFolders/[^/]+/permanentDelete"
+    r"|GET /groups/[^/]+/(members|transitiveMembers)(/microsoft\.graph\.\w+)?"
     r"|GET /groups/[^/]+/owners|POST /drives/[^/]+/items/[^/]+/restore"
     r"|GET /drives/[^/]+/(root/children|root:/.*|items/[^/]+:/[^:]*:?|items/[^/]+/retentionLabel)"
     r"|POST /users/[^/]+/mailFolders/[^/]+/(childFolders|move)|(DELETE|PATCH) /users/[^/]+/mailFolders/[^/]+",
@@ -80,7 +81,11 @@ class GraphJudge:
             return
         if kind is None:
             yield "leads nowhere by Microsoft's metadata"
-        elif reply.json is not None:
+            return
+        selected = filter(None, request.query.get("$select", "").split(","))
+        one = kind.removeprefix("Collection(").removesuffix(")")
+        yield from (f"a {one} has no {each}" for each in self._metadata.unknown(one, selected))
+        if reply.json is not None:
             told = json.loads(json.dumps(reply.json))
             if kind.startswith("Collection(") and reply.status != 201:
                 yield from self._metadata.complaints(kind, told["value"], "value") if "value" in told else [_NO_VALUE]

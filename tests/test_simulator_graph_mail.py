@@ -243,6 +243,24 @@ def test_attachments_are_listed_without_their_bytes(app: App, mail: str) -> None
     assert [each["id"] for each in expanded] == [each["id"] for each in listed]
 
 
+def test_names_that_nothing_has(app: App, mail: str) -> None:
+    """They are refused; what only files have stands behind their type; and Graph keeps no Content-Location."""
+    cast = "microsoft.graph.fileAttachment"
+    for asked in (
+        f"{mail}/attachments?$select=contentId",
+        f"{mail}/attachments?$select=id,contentBytes",
+        f"{mail}?$expand=attachments($select=id,contentId)",
+        f"{mail}?$select=contentId",
+        f"{ME}/mailFolders?$select=id,isRead",
+    ):
+        assert (app.ask("GET", asked).status, app.ask("GET", asked).code) == (400, "RequestBroker--ParseUri"), asked
+    told = {"@odata.type": f"#{cast}", "name": "a.txt", "contentBytes": "aGk=", "contentLocation": "http://x/a"}
+    assert app.ask("POST", f"{mail}/attachments", told).json["contentLocation"] is None
+    names = f"id,name,{cast}/contentId,{cast}/contentLocation,{cast}/contentBytes"
+    inline, *_, added = app.get(f"{mail}/attachments?$select={names}")["value"]
+    assert (inline["contentId"], added["contentBytes"], added["contentLocation"]) == ("i", "aGk=", None)
+
+
 def test_the_bytes_of_attachments(app: App, exchange: Exchange, mail: str) -> None:
     """A file's own, an item's MIME, and none of a reference."""
     item = app.get(mail)["id"].replace("-", "+").replace("_", "/")
@@ -445,6 +463,21 @@ def test_a_session_is_for_big_files_and_can_be_cancelled(app: App, mail: str) ->
     assert app.send("DELETE", upload, b"", {}).status == 404
 
 
+def test_where_one_request_ends_and_a_session_begins(app: App, exchange: Exchange, mail: str) -> None:
+    """As measured: with a request of 4 MB in all, and with a file of 2 MB."""
+    exchange.order(deviate={"overlapping-uploads": True})
+    told = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt"}
+    overhead = len(json.dumps({**told, "contentBytes": ""}))
+    most = (4 * 1024 * 1024 - overhead) // 4 * 3
+    url = f"{mail}/attachments"
+    for size, status in ((most, 201), (most + 1, 413)):
+        whole = {**told, "contentBytes": base64.b64encode(bytes(size)).decode()}
+        assert app.ask("POST", url, whole).status == status
+    for size, status in ((2 * 1024 * 1024, 201), (2 * 1024 * 1024 - 1, 400)):
+        item = {"AttachmentItem": {"attachmentType": "file", "name": "x", "size": size}}
+        assert app.ask("POST", f"{url}/createUploadSession", item).status == status
+
+
 def test_a_message_is_made(app: App, anna: Owner) -> None:
     """A draft, unless PidTagMessageFlags says otherwise; or from MIME."""
     draft = app.ask("POST", f"{ME}/messages", {"subject": "x"}).json
@@ -470,6 +503,24 @@ def test_a_copy_and_a_removal(app: App, anna: Owner, mail: str) -> None:
     assert len(app.get(f"{ME}/messages")["value"]) == 1
     assert app.ask("POST", f"{url}/permanentDelete").status == 204
     assert app.ask("GET", url).code == "ErrorItemNotFound"
+
+
+def test_a_folder_is_removed(app: App, exchange: Exchange, anna: Owner) -> None:
+    """To Deleted Items with all that is in it, and from there for good; or for good at once, where the cloud can."""
+    made = [app.ask("POST", f"{ME}/mailFolders", {"displayName": name}).json["id"] for name in ("one", "two")]
+    message = app.ask("POST", f"{ME}/mailFolders/{made[0]}/messages", {"subject": "x"}).json["id"]
+    deleted = app.get(f"{ME}/mailFolders/deleteditems")["id"]
+
+    assert app.ask("DELETE", f"{ME}/mailFolders/{made[0]}").status == 204
+    assert app.get(f"{ME}/mailFolders/{made[0]}")["parentFolderId"] == deleted
+    assert app.get(f"{ME}/messages/{message}")["parentFolderId"] == made[0]
+    assert app.ask("DELETE", f"{ME}/mailFolders/{made[0]}").status == 204
+    exchange.order(deviate={"no-permanent-delete": True})
+    assert app.ask("POST", f"{ME}/mailFolders/{made[1]}/permanentDelete").status == 400
+    exchange.order(deviate={"no-permanent-delete": False})
+    assert app.ask("POST", f"{ME}/mailFolders/{made[1]}/permanentDelete").status == 204
+    assert [app.ask("GET", f"{ME}/mailFolders/{each}").status for each in made] == [404, 404]
+    assert app.ask("POST", f"{ME}/mailFolders/inbox/permanentDelete").status == 400
 
 
 def test_a_mailbox_that_is_none(app: App, anna: Owner) -> None:
@@ -508,6 +559,16 @@ def test_a_batch_has_its_limits(app: App, exchange: Exchange, mail: str) -> None
     untyped = {"id": "1", "method": "PATCH", "url": mail, "body": {"isRead": True}}
     for nonsense in ([], [{"id": "1"}], [{"id": "1", **step, "dependsOn": ["2"]}], [untyped]):
         assert app.ask("POST", "/$batch", {"requests": nonsense}).status == 400
+
+
+def test_four_of_a_batch(app: App, exchange: Exchange, mail: str) -> None:
+    """Where the server has no time for more of one mailbox; what is about none counts for itself."""
+    exchange.order(deviate={"four-of-a-batch": True})
+    steps = [{"id": str(number), "method": "GET", "url": mail} for number in range(5)]
+    steps.append({"id": "5", "method": "GET", "url": "/groups"})
+    told = app.ask("POST", "/$batch", {"requests": steps}).json["responses"]
+    assert [each["status"] for each in told] == [200, 200, 200, 200, 429, 200]
+    assert "Retry-After" not in told[4]["headers"]
 
 
 def test_four_requests_at_once_for_each_mailbox(app: App, exchange: Exchange, mail: str) -> None:

@@ -11,7 +11,8 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -74,10 +75,14 @@ class TestGraphMailbox(SourceLaws):
     """The laws."""
 
 
+#: Under the one that is left out, no message can be read at all.
+USABLE = sorted(OF_GRAPH - {Deviation.TOO_COMPLEX})
+
+
 # --- what is only inferred -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("switches", [[each] for each in sorted(OF_GRAPH)] + [sorted(OF_GRAPH)], ids=str)
+@pytest.mark.parametrize("switches", [*([each] for each in USABLE), USABLE], ids=str)
 def test_what_is_inferred_may_be_otherwise(
     exchange: Exchange, world: GraphUser, source: GraphMailbox, switches: list[Deviation]
 ) -> None:
@@ -231,6 +236,117 @@ def test_a_big_file_comes_back(world: GraphUser, source: GraphMailbox, graph_jud
         (file.name, file.content_type, file.content_id)
     ]
     assert read(source, back, "big.bin") == content
+
+
+@pytest.mark.parametrize("switches", [{}, {Deviation.OVERLAPPING_UPLOADS: True}])
+def test_a_file_of_any_size_comes_back(
+    exchange: Exchange, world: GraphUser, source: GraphMailbox, switches: dict[str, bool]
+) -> None:
+    """Wherever the server lets one request end and an upload session begin."""
+    exchange.order(deviate=switches)
+    sizes = (3_000_000, 3_000_001, 3_145_611, 3_145_612, 3 * 2**20 - 1, 3 * 2**20)
+    item = source.fetch(world.deliver(html=HTML))
+    for size in sizes:
+        with spooled(io.BytesIO(bytes(size))) as spool:
+            source.put_back(item, File(id="", name=f"{size}.bin", size=size), spool)
+    back = source.fetch(item.id)
+    assert [len(read(source, back, f"{size}.bin")) for size in sizes] == list(sizes)
+
+
+def test_what_is_too_big_for_one_request_goes_in_parts(
+    world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where it is too small for that too, the server has the last word, and nobody asks without end."""
+    monkeypatch.setattr("connector.simulator.graph.attachments._AT_ONCE", 10_000)
+    item = source.fetch(world.deliver(html=HTML))
+    with spooled(io.BytesIO(bytes(10_001))) as spool:
+        source.put_back(item, File(id="", name="x.bin", size=0), spool)
+        assert read(source, source.fetch(item.id), "x.bin") == bytes(10_001)
+        monkeypatch.setattr("connector.simulator.graph.attachments._SESSION", 20_000)
+        monkeypatch.setattr("connector.simulator.graph.attachments._REQUEST", 10_000)
+        world.exchange.order(deviate={Deviation.OVERLAPPING_UPLOADS: True})
+        with pytest.raises(Rejected, match="nothing of this size"):
+            source.put_back(item, File(id="", name="y.bin", size=0), spool)
+    assert [file.name for file in source.fetch(item.id).files] == ["x.bin"]
+
+
+def test_four_of_each_batch(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """The others are asked for in smaller lots, without one that comes twice; the mailbox moves on."""
+    ids = {world.deliver(REPORT, folder=f"Projects/{number % 7}") for number in range(9)}
+    exchange.order(deviate={Deviation.FOUR_OF_A_BATCH: True})
+    pages = list(source.changes(None))
+    assert reported(pages) == ids
+    assert [each for page in pages for each in page.unread] == []
+    before = len(exchange.seen)
+    assert reported(source.changes(pages[-1].cursor)) == set()
+    assert len(exchange.seen) - before < 8
+
+
+def test_a_batch_in_which_some_have_to_wait(
+    world: GraphUser, source: GraphMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks before it is time; then for fewer at once, until all of a page come."""
+    ids = {world.deliver(REPORT, folder=f"Projects/{number % 7}") for number in range(9)}
+    connection = source._connection
+    answered = connection._lot
+    waits = False
+
+    def four(steps: Sequence[Any], prefer: Any) -> list[Any]:
+        nonlocal waits
+        assert not waits
+        waits = len(steps) > 4
+        return [*answered(steps, prefer)[:4], *(Unavailable("later", timedelta(seconds=1)) for _ in steps[4:])]
+
+    monkeypatch.setattr(connection, "_lot", four)
+    found: set[str] = set()
+    turns = 0
+    while not found:
+        turns, waits = turns + 1, False
+        with suppress(Unavailable):
+            found = reported(source.changes(None))
+    assert (found, turns) == (ids, 4)
+    monkeypatch.setattr(connection, "_lot", answered)
+    for _ in range(20):
+        assert connection.together < 21
+        list(source.changes(None))
+    assert connection.together == 20
+
+
+def test_a_cursor_of_long_ago(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """Such as one out of a backup: where Graph no longer knows it, the feed starts again, and skips nothing."""
+    exchange.order(deviate={Deviation.FOUR_GENERATIONS: True})
+    ids = {world.deliver(REPORT)}
+    *_, first = source.changes(None)
+    last = first
+    for _ in range(5):
+        ids.add(world.deliver(REPORT))
+        *_, last = source.changes(last.cursor)
+    assert reported(source.changes(last.cursor)) == set()
+    assert reported(source.changes(first.cursor)) == ids
+
+
+def test_a_message_that_graph_refuses_to_show(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """Passed over, it would stay as it is without a word: it is told, and looked at again, as one at which it fails."""
+    item_id = world.deliver(REPORT)
+    exchange.order(deviate={Deviation.TOO_COMPLEX: True})
+    pages = [*source.changes(None), *source.recent(datetime(2000, 1, 1, tzinfo=UTC))]
+    assert reported(pages) == set()
+    assert [each for page in pages for each in page.unread] == [item_id, item_id]
+    with pytest.raises(Unavailable, match="ErrorRestrictionTooComplex"):
+        source.fetch(item_id)
+    exchange.order(deviate={Deviation.TOO_COMPLEX: False})
+    assert source.fetch(item_id).files
+
+
+def test_nobody_sees_a_shelf_that_was_cleared(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:
+    """Where the cloud can delete for good; elsewhere its folder lies among Deleted Items, and nothing is in it."""
+    where = "/mailFolders/deleteditems/childFolders?includeHiddenFolders=true"
+    for switches, left in ({}, []), ({Deviation.NO_PERMANENT_DELETE: True}, [("RX7Q2", 0)]):
+        exchange.order(deviate=switches)
+        source.purge([source.stage(world.deliver(REPORT), "RX7Q2")], "RX7Q2")
+        assert source.shelf("RX7Q2") == ()
+        told = world.ask("GET", where)["value"]
+        assert [(each["displayName"], each["totalItemCount"]) for each in told] == left
 
 
 def test_attached_messages_and_references(exchange: Exchange, world: GraphUser, source: GraphMailbox) -> None:

@@ -5,9 +5,11 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from connector.simulator.deviations import Deviation
 from connector.simulator.graph.call import Call
 from connector.simulator.graph.message import Refused, Reply, Request, invalid
 from connector.simulator.graph.routes import Route
+from connector.simulator.graph.tenant import CONCURRENT
 
 _MOST = 20
 _WRITES = {"PATCH", "POST", "PUT"}
@@ -31,6 +33,16 @@ def batch(call: Call) -> Reply:
     return Reply(json={"responses": list(answers.values())})
 
 
+def _is_too_many(call: Call, inner: Request, answers: dict[str, dict[str, Any]]) -> bool:
+    mail = inner.path.lower().startswith("/v1.0/users/")
+    return mail and len(answers) >= CONCURRENT and call.deviates(Deviation.FOUR_OF_A_BATCH)
+
+
+def _turned_away() -> Reply:
+    refused = Refused(HTTPStatus.TOO_MANY_REQUESTS, "ErrorTooManyObjectsOpened", "Too many requests at once.")
+    return Reply.of(refused, {})
+
+
 def _has_type(step: dict[str, Any]) -> bool:
     return any(str(name).lower() == "content-type" for name in step.get("headers", {}))
 
@@ -42,7 +54,8 @@ def _answered(call: Call, step: dict[str, Any], answers: dict[str, dict[str, Any
     if any(answers[each]["status"] >= HTTPStatus.BAD_REQUEST for each in needed):
         error = {"code": "FailedDependency", "message": "A request that this one depends on failed."}
         return {"id": step["id"], "status": int(HTTPStatus.FAILED_DEPENDENCY), "headers": {}, "body": {"error": error}}
-    reply = call.send(_inner(call, step))
+    inner = _inner(call, step)
+    reply = _turned_away() if _is_too_many(call, inner, answers) else call.send(inner)
     told: dict[str, Any] = {"id": step["id"], "status": int(reply.status), "headers": dict(reply.headers)}
     if reply.json is not None or reply.pieces is not None:
         told["headers"]["Content-Type"] = reply.content_type

@@ -1,5 +1,6 @@
 """Delta queries: what has changed since a token. It may tell a thing twice, and never skips one (facts, A1)."""
 
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ from connector.simulator.mailbox import Folder, Mailbox
 
 #: Things on a page where nothing else is asked for.
 _PAGE = 10
+#: Links of one chain of pages that are known, where only the last ones are.
+_GENERATIONS = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,11 @@ def _page(call: Call, mailbox: Mailbox, scope: str, what: str, changes: Callable
     size = call.options.top or call.page_size(_PAGE)
     page, rest = due[:size], due[size:]
     told = [each.told() for each in page if not kinds or each.kind in kinds]
-    token = {"scope": scope, "epoch": call.organisation.epoch}
+    chain = str(call.state.get("chain") or uuid.uuid4())
+    call.tenant.generations[chain] += 1
+    token = {
+        "scope": scope, "epoch": call.organisation.epoch, "chain": chain, "generation": call.tenant.generations[chain]
+    }  # fmt: skip
     if rest:
         link = {"@odata.nextLink": call.link("skiptoken", after=page[-1].moment, **token)}
     else:
@@ -91,7 +98,9 @@ def _position(call: Call, scope: str) -> int:
         return 0
     if call.state.get("scope") != scope:
         invalid("The token is for another collection.")
-    if call.state.get("epoch") != call.organisation.epoch:
+    age = call.tenant.generations[str(call.state.get("chain"))] - int(call.state.get("generation", 0))
+    forgotten = age >= _GENERATIONS and call.deviates(Deviation.FOUR_GENERATIONS)
+    if forgotten or call.state.get("epoch") != call.organisation.epoch:
         says = "The sync state generation is not found."
         raise Refused(HTTPStatus.GONE, "syncStateNotFound", says)
     return int(call.state["after"])

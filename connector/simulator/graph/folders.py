@@ -7,7 +7,7 @@ from typing import Any
 from connector.simulator.graph.call import Call
 from connector.simulator.graph.changes import folders_delta
 from connector.simulator.graph.identity import find_folder
-from connector.simulator.graph.mail import READ, WRITE, opened
+from connector.simulator.graph.mail import READ, WRITE, opened, refuse_for_good
 from connector.simulator.graph.message import NO_CONTENT, Refused, Reply, invalid
 from connector.simulator.graph.routes import Route
 from connector.simulator.graph.shapes import folder_json
@@ -57,7 +57,19 @@ def move_folder(call: Call, mailbox: Mailbox) -> Reply:
 
 
 def delete_folder(call: Call, mailbox: Mailbox) -> Reply:
-    """Microsoft: mailfolder-delete."""
+    """Microsoft: mailfolder-delete. It was seen among Deleted Items then (outlook-assistant: issue 218)."""
+    folder = _own_folder(call, mailbox)
+    deleted = mailbox.distinguished["deleteditems"]
+    if folder in mailbox.below(deleted):
+        mailbox.remove_folder(folder)
+    else:
+        mailbox.rename_folder(folder, folder.name, deleted)
+    return NO_CONTENT
+
+
+def purge_folder(call: Call, mailbox: Mailbox) -> Reply:
+    """Microsoft: mailfolder-permanentdelete: it is removed from the mailbox."""
+    refuse_for_good(call)
     mailbox.remove_folder(_own_folder(call, mailbox))
     return NO_CONTENT
 
@@ -111,4 +123,5 @@ ROUTES = (
     Route("POST", f"{_FOLDERS}/{{folder}}/move", opened(move_folder), WRITE),
     Route("GET", f"{_FOLDERS}/{{folder}}/childFolders", opened(list_children), READ),
     Route("POST", f"{_FOLDERS}/{{folder}}/childFolders", opened(create_folder), WRITE),
+    Route("POST", f"{_FOLDERS}/{{folder}}/permanentDelete", opened(purge_folder), WRITE),
 )

@@ -46,6 +46,13 @@ def access_denied(says: str = "Access is denied. Check credentials and try again
     return Refused(HTTPStatus.FORBIDDEN, "ErrorAccessDenied", says)
 
 
+def refuse_for_good(call: Call) -> None:
+    """Raise where the cloud cannot delete for good."""
+    if call.deviates(Deviation.NO_PERMANENT_DELETE):
+        says = "Resource not found for the segment 'permanentDelete'."
+        raise Refused(HTTPStatus.BAD_REQUEST, "BadRequest", says)
+
+
 def refuse_sensitive(call: Call, item: Item) -> None:
     """Raise where only the advanced permission may change a message that is no draft (facts, 0: from 2026-12-31)."""
     if not item.message.draft and not call.deviates(Deviation.UNGATED_BODIES) and not call.may(ADVANCED):

@@ -12,7 +12,7 @@ from connector.simulator.graph.call import Call, streamed
 from connector.simulator.graph.changes import messages_delta
 from connector.simulator.graph.filters import matches, ordered
 from connector.simulator.graph.identity import find_folder, find_item
-from connector.simulator.graph.mail import READ, WRITE, opened, refuse_conflict, refuse_sensitive
+from connector.simulator.graph.mail import READ, WRITE, opened, refuse_conflict, refuse_for_good, refuse_sensitive
 from connector.simulator.graph.message import NO_CONTENT, Refused, Reply, invalid
 from connector.simulator.graph.routes import Route
 from connector.simulator.graph.shapes import message_json
@@ -104,6 +104,7 @@ def delete_message(call: Call, mailbox: Mailbox) -> Reply:
 
 def purge_message(call: Call, mailbox: Mailbox) -> Reply:
     """Microsoft: message-permanentdelete."""
+    refuse_for_good(call)
     item = find_item(mailbox, call.path["message"])
     refuse_conflict(call, item)
     mailbox.purge(item)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from connector.simulator import properties, text
+from connector.simulator.deviations import Deviation
 from connector.simulator.graph import extended
 from connector.simulator.graph.call import Call
 from connector.simulator.graph.identity import attachment_id, folder_id, item_id
@@ -62,10 +63,13 @@ def message_json(call: Call, mailbox: Mailbox, item: Item) -> dict[str, Any]:
                 attachment_json(call, mailbox, item, each, inner) for each in item.message.attachments
             ]
         elif name.lower() == "singlevalueextendedproperties":
+            if call.deviates(Deviation.TOO_COMPLEX):
+                says = "The restriction or sort order is too complex for this operation., Cannot query rows in a table."
+                raise Refused(HTTPStatus.BAD_REQUEST, "ErrorRestrictionTooComplex", says)
             if known := extended.told(item.message, item, nested):
                 told["singleValueExtendedProperties"] = known
         else:
-            raise _unknown(name, "Message")
+            raise _unknown(name, "message")
     return told
 
 
@@ -73,6 +77,7 @@ def attachment_json(
     call: Call, mailbox: Mailbox, item: Item, attachment: Attachment, options: Options
 ) -> dict[str, Any]:
     """An attachment; its bytes are read only where they are selected."""
+    _refuse_unknown(options, "attachment", _OF_ATTACHMENTS)
     kind = _kind(attachment)
     told: dict[str, Any] = {
         "@odata.type": f"#microsoft.graph.{kind}",
@@ -85,8 +90,9 @@ def attachment_json(
         "isInline": attachment.inline,
     }
     if kind == "fileAttachment":
-        told |= {"contentId": attachment.content_id or None, "contentLocation": attachment.content_location or None}
-        if options.select is None or "contentbytes" in {each.lower() for each in options.select}:
+        # Microsoft: fileattachment: "Don't use this property as it isn't supported".
+        told |= {"contentId": attachment.content_id or None, "contentLocation": None}
+        if options.select is None or any(each.lower().endswith("/contentbytes") for each in options.select):
             data = b"".join(attachment.content.chunks()) if attachment.content else b""
             told["contentBytes"] = base64.b64encode(data).decode()
     if attachment.message and any(each.lower().endswith("itemattachment/item") for each in options.expand):
@@ -98,10 +104,11 @@ def attachment_json(
 
 def folder_json(call: Call, mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
     """A folder as the request selects and expands it."""
+    _refuse_unknown(call.options, "mailFolder", _OF_FOLDERS)
     told = call.options.selected(_folder(mailbox, folder))
     for name, nested in call.options.expand.items():
         if name.lower() != "singlevalueextendedproperties":
-            raise _unknown(name, "MailFolder")
+            raise _unknown(name, "mailFolder")
         if known := extended.told_of_folder(folder, nested):
             told["singleValueExtendedProperties"] = known
     return told
@@ -125,7 +132,7 @@ def _fields(shown: Shown, options: Options) -> dict[str, Any]:
     by_name = {name.lower(): name for name in _FIELDS}
     asked = {each.lower() for each in options.select if "/" not in each}
     if unknown := asked - by_name.keys() - {"attachments", "singlevalueextendedproperties"}:
-        raise _unknown(min(unknown), "Message")
+        raise _unknown(min(unknown), "message")
     names = [name for lower, name in by_name.items() if lower in asked or name == "id"]
     return {name: _FIELDS[name](shown) for name in names}
 
@@ -136,8 +143,15 @@ def _kind(attachment: Attachment) -> str:
     return "referenceAttachment" if attachment.reference else "fileAttachment"
 
 
+def _refuse_unknown(options: Options, kind: str, known: frozenset[str]) -> None:
+    """Raise where `$select` has a name that no such thing has (seen: microsoft-graph-explorer-v4: issue 3916)."""
+    for name in options.select or ():
+        if name.lower() not in known:
+            raise _unknown(name, kind)
+
+
 def _unknown(name: str, kind: str) -> Refused:
-    says = f"Could not find a property named '{name}' on type 'Microsoft.OutlookServices.{kind}'."
+    says = f"Could not find a property named '{name}' on type 'microsoft.graph.{kind}'."
     return Refused(HTTPStatus.BAD_REQUEST, "RequestBroker--ParseUri", says)
 
 
@@ -222,5 +236,13 @@ _FIELDS: dict[str, Callable[[Shown], Any]] = {
 }
 #: Facts, A2.
 _ONLY_SELECTED = ("internetMessageHeaders", "uniqueBody")
+#: In lower case, what an attachment and a folder have. A property of a derived type stands behind the name of that.
+_OF_ATTACHMENTS = frozenset({
+    "id", "name", "contenttype", "size", "isinline", "lastmodifieddatetime", "microsoft.graph.itemattachment/item",
+    *(f"microsoft.graph.fileattachment/{name}" for name in ("contentid", "contentlocation", "contentbytes")),
+})  # fmt: skip
+_OF_FOLDERS = frozenset({
+    "id", "displayname", "parentfolderid", "childfoldercount", "unreaditemcount", "totalitemcount", "ishidden",
+})  # fmt: skip
 #: What a message has by lying in a folder, and an attached one lacks.
 _OF_ITEMS = ("changeKey", "parentFolderId")

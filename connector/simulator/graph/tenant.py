@@ -59,6 +59,8 @@ class Tenant:
     preauthenticated: dict[str, Any] = field(default_factory=dict)
     #: Who wants to be told what happens, by the id of his subscription.
     subscriptions: "dict[str, Subscription]" = field(default_factory=dict)
+    #: How many links each chain of pages of a change feed has had.
+    generations: Counter[str] = field(default_factory=Counter)
     #: The share of writes that end in 412 although nobody else wrote (facts, A4), and its chance.
     conflicts: float = 0.0
     chance: random.Random = field(default_factory=random.Random)

@@ -102,6 +102,14 @@ class Exists(Conflict):
     """A folder or file of this name is there already."""
 
 
+class TooBig(Rejected):
+    """It is more than the server takes in one request."""
+
+
+class TooSmall(Rejected):
+    """It is less than an upload session is for."""
+
+
 #: By Graph's word for it, in lower case, or else by the HTTP status.
 _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str | int]], ...] = (
     (
@@ -187,7 +195,12 @@ _ANSWERS: tuple[tuple[type[ConnectorError], str, frozenset[str | int]], ...] = (
     ),
     (Rejected, "something of {whose} has no content of its own", frozenset({HTTPStatus.METHOD_NOT_ALLOWED})),
     (Exists, "{whose} has something of this name already", frozenset({HTTPStatus.CONFLICT})),
-    (Rejected, "{host} takes nothing of this size into {whose}", frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE})),
+    (TooBig, "{host} takes nothing of this size into {whose}", frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE})),
+    (
+        TooSmall,
+        "{host} takes nothing this small into {whose} in parts",
+        frozenset({"errorattachmentsizeshouldnotbelessthanminimumsize"}),
+    ),
     (Rejected, "something of {whose} is locked, or has to be kept", frozenset({HTTPStatus.LOCKED})),
 )
 

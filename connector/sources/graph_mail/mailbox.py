@@ -15,7 +15,7 @@ from connector.model import Body, File, FileKind, Item, Letter, Message, Notice,
 from connector.sources.exchange import ROOT, WELL_KNOWN, Readable, mailbox_guid
 from connector.sources.graph import Connection
 from connector.sources.graph.connection import BATCH, path
-from connector.sources.graph.failures import Grief, LostState
+from connector.sources.graph.failures import Grief, LostState, TooBig, TooSmall
 from connector.sources.graph_mail import words
 from connector.sources.graph_mail.cursor import Cursor, read
 from connector.sources.graph_mail.folders import Folder, Told, tree
@@ -33,7 +33,8 @@ PAGE = 100
 TOP = "above msgfolderroot"
 #: What ids begin with, of items in no folder that people see.
 _HIDDEN = "hidden:"
-#: What goes into a message with one request; beyond, an upload session takes it, up to the most.
+#: What goes into a message with one request; beyond, an upload session takes it, up to the most. Where exactly one ends
+#: and the other begins is told in several ways: what is refused the one way goes the other.
 _SMALL, MOST = 3_000_000, 150_000_000
 #: RecoverableItemsQuota of Exchange Online where nobody set it. Graph does not tell it.
 QUOTA = 30 * 1024**3
@@ -87,6 +88,8 @@ class GraphMailbox:
     def changes(self, cursor: str | None) -> Iterator[Page]:
         """See `Source.changes`. In a mailbox where nothing happened: a request for its folders, and one for each 20."""
         place = read(cursor)
+        # What was too many once need not be so for ever.
+        self._connection.together = min(BATCH, self._connection.together + 1)
         folders = self._folders(place)
         scope = [folder for folder in folders if folder.in_scope]
         place.feeds = {folder.id: place.feeds.get(folder.id, "") for folder in scope}
@@ -165,30 +168,20 @@ class GraphMailbox:
                 self._one(item.id)
 
     def put_back(self, item: Item, file: File, content: Spool) -> None:
-        """See `Source.put_back`. One request, or two and one for each 4 MB, which lose the Content-Location."""
+        """See `Source.put_back`. One request, or two and one for each 4 MB. Graph has no Content-Location."""
         if file.kind is not FileKind.FILE:
             raise Rejected(f"an attached message of the mailbox {self.address} cannot be attached again as what it was")
         if content.size > MOST:
             raise Rejected(f"the mailbox {self.address} takes no file of more than {MOST // 1_000_000} MB")
-        told: JSON = {
-            "name": file.name,
-            "contentType": file.content_type or None,
-            "contentId": file.content_id or None,
-            "isInline": file.inline,
-        }
-        where = self._of(item.id, "attachments")
         if content.size <= _SMALL:
-            content.content.seek(0)
-            told |= {
-                "@odata.type": "#microsoft.graph.fileAttachment",
-                "contentLocation": file.content_location or None,
-                "contentBytes": base64.b64encode(content.content.read()).decode("ascii"),
-            }
-            self._connection.ask("POST", where, told)
-            return
-        told |= {"attachmentType": "file", "size": content.size}
-        session = self._connection.ask("POST", f"{where}/createUploadSession", {"AttachmentItem": told})
-        self._connection.upload(str(session.body.get("uploadUrl") or ""), content)
+            try:
+                return self._attach_at_once(item, file, content)
+            except TooBig:
+                pass
+        try:
+            self._attach_in_parts(item, file, content)
+        except TooSmall:
+            self._attach_at_once(item, file, content)
 
     def room(self) -> Room | None:
         """See `Source.room`: the folders of Recoverable Items. One request. That Graph tells their size is inferred."""
@@ -289,15 +282,15 @@ class GraphMailbox:
         items, unread = [], []
         scope = {folder.path for folder in self._tree.values() if folder.in_scope}
         for item_id, item in self._read([str(each["id"]) for each in told]).items():
-            if isinstance(item, Grief | Gone):
+            if isinstance(item, Message):
+                # Else it was moved out of scope meanwhile.
+                items += [item] if item.folder in scope else []
+            elif isinstance(item, Unavailable | Denied) and not isinstance(item, Grief):
+                raise item
+            else:
                 # All that came after it must not wait for one that is broken. One that was deleted meanwhile will be
                 # gone then, too; but a server that is behind says the same of new mail.
                 unread.append(item_id)
-            elif isinstance(item, Unavailable | Denied):
-                raise item
-            # Else it was moved out of scope meanwhile, or cannot be read by its own fault.
-            elif isinstance(item, Message) and item.folder in scope:
-                items.append(item)
         return tuple(items), tuple(unread)
 
     @property
@@ -308,7 +301,10 @@ class GraphMailbox:
 
     def _one(self, item_id: str, *, body: bool = False) -> Message:
         where = self._of(item_id) + words.item(body=body)
-        return self._message(item_id, self._connection.ask("GET", where, prefer=_preferred(body=body)).body)
+        try:
+            return self._message(item_id, self._connection.ask("GET", where, prefer=_preferred(body=body)).body)
+        except Rejected as refused:
+            raise _unreadable(refused) from None
 
     def _place(self, item_id: str) -> str:
         """The folder where an item is. Raises Gone."""
@@ -322,13 +318,26 @@ class GraphMailbox:
         read: dict[str, Message | Exception] = {}
         for batch in _batches(list(dict.fromkeys(ids)), BATCH):
             paths = [self._of(item_id) + words.item(body=body) for item_id in batch]
-            answers = self._connection.batch(paths, prefer=_preferred(body=body))
+            asked = self._connection.batch(paths, prefer=_preferred(body=body))
+            answers = (_unreadable(each) if isinstance(each, Rejected) else each for each in asked)
             for item_id, answer in zip(batch, answers, strict=True):
                 try:
                     read[item_id] = answer if isinstance(answer, Exception) else self._message(item_id, answer)
                 except (Gone, Grief) as error:
                     read[item_id] = error
         return read
+
+    def _attach_at_once(self, item: Item, file: File, content: Spool) -> None:
+        content.content.seek(0)
+        encoded = base64.b64encode(content.content.read()).decode("ascii")
+        told = {**words.attachment(file), "@odata.type": "#microsoft.graph.fileAttachment", "contentBytes": encoded}
+        self._connection.ask("POST", self._of(item.id, "attachments"), told)
+
+    def _attach_in_parts(self, item: Item, file: File, content: Spool) -> None:
+        told = {**words.attachment(file), "attachmentType": "file", "size": content.size}
+        where = self._of(item.id, "attachments", "createUploadSession")
+        session = self._connection.ask("POST", where, {"AttachmentItem": told})
+        self._connection.upload(str(session.body.get("uploadUrl") or ""), content)
 
     def _looked_for(self, item_id: str, told: JSON) -> Folder | None:
         """The folder that an answer names, if people see that one. Raises Gone where this id is not good there.
@@ -456,6 +465,17 @@ class GraphMailbox:
 def _plain(item_id: str) -> str:
     """The id by which Graph knows it."""
     return item_id.removeprefix(_HIDDEN)
+
+
+def _unreadable(refused: Rejected) -> Grief:
+    """A message that Graph refuses to show, as one at which it fails: that is told, and tried again.
+
+    Such as ErrorRestrictionTooComplex, of some mailboxes (davmail: issues 501 and 509). Passed over, its mail would
+    stay as it is without a word.
+    """
+    grief = Grief(str(refused))
+    grief.request = refused.request
+    return grief
 
 
 def _told(folder: JSON) -> Told:

@@ -51,7 +51,7 @@ class GraphProbe(GraphMailbox):
 
     def delete(self, item_id: str) -> None:
         """See `Probe.delete`. One request."""
-        delete(self._connection, self.address, item_id)
+        delete(self._connection, self._of(item_id))
 
 
 def _message(letter: Letter) -> JSON:

@@ -86,7 +86,6 @@ def _file(told: JSON) -> File:
         kind=_KINDS[told["@odata.type"]],
         inline=told.get("isInline") is True,
         content_id=_text(told, "contentId").strip("<> "),
-        content_location=_text(told, "contentLocation"),
         version=_text(told, "lastModifiedDateTime"),
     )
 

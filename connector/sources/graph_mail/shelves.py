@@ -44,11 +44,10 @@ class Shelves:
     def purge(self, item_ids: Collection[str], redirect_id: str) -> None:
         """Delete these items, then the shelf if it is empty."""
         for item_id in item_ids:
-            delete(self._connection, self._address, item_id)
+            delete(self._connection, path("users", self._address, "messages", item_id))
         shelf = self._find(redirect_id)
         if shelf and not self._on(shelf):
-            with suppress(Gone):
-                self._connection.ask("DELETE", path("users", self._address, "mailFolders", shelf))
+            delete(self._connection, path("users", self._address, "mailFolders", shelf))
 
     def _done(self, item_id: str, verb: str, folder: str) -> str:
         where = path("users", self._address, "messages", item_id, verb)
@@ -87,9 +86,11 @@ class Shelves:
         return ""
 
 
-def delete(connection: Connection, address: str, item_id: str) -> None:
-    """For good where the cloud can do that; else as a user does, who can still recover it. Absent counts as deleted."""
-    where = path("users", address, "messages", item_id)
+def delete(connection: Connection, where: str) -> None:
+    """For good where the cloud can do that; else as a user does, who can still recover it. Absent counts as deleted.
+
+    `where` is the path of a message, or of a folder, which then lies among Deleted Items.
+    """
     try:
         connection.ask("POST", f"{where}/permanentDelete")
     except Gone:

@@ -6,7 +6,7 @@ https://learn.microsoft.com/graph/api/resources/message, .../extended-properties
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.model import Body, Letter
+from connector.model import Body, File, Letter
 from connector.sources.exchange import MARKER_NAME, MARKER_SET
 
 JSON = dict[str, Any]
@@ -39,7 +39,7 @@ _TOUCHED = "flag,importance"
 #: Without the bytes, which stand in an attachment that is asked for as a whole.
 _ATTACHMENTS = (
     "attachments($select=id,name,contentType,size,isInline,lastModifiedDateTime,"
-    "microsoft.graph.fileAttachment/contentId,microsoft.graph.fileAttachment/contentLocation)"
+    "microsoft.graph.fileAttachment/contentId)"
 )
 
 
@@ -76,6 +76,16 @@ def named(name: str) -> str:
 def folder() -> str:
     """The query of a folder."""
     return f"?$select=id,displayName,parentFolderId&$expand={extended(FOLDER_CLASS)}"
+
+
+def attachment(file: File) -> JSON:
+    """What a file is called that is put into a message."""
+    return {
+        "name": file.name,
+        "contentType": file.content_type or None,
+        "contentId": file.content_id or None,
+        "isInline": file.inline,
+    }
 
 
 def letter(of: Letter, address: str) -> JSON:
