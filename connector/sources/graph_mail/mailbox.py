@@ -282,15 +282,15 @@ class GraphMailbox:
         items, unread = [], []
         scope = {folder.path for folder in self._tree.values() if folder.in_scope}
         for item_id, item in self._read([str(each["id"]) for each in told]).items():
-            if isinstance(item, Grief | Gone):
+            if isinstance(item, Message):
+                # Else it was moved out of scope meanwhile.
+                items += [item] if item.folder in scope else []
+            elif isinstance(item, Unavailable | Denied) and not isinstance(item, Grief):
+                raise item
+            else:
                 # All that came after it must not wait for one that is broken. One that was deleted meanwhile will be
                 # gone then, too; but a server that is behind says the same of new mail.
                 unread.append(item_id)
-            elif isinstance(item, Exception):
-                raise item
-            # Else it was moved out of scope meanwhile.
-            elif item.folder in scope:
-                items.append(item)
         return tuple(items), tuple(unread)
 
     @property
