@@ -453,6 +453,21 @@ def test_an_owner_lets_a_link_last(world: World) -> None:
     world.clock.now = NOW
 
 
+def test_what_an_owner_does_is_written_down_before_it_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or nothing would tell the message how long its link lasts by now, and nobody who it was."""
+    publication, _ = world.publish(PARTS, audience=Audience.OWNER, expires=NOW + timedelta(days=5))
+    form = {"proof": proof(world.ask(f"/r/{publication.id}", headers=ANNA)), "days": "20", "hash": "1" * 64}
+
+    def locked(*_: object) -> None:
+        raise Unavailable("links: another process has kept it locked")
+
+    monkeypatch.setattr(world.book, "note", locked)
+    for what in ("extend", "release", "end"):
+        assert world.ask(f"/r/{publication.id}/{what}", "POST", headers=ANNA, body=urlencode(form)).status == 503
+    assert world.book.publication(publication.id) == publication
+    assert world.book.released(publication.id, NOW) == ()
+
+
 def test_nobody_else_releases_anything(world: World) -> None:
     """Not another one of the staff, not another site in the owner's browser, not for longer than the house allows."""
     publication, _ = world.publish(PARTS, audience=Audience.STAFF)

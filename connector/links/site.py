@@ -342,6 +342,7 @@ class Site:
         until = self._clock() + timedelta(days=days)
         if opening.publication.expires:
             until = min(until, opening.publication.expires)
+        self._note(opening, 0, "release", "opened")
         self._book.admit(
             Token(
                 hash=hashed(made),
@@ -351,7 +352,6 @@ class Site:
                 released_by=visit.visitor.name,
             )
         )
-        self._note(opening, 0, "release", "opened")
         lang = self._language(visit.request, pages)
         return pages.released(lang, f"{self._settings.url}/a/{made}", password, until, visit.base)
 
@@ -359,8 +359,8 @@ class Site:
         released = opening.visit.form.get("hash", "")
         if not _HASH.fullmatch(released):  # Not every database takes what a form may hold.
             return RedirectResponse(opening.visit.base, 303)
-        self._book.take_back(opening.publication.id, released, self._clock())
         self._note(opening, 0, "end", "opened")
+        self._book.take_back(opening.publication.id, released, self._clock())
         return RedirectResponse(opening.visit.base, 303)
 
     def _extend(self, opening: _Opening, _pages: Pages, tenant: Tenant) -> Response:
@@ -370,8 +370,9 @@ class Site:
         days = _days(opening.visit, releases.longest)
         until = self._clock() + timedelta(days=days)
         if days and publication.expires and until > publication.expires:
-            self._book.extend(publication.id, until, reopen=False)
+            # First: by it the message is told, and it is known who did it.
             self._note(opening, 0, "extend", "opened")
+            self._book.extend(publication.id, until, reopen=False)
         return RedirectResponse(opening.visit.base, 303)
 
     def _proof(self, visit: Visit, publication: Publication) -> str:
