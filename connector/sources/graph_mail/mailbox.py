@@ -283,8 +283,8 @@ class GraphMailbox:
         scope = {folder.path for folder in self._tree.values() if folder.in_scope}
         for item_id, item in self._read([str(each["id"]) for each in told]).items():
             if isinstance(item, Message):
-                # Else it was moved out of scope meanwhile.
-                items += [item] if item.folder in scope else []
+                if item.folder in scope:  # Else it was moved out of scope meanwhile.
+                    items.append(item)
             elif isinstance(item, Unavailable | Denied) and not isinstance(item, Grief):
                 raise item
             else:
