@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import pytest
 
-from connector.errors import Conflict, Corrupt, Denied, Edited, Gone, PartUnread, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Corrupt, Denied, Edited, Gone, PartUnread, Rejected, Unavailable
 from connector.flow import discover
 from connector.flow.decisions import backed_up, drop, recall, release
 from connector.flow.reactions import MOST_ATTEMPTS
@@ -813,8 +813,8 @@ def test_a_bug_is_told_tried_again_and_held_in_the_end(world: World) -> None:
 
 
 @pytest.mark.parametrize("fault", [Rejected("corrupt"), Unavailable("failed"), ZeroDivisionError()])
-def test_a_message_that_nobody_can_read_stops_none_of_the_others(world: World, fault: Exception) -> None:
-    """Whether the feed tells so, or it waits for another look. Once it can be read, it goes like the others."""
+def test_a_message_that_nobody_can_read_stops_none_of_the_others(world: World, lines: Lines, fault: Exception) -> None:
+    """Whether the feed tells so, or it waits for another look: that is told. Once it can be read, it goes too."""
     world.policy = policy(when={"older_than": "1d"})
     waiting = world.deliver(FILE, received=world.now - timedelta(hours=23))
     unread = world.deliver(FILE, received=world.now - timedelta(days=2))
@@ -837,6 +837,8 @@ def test_a_message_that_nobody_can_read_stops_none_of_the_others(world: World, f
         step(world, source=Broken)
         world.now += timedelta(minutes=2)
     assert [(each.item_id, each.state) for each in redirects(world)] == [(new, State.DONE)]
+    told = "message.put_off" if isinstance(fault, ConnectorError) else "bug"
+    assert told in [each["event"] for each in lines()]
     world.now += timedelta(hours=2)
     step(world, 3)
     assert {each.item_id for each in redirects(world)} == {new, waiting, unread}

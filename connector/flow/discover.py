@@ -81,6 +81,8 @@ def _look_again(turn: Turn) -> None:
         except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
             # First of all it is put off: where its server fails at it every time, all the others still have their turn.
             _record(turn, (), looked=(item_id,), unread=(item_id,), again=LONGEST_BACKOFF)
+            if isinstance(error, ConnectorError):  # What else may stand in an error, nobody knows.
+                log.warning(Event.MESSAGE_PUT_OFF, source=turn.watch.name, reason=str(error))
             bear(error, turn)
             continue
         _record(turn, items, looked=(item_id,))
