@@ -452,6 +452,20 @@ def test_manifest_that_vanishes_is_passed_over(world: World) -> None:
     assert path not in world.store.files
 
 
+def test_what_was_only_copied_is_known_again(tmp_path: Path) -> None:
+    """It is done, as it was: nothing of it was dropped."""
+    world = World(tmp_path / "ledger.db", policy(action="copy"))
+    start(world)
+    world.deliver(FILE)
+    world.run()
+    world.ledger_file = world.ledger_file.with_name("new.db")
+    start(world)
+    assert reconciled(world) == 1
+    world.run()
+    done(world)
+    assert world.mailbox.items()[0].files
+
+
 def test_no_collection_grows_with_every_message(tmp_path: Path) -> None:
     """A server lists so many names at a time and no more; and each sweep lists one."""
     world = World(tmp_path / "ledger.db", policy(keep_original=True))
