@@ -366,7 +366,7 @@ BUSY = '<m:MessageXml><t:Value Name="BackOffMilliseconds">17250</t:Value></m:Mes
         (http(200, refusal("ErrorQuotaExceeded")), Unavailable, "raise its quota"),
         (
             http(500, SOAP % b"<s:Fault><faultcode>a:ErrorInternalServerError</faultcode></s:Fault>"),
-            Unavailable,
+            Grief,
             "failed",
         ),
         (

@@ -112,7 +112,7 @@ def test_ledger_of_yesterday(pipeline: Pipeline, lost: bool) -> None:  # noqa: F
 def test_lost_ledger_beside_manifests_that_are_not_ours(pipeline: Pipeline) -> None:
     """Foreign files, a damaged manifest, one of another tenant: told, left alone, and no hindrance for the others."""
     seen, _ = story(pipeline, lambda: None)
-    folder = pipeline.root / ".connector" / "manifests"
+    (folder,) = (pipeline.root / ".connector" / "redirects").iterdir()
     damaged = next(path for path in folder.iterdir() if b"redirected-before" in path.read_bytes())
     damaged.write_bytes(damaged.read_bytes()[:-7])
     (folder / "desktop.ini").write_text("[.ShellClassInfo]")

@@ -32,7 +32,7 @@ from connector.ledger import LeaseLost, Ledger, Pauses
 from connector.links.book import Access, Book
 from connector.log import Event, log
 from connector.model import Redirect
-from connector.pauses import TenantPause
+from connector.pauses import SourcePause, TenantPause
 from connector.upkeep import show_anew
 from connector.watching.certificates import ends_of_credentials, ends_of_hosts
 from connector.watching.counters import TICKS
@@ -275,16 +275,20 @@ class Desk:
     def exhaust(self, mailbox: Mailbox) -> None:
         """Ticks of one mailbox until it was read to its end and nothing of it is due now, or nothing moves any more."""
         before: object = None
+        begun = clock()
         while self.turn(mailbox):
             name = mailbox.watch().name
             watched = next(each for each in self._ledger.watched() if each.name == name)
             due = frozenset((each.id, each.revision) for each in self._ledger.due(name, clock()))
             filled = self._ledger.backfill(name)
+            # Where its server fails at a folder, no pass is ever counted: a turn that had time has read all the others.
+            partly = self._ledger.paused(SourcePause.FOLDERS.of(name), clock()) and clock() - begun <= BUDGET
+            ended = bool(watched.passes or partly)
             # A server may give another cursor each time; only until its first end is reached does that move anything.
-            now = (watched.passes or watched.cursor, due, filled)
-            if now == before or (watched.passes and not due and not filled):
+            now = (ended or watched.cursor, due, filled)
+            if now == before or (ended and not due and not filled):
                 return
-            before = now
+            before, begun = now, clock()
 
     def _left_alone(self) -> frozenset[str]:
         """The addresses of the mailboxes that are paused: by a name, by the key it stands for, or by account."""

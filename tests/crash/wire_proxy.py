@@ -119,7 +119,7 @@ def _kind(method: str, path: str, body: bytes) -> str:
         return found[1].decode()
     if path.startswith("/v1.0/"):
         return f"{method} {next(word for word in reversed(path.partition('?')[0].split('/')) if len(word) < _LONG)}"
-    about = (name for name, folder in (("manifest", "/manifests"), ("generation", "/generations")) if folder in path)
+    about = (name for name, folder in (("manifest", "/redirects"), ("generation", "/generations")) if folder in path)
     return f"{method} {next(about, 'file')}"
 
 
