@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,15 @@ from connector.config.settings import MOST_THREADS, Settings
 from connector.config.yamlfile import ConfigError
 from connector.daemon.process import NEVER, alone, clock, notify
 from connector.daemon.service import Daemon
-from connector.errors import Denied, Unavailable
+from connector.errors import Denied, PartUnread, Unavailable
 from connector.flow.manifest import put_bytes
 from connector.flow.reactions import StoreFailed
 from connector.flow.turn import LONGEST_BACKOFF, Watch
 from connector.ledger import FOR_EVER, Ledger, Proved
 from connector.links.book import Book
 from connector.log import Event
-from connector.model import Action, Proof, State, Stored
-from connector.pauses import TenantPause
+from connector.model import Action, Page, Proof, State, Stored
+from connector.pauses import SourcePause, TenantPause
 from connector.policy import Defaults, Rule
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
@@ -472,6 +472,37 @@ def test_once_ends_although_nothing_was_ever_read(world: World) -> None:
     world.daemon().once()
     assert asked
     assert not world.ledger.counts()
+
+
+class Restless(MemorySource):
+    """Gives another cursor each time, as Graph does; and may fail at a folder each time."""
+
+    asked, broken = 0, False
+
+    def changes(self, cursor: str | None) -> Iterator[Page]:
+        """See `Source.changes`."""
+        for page in super().changes(cursor and cursor.partition("#")[0]):
+            self.asked += 1
+            assert self.asked < 50
+            yield replace(page, cursor=f"{page.cursor}#{self.asked}")
+        if self.broken:
+            raise PartUnread("1 of 2 folders")
+
+
+@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize("stuck", [True, False])
+def test_once_ends_whatever_cursors_a_server_gives(world: World, *, broken: bool, stuck: bool) -> None:
+    """Neither that it gives another one each time, nor that no pass is ever whole, moves anything that is due."""
+    box = MemoryMailbox(address="anna@example.org", key="anna")
+    box.deliver(FILE)
+    source = Restless(box)
+    source.broken = broken
+    world.boxes.append(source)
+    if stuck:
+        until, name = clock() + timedelta(hours=1), SourcePause.EDITS.of("acme/anna")
+        world.ledger.pause(name, until=until, reason="x", error="Full", now=clock(), tenant="acme")
+    world.daemon().once()
+    assert world.ledger.counts() == {("acme/anna", State.STORED if stuck else State.DONE): 1}
 
 
 def test_once_takes_what_comes_up_while_it_works(world: World) -> None:
