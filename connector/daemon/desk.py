@@ -412,8 +412,8 @@ class Desk:
 
     def _differences(self, redirect: Redirect, mailbox: Mailbox, now: datetime) -> tuple[str, ...] | None:
         """None where nobody tells. Whoever is left alone is not asked: fifty refused logins lock an account out."""
-        paused = self._ledger.paused(TenantPause.STORE.of(self.name), now)
-        if paused or self._common.stopping.is_set() or mailbox.source.address in self._left_alone():
+        names = {TenantPause.STORE.of(self.name), redirect.source, mailbox.name, mailbox.account}
+        if self._common.stopping.is_set() or names & self._ledger.all_pauses(now).standing.keys():
             return None
         with self._in_trouble_alone(mailbox):
             try:

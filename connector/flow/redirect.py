@@ -214,7 +214,7 @@ def copy(redirect: Redirect, turn: Turn) -> Redirect:
 
 
 def _only_copied(redirect: Redirect, turn: Turn) -> Redirect:
-    done = replace(with_end(redirect, turn.clock()), state=State.DONE)
+    done = replace(with_end(redirect, turn.clock()), state=State.DONE, missed=None, reason="")
     return turn.write(done, Event.REDIRECT_DONE, copied=len(redirect.live))
 
 
