@@ -77,8 +77,11 @@ def backed_up(world: World, name: str = "backup") -> Path:
     return copy
 
 
-def restored(world: World, backup: Path) -> None:
-    """Yesterday's ledger is today's."""
+def restored(world: World, backup: Path | None) -> None:
+    """Yesterday's ledger is today's; or, without a backup, it is lost, and a new one begins."""
+    if backup is None:
+        world.ledger_file = world.ledger_file.with_name("new.db")
+        return
     for suffix in ("-wal", "-shm"):
         Path(f"{world.ledger_file}{suffix}").unlink(missing_ok=True)
     shutil.copy(backup, world.ledger_file)
@@ -343,10 +346,7 @@ def test_restored_message_that_was_released_since(world: World, *, lost: bool) -
     with_ledger(world, lambda ledger: release(only(world), ledger, world.clock(), "operator"))
     world.run()
     done(world)
-    if lost:
-        world.ledger_file = world.ledger_file.with_name("new.db")
-    else:
-        restored(world, backup)
+    restored(world, None if lost else backup)
     start(world)
     assert reconciled(world) == 1
     world.run()
@@ -680,10 +680,7 @@ def test_restored_message_planned_anew_before_anybody_reconciled(world: World, l
     with_ledger(world, lambda ledger: recall(only(world), ledger, world.clock(), "operator"))
     world.run()
     start(world)
-    if lost:
-        world.ledger_file = world.ledger_file.with_name("new.db")
-    else:
-        restored(world, backup)
+    restored(world, None if lost else backup)
     start(world)
     step(world)
     assert State.STORED in {each.state for each in redirects(world)}

@@ -587,10 +587,7 @@ def test_ledger_of_yesterday_learns_that_a_message_was_restored(world: World, lo
     recalled(world)
     start(world)
     world.run()
-    if lost:
-        world.ledger_file = world.ledger_file.with_name("new.db")
-    else:
-        restored(world, backup)
+    restored(world, None if lost else backup)
     start(world)
     assert reconciled(world) == 1
     assert reconciled(world) == 0

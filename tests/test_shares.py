@@ -246,10 +246,7 @@ def test_ledger_of_yesterday(world: ShareWorld, *, lost: bool) -> None:
     world.upload("report.pdf", REPORT)
     world.run()
     start(world)
-    if lost:
-        world.ledger_file = world.ledger_file.with_name("new.db")
-    else:
-        restored(world, backup)
+    restored(world, None if lost else backup)
     assert not start(world)
     world.run(ticks=3)
     assert reconciled(world) == 1
