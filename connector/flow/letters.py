@@ -35,10 +35,9 @@ def tell_passwords(redirect: Redirect, item: Item, turn: Turn) -> None:
     """
     if not isinstance(item, Message) or not turn.watch.policy.people.passwords:
         return
-    origin = turn.origin(redirect, item)
-    terms = dict.fromkeys(each.terms for each in redirect.shown if each.terms.password)
-    if passwords := [in_store(turn.watch.links.password, each, origin) for each in terms]:
-        _tell(redirect, item, passwords, turn)
+    if terms := dict.fromkeys(each.terms for each in redirect.shown if each.terms.password):
+        origin = turn.origin(redirect, item)
+        _tell(redirect, item, [in_store(turn.watch.links.password, each, origin) for each in terms], turn)
 
 
 def tell_people(turn: Turn) -> None:

@@ -486,7 +486,8 @@ def _linked(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
         alike = [each for each in redirect.shown if each.terms == terms]
         links = _shared([each.stored for each in alike if each.stored], terms, origin, turn)
         for each, link in zip(alike, links, strict=True):
-            redirect = with_file(redirect, each, replace(each, link=link))
+            if link != each.link:
+                redirect = with_file(redirect, each, replace(each, link=link))
     if turn.owner != origin.mailbox:
         # `connector leaver` was called meanwhile, and may have handed over before this was there to be handed over.
         return _linked(redirect, item, turn)

@@ -1,6 +1,8 @@
 """Where everything is that a measurement needs, and how its processor time is taken."""
 
 import json
+import os
+import re
 import resource
 import subprocess
 import sys
@@ -21,6 +23,7 @@ Mail = Mapping[str, tuple[int, int, int, int]]
 #: Before the address of a mailbox: another one with two messages, for a process to find its feet.
 WARM = "warm-"
 _ROOT = Path(__file__).parents[2]
+_ONE_ORDER = {"PYTHONHASHSEED": "0"}
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,19 @@ def measured() -> Iterator[dict[str, Any]]:
     # Not ru_maxrss: that one remembers the process that started this one.
     told["memory"] = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
     sys.stdout.write(json.dumps(told) + "\n")
+
+
+def instructions(script: str, *arguments: str, at: Path) -> int:
+    """How many instructions a process that runs one of the scripts beside this one carries out, from its start on.
+
+    Outside the kernel, as valgrind counts them: the same number on each machine, whatever else it is doing.
+    """
+    counting = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
+    command = [*counting, sys.executable, "-m", f"tests.bench.{script}", *arguments, str(at)]
+    # The order in which sets are gone through would make a difference.
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=_ROOT, env=os.environ | _ONE_ORDER)
+    (number,) = re.findall(r"I +refs: +([\d,]+)", ran.stderr)
+    return int(number.replace(",", ""))
 
 
 def used(script: str, *arguments: str, at: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import pytest
 
-from connector.errors import Conflict, Corrupt, FileGone, Rejected, Unavailable
+from connector.errors import Conflict, ConnectorError, Corrupt, FileGone, Rejected, Unavailable
 from connector.model import Audience, LinkTerms, Origin, Stored
 from connector.spool import Spool, spooled
 from connector.stores import Store
@@ -96,21 +96,23 @@ def contents(store: Store, path: str) -> bytes:
 def raced(world: World, path: str, candidates: Sequence[bytes]) -> list[Stored | None]:
     """Put all at one path at once, each by a client of its own. None for a put that ended in Corrupt.
 
-    A server that is busy with the other one may say so; who is told Unavailable comes again.
+    A server that is busy with the other one, or has locked the name for it, may say so; who is told that comes again.
     """
 
-    def put(data: bytes) -> Stored | Unavailable | None:
+    def put(data: bytes) -> Stored | ConnectorError | None:
         try:
             return world.connect().put(path, spool(data))
         except Corrupt:
             return None
-        except Unavailable as busy:
+        except (Conflict, Unavailable) as busy:
             return busy
 
     with ThreadPoolExecutor(len(candidates)) as pool:
         first = list(pool.map(put, candidates))
-    again = [put(data) if isinstance(told, Unavailable) else told for data, told in zip(candidates, first, strict=True)]
-    assert not [told for told in again if isinstance(told, Unavailable)]
+    again = [
+        put(data) if isinstance(told, ConnectorError) else told for data, told in zip(candidates, first, strict=True)
+    ]
+    assert not [told for told in again if isinstance(told, ConnectorError)]
     return cast("list[Stored | None]", again)
 
 

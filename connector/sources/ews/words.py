@@ -116,15 +116,13 @@ def identifier(element: Element, path: str) -> str:
 
 def first(element: Element, path: str) -> Element | None:
     """The element at this path. Child by child: lxml's paths take twice as long, and much is asked for."""
-    return _first(element, _tags(path))
+    return _first(element, *_tags(path))
 
 
-def _first(element: Element, tags: tuple[str, ...]) -> Element | None:
-    tag, *below = tags
+def _first(element: Element, tag: str, *below: str) -> Element | None:
     for child in element.iterchildren(tag):
-        if not below:
-            return child
-        if (found := _first(child, tuple(below))) is not None:
+        found = _first(child, *below) if below else child
+        if found is not None:
             return found
     return None
 
