@@ -64,7 +64,7 @@ def wanted(world: World, **wish: Any) -> None:
 def told(world: World) -> Progress:
     """How far it is."""
     with operator(world) as ledger:
-        (only,) = progress(ledger, world.now)
+        (only,) = progress(None, ledger, world.now)
     return only
 
 
@@ -218,7 +218,7 @@ def test_mailboxes_that_nobody_knows(tmp_path: Path) -> None:
             want(Wish(), "nobody@example.org", ledger, world.now, "ada")
         with pytest.raises(ValueError, match="no backfill is wanted"):
             leave(None, ledger, world.now, "ada", paused=True)
-        assert list(progress(ledger, world.now)) == []
+        assert list(progress(None, ledger, world.now)) == []
 
 
 def test_new_mail_goes_first(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class House:
     @property
     def state(self) -> tuple[str, int]:
         """How far it is."""
-        (only,) = progress(self.ledger, self.clock())
+        (only,) = progress(None, self.ledger, self.clock())
         return only.state, only.left
 
 

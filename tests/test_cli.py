@@ -796,7 +796,9 @@ def test_backfill(world: World) -> None:
     assert (world.json("backfill", "--status"), world.stored()) == ([], [])
     world.run("backfill", "--mailbox", "nobody@example.org", code=2)
     world.run("backfill", "--hours", "20-25", code=2)
-    world.run("backfill", "--pause", "--resume", code=2)
+    for beside in (("--pause", "--resume"), ("--status", "--per-hour", "5"), ("--resume", "--since", "2020-01-31")):
+        world.run("backfill", *beside, code=2)
+        assert f"give only one of {beside[0]} and {beside[1]}" in world.log
     (wanted,) = world.json("backfill", "--mailbox", ANNA, "--biggest", "--since", "2020-01-31", "--per-hour", "100")
     assert (wanted["source"], wanted["state"], wanted["done"]) == (ANNA, "being listed", 0)
     (paused,) = world.json("backfill", "--pause")
@@ -808,3 +810,5 @@ def test_backfill(world: World) -> None:
     assert (done["state"], done["done"], done["left"]) == ("done", 1, 0)
     assert world.hashes() == [sha256(BIG).hexdigest()]
     assert "under" not in world.run("backfill", "--status")
+    assert [each["source"] for each in world.json("backfill", "--status", "--mailbox", ANNA.upper())] == [ANNA]
+    world.run("backfill", "--status", "--mailbox", "nobody@example.org", code=2)

@@ -161,6 +161,7 @@ def test_to_plan_changes_nothing(pipeline: Pipeline, exchange: Exchange) -> None
     assert at_once(told, "rule")["large"]["files"] == 1
     assert set(exchange.seen) <= READING
     assert (tables(pipeline), pipeline.stored()) == (before, files)
+    assert "give only one of" in pipeline.run("plan", "--whole", "--last", "3d", code=2).told
     by_name = {"by": pipeline_user(), "reason": "a test", "mailboxes": 1}
     assert events(pipeline) == [*noted, ("plan.named", by_name)]
 

@@ -88,6 +88,8 @@ REPORTS: Mapping[str, Callable[[Asked], str]] = {
     "exposure": exposure,
     "incident": incident,
 }
+#: Those that heed since when; what is processed is told as it is now.
+OF_A_TIME = frozenset({"exposure", "incident"})
 
 
 def _made(name: str, asked: Asked, more: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from connector.cli.ground import (
     day,
     known_tenants,
     opened_ledger,
+    refuse_beside,
     require,
     told,
     user,
@@ -133,15 +134,17 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Want what is older than first contact to be treated by the policy too. The daemon does it, or `once`."""
-    if pause + resume + status > 1:
-        raise ConfigError("give one of --pause, --resume and --status")
+    how = ("biggest", "since", "hours", "per_hour")
+    refuse_beside(context, "pause", "resume", "status", *how)
+    refuse_beside(context, "resume", "status", *how)
+    refuse_beside(context, "status", *how)
     with opened_ledger(context) as ledger, told():
         if pause or resume:
             leave(mailbox, ledger, clock(), user(), paused=pause)
         elif not status:
             wish = Wish(biggest=biggest, since=since, hours=hours or Hours(0, 0), per_hour=per_hour)
             want(wish, mailbox, ledger, clock(), user())
-        report.tell_rows("Backfill", [asdict(each) for each in progress(ledger, clock())], as_json=as_json)
+        report.tell_rows("Backfill", [asdict(each) for each in progress(mailbox, ledger, clock())], as_json=as_json)
 
 
 @commands.command()

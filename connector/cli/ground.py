@@ -110,6 +110,18 @@ def told() -> Iterator[None]:
         raise ConfigError(str(error)) from None
 
 
+def refuse_beside(context: typer.Context, option: str, *others: str) -> None:
+    """Refuse these options beside that one: they would be passed over. All by the names of their parameters."""
+    for other in others:
+        if _is_said(context, option) and _is_said(context, other):
+            raise ConfigError(f"give only one of --{option} and --{other.replace('_', '-')}")
+
+
+def _is_said(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def require(reason: str) -> None:
     """Whoever looks at people, or stops work, says why."""
     if not reason.strip():

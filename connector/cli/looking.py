@@ -12,7 +12,7 @@ from connector.amounts import duration
 from connector.checks.certify import CLIENTS, certificates
 from connector.checks.check import findings, grants
 from connector.cli import answers
-from connector.cli.ground import CODES, Json, Message, Only, code_of, configured, require, told, user
+from connector.cli.ground import CODES, Json, Message, Only, code_of, configured, refuse_beside, require, told, user
 from connector.config import loading as config
 from connector.config.exports import databases
 from connector.config.yamlfile import ConfigError
@@ -120,6 +120,7 @@ def plan(
     """What the policy would do to the mail that is there, without a change to any mailbox or store."""
     if named:
         require(reason)
+    refuse_beside(context, "whole", "last")
     if by is By.SENDER and not named:
         raise ConfigError("senders are people: --by sender is told with --named and --reason only")
     for written in (to_csv, to_html):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from connector.audit.reports import REPORTS, Asked
+from connector.audit.reports import OF_A_TIME, REPORTS, Asked
 from connector.cli.ground import configured, moment, told
 from connector.daemon.process import clock
 
@@ -24,6 +24,8 @@ def report_facts(
     with configured(context) as (whole, ledger), told():
         if what not in REPORTS:
             raise ValueError(f"there are reports of {', '.join(REPORTS)}, and none of {what!r}")
+        if since and what not in OF_A_TIME:
+            raise ValueError(f"{what} tells what is processed now: leave out --since")
         found = [each for each in whole.tenants if tenant in (None, each.tenant)]
         if not found:
             raise ValueError(f"there is no tenant {tenant}")

@@ -187,10 +187,13 @@ def leave(address: str | None, ledger: Ledger, now: datetime, by: str, *, paused
         ledger.want_backfill(replace(each, paused=paused), event, now, by=by)
 
 
-def progress(ledger: Ledger, now: datetime) -> Iterator[Progress]:
-    """How far it is, with each source of which it is wanted."""
+def progress(address: str | None, ledger: Ledger, now: datetime) -> Iterator[Progress]:
+    """How far it is, with each source of which it is wanted; or with this one. Raises ValueError: see `want`."""
+    meant = _sources(address, ledger) if address else None
     addresses = {each.name: each.address for each in ledger.watched()}
     for each in ledger.backfills():
+        if meant is not None and each.source not in meant:
+            continue
         items, size = ledger.left_in_backlog(each.source)
         yield Progress(
             source=addresses[each.source],
