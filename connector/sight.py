@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from connector import marker, names
-from connector.model import File, Item, LinkTerms, Message, Redirect, RedirectedFile
+from connector.model import File, Item, LinkTerms, Message, Redirect, RedirectedFile, Stored
 
 
 def bears_mark(item: Item, redirect: Redirect) -> bool:
@@ -38,8 +38,34 @@ def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
                 seen[each.path] = found
                 left.remove(found)
     for each in redirect.attached:
-        redirect = with_file(redirect, each, _now(each, seen.get(each.path), redirect, attempted=attempted))
+        redirect = _with_new(redirect, each, _now(each, seen.get(each.path), redirect, attempted=attempted))
     return redirect
+
+
+def needless(redirect: Redirect) -> tuple[Stored, ...]:
+    """What is stored of files that the item keeps, or that have changed in it since: it has them all.
+
+    Where links were shown, what had one and is as it was may be all that there is.
+    """
+    live, changed = {each.path for each in redirect.live}, _changed(redirect)
+    return tuple(
+        each.stored
+        for each in redirect.files
+        if each.stored
+        and each.path not in live
+        and (not redirect.was_shown or each.link is None or (each.inside or each.path) in changed)
+    )
+
+
+def _changed(redirect: Redirect) -> set[str]:
+    """The paths of those in whose place there is a newer one: see `_with_new`."""
+    newest: dict[str, str] = {}
+    of_item = [each for each in redirect.files if not each.inside]
+    return {
+        each.path
+        for each in of_item
+        if newest.setdefault(each.file.id, each.file.version) != each.file.version and each.gone
+    }
 
 
 def read_anew(before: Redirect, now: Redirect) -> Redirect:
@@ -47,9 +73,9 @@ def read_anew(before: Redirect, now: Redirect) -> Redirect:
 
     They were read by their ids, and where ids are positions, that may have been other files.
     """
-    for old, each in zip(before.files, now.files, strict=True):
+    for old, each in zip(before.files, now.files, strict=False):  # What changed has got its old one behind all.
         if each.file.id != old.file.id:
-            now = with_file(now, each, replace(each, path=_another_path(each, now), stored=None, link=None))
+            now = _with_new(now, each, replace(each, path=_another_path(each, now), stored=None, link=None))
     return now
 
 
@@ -109,6 +135,14 @@ def with_file(redirect: Redirect, old: RedirectedFile, new: RedirectedFile) -> R
     if new == old:
         return redirect  # As most looks find it.
     return replace(redirect, files=tuple(new if each is old else each for each in redirect.files))
+
+
+def _with_new(redirect: Redirect, old: RedirectedFile, new: RedirectedFile) -> Redirect:
+    """The redirect, with one file in another's place. What is stored of the old one is not forgotten."""
+    changed = with_file(redirect, old, new)
+    if old.stored is None or new.path == old.path:
+        return changed
+    return replace(changed, files=(*changed.files, replace(old, gone=True)))
 
 
 def with_links_until(redirect: Redirect, terms: LinkTerms, end: datetime) -> Redirect:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,10 @@ def test_others_are_redirected(world: World) -> None:
     assert only(world).state is State.DONE
 
 
-def test_a_category_during_settle_keeps_a_message(tmp_path: Path) -> None:
-    """The policy is asked once more before anything shows."""
-    world = World(tmp_path / "ledger.db", heeding(settle="24h"))
+@pytest.mark.parametrize("looking", [{}, {"when": {"true_type": "pdf"}}])
+def test_a_category_during_settle_keeps_a_message(tmp_path: Path, looking: dict[str, Any]) -> None:
+    """The policy is asked once more before anything shows; also one that looks into files."""
+    world = World(tmp_path / "ledger.db", heeding(settle="24h", **looking))
     item_id = world.deliver(FILE)
     step(world)
     world.mailbox.categorise(item_id, "Keep attachments")

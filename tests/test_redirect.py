@@ -19,6 +19,7 @@ from connector.flow.sweep import sweep
 from connector.ledger import LeaseLost, Ledger, Stale, Taken
 from connector.marker import sign
 from connector.model import Item, Message, Notice, Page, Redirect, State, Stored
+from connector.policy import Policy
 from connector.sources.memory import Attached, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
@@ -285,11 +286,11 @@ def test_prune_sees_that_the_notice_is_out(world: World) -> None:
 
 
 def test_prune_sees_that_an_attachment_changed(world: World) -> None:
-    """The user edited it in Outlook after it was copied: the new bytes are stored beside the old ones first."""
+    """The user edited it in Outlook after it was copied: the new bytes take the place of the old ones."""
     item_id = world.deliver(FILE)
     world.run(source=acting("rewrite", edited(world, item_id)))
     done(world)
-    assert sorted(world.manifest_free().values()) == [b"aaaa", b"edited"]
+    assert list(world.manifest_free().values()) == [b"edited"]
 
 
 def test_prune_sees_that_the_share_is_revoked(world: World) -> None:
@@ -505,6 +506,60 @@ def test_policy_is_asked_again_before_anything_shows(world: World) -> None:
     world.run()
     assert only(world).state is State.DROPPED
     assert world.mailbox.items()[0].files
+
+
+#: Above what moves files: one that has to look into them.
+LOOKING = {"name": "programs", "when": {"true_type": "executable"}, "action": "hold"}
+MOVING = {"name": "all", "action": "redirect", "settle": "24h"}
+
+
+def ruled(*rules: dict[str, Any]) -> Policy:
+    """A policy of these rules."""
+    return Policy.model_validate({"rules": rules})
+
+
+@pytest.mark.parametrize("looking", [(), (LOOKING,)])
+def test_rule_that_is_taken_out_during_settle(world: World, looking: tuple[dict[str, Any], ...]) -> None:
+    """Also where another one looks into files: all that decides is read anew."""
+    world.policy = ruled(*looking, MOVING)
+    world.deliver(FILE)
+    step(world)
+    world.policy = ruled(*looking, MOVING | {"when": {"size_over": "1 GB"}})
+    world.run()
+    assert only(world).state is State.DROPPED
+    assert world.mailbox.items()[0].files
+
+
+@pytest.mark.parametrize("hold", [LOOKING | {"name": "new", "when": {}}, MOVING | {"action": "hold"}])
+def test_rule_that_holds_by_now(world: World, hold: dict[str, Any]) -> None:
+    """What was to move waits for a human too, unless one has let it go on since."""
+    world.policy = ruled(MOVING)
+    world.deliver(FILE)
+    step(world)
+    world.policy = ruled(hold)
+    for _ in range(2):
+        world.run()
+        assert (only(world).state, only(world).held_in) == (State.HELD, State.STORED)
+        assert "wants a human" in only(world).reason
+        assert not world.store.shares
+    with world.ledger() as ledger:
+        release(only(world), ledger, world.clock(), "operator")
+    world.run()
+    done(world)
+
+
+@pytest.mark.parametrize("after", ["fetch", "rewrite"])
+def test_file_that_becomes_another_one_is_judged_by_what_it_is_now(world: World, after: str) -> None:
+    """Under the same id, before or after its link shows."""
+    world.policy = ruled(LOOKING, MOVING | {"settle": 0})
+    item_id = world.deliver(FILE)
+    turn_to_program = edited(world, item_id, b"MZ\x90\x00" + bytes(60))
+    world.run(source=acting("rewrite", turn_to_program)) if after == "rewrite" else world.run(
+        before("fetch", 1, turn_to_program)
+    )
+    assert only(world).state is State.HELD
+    assert world.mailbox.items()[0].files
+    assert not world.lost()
 
 
 def test_gone_is_only_suspected_until_a_full_pass(world: World) -> None:
@@ -953,15 +1008,15 @@ def before(verb: str, nth: int, act: Callable[[], object]) -> Saboteur:
     return saboteur
 
 
-def edited(world: World, item_id: str) -> Callable[[], None]:
+def edited(world: World, item_id: str, content: bytes = b"edited") -> Callable[[], None]:
     """The user edits the first attachment in Outlook and saves it."""
 
     def edit() -> None:
         entry = world.mailbox.entry(item_id)
         (file,) = entry.message.files
-        entry.contents[file.id] = b"edited"
-        world.mailbox.change(item_id, files=(replace(file, size=306, version="edited"),))
-        world.files[entry.message.internet_message_id] = [b"edited"]
+        entry.contents[file.id] = content
+        world.mailbox.change(item_id, files=(replace(file, size=len(content) + 300, version="edited"),))
+        world.files[entry.message.internet_message_id] = [content]
 
     return edit
 

@@ -219,7 +219,7 @@ RULES = (
     Rule(
         "the policy is asked again before anything shows",
         test_redirect.test_policy_is_asked_again_before_anything_shows,
-        lambda patch: takes(patch, redirect, "_without_kept", lambda each, *_: each),
+        lambda patch: takes(patch, redirect, "_without_kept", lambda each, *_, **__: (each, "")),
     ),
     Rule(
         "gone is suspected until a full pass",

@@ -3,13 +3,12 @@
 What discovers, what plans and what explains all ask here, so that none of them can say what the others do not.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connector.content.inspection import inspected
 from connector.content.unpack import Found, NotUnpacked, unpacked
-from connector.errors import FileGone, Rejected
+from connector.errors import Exhausted, FileGone, Rejected, Unavailable
 from connector.filetype import TrueType, true_type
 from connector.flow.turn import Watch
 from connector.guards import is_tnef
@@ -112,7 +111,11 @@ def _seen(whole: Spool, file: File, needs: frozenset[Need], watch: Watch) -> Con
         told = inspected(whole, f"{file.name}.eml" if file.kind is FileKind.ITEM else file.name)
         content = replace(content, encrypted=told.encrypted, macros=told.macros)
     if Need.SCAN in needs and watch.scanner:
-        content = replace(content, infected=watch.scanner.infected(whole))
+        try:
+            content = replace(content, infected=watch.scanner.infected(whole))
+        except Unavailable as error:
+            # The file waits for it, and nothing else: neither its mailbox nor the store is to be left alone.
+            raise Exhausted(str(error)) from None
     if is_tnef(file) and Need.WHOLE in needs:
         content = _with_packed(content, whole, needs, watch)
     return content
@@ -134,12 +137,3 @@ def _seen_packed(found: Found, packed: Content, needs: frozenset[Need], watch: W
         seen = _seen(whole, file, needs - {Need.WHOLE}, watch)
     macros = packed.macros or true_type(seen.head, file.name) is TrueType.MACRO
     return file, replace(seen, encrypted=packed.encrypted, macros=macros)
-
-
-def ask_before_showing(item: Item, watch: Watch, facts: Facts) -> Mapping[str, Verdict]:
-    """What the policy says once more, by file id, before anything shows: the item has its body by now.
-
-    Files whose content would have to be read again are left out: what was said of them stands.
-    """
-    told = decide(watch.policy, item, facts)
-    return {verdict.file.id: verdict for verdict in told if not verdict.needs}

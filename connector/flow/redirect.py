@@ -21,7 +21,7 @@ from datetime import timedelta
 from connector.content.unpack import Found, NotUnpacked, unpacked
 from connector.errors import Conflict, Corrupt, Denied, Edited, Exhausted, FileGone, Gone, Rejected, Unavailable
 from connector.flow.admission import require_admission
-from connector.flow.ask import ask_before_showing, facts, our_marker
+from connector.flow.ask import ask, facts, our_marker
 from connector.flow.backfill import backfill
 from connector.flow.discover import discover
 from connector.flow.letters import tell_passwords, tell_people
@@ -77,7 +77,7 @@ from connector.model import (
 from connector.names import distinct
 from connector.pauses import TenantPause
 from connector.rewrite import notice, shows, tells_other_days
-from connector.sight import bears_mark, originals, read_anew, seen_in, untouched, was_shown_in, with_file
+from connector.sight import bears_mark, needless, originals, read_anew, seen_in, untouched, was_shown_in, with_file
 from connector.spool import Spool, spooled
 from connector.watching import counters
 
@@ -222,15 +222,15 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     """STORED -> LINKED: a link for each file that is still in the item, and that the policy still wants elsewhere."""
     item = fetch_item(redirect, turn)
     redirect = read_anew(redirect, _looked_at(redirect, item))
-    if not was_shown_in(item, redirect):
-        if other := our_marker(item, turn.watch):
-            return _give_way(redirect, other.redirect_id, turn)
-        redirect = _without_kept(redirect, item, turn)
-    live = {each.path for each in redirect.live}
-    for each in redirect.files:
-        # A link may open the whole folder: what the message will not show goes. The item still has it.
-        if each.path not in live and each.stored and not redirect.was_shown:
-            in_store(turn.watch.store.delete, each.stored.path)
+    shown = was_shown_in(item, redirect)
+    if not shown and (other := our_marker(item, turn.watch)):
+        return _give_way(redirect, other.redirect_id, turn)
+    redirect, held = _without_kept(redirect, item, turn, shown=shown)
+    if held:
+        return hold(redirect, held, turn)
+    for stored in needless(redirect):
+        # A link may open the whole folder: what the message will not show goes.
+        in_store(turn.watch.store.delete, stored.path)
     if not redirect.live:
         return drop(redirect, "no file of the item is to be redirected any more", turn)
     if _unproved(redirect):
@@ -456,22 +456,39 @@ def _looked_at(redirect: Redirect, item: Item) -> Redirect:
     return seen_in(item, redirect, attempted=was_shown_in(item, redirect))
 
 
-def _without_kept(redirect: Redirect, item: Item, turn: Turn) -> Redirect:
-    """Ask the policy once more before anything shows: the item may be a private one by now, or the policy another."""
+def _without_kept(redirect: Redirect, item: Item, turn: Turn, *, shown: bool) -> tuple[Redirect, str]:
+    """Ask the policy once more about what does not show yet, and why a human has to decide by now; "" where none has.
+
+    The item may be a private one by now, the policy another, and a file may have other bytes: all is read anew.
+    """
+    asked = [each for each in redirect.attached if not (shown and each.link)]
+    if not asked:
+        return redirect, ""
     sizes = {each.file.id: each.stored.size for each in redirect.live if each.stored}
     # What was planned although it is older than first contact was asked for: by a backfill.
     since = None if redirect.created >= turn.since else turn.since
     known = facts(turn.watch, now=turn.clock(), since=since, ours=False)
-    wanted = ask_before_showing(item, turn.watch, replace(known, sizes=sizes, quiet=timedelta(0)))
-    for each in redirect.live:
+    said = ask(item, turn.watch, replace(known, sizes=sizes, quiet=timedelta(0))).verdicts
+    wanted = {verdict.file.id: verdict for verdict in said}
+    held = ""
+    for each in asked:
         match wanted.get(each.file.id):
             case Verdict(action=Action.KEEP):
                 redirect = with_file(redirect, each, replace(each, gone=True))
             case Verdict(action=Action.COPY):
                 redirect = with_file(redirect, each, replace(each, action=Action.COPY))
-            case _:  # A hold was released by a human, who has decided.
+            case Verdict(action=Action.HOLD, rule=rule) if not _is_released(redirect, each, rule, turn):
+                redirect = with_file(redirect, each, replace(each, rule=rule))
+                held = f"the rule {rule} wants a human to decide by now"
+            case _:
                 pass
-    return redirect
+    return redirect, held
+
+
+def _is_released(redirect: Redirect, each: RedirectedFile, rule: str, turn: Turn) -> bool:
+    """Whether a human has seen that this rule holds the file, and has let it go on."""
+    events = turn.ledger.history(redirect.id) if rule == each.rule else ()
+    return any(event.name == Event.REDIRECT_RELEASED for event in events)
 
 
 def _unproved(redirect: Redirect, of: RedirectedFile | None = None) -> bool:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connector.errors import Denied, Gone, Unavailable
-from connector.flow.ask import Answer, ask, ask_before_showing, begins, facts, our_marker
+from connector.flow.ask import Answer, ask, begins, facts, our_marker
 from connector.flow.discover import planned
 from connector.flow.turn import Watch
 from connector.guards import guard_of_item
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, log
 from connector.model import Action, Item, Need, SharedFile, Verdict
-from connector.policy import Facts, decide
+from connector.policy import decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,14 @@ class Look:
         others = self._others(item, answer, ours=known.ours)
         leaves = any(each.action is Action.REDIRECT for told in (answer, others) if told for each in told.wanted)
         fresh = self.watch.source.fetch(item.id) if leaves else item
-        verdicts = _as_shown(answer, fresh, self.watch, known)
+        verdicts = _as_shown(answer, fresh, self.watch)
         stays = {each.file.id for each in verdicts if each.action is Action.KEEP}
         return Looked(
             item,
             verdicts,
             frozenset() if _is_older(item, since) else self._new(item, answer) - stays,
             answer.looked_into,
-            _as_shown(others, fresh, self.other, others.facts) if others and self.other else (),
+            _as_shown(others, fresh, self.other) if others and self.other else (),
             forwarded=bool(fresh.forwarded) and any(each.action is Action.REDIRECT for each in verdicts),
         )
 
@@ -122,7 +122,7 @@ def _is_older(item: Item, begin: datetime | None) -> bool:
     return kept is not None and kept.name == "first-contact"
 
 
-def _as_shown(answer: Answer, fresh: Item, watch: Watch, known: Facts) -> tuple[Verdict, ...]:
+def _as_shown(answer: Answer, fresh: Item, watch: Watch) -> tuple[Verdict, ...]:
     """The verdicts as they stand once the item was read with its body: only then a redirect shows anything.
 
     Where a file is held, all of its item wait for a human before that.
@@ -130,12 +130,12 @@ def _as_shown(answer: Answer, fresh: Item, watch: Watch, known: Facts) -> tuple[
     actions = {each.action for each in answer.wanted}
     if Action.REDIRECT not in actions or Action.HOLD in actions:
         return answer.verdicts
-    known = replace(known, ours=False, quiet=timedelta(0), contents={}, body=None)
-    said = ask_before_showing(fresh, watch, known)
+    known = replace(answer.facts, ours=False, quiet=timedelta(0), body=None)
+    said = {each.file.id: each for each in ask(fresh, watch, known).verdicts}
     return tuple(_now(each, said.get(each.file.id)) for each in answer.verdicts)
 
 
 def _now(verdict: Verdict, said: Verdict | None) -> Verdict:
-    if said and verdict.action is Action.REDIRECT and said.action in (Action.KEEP, Action.COPY):
+    if said and verdict.action is Action.REDIRECT and said.action is not Action.REDIRECT:
         return said
     return verdict
