@@ -196,7 +196,7 @@ RULES = (
     Rule(
         "prune sees that the share is revoked",
         test_redirect.test_prune_sees_that_the_share_is_revoked,
-        lambda patch: takes(patch, redirect, "_linked", lambda each, _: each),
+        lambda patch: takes(patch, redirect, "_linked", lambda each, *_: each),
     ),
     Rule("prune sees wrong bytes", test_redirect.test_prune_sees_that_the_stored_bytes_are_wrong, _unread),
     Rule("prune sees a lost file", test_redirect.test_prune_sees_that_the_stored_file_is_lost, _unread),
