@@ -446,6 +446,8 @@ MISTAKES = [
     ("rules:\n\t- {name: a, action: copy}\n", "14:1 a tab indents this line; only spaces may"),
     ("mode: monitor\nmode: enforce\n", "14:1 mode: stands here a second time; keep one"),
     ("domains: &a [x.org]\n", "13:10 domains: anchors and aliases (& and *) are not allowed"),
+    ("groups: {Anna@example.org: [IT]}\n", "13:9 groups: name a CSV file"),
+    ("holds: {Anna@example.org: [litigation]}\n", "13:8 holds: name a CSV file"),
     ("#" + "x" * 5_000_000 + "\n", "is larger than 1,048,576 bytes, the most that is read"),
     (
         "rules:\n  - {name: a, when: {subject: '(a+)+\\1'}, action: copy}\n",

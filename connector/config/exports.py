@@ -22,30 +22,28 @@ EXPORT = (
 )
 
 
-def memberships(value: object) -> object:
+def memberships(value: object) -> Mapping[str, frozenset[str]]:
     """The groups of each mailbox, from the file of this name, all folded. Raises ValueError with the line."""
-    if not isinstance(value, str):
-        return value
+    path = _named(value)
     groups: dict[str, set[str]] = {}
-    for number, row in _rows(Path(value), "mailbox", "group"):
+    for number, row in _rows(path, "mailbox", "group"):
         if "@" not in row["mailbox"] or not row["group"]:
-            raise ValueError(f"{value}, line {number}: give the address of a mailbox, and the name of a group")
+            raise ValueError(f"{path}, line {number}: give the address of a mailbox, and the name of a group")
         groups.setdefault(fold(row["mailbox"]), set()).add(fold(row["group"]))
     return {mailbox: frozenset(names) for mailbox, names in groups.items()}
 
 
-def holds(value: object) -> object:
+def holds(value: object) -> Mapping[str, frozenset[Hold]]:
     """The holds on each mailbox, from the file of this name that Exchange wrote. Raises ValueError with the line."""
-    if not isinstance(value, str):
-        return value
+    path = _named(value)
     found: dict[str, frozenset[Hold]] = {}
-    for number, row in _rows(Path(value), _MAILBOX, _LITIGATION, _IN_PLACE, _RETENTION):
+    for number, row in _rows(path, _MAILBOX, _LITIGATION, _IN_PLACE, _RETENTION):
         try:
             litigation, retention = _TRUTHS[fold(row[_LITIGATION])], _TRUTHS[fold(row[_RETENTION])]
         except KeyError:
-            raise ValueError(f"{value}, line {number}: a hold is enabled, True, or not, False") from None
+            raise ValueError(f"{path}, line {number}: a hold is enabled, True, or not, False") from None
         if row[_IN_PLACE].startswith(("System.", "Microsoft.")):
-            raise ValueError(f"{value}, line {number}: InPlaceHolds are not written out; export them by `{EXPORT}`")
+            raise ValueError(f"{path}, line {number}: InPlaceHolds are not written out; export them by `{EXPORT}`")
         stands = {Hold.LITIGATION: litigation or row[_IN_PLACE] not in ("", "{}"), Hold.RETENTION: retention}
         found[fold(row[_MAILBOX])] = frozenset(hold for hold, enabled in stands.items() if enabled)
     return found
@@ -54,6 +52,12 @@ def holds(value: object) -> object:
 def databases(path: Path) -> Mapping[str, str]:
     """The database of each mailbox, by its address, from what Exchange exports. Raises ValueError with the line."""
     return {fold(row[_MAILBOX]): row[_DATABASE] for _, row in _rows(path, _MAILBOX, _DATABASE)}
+
+
+def _named(value: object) -> Path:
+    if not isinstance(value, str):  # Written out here, addresses would not be folded, and nobody would be found.
+        raise ValueError("name a CSV file: the list has no place here itself")
+    return Path(value)
 
 
 def _rows(path: Path, *columns: str) -> Iterator[tuple[int, Mapping[str, str]]]:
