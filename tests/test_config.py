@@ -168,6 +168,7 @@ def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: st
         ("type: ews\n    url", "url", "acme.yaml:4:5 sources.0.type: is missing"),
         ("mailboxes: [", "mailbox: [", "acme.yaml:8:5 sources.0.mailbox: is not a field; did you mean mailboxes?"),
         ("{env: EXCHANGE_PASSWORD}", "hunter2", "acme.yaml:7:15 sources.0.password: a secret is never written here"),
+        ("{env: EXCHANGE_PASSWORD}", "{env: }", "acme.yaml:7:15 sources.0.password: give exactly one of env, file"),
         ("product: Files, ", "", "acme.yaml:12:9 notice.product: is missing"),
         (
             "notice: {",

@@ -31,7 +31,7 @@ class Secret(BaseModel):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Secret":
-        if len(self.model_fields_set) != 1:
+        if (self.env, self.file, self.credential).count(None) != len(Secret.model_fields) - 1:  # `{env: }` names none.
             raise ValueError("give exactly one of env, file and credential")
         return self
 
