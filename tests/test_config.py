@@ -151,6 +151,13 @@ def test_the_schemas_are_up_to_date(name: str) -> None:
             PROCESS + "sweep: {grace: 30}\n",
             "connector.yaml:2:16 sweep.grace: a duration is 0 or a number with its unit, such as 24h or 30d",
         ),
+        *(
+            (
+                PROCESS + f"audit: {{anchor: {{syslog: '{address}'}}}}\n",
+                "connector.yaml:2:26 audit.anchor.syslog: that is no address",
+            )
+            for address in ("tcp://logs.example.org:syslog", "udp://logs.example.org:99999", "tcp://a..b", "tcp://:601")
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_with_place_and_remedy(write: Write, process: str, problem: str) -> None:

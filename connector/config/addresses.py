@@ -6,7 +6,6 @@ from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
-from requests.utils import requote_uri
 
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
@@ -37,7 +36,8 @@ class Server:
         return self.url.startswith("https:")
 
 
-def _parts(value: str) -> SplitResult:
+def parts_of(value: str) -> SplitResult:
+    """The parts of an address: its host can be looked up, and its port is one. Raises ValueError."""
     try:
         parts = urlsplit(value)
         (parts.hostname or "").encode("idna")  # As whoever looks it up does.
@@ -51,19 +51,21 @@ def _parts(value: str) -> SplitResult:
 
 
 def _address(value: str) -> str:
-    parts = _parts(value)
+    parts = parts_of(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a whole address, such as https://dav.example.org/attachments/")
     if parts.username is not None or parts.password is not None:
         raise ValueError("user and password have fields of their own, and no place in the address")
     if parts.query or parts.fragment:
         raise ValueError("such an address has no ? and no #")
+    from requests.utils import requote_uri  # noqa: PLC0415 - who reads connector.yaml alone does not wait for it
+
     return requote_uri(value)
 
 
 def encrypted(value: str) -> SplitResult:
     """The parts of an address that is only ever spoken to in TLS, except on this very machine. Raises ValueError."""
-    parts = _parts(value)
+    parts = parts_of(value)
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
         raise ValueError("write an https address; http is for this very machine only")
     return parts

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.amounts import Duration
+from connector.config.addresses import parts_of
 from connector.config.credentials import Secret
 from connector.config.problems import told
 from connector.config.yamlfile import ConfigError, Document, read
@@ -58,6 +59,13 @@ class AnchorSettings(_Section):
     syslog: Annotated[str, Field(pattern=r"^(/.+|(udp|tcp)://[^/]+)$")] | None = Field(
         default=None, description="/dev/log, or udp://HOST:PORT, or tcp://HOST:PORT (RFC 5424)"
     )
+
+    @field_validator("syslog")
+    @classmethod
+    def _somewhere(cls, value: str | None) -> str | None:
+        if value and not value.startswith("/") and not parts_of(value).hostname:
+            raise ValueError("that is no address: name a host, as in tcp://logs.example.org:601")
+        return value
 
 
 class AuditSettings(_Section):
