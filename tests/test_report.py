@@ -77,7 +77,10 @@ def test_where_nothing_is_it_is_told_of_what(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["restore", "--since", "yesterday"], "yesterday is no time: give one as `date -Is` tells it"),
+        (["restore", "--since", "yesterday"], "yesterday is no time: give one as `date -Is` tells it\n"),
+        (["restore", "--since", "0001-01-01T00:00:00+01:00"], "0001-01-01T00:00:00+01:00 is no time: give one"),
+        (["backup-mark", "0001-01-01T00:00:00+01:00"], "0001-01-01T00:00:00+01:00 is no time: give one"),
+        (["links", "extend", "--until", "9999-12-31T23:59:59-01:00"], "as `date -Is` tells it, or a day such as"),
         (["restore", "--since", "2999-01-01T00:00:00Z"], "is no time that is over"),
         (["links", "extend", "--until", "2020-01-01"], "2020-01-01 is no time to come"),
         (["backfill", "--hours", "20"], "20 are no hours: give them as 20-06"),

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -154,7 +154,7 @@ def backup_mark(context: typer.Context, begun: Begun, tenant: Tenant = None, *, 
         if tenant:
             known, _ = known_tenants(context, ledger)
             decisions.tenants_meant(tenant, known)
-        settled = decisions.backed_up(ledger, begun.astimezone(UTC), clock(), user(), tenant)
+        settled = decisions.backed_up(ledger, begun, clock(), user(), tenant)
     sentence = f"No longer waiting: {counted(settled, 'redirect')}." if settled else "Nothing waited for this backup."
     report.tell({"settled": settled}, sentence, as_json=as_json)
 

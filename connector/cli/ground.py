@@ -40,32 +40,36 @@ class Exit(IntEnum):
 
 
 def moment(said: str) -> datetime:
-    """A time that is over, with its zone."""
+    """A time that is over, with its zone; in UTC."""
     moment = _time(said)
     if moment.tzinfo is None or moment > clock():
         raise ConfigError(f"{said} is no time that is over, with its zone: give one as `date -Is` tells it")
     return moment
 
 
-def _time(said: str) -> datetime:
+def _time(said: str, otherwise: str = "") -> datetime:
+    """In UTC, unless no zone is said."""
     try:
-        return datetime.fromisoformat(said)
-    except ValueError:
-        raise ConfigError(f"{said} is no time: give one as `date -Is` tells it, or a day such as 2027-06-30") from None
+        moment = datetime.fromisoformat(said)
+        return moment.astimezone(UTC) if moment.tzinfo else moment
+    except (ValueError, OverflowError):  # The latter where it is in another year in UTC, and that is none of ours.
+        raise ConfigError(f"{said} is no time: give one as `date -Is` tells it{otherwise}") from None
+
+
+_OR_DAY = ", or a day such as 2027-06-30"
 
 
 def future(said: str) -> datetime:
-    """A time to come, in UTC where no zone is said."""
-    moment = _time(said)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    """A time to come, in UTC, also where no zone is said."""
+    moment = _time(said, _OR_DAY).replace(tzinfo=UTC)
     if moment <= clock():
         raise ConfigError(f"{said} is no time to come")
-    return moment.astimezone(UTC)
+    return moment
 
 
 def day(said: str) -> datetime:
     """The beginning of a day, in UTC."""
-    return datetime.combine(_time(said).date(), time(), UTC)
+    return datetime.combine(_time(said, _OR_DAY), time(), UTC)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")]
