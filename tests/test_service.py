@@ -29,7 +29,7 @@ from connector.links.book import Book
 from connector.log import Event
 from connector.model import Action, Page, Proof, State, Stored
 from connector.pauses import SourcePause, TenantPause
-from connector.policy import Defaults, Rule
+from connector.policy import Defaults, Mode, Policy, Rule
 from connector.sources import Hints
 from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from connector.spool import Spool
@@ -579,6 +579,29 @@ def test_whom_old_links_open_for_is_looked_at_once_a_day(world: World, monkeypat
     for _ in range(3):
         desk.collect()
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("how", ["served", "stopped", "monitored"])
+def test_what_is_stopped_forgets_nothing_and_lets_nobody_in(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """By `once` and `sweep` too; and the store of a tenant that only monitors is not asked what time it is."""
+    if how == "stopped":
+        world.ledger.pause("acme/stop", until=FOR_EVER, reason="not yet", error="Stopped", now=clock(), tenant="acme")
+    daemon = world.daemon()
+    (desk,) = daemon.desks
+    mode = Mode.MONITOR if how == "monitored" else Mode.ENFORCE
+    policy = Policy(defaults=Defaults.model_validate({"retain": {"audit": "30d"}}))
+    kept = {"policy": policy, "links": True, "mode": mode}
+    monkeypatch.setattr(desk.tenant, "config", desk.tenant.config.model_copy(update=kept))
+    done: list[str] = []
+    monkeypatch.setattr("connector.daemon.desk.trim", lambda *_, **__: done.append("trim"))
+    monkeypatch.setattr(desk.tenant, "book", lambda: done.append("collect"))
+    monkeypatch.setattr(desk.tenant, "publisher", lambda: done.append("readmit"))
+    daemon.once()
+    daemon.sweep()
+    expected = {"served": ["collect", "readmit", "trim"], "stopped": [], "monitored": ["collect", "readmit"]}
+    assert done == expected[how]
 
 
 def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -354,8 +354,8 @@ class Desk:
         Then, once a day, let the people of today come to old ones.
         Noted first and forgotten then: after a crash in between, some stand there twice, with the same `seen`.
         """
-        now, links = clock(), TenantPause.LINKS.of(self.name)
-        if self.tenant.config.links is None or self._ledger.paused(links, now):
+        now = clock()
+        if self.tenant.config.links is None or self._rests(TenantPause.LINKS, now):
             return
         try:
             if book := self.tenant.book():
@@ -369,7 +369,7 @@ class Desk:
                 book.forget([*seen, *_guessed(book)])
             self._readmit(now)
         except ConnectorError as error:
-            leave_alone(links, error, self._ledger, now, self.name)
+            leave_alone(TenantPause.LINKS.of(self.name), error, self._ledger, now, self.name)
 
     def _readmit(self, now: datetime) -> None:
         """Once a day, have old links open to whom the list of readers names by now.
@@ -381,16 +381,21 @@ class Desk:
             self.notes.done["readmit"] = now
 
     def trim(self) -> None:
-        """Let go what the tenant's audit trail has had for as long as its policy says."""
-        config, store = self.tenant.config, TenantPause.STORE.of(self.name)
-        if (kept := config.policy.audit) is None or self._ledger.paused(store, clock()):
+        """Let go what the tenant's audit trail has had for as long as its policy says, by the clock of its store."""
+        config, now = self.tenant.config, clock()
+        if (kept := config.policy.audit) is None or self.tenant.monitor or self._rests(TenantPause.STORE, now):
             return
         watched = (each for each in self._ledger.watched() if each.tenant == self.name)
         held = [each.name for each in watched if config.on_hold(each.address)]
         try:
-            trim(self.name, self.tenant.store(), self._ledger, clock(), kept=kept, held=held)
+            trim(self.name, self.tenant.store(), self._ledger, now, kept=kept, held=held)
         except ConnectorError as error:
-            leave_alone(store, error, self._ledger, clock(), self.name)
+            leave_alone(TenantPause.STORE.of(self.name), error, self._ledger, now, self.name)
+
+    def _rests(self, what: TenantPause, now: datetime) -> bool:
+        """Whether this is left alone, or somebody wants nothing to be done: a command does not `plan`."""
+        standing = self._ledger.all_pauses(now).standing
+        return any(each.of(self.name) in standing for each in (TenantPause.STOP, what))
 
     def compare(self) -> None:
         """Hold a sample of what is done against store and mailboxes; what is left alone, or does not answer, is not."""
