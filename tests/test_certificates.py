@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import BaseModel
 
+from connector.config.addresses import Server
 from connector.sources.graph.login import AppLogin
 from connector.watching.certificates import ends_of_credentials, ends_of_hosts
 from tests.servers import free_port
@@ -21,18 +22,10 @@ from tests.servers import free_port
 END = datetime(2031, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 
-class Section(BaseModel):
-    """A part of a configuration."""
-
-    url: str
-
-
 class Whole(BaseModel):
-    """A configuration with parts."""
+    """A configuration with a part."""
 
-    store: Section
-    sources: tuple[Section, ...] = ()
-    login: AppLogin | None = None
+    login: AppLogin
 
 
 @pytest.fixture
@@ -62,25 +55,23 @@ def port(certificate: Path) -> Iterator[int]:
         server.shutdown()
 
 
-def test_the_ends_of_all_hosts_are_seen(port: int) -> None:
-    """Each host once, wherever it is named, whoever vouches for it; one that does not answer is left out."""
-    shown, closed = f"https://127.0.0.1:{port}/x", f"https://127.0.0.1:{free_port()}/"
-    sources = (Section(url=shown), Section(url=closed), Section(url="http://127.0.0.1/"))
-    config = Whole(store=Section(url=shown), sources=sources)
-    assert ends_of_hosts(config) == {f"127.0.0.1:{port}": END}
-    assert ends_of_hosts(config, lambda: True) == {}
+def test_the_ends_of_all_servers_are_seen(port: int) -> None:
+    """Whoever vouches for them; one that does not answer is left out, and so is one that is spoken to without TLS."""
+    urls = (f"https://127.0.0.1:{port}/x", f"https://127.0.0.1:{free_port()}/", f"http://127.0.0.1:{port}/")
+    servers = [Server(each) for each in urls]
+    assert ends_of_hosts(servers) == {f"127.0.0.1:{port}": END}
+    assert ends_of_hosts(servers, lambda: True) == {}
 
 
 def test_the_ends_of_credentials_are_seen(certificate: Path, tmp_path: Path) -> None:
     """Of a client's certificate, by its file; of a secret, where somebody wrote down what Entra says."""
-    store = Section(url="http://x")
     app = {"directory": "example.org", "client": "c1"}
-    of_file = Whole(store=store, login=AppLogin.model_validate(app | {"certificate": certificate}))
+    of_file = Whole(login=AppLogin.model_validate(app | {"certificate": certificate}))
     assert ends_of_credentials(of_file) == {str(certificate): END}
     secret = {"secret": {"env": "UNUSED"}, "secret_ends": "2030-01-02"}
-    of_secret = Whole(store=store, login=AppLogin.model_validate(app | secret))
+    of_secret = Whole(login=AppLogin.model_validate(app | secret))
     assert ends_of_credentials(of_secret) == {"secret of c1": datetime(2030, 1, 2, tzinfo=UTC)}
-    missing = Whole(store=store, login=AppLogin.model_validate(app | {"certificate": tmp_path / "none.pem"}))
+    missing = Whole(login=AppLogin.model_validate(app | {"certificate": tmp_path / "none.pem"}))
     assert ends_of_credentials(missing) == {}
 
 

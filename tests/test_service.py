@@ -14,6 +14,7 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine, event
 
+from connector.config.addresses import Server
 from connector.config.credentials import Secret
 from connector.config.loading import Config, NoticeSettings, TenantConfig
 from connector.config.settings import MOST_THREADS, Settings
@@ -602,6 +603,23 @@ def test_what_is_stopped_forgets_nothing_and_lets_nobody_in(
     daemon.sweep()
     expected = {"served": ["collect", "readmit", "trim"], "stopped": [], "monitored": ["collect", "readmit"]}
     assert done == expected[how]
+
+
+def test_one_that_cannot_look_ahead_keeps_no_other_from_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only servers of a tenant are called, and whatever one trips over is told."""
+    daemon = world.daemon(others=[World(world.ledger), World(world.ledger)])
+    looked: list[str] = []
+
+    def servers(tenant: TenantConfig) -> Iterator[tuple[str, Server]]:
+        looked.append(tenant.tenant)
+        if tenant.tenant == "acme":
+            raise ValueError
+        yield "store", Server("http://127.0.0.1/")
+
+    monkeypatch.setattr("connector.daemon.desk.ends_of_credentials", lambda _: {})
+    monkeypatch.setattr("connector.daemon.desk.servers", servers)
+    daemon._look_ahead()
+    assert looked == ["acme", "tenant-0", "tenant-1"]
 
 
 def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from connector.checks.reach import servers
 from connector.config.settings import Settings
 from connector.daemon.listener import Listener
 from connector.daemon.process import NEVER, clock
@@ -439,7 +440,8 @@ class Desk:
         """When its credentials end, and the certificates of its hosts; how full its store is. None may answer."""
         self.notes.copied = self._ledger.last_noted(Event.LEDGER_BACKED_UP) or self._ledger.began()
         self.notes.credentials = dict(ends_of_credentials(self.tenant.config))
-        self.notes.certificates = dict(ends_of_hosts(self.tenant.config, self._common.stopping.is_set))
+        asked = (server for _, server in servers(self.tenant.config))
+        self.notes.certificates = dict(ends_of_hosts(asked, self._common.stopping.is_set))
         self.notes.free = None
         if not (self.tenant.monitor or self._ledger.paused(TenantPause.STORE.of(self.name), clock())):
             with suppress(ConnectorError):

@@ -247,7 +247,7 @@ class Daemon:
 
     def _look_ahead(self) -> None:
         for desk in self.desks:
-            desk.look_ahead()
+            guarded(desk.look_ahead)
 
     def _anchor(self) -> None:
         """Write down outside of the ledger where each audit trail ends, where somebody wants that."""

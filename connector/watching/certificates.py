@@ -1,25 +1,26 @@
-"""When what opens doors comes to its end: certificates of the hosts that a tenant names, and its own credentials."""
+"""When what opens doors comes to its end: certificates of the servers of a tenant, and its own credentials."""
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography import x509
 from pydantic import BaseModel
+
+from connector.config.addresses import Server
 
 #: Seconds. Nobody waits for it but the end of the process.
 _PATIENCE = 5.0
 
 
-def ends_of_hosts(config: BaseModel, stopping: Callable[[], bool] = bool) -> Mapping[str, datetime]:
+def ends_of_hosts(servers: Iterable[Server], stopping: Callable[[], bool] = bool) -> Mapping[str, datetime]:
     """By host; without those that do not answer now. Whether they are to be trusted is not asked here."""
     found = {}
-    for host, port in sorted({each for section in _sections(config) for each in _hosts(section)}):
-        if not stopping() and (end := _end_of_host(host, port)):
-            found[f"{host}:{port}"] = end
+    for each in servers:
+        if each.encrypted and not stopping() and (end := _end_of_host(each.host, each.port)):
+            found[f"{each.host}:{each.port}"] = end
     return found
 
 
@@ -43,14 +44,6 @@ def _sections(value: object) -> Iterator[Mapping[str, Any]]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for each in inner:
         yield from _sections(each)
-
-
-def _hosts(section: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    for value in section.values():
-        if isinstance(value, str) and value.startswith("https://"):
-            parts = urlsplit(value)
-            if parts.hostname:
-                yield parts.hostname, parts.port or 443
 
 
 def _end_of_host(host: str, port: int) -> datetime | None:
