@@ -622,6 +622,40 @@ def test_one_that_cannot_look_ahead_keeps_no_other_from_it(world: World, monkeyp
     assert looked == ["acme", "tenant-0", "tenant-1"]
 
 
+def test_who_is_set_aside_is_never_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it, in whatever order, under whatever name its file has: it is listed, and then served."""
+    beta, settings = world.tenant("beta"), Settings(marker_key=Secret.model_validate({"env": "MARKER"}))
+    connect = World.connect
+    locked = World(world.ledger)
+    beta.__dict__.update(store=locked, sources=(locked,))
+    usable = Config(settings, (world.tenant(), beta), {"acme": "01-acme", "beta": "02-beta"})
+    broken = replace(usable, tenants=(usable.tenants[0],), broken={"02-beta": ConfigError("it is cut off")})
+    gone = replace(broken, broken={})
+
+    def refuse(store: World, key: bytes) -> MemoryStore:
+        if store is locked:
+            raise LookupError("no secret")
+        return connect(store, key)
+
+    monkeypatch.setattr(World, "connect", refuse)
+    monkeypatch.setattr("connector.daemon.tenants.claims", lambda each: frozenset({each.tenant}))
+    daemon = Daemon(usable, world.ledger, "one")
+    scheduler = BackgroundScheduler()
+    read: list[Config] = []
+    told: list[tuple[str, str]] = []
+    for files in (usable, broken, gone, usable):
+        read.append(files)
+        daemon._look_aside(scheduler, lambda _: read[-1])
+        (aside,) = [each for each in daemon.standing() if each.aside]
+        told.append((aside.tenant, aside.aside))
+    missing, cut = ("beta", "tenant beta: no secret"), ("beta", "it is cut off")
+    assert told == [missing, cut, cut, missing]
+    monkeypatch.setattr(World, "connect", connect)
+    daemon._look_aside(scheduler, lambda _: usable)
+    assert [each.name for each in daemon.desks] == ["acme", "beta"]
+    assert not any(each.aside for each in daemon.standing())
+
+
 def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """At SIGHUP a large file may take longer than the watchdog has patience."""
     told = threading.Semaphore(0)

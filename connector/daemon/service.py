@@ -183,8 +183,9 @@ class Daemon:
                 self._require_same_place(config.settings)
                 ready = those_ready(config, self._ready.tenants)
                 # Who is served now is known and has his secrets in memory, and goes on with them.
-                files, served = self._ready.config.files, [each.name for each in self._ready.tenants]
-                ready.require(*{*served, *(files[name] for name in served)})
+                served = {each.name for each in self._ready.tenants}
+                known = (self._ready.config.files, config.files)
+                ready.require(*{files[name] for files in known for name in served & files.keys()})
                 return ready
             except ConfigError as error:
                 log.error(Event.CONFIG_REFUSED, problems=error.problems)
@@ -213,9 +214,9 @@ class Daemon:
 
     def _tell_aside(self, before: Mapping[str, ConfigError]) -> None:
         """Once, and again where it is something else by now."""
-        for name, error in self._ready.aside.items():
-            if name not in before or before[name].problems != error.problems:
-                log.error(Event.TENANT_ASIDE, tenant=name, problems=error.problems)
+        for file, error in self._ready.aside.items():
+            if file not in before or before[file].problems != error.problems:
+                log.error(Event.TENANT_ASIDE, tenant=self._ready.name_of(file), problems=error.problems)
 
     def _look_aside(self, scheduler: BackgroundScheduler, reload: Reload) -> None:
         """Whether those who could not be served can be by now: nobody has to say that something was mended.
@@ -240,8 +241,8 @@ class Daemon:
     def standing(self) -> tuple[Standing, ...]:
         """How each tenant is, as far as no ledger knows it."""
         aside = (
-            Standing(tenant=name, mailboxes=0, claimed=False, aside=" ".join(error.problems))
-            for name, error in self._ready.aside.items()
+            Standing(tenant=self._ready.name_of(file), mailboxes=0, claimed=False, aside=" ".join(error.problems))
+            for file, error in self._ready.aside.items()
         )
         return (*(each.standing() for each in self.desks), *aside)
 

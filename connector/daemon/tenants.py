@@ -220,23 +220,29 @@ class Ready:
 
     config: Config
     tenants: tuple[Tenant, ...]
-    #: What is wrong with the others: by name, or by that of their file, where that is broken.
+    #: What is wrong with the others, by their files: whose a broken one is, need not be known.
     aside: Mapping[str, ConfigError]
 
+    def name_of(self, file: str) -> str:
+        """Whose file it is, where that was ever known; else its own name."""
+        return next((name for name, of in self.config.files.items() if of == file), file)
+
     def waiting(self, fresh: Config) -> Config:
-        """Of another reading of the same files: those that could not be served, and perhaps can be by now."""
-        served = {each.name for each in self.tenants}
+        """Of another reading of the same files: those that could not be served, and perhaps can be by now.
+
+        A file that is not there at that moment is still set aside: until SIGHUP, nobody is forgotten.
+        """
         taken = frozenset[str]().union(*(claims(each.config) for each in self.tenants))
-        waiting, broken = [], {file: error for file, error in fresh.broken.items() if file in self.aside}
+        waiting, broken = [], {file: fresh.broken.get(file, error) for file, error in self.aside.items()}
         for each in fresh.tenants:
-            file = fresh.files[each.tenant]
-            if each.tenant in served or self.aside.keys().isdisjoint({each.tenant, file}):
+            if (file := fresh.files[each.tenant]) not in self.aside:
                 continue
             if twice := claims(each) & taken:
                 said = f"{', '.join(sorted(twice))}: another tenant is served with that until SIGHUP"
                 broken[file] = ConfigError(f"tenant {each.tenant}: {said}")
             else:
                 waiting.append(each)
+                del broken[file]
         return replace(self.config, tenants=tuple(waiting), files=fresh.files, broken=broken)
 
     def joined_by(self, found: "Ready") -> "Ready":
@@ -244,9 +250,9 @@ class Ready:
         config = replace(self.config, files={**found.config.files, **self.config.files})
         return Ready(config, (*self.tenants, *found.tenants), found.aside)
 
-    def require(self, *names: str) -> None:
-        """Raises ConfigError where one of these cannot be served."""
-        if problems := [problem for name in names if name in self.aside for problem in self.aside[name].problems]:
+    def require(self, *files: str) -> None:
+        """Raises ConfigError where who has one of these files cannot be served."""
+        if problems := [problem for file in files if file in self.aside for problem in self.aside[file].problems]:
             raise ConfigError(*problems)
 
 
@@ -262,7 +268,7 @@ def those_ready(config: Config, before: Iterable[Tenant] = ()) -> Ready:
         try:
             tenant = Tenant(each, key)
         except ConfigError as error:
-            aside[each.tenant] = error
+            aside[config.files[each.tenant]] = error
             continue
         if each.tenant in former:
             tenant.go_on(former[each.tenant])
