@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from connector.config.loading import TenantConfig, load, load_usable, schemas
+from connector.config.loading import TenantConfig, load, load_usable, reload, schemas
 from connector.config.settings import Settings, load_settings
 from connector.config.yamlfile import ConfigError, read
 
@@ -276,6 +276,53 @@ def test_other_notices_have_what_they_leave_out_from_the_usual_one(write: Write)
     assert "notices.legal.languages.0" in told
     assert "notices.legal: " in problems(write(acme=TENANT + "notices: {legal: 3}\n"))[0]
     assert "notices" in problems(write(acme=TENANT + "notices: 3\n"))[0]
+
+
+def test_a_file_that_nobody_would_read_is_told(write: Write) -> None:
+    """By its name, also beside a tenant; what editors and file servers leave there is nobody's."""
+    folder = write() / "tenants"
+    for left in (".#acme.yaml", "._acme.tests.yaml", ".acme.yml"):
+        (folder / left).write_bytes(b"\0")
+    assert load(folder.parent) == reload(folder.parent, lambda: None)
+    (folder / "other.yml").write_text(TENANT)
+    assert problems(folder.parent) == ["tenants/other.yml: is not read; rename it to other.yaml"]
+    assert load_usable(folder.parent).broken.keys() == {"other.yml"}
+
+
+#: What a tenant names, and a text of which all but the line end has come.
+NAMED = [
+    ("groups: {}/list.csv\n", "list.csv", "mailbox,group\nanna@example.org,IT"),
+    (
+        "holds: {}/list.csv\nexclude: {{hold: [litigation]}}\n",
+        "list.csv",
+        "PrimarySmtpAddress,LitigationHoldEnabled,RetentionHoldEnabled,InPlaceHolds\nanna@example.org,True,False,",
+    ),
+    (
+        "links: {{url: 'https://l.example.org/', database: 'sqlite://', key: {{env: KEY}}, readers: {}/list.csv}}\n",
+        "list.csv",
+        "mailbox,reader\nanna@example.org,user:anna",
+    ),
+    (
+        "notices: {{legal: {{templates: {}}}}}\n",
+        "notice.txt.j2",
+        "Look: {% for file in files %}{{ file.url }}\n{% endfor %}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "name", "cut"), NAMED, ids=["groups", "holds", "readers", "templates"])
+def test_half_of_what_a_tenant_names_is_not_taken_over(
+    write: Write, tmp_path: Path, more: str, name: str, cut: str
+) -> None:
+    """Half a list of holds is a list too, and whoever stands in the other half would lose theirs."""
+    folder, named = write(acme=TENANT + more.format(tmp_path)), tmp_path / name
+    named.write_text(cut + "\n")
+    assert reload(folder, lambda: None) == load(folder)
+    with pytest.raises(ConfigError, match="somebody is writing there"):
+        reload(folder, lambda: named.write_text(cut))
+    assert reload(folder, lambda: None).broken["acme"].problems == (
+        f"{named}: ends within a line; it may have been cut off",
+    )
 
 
 def test_the_problems_of_all_files_are_told_at_once(write: Write) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connector.config.exports import Holds, Memberships
-from connector.config.files import TESTS, tenant_files
+from connector.config.files import TESTS, files_in, tenant_files, without_effect
 from connector.config.problems import checked
 from connector.config.regular import regular
 from connector.config.settings import Settings, load_settings
@@ -262,7 +262,8 @@ def load_usable(folder: Path) -> Config:
 def reload(folder: Path, still: Callable[[], object]) -> Config:
     """See `load_usable`; once more, while people may be writing it. `still` waits a moment.
 
-    A file that ends within a line is not whole yet. Raises ConfigError too where one changes meanwhile.
+    A file that ends within a line is not whole yet. Raises ConfigError too where one changes meanwhile. So it is with
+    the lists and templates that tenants name: half a list of holds would let what is on hold go.
     """
     before = _written(folder)
     still()
@@ -270,23 +271,49 @@ def reload(folder: Path, still: Callable[[], object]) -> Config:
     if _written(folder) != before:
         raise ConfigError(f"{folder}: somebody is writing there; ask again once the files are whole")
     cut = {
-        path: ConfigError(f"{path}: ends within a line; it may have been cut off")
-        for path, text in before
-        if text[-1:] != b"\n"
+        whose: ConfigError(f"{path}: ends within a line; it may have been cut off")
+        for whose, path, text in before
+        if text is not None and text[-1:] != b"\n"
     }
-    if settings_cut := cut.pop(folder / "connector.yaml", None):
-        raise settings_cut
-    broken = {path.name.removesuffix(".yaml").removesuffix(".tests"): error for path, error in cut.items()}
-    whole = tuple(each for each in config.tenants if config.files[each.tenant] not in broken)
-    return replace(config, tenants=whole, broken={**broken, **config.broken})
+    if process := cut.get(_OF_ALL):
+        raise process
+    whole = tuple(each for each in config.tenants if config.files[each.tenant] not in cut)
+    return replace(config, tenants=whole, broken={**cut, **config.broken})
 
 
-def _written(folder: Path) -> tuple[tuple[Path, bytes], ...]:
-    paths = [folder / "connector.yaml", *sorted((folder / "tenants").glob("*.yaml"))]
+#: Stands for the name of a tenant's file where it is connector.yaml.
+_OF_ALL = ""
+
+
+def _written(folder: Path) -> tuple[tuple[str, Path, bytes | None], ...]:
+    """What stands in all files, and whose they are; None where one cannot be read, which is told by who needs it."""
+    paths = [(_OF_ALL, folder / "connector.yaml")]
+    for path in files_in(folder / "tenants"):
+        whose = path.name.removesuffix(".yaml").removesuffix(".tests")
+        paths += ((whose, each) for each in (path, *_named_by(path)))
+    return tuple((whose, path, _bytes(path)) for whose, path in paths)
+
+
+def _named_by(path: Path) -> Iterator[Path]:
+    """The lists and templates that the file of a tenant names, as far as it can be read itself."""
     try:
-        return tuple((path, regular(path).read_bytes()) for path in paths)
-    except OSError as error:
-        raise ConfigError(f"{error.filename}: cannot be read: {error.strerror}") from None
+        values = read(path).values
+    except ConfigError:
+        return
+    notices = values.get("notices")
+    sections = [values, *(values.get(name) for name in ("store", "links", "notice"))]
+    sections += notices.values() if isinstance(notices, dict) else ()
+    for section in sections:
+        for name in ("groups", "holds", "readers", "templates") if isinstance(section, dict) else ():
+            if isinstance(named := section.get(name), str):
+                yield from (Path(named), *(Path(named) / each for each in _TEMPLATES.values()))
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return regular(path).read_bytes()
+    except OSError:
+        return None
 
 
 def load_tenant(path: Path) -> TenantConfig:
@@ -312,7 +339,7 @@ def _config(settings: Settings, tenants: Mapping[str, TenantConfig], broken: Map
 def _tenants(folder: Path) -> tuple[dict[str, TenantConfig], dict[str, ConfigError]]:
     """By the names of their files: the tenants that can be served, and what is wrong with the other files."""
     found: dict[str, tuple[Document, TenantConfig]] = {}
-    broken = dict(_testing_nothing(folder))
+    broken = dict(without_effect(folder))
     for path in tenant_files(folder):
         try:
             found[path.stem] = _tenant(path)
@@ -328,13 +355,6 @@ def _without_tenants(folder: Path) -> str:
     if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
         return "is no folder that may be read; check its owner and mode"
     return f"holds no tenant; add a file such as {folder / 'acme.yaml'}"
-
-
-def _testing_nothing(folder: Path) -> Iterator[tuple[str, ConfigError]]:
-    """Tests beside which no policy stands: their name has a mistake, and they would never fail."""
-    for path in sorted(folder.glob(f"*{TESTS}")):
-        if not (tested := path.with_name(path.name.removesuffix(TESTS) + ".yaml")).exists():
-            yield tested.stem, ConfigError(f"{path}: tests a policy that is not there: {tested}")
 
 
 def _tenant(path: Path) -> tuple[Document, TenantConfig]:
