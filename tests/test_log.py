@@ -70,6 +70,14 @@ def test_people_have_pseudonyms(lines: Lines) -> None:
     assert (told[5]["source"], told[5]["reason"]) == ("acme/6f1b", "anna@example.org")
 
 
+def test_a_line_of_no_tenant_names_nobody(lines: Lines) -> None:
+    """A configuration that is refused: whose address stands there is not known, and `check` tells it on the spot."""
+    with disguised(lambda tenant, name: f"{tenant}-{name}"):
+        log.error(Event.CONFIG_REFUSED, problems=("b.yaml:8:17 mailbox anna@example.org is already at a.yaml:8:17",))
+    (line,) = lines()
+    assert line["problems"] == ["b.yaml:8:17 mailbox [left out] is already at a.yaml:8:17"]
+
+
 def test_a_ledger_that_knows_no_pseudonym_names_nobody(lines: Lines) -> None:
     """What is wrong with it must be told all the same."""
 

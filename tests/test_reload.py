@@ -97,9 +97,14 @@ def test_what_cannot_be_used_is_refused_and_the_old_policy_stays(world: World, r
     assert problem == f"{tenant}: ends within a line; it may have been cut off"
 
     configure(world, OTHER)
-    process.write_text(process.read_text() + "ledger: sqlite:////tmp/other.db\n")
-    (problem,) = reread(daemon, "config.refused")["problems"]
-    assert problem == "connector.yaml: another `state` or `ledger` needs a restart"
+    settings = process.read_text()
+    for name, other in (
+        ("ledger", settings + "ledger: sqlite:////tmp/other.db\n"),
+        ("log", settings.replace("{format: json}", "{format: json, level: debug}")),
+    ):
+        process.write_text(other)
+        (problem,) = reread(daemon, "config.refused")["problems"]
+        assert problem == f"connector.yaml: another `{name}` needs a restart"
 
     world.exchange.deliver(ANNA, message("small.txt", content=SMALL))
     world.exchange.deliver(ANNA, message("plan.pdf"))

@@ -301,7 +301,7 @@ def _named_by(path: Path) -> Iterator[Path]:
     except ConfigError:
         return
     notices = values.get("notices")
-    sections = [values, *(values.get(name) for name in ("store", "links", "notice"))]
+    sections: list[Any] = [values, *(values.get(name) for name in ("store", "links", "notice"))]
     sections += notices.values() if isinstance(notices, dict) else ()
     for section in sections:
         for name in ("groups", "holds", "readers", "templates") if isinstance(section, dict) else ():

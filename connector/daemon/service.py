@@ -180,7 +180,7 @@ class Daemon:
         while signal.sigwait(_SIGNALS) == signal.SIGHUP:
             try:
                 config = reload(self._wait_a_moment)
-                self._require_same_place(config.settings)
+                self._require_same_process(config.settings)
                 ready = those_ready(config, self._ready.tenants)
                 # Who is served now is known and has his secrets in memory, and goes on with them.
                 served = {each.name for each in self._ready.tenants}
@@ -196,9 +196,10 @@ class Daemon:
     def _wait_a_moment(self) -> None:
         self._stopping.wait(WRITING.total_seconds())
 
-    def _require_same_place(self, settings: Settings) -> None:
-        if (settings.state, settings.ledger_url) != (self._settings.state, self._settings.ledger_url):
-            raise ConfigError("connector.yaml: another `state` or `ledger` needs a restart")
+    def _require_same_process(self, settings: Settings) -> None:
+        for name in ("state", "ledger", "log"):
+            if getattr(settings, name) != getattr(self._settings, name):
+                raise ConfigError(f"connector.yaml: another `{name}` needs a restart")
 
     def _take(self, ready: Ready) -> None:
         """Another configuration is in force from now on."""

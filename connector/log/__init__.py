@@ -67,16 +67,17 @@ stderr = cast("TextIO", _Stderr())
 
 
 class _Disguise:
-    """Puts pseudonyms in the place of people, in lines that say of which tenant they are."""
+    """Puts pseudonyms in the place of people; in lines that do not say of which tenant they are, nothing."""
 
     name_of: NameOf | None = None
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         owner = event.get("tenant") or next((str(event[name]) for name in _SOURCES if event.get(name)), "")
         tenant = str(owner).partition("/")[0]
-        if self.name_of is None or not tenant:
+        if self.name_of is None:
             return event
-        return cast("EventDict", self._hidden(event, tenant, partial(self.name_of, tenant)))
+        of = partial(self.name_of, tenant) if tenant else lambda _: _BLANK
+        return cast("EventDict", self._hidden(event, tenant, of))
 
     def _hidden(self, value: object, tenant: str, of: Callable[[str], str], name: str = "") -> object:
         if isinstance(value, Mapping):
