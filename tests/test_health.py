@@ -80,7 +80,15 @@ def test_what_stands_is_told(ledger: Ledger, tmp_path: Path) -> None:
     """The backlog by state, how late it is, what is paused, how old the oldest turn is."""
     lease = taken(ledger)
     recorded(ledger, lease, a_redirect(due=NOW - timedelta(minutes=5)))
-    for name in ("acme/anna", "acme/bert", "acme/anna/proof", "acme/store", "acme/account-1", "other/store"):
+    for name in (
+        "acme/anna",
+        "acme/bert",
+        "acme/anna/proof",
+        "acme/anna/folders",
+        "acme/store",
+        "acme/account-1",
+        "other/store",
+    ):
         ledger.pause(name, until=NOW + timedelta(minutes=1), reason="x", error="Denied", now=NOW, tenant="acme")
     told = samples(health(ledger, tmp_path, FINE).answer("/metrics")[2])
     expected = {
@@ -89,6 +97,7 @@ def test_what_stands_is_told(ledger: Ledger, tmp_path: Path) -> None:
         ("connector_overdue_seconds", "acme"): 300,
         ("connector_paused", "Denied", "acme", "mailbox"): 2,
         ("connector_paused", "Denied", "acme", "proof"): 1,
+        ("connector_paused", "Denied", "acme", "folders"): 1,
         ("connector_paused", "Denied", "acme", "store"): 1,
         ("connector_paused", "Denied", "acme", "account"): 1,
         ("connector_tick_age_seconds", "acme"): 3600,

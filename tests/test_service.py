@@ -14,6 +14,7 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine, event
 
+from connector.cli import work
 from connector.config.addresses import Server
 from connector.config.credentials import Secret
 from connector.config.loading import Config, NoticeSettings, TenantConfig
@@ -504,6 +505,9 @@ def test_once_ends_whatever_cursors_a_server_gives(world: World, *, broken: bool
         world.ledger.pause(name, until=until, reason="x", error="Full", now=clock(), tenant="acme")
     world.daemon().once()
     assert world.ledger.counts() == {("acme/anna", State.STORED if stuck else State.DONE): 1}
+    paused = {each.error for each in world.ledger.pauses(clock())}
+    assert paused == {*(["PartUnread"] if broken else []), *(["Full"] if stuck else [])}
+    assert paused <= work._NOT_OF_A_SWEEP
 
 
 def test_once_takes_what_comes_up_while_it_works(world: World) -> None:

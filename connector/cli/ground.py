@@ -199,6 +199,7 @@ CODES = {
 #: What a pause means, by the error that it came from.
 _PAUSED = {
     "Unavailable": Exit.UNREACHABLE,
+    "PartUnread": Exit.UNREACHABLE,
     "Foreign": Exit.HELD,
     "Clock": Exit.HELD,
     "Unproved": Exit.HELD,

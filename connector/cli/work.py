@@ -13,8 +13,8 @@ from connector.watching.status import pauses
 
 commands = typer.Typer(rich_markup_mode=None)
 
-#: Pauses that keep messages from being edited, or new shares from being made: a sweep does neither.
-_NOT_OF_A_SWEEP = {"Unproved", "Unread", "Unknown", "Exhausted", "Full"}
+#: Pauses that keep folders from being read, messages from being edited, or shares from being made: a sweep does none.
+_NOT_OF_A_SWEEP = {"PartUnread", "Unproved", "Unread", "Unknown", "Exhausted", "Full"}
 
 
 @commands.command()

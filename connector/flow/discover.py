@@ -52,7 +52,7 @@ def discover(turn: Turn) -> None:
     except PartUnread as error:
         # No pass is counted: what is missed elsewhere may lie where nobody could look.
         _keep_place(turn, recorded)
-        turn.brake(SourcePause.FOLDERS, Event.FOLDERS_UNREAD, str(error), "Unavailable")
+        turn.brake(SourcePause.FOLDERS, Event.FOLDERS_UNREAD, str(error), "PartUnread")
         return
     turn.free(SourcePause.FOLDERS)
     # A turn that finds nothing writes nothing: a pass is counted where something came, or something waits for one.

@@ -19,14 +19,12 @@ from connector import __version__
 from connector.flow.turn import Clock
 from connector.ledger import Ledger, LedgerError, Pause
 from connector.model import State
+from connector.pauses import SourcePause, TenantPause
 
 #: How long what the ledger said is good for.
 FRESH = timedelta(seconds=10)
-#: What a pause is about, by how its name ends (`flow.turn`); a mailbox that is left alone altogether has another.
-_ABOUT = {
-    *("account", "clock", "directory", "edits", "ledger", "links"),
-    *("proof", "readers", "shares", "stop", "store", "strangers"),
-}
+#: What a pause is about, by how its name ends; a mailbox that is left alone altogether has another.
+_ABOUT = {*SourcePause, *TenantPause}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
