@@ -72,7 +72,7 @@ class Upkeep:
             yield from _shown(redirect, tenant.name, addresses[redirect.source], published[tenant.name])
 
     def revoke(self, wanted: Wanted) -> Done:
-        """The links of these messages open nothing any more, as far as the store can do that.
+        """The links of these messages open nothing any more, where whoever gave them can end them.
 
         The messages go on showing them: `relink` gives others, `restore` brings the files back.
         """
@@ -80,7 +80,7 @@ class Upkeep:
         for redirect, tenant in self._meant(wanted):
             with self._reaching(tenant):
                 # The book says of links of ours that they have ended: a step that finds it holds the redirect.
-                if tenant.book() or _may(redirect, _REVOCABLE, done):
+                if _can_end(redirect, tenant, done) and (tenant.book() or _may(redirect, _REVOCABLE, done)):
                     tenant.links().revoke(redirect.folder)
                     self._note(redirect, tenant, Event.LINK_REVOKED)
                     done.messages += 1
@@ -117,6 +117,8 @@ class Upkeep:
             if not (_may(redirect, _RESTING, done) and _may_show_others(redirect, done)):
                 continue
             with self._reaching(tenant):
+                if not _can_end(redirect, tenant, done):
+                    continue
                 # First this: where we are killed in between, the call is repeated, and nobody uses what leaked.
                 if (book := tenant.book()) is None:
                     tenant.store().revoke(redirect.folder)
@@ -212,6 +214,14 @@ def _may(redirect: Redirect, states: Container[State], done: Done) -> bool:
     # It would find a link that is not what it gave.
     working = "a step is about to look at their links: call again when it has"
     done.passed[working if redirect.state in ACTIVE else f"{redirect.state}, so their messages are left alone"] += 1
+    return False
+
+
+def _can_end(redirect: Redirect, tenant: Tenant, done: Done) -> bool:
+    """Whether some of its links can be ended; else why not is counted."""
+    if any(map(tenant.links().can_revoke, _terms(redirect))):
+        return True
+    done.passed["they open for whoever may read their files in the store, which has to end that right"] += 1
     return False
 
 

@@ -14,7 +14,7 @@ from connector.ledger import Ledger
 from connector.links.book import Book
 from connector.links.publishing import Publisher
 from connector.log import Event
-from connector.model import Redirect, State
+from connector.model import LinkTerms, Redirect, State
 from connector.policy import Policy
 from connector.sources.memory import Attached
 from connector.stores.memory import MemoryStore
@@ -123,6 +123,23 @@ def test_a_stores_own_links_are_not_ended_under_a_step(tmp_path: Path) -> None:
     assert does(world, "revoke") == Done(1)
 
 
+@pytest.mark.parametrize("what", ["revoke", "relink"])
+def test_what_a_store_lets_people_read_is_not_told_as_ended(what: str, tmp_path: Path) -> None:
+    """A link that is the file's own address opens on: no event says otherwise, and no message is to show it anew."""
+
+    class Plain(MemoryStore):
+        def can_revoke(self, terms: LinkTerms) -> bool:
+            return False
+
+    world = delivered(tmp_path, publishes=False)
+    world.store = Plain(files=world.store.files, shares=world.store.shares)
+    done = does(world, what)
+    why = "they open for whoever may read their files in the store, which has to end that right"
+    assert (done.messages, done.passed, state(world)) == (0, {why: 1}, State.DONE)
+    with world.ledger() as ledger:
+        assert {each.name for each in ledger.events()}.isdisjoint({Event.LINK_REVOKED, Event.LINK_RENEWED})
+
+
 def test_other_links_than_those_that_have_ended_open(tmp_path: Path) -> None:
     """As long as links of the rule do; what would have lasted longer ends as it was to."""
     world = delivered(tmp_path, audience="anyone", expires="30d")
@@ -151,6 +168,10 @@ class Reached:
         self.asked.append(folder)
         if self.down:
             raise Unavailable(f"the store of {self.name} is down")
+
+    def can_revoke(self, terms: LinkTerms) -> bool:
+        """All of them."""
+        return True
 
     def links(self) -> "Reached":
         """Itself."""

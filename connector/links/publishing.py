@@ -102,6 +102,10 @@ class Publisher:
         self._book.end(self._tenant, folder, datetime.now(UTC))
         self._store.revoke(folder)
 
+    def can_revoke(self, terms: LinkTerms) -> bool:  # noqa: ARG002 - the port's
+        """All of them: they open what the book has."""
+        return True
+
     def as_a_stranger(self, url: str) -> int | None:
         """Follow a link without any login, see the port."""
         return as_a_stranger(url, self._verify)

@@ -36,6 +36,10 @@ class Links(Protocol):
         """No link into this collection opens anything afterwards, as far as we had made it open."""
         ...
 
+    def can_revoke(self, terms: LinkTerms) -> bool:
+        """Whether `revoke` ends links that were shared on these terms. Asks nobody."""
+        ...
+
     def as_a_stranger(self, url: str) -> int | None:
         """Follow a link without any login: the HTTP status in the end; None where nobody answers. Fetches nothing."""
         ...

@@ -138,6 +138,10 @@ class WebdavStore:
     def revoke(self, folder: str) -> None:
         """Nothing to do: an address opens nothing that the server would not open without it."""
 
+    def can_revoke(self, terms: LinkTerms) -> bool:  # noqa: ARG002 - the port's
+        """Never, see `revoke`."""
+        return False
+
     def as_a_stranger(self, url: str) -> int | None:
         """Follow a link without any login, see the port."""
         return as_a_stranger(url, self._client.verify)

@@ -335,6 +335,18 @@ class StoreLaws:
             return
         assert link.expires is not None
 
+    def test_whether_links_can_be_revoked_is_told_truly(self, store: Store) -> None:
+        """What takes the place of one that has ended is another one; of what opens on, it is the same."""
+        stored = store.put("box/R1/a.txt", spool(b"a"))
+        for audience in Audience:
+            terms = LinkTerms(audience)
+            try:
+                links = store.share([stored], terms, ORIGIN)
+            except Rejected:
+                continue
+            store.revoke("box/R1")
+            assert (store.share([stored], terms, ORIGIN) != links) == store.can_revoke(terms)
+
     def test_revoke_twice_is_revoke_once(self, store: Store) -> None:
         """Revoking may be repeated, needs no link, and removes no file."""
         stored = store.put("box/R1/a.txt", spool(b"a"))

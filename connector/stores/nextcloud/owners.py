@@ -128,6 +128,10 @@ class OwnersStore:
         with self._at(folder) as store:
             store.revoke(folder)
 
+    def can_revoke(self, terms: LinkTerms) -> bool:
+        """Public links only, whoever has made them, see the port."""
+        return self._own.can_revoke(terms)
+
     def as_a_stranger(self, url: str) -> int | None:
         """Follow a link without any login, see the port."""
         return self._own.as_a_stranger(url)

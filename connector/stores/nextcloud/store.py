@@ -187,6 +187,10 @@ class NextcloudStore(WebdavStore):
         """End the public links; the others open nothing but what the folder of the mailbox is shared for anyway."""
         self._public.revoke(folder)
 
+    def can_revoke(self, terms: LinkTerms) -> bool:
+        """Public links only, see `revoke`."""
+        return terms.audience is Audience.ANYONE
+
     def erase(self, path: str) -> None:
         """Like `delete`, and out of the trash, where its versions went with it, see the port."""
         self.delete(path)
