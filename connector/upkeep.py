@@ -24,6 +24,8 @@ _RESTING = frozenset({State.DONE, State.HELD, State.STORED})
 _REVOCABLE = _RESTING | {State.DROPPED, State.RESTORED}
 #: What is held in one of these is on its way to show its links.
 _SHOWING = frozenset({State.STORED, State.LINKED, State.REWRITTEN})
+#: Why links are not extended.
+_THE_STORES_OWN = "the store's own: let them last there, or `relink`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +91,7 @@ class Upkeep:
     def extend(self, wanted: Wanted, until: datetime | None) -> Done:
         """Their links open until then, or for ever, also those that have ended.
 
-        The daemon, or `once`, has the messages say so. Raises ValueError where the links are the store's own.
+        The daemon, or `once`, has the messages say so. Raises ValueError where all are the store's own.
         """
         done = Done()
         for redirect, tenant in self._meant(wanted):
@@ -97,14 +99,15 @@ class Upkeep:
                 continue
             with self._reaching(tenant):
                 if (book := tenant.book()) is None:
-                    raise ValueError(
-                        f"the links of {tenant.name} are the store's own: let them last there, or `relink`"
-                    )
+                    done.passed[_THE_STORES_OWN] += 1
+                    continue
                 for terms in _terms(redirect):
                     book.extend(publication_id(redirect.id, terms), until)
                 self._note(redirect, tenant, Event.LINK_EXTENDED, until=until)
                 show_anew(redirect, self.ledger, self.now)
                 done.messages += 1
+        if not done.messages and not self.missing and set(done.passed) == {_THE_STORES_OWN}:
+            raise ValueError(f"the links are {_THE_STORES_OWN}")
         return done
 
     def relink(self, wanted: Wanted) -> Done:

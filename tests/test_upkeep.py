@@ -1,5 +1,6 @@
 """What operators do to links that messages show: nothing is passed over without a word, and nothing stays open."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -181,6 +182,23 @@ class Reached:
 
     def book(self) -> None:
         """The links are the store's own."""
+
+
+def test_a_tenant_whose_links_are_its_stores_keeps_nobodys_from_lasting(tmp_path: Path) -> None:
+    """It is passed over; only where there is nothing else is the call refused."""
+    world = delivered(tmp_path, audience="anyone", expires="30d")
+    plain: Any = Reached("plain", down=False)
+    with world.ledger() as ledger:
+        ledger.watch("plain/ben", tenant=plain.name, address="ben@example.org", now=world.now)
+        other = replace(_only(ledger), id="0" * len(_only(ledger).id), source="plain/ben", revision=0)
+        assert ledger.rebuild(other, "redirect.rebuilt", world.now)
+        tenant: Any = House(world)
+        upkeep = Upkeep((plain, tenant), ledger, world.now, "ada")
+        assert upkeep.extend(Wanted(), None) == Done(
+            1, Counter({"the store's own: let them last there, or `relink`": 1})
+        )
+        with pytest.raises(ValueError, match=r"the links are the store's own: let them last there, or `relink`"):
+            upkeep.extend(Wanted(other.id), None)
 
 
 @pytest.mark.parametrize("end", [Upkeep.revoke, Upkeep.relink])
