@@ -1,12 +1,14 @@
 """Why an attachment is still in its message, or gone: the verdict as it is now, and what the ledger knows."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from connector import amounts
+from connector.audit.links import ended
 from connector.errors import ConnectorError, Gone, Rejected
 from connector.flow.ask import ask, begins, facts, our_marker
 from connector.flow.turn import Watch
@@ -95,57 +97,70 @@ _WHO = {
 }
 
 
-def opened(redirects: Sequence[Redirect], watches: Iterable[Watch], ledger: Ledger) -> Iterator[str]:
+def opened(redirects: Sequence[Redirect], watches: Iterable[Watch], ledger: Ledger, now: datetime) -> Iterator[str]:
     """Who can open the links of each redirect today, until when, and what ends them."""
     # By address: to ask each mailbox for its key would take a request each, and some may be out of reach.
     by_address = {(each.tenant, each.source.address.lower()): each for each in watches}
     sources = {each.name: by_address.get((each.tenant, each.address.lower())) for each in ledger.watched()}
     for redirect in redirects:
         for terms in dict.fromkeys(each.terms for each in redirect.shown if each.link):
-            yield _opened(redirect, terms, sources[redirect.source])
+            yield _opened(redirect, terms, sources[redirect.source], ledger, now)
 
 
-def _opened(redirect: Redirect, terms: LinkTerms, watch: Watch | None) -> str:
+def _opened(redirect: Redirect, terms: LinkTerms, watch: Watch | None, ledger: Ledger, now: datetime) -> str:
     of = f"the links of redirect {redirect.id}"
-    ending = _ending(redirect, terms, watch)
-    if ending is None:
+    revocable = watch is None or watch.links.can_revoke(terms)
+    ending = _ending(redirect, terms, watch, ledger, revocable=revocable)
+    if ending is None or (ending.at and ending.at <= now):
         return f"{of} open nothing any more"
     password = ", with their password" if terms.password else ""
     counted = f", {terms.downloads} times each" if terms.downloads else ""
     until = f"until {_at(ending.at)}" if ending.at else "without an end by time"
-    return f"{of} open for {_WHO[terms.audience]}{password}{counted}, {until}; {_ended_by(redirect, watch)}"
+    ended_by = _ended_by(redirect, watch, revocable=revocable)
+    return f"{of} open for {_WHO[terms.audience]}{password}{counted}, {until}; {ended_by}"
 
 
-def _ending(redirect: Redirect, terms: LinkTerms, watch: Watch | None) -> Ending | None:
-    """As our own pages have it now; of a store's links, or where nobody answers, as it was noted. None: ended."""
-    known = Ending(max((each.link.expires for each in redirect.shown if each.link and each.link.expires), default=None))
-    if watch is None or watch.publisher is None:
-        return known
-    address = watch.source.address
-    origin = Origin(
-        redirect=redirect.id, folder=redirect.folder, mailbox=address, sender="", received=redirect.received
+def _ending(
+    redirect: Redirect, terms: LinkTerms, watch: Watch | None, ledger: Ledger, *, revocable: bool
+) -> Ending | None:
+    """As our own pages have it now; of a store's links, or where nobody answers, as it was noted. None: taken back."""
+    if watch and watch.publisher:
+        address = watch.source.address
+        origin = Origin(
+            redirect=redirect.id, folder=redirect.folder, mailbox=address, sender="", received=redirect.received
+        )
+        with suppress(ConnectorError):
+            ending = watch.publisher.ending(terms, origin)
+            # They have an address for all that opens.
+            return ending if ending.page else None
+    if revocable and (_ends_them(redirect) or ended(ledger.history(redirect.id))):
+        return None
+    links = [each.link for each in redirect.shown if each.link and each.terms == terms]
+    return Ending(max((each.expires for each in links if each.expires), default=None))
+
+
+def _ends_them(redirect: Redirect) -> bool:
+    """Whether it ended its links with itself: as somebody wanted, or since no message ever showed them."""
+    return (redirect.state is State.RESTORED and redirect.revoke) or (
+        redirect.state is State.DROPPED and not redirect.was_shown
     )
-    try:
-        ending = watch.publisher.ending(terms, origin)
-    except ConnectorError:
-        return known
-    # They have an address for all that opens.
-    return ending if ending.page else None
 
 
-def _ended_by(redirect: Redirect, watch: Watch | None) -> str:
+def _ended_by(redirect: Redirect, watch: Watch | None, *, revocable: bool) -> str:
+    by_hand = ", or by `connector links revoke`" if revocable else ""
     if watch and watch.on_hold:
         stay = "they and their files stay" if watch.publisher else "their files stay"
-        return f"{stay} as long as the mailbox is on hold; `connector links revoke` ends the links"
+        revoke = "; `connector links revoke` ends the links" if revocable else ""
+        return f"{stay} as long as the mailbox is on hold{revoke}"
     if redirect.outlives and redirect.gone:
         over = max(redirect.gone + redirect.outlives, redirect.ends or redirect.gone)
         return f"their message is gone since {_at(redirect.gone)}, and they end with their files on {_at(over)}"
     if redirect.outlives:
         then = f"{amounts.said(redirect.outlives)} after the last copy of the message has left the mailbox"
-        return f"they end with their files, {then}, or by `connector links revoke`"
+        return f"they end with their files, {then}{by_hand}"
     if redirect.ends:
-        return f"they end with their files on {_at(redirect.ends)}, or by `connector links revoke`"
-    return "only `connector links revoke` ends them"
+        return f"they end with their files on {_at(redirect.ends)}{by_hand}"
+    return "only `connector links revoke` ends them" if revocable else "they end with that right alone"
 
 
 def _waiting(redirect: Redirect, ledger: Ledger, now: datetime) -> Iterator[str]:

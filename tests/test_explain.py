@@ -13,9 +13,11 @@ from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
 from connector.ledger import FOR_EVER
 from connector.ledger.backlog import Backfill
-from connector.model import Action, Ending, Item, Notice, Verdict
+from connector.log import Event
+from connector.model import Action, Ending, Item, Link, LinkTerms, Notice, State, Verdict
 from connector.policy import Policy
 from connector.sources.memory import Attached, MemorySource
+from connector.stores.memory import MemoryStore
 from tests.world import World
 
 REPORT = Attached("report.pdf", b"%PDF-1.7 report")
@@ -162,7 +164,7 @@ def test_what_is_older_than_first_contact_waits_for_a_backfill(tmp_path: Path) -
 def open_for(world: World, **watched: Any) -> str:
     """Who can open the links of the one redirect, until when, and what ends them."""
     with world.process() as (watch, ledger):
-        (told,) = opened(ledger.redirects(), [replace(watch, **watched)], ledger)
+        (told,) = opened(ledger.redirects(), [replace(watch, **watched)], ledger, world.now)
     return told
 
 
@@ -203,6 +205,84 @@ def test_a_link_that_has_ended_opens_nothing(tmp_path: Path) -> None:
     assert "open nothing any more" in open_for(world)
 
 
+def test_a_link_whose_time_is_over_opens_nothing(tmp_path: Path) -> None:
+    """Of our own pages."""
+    world = World(tmp_path / "ledger.db", policy(link={"audience": "anyone", "expires": "9d"}), publishes=True)
+    world.deliver(REPORT)
+    world.run()
+    assert ", until 20" in open_for(world)
+    world.now = datetime.now(UTC) + timedelta(days=10)
+    assert "open nothing any more" in open_for(world)
+
+
+def test_a_stores_link_whose_time_is_over_opens_nothing(tmp_path: Path) -> None:
+    """Only what was noted tells it."""
+    world = World(tmp_path / "ledger.db", policy())
+    world.deliver(REPORT)
+    world.run()
+    with world.ledger() as ledger:
+        (redirect,) = ledger.redirects()
+        link = Link("https://store.example.org/s1", world.now)
+        files = tuple(replace(each, link=link) for each in redirect.files)
+        ledger.write(replace(redirect, files=files), "test", world.now)
+    assert "open nothing any more" in open_for(world)
+
+
+def test_a_stores_link_that_was_taken_back_opens_nothing(tmp_path: Path) -> None:
+    """Until its message shows another one."""
+    world = World(tmp_path / "ledger.db", policy())
+    world.deliver(REPORT)
+    world.run()
+    for event, opens in (
+        (Event.LINK_REVOKED, False),
+        (Event.REDIRECT_REWRITTEN, True),
+        (Event.LINK_RENEWED, False),
+        (Event.REDIRECT_REWRITTEN, True),
+    ):
+        with world.process() as (watch, ledger):
+            (redirect,) = ledger.redirects()
+            ledger.note("acme", event, world.now, source=watch.name, redirect_id=redirect.id)
+        assert ("open nothing any more" not in open_for(world)) == opens
+
+
+@pytest.mark.parametrize(
+    ("ends", "opens"),
+    [
+        ({"state": State.RESTORED, "revoke": True}, False),
+        ({"state": State.RESTORED}, True),
+        ({"state": State.DROPPED, "was_shown": False}, False),
+        ({"state": State.DROPPED}, True),
+    ],
+)
+def test_what_ended_with_its_links_is_told_so(ends: dict[str, Any], opens: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    """Undone with --revoke, or before anybody saw them."""
+    world = World(tmp_path / "ledger.db", policy())
+    world.deliver(REPORT)
+    world.run()
+    with world.ledger() as ledger:
+        (redirect,) = ledger.redirects()
+        ledger.write(replace(redirect, **ends), "test", world.now)
+    assert ("open nothing any more" not in open_for(world)) == opens
+
+
+def test_what_nobody_can_take_back_is_not_told_as_if_somebody_could(tmp_path: Path) -> None:
+    """An address in a store opens as long as its file is there, and whoever follows it may read there."""
+
+    class Plain(MemoryStore):
+        def can_revoke(self, terms: LinkTerms) -> bool:
+            return False
+
+    world = World(tmp_path / "ledger.db", policy(retain={"file": "30d"}), store=Plain())
+    world.deliver(REPORT)
+    world.run()
+    assert open_for(world).endswith("; they end with their files on 2026-03-04 09:00Z")
+    assert "revoke" not in open_for(world, on_hold=True)
+    with world.ledger() as ledger:
+        (redirect,) = ledger.redirects()
+        ledger.write(replace(redirect, state=State.RESTORED, revoke=True, ends=None), "test", world.now)
+    assert open_for(world).endswith("; they end with that right alone")
+
+
 def test_a_message_that_is_gone_is_told_with_the_end_of_its_files(tmp_path: Path) -> None:
     """And a hold, which stops that end."""
     world = World(tmp_path / "ledger.db", policy(retain={"file": "message + 30d"}))
@@ -237,8 +317,11 @@ def test_a_store_that_does_not_answer_leaves_what_was_written_down(tmp_path: Pat
         def ending(self, *_: object) -> Ending:
             raise Unavailable("busy")
 
+        def can_revoke(self, _: object) -> bool:
+            return True
+
     answered = open_for(world)
     assert ", until 20" in answered
     assert open_for(world, publisher=Silent()) == answered
     with world.ledger() as ledger:
-        assert list(opened(ledger.redirects(), (), ledger)) == [answered]
+        assert list(opened(ledger.redirects(), (), ledger, world.now)) == [answered]

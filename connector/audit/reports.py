@@ -9,6 +9,7 @@ from typing import Any
 from connector import __version__
 from connector.amounts import said
 from connector.audit.anchor import settings_of
+from connector.audit.links import ended
 from connector.config.loading import ShareConfig, SourceConfig, TenantConfig
 from connector.config.settings import Settings
 from connector.ledger import Event, Ledger
@@ -198,9 +199,7 @@ def _link(redirect: Redirect, mailbox: str, events: Sequence[Event]) -> Row:
         "first": _first(_when(each) for each in came),
         "last": _first((_when(each) for each in came), last=True),
         "ends": min(ends, default=None),
-        "revoked": _first(
-            each.at for each in events if each.name in (Known.LINK_REVOKED, Known.LINK_RENEWED, Known.REDIRECT_ERASED)
-        ),
+        "revoked": ended(events),
     }
 
 

@@ -202,7 +202,7 @@ def explain(
                 f"nobody knows the message {said}: it is {where}, nor in the ledger; copy its Message-ID from its "
                 "properties, or save it as .eml and name the file"
             )
-        sentences = (*why(redirects, found, ledger, clock()), *opened(redirects, watches, ledger))
+        sentences = (*why(redirects, found, ledger, clock()), *opened(redirects, watches, ledger, clock()))
         answers.tell_explanation(found, redirects, ledger, sentences, missing, as_json=as_json)
     raise typer.Exit(code_of(*map(kind, missing.values())))
 
