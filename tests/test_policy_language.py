@@ -273,6 +273,7 @@ def test_an_exclusion_names_somebody(value: str) -> None:
 
 
 #: A rule, one below it, and whether that one is ever reached.
+X, Y = {"folder": "X"}, {"sender": "y.org"}
 PAIRS: tuple[tuple[dict[str, Any], dict[str, Any], bool], ...] = (
     ({}, {}, False),
     ({}, {"when": {"extension": "pdf"}}, False),
@@ -304,6 +305,9 @@ PAIRS: tuple[tuple[dict[str, Any], dict[str, Any], bool], ...] = (
     ({"unless": {"name": "a"}}, {"unless": {"name": ["a", "b"]}}, False),
     ({"unless": {"name": ["a", "b"]}}, {"unless": {"name": "a"}}, True),
     ({"unless": {"any": [{"name": "a"}]}}, {"unless": {"any": [{"name": "a"}]}}, False),
+    ({"unless": {"all": [X]}}, {"unless": {"all": [X, Y]}}, True),
+    ({"unless": {"all": [X, Y]}}, {"unless": {"all": [Y]}}, False),
+    ({"unless": {"all": [X]}}, {}, True),
     ({}, {"when": {"kind": "message"}, "action": "copy"}, True),
     ({"when": {"kind": ["file", "message"]}, "action": "copy"}, {"when": {"kind": "message"}, "action": "copy"}, False),
 )

@@ -50,12 +50,15 @@ def covers(general: Conditions, special: Conditions) -> bool:
 
 
 def excepts_no_more(general: Conditions, special: Conditions) -> bool:
-    """Whether each exception of the first is one of the second too."""
+    """Whether wherever an exception of the first holds, one of the second does too."""
     own = dict(special.asked)
-    return all(
-        all(any(_implies(name, value, other) for other in own.get(name, ())) for value in values)
-        for name, values in general.asked
-    )
+    return all(_excepts_no_more(name, values, own.get(name, ())) for name, values in general.asked)
+
+
+def _excepts_no_more(name: str, values: tuple[Any, ...], own: tuple[Any, ...]) -> bool:
+    if name == "all":  # Its groups hold together; of all other exceptions one is enough.
+        return bool(own) and all(group in values for group in own)
+    return all(any(_implies(name, value, other) for other in own) for value in values)
 
 
 def _holds_in(name: str, values: tuple[Any, ...], special: Conditions) -> bool:
