@@ -170,6 +170,14 @@ def test_a_test_that_fails_says_what_the_policy_says_instead() -> None:
     assert PolicyTest.model_validate({**said, "verdict": "copy", "rule": "pdf"}).failure(rules) is None
 
 
+def test_a_shared_file_is_redirected_where_a_share_wants_that() -> None:
+    """Elsewhere it is only copied, whatever a rule says."""
+    rules = policy({"name": "all", "action": "redirect"})
+    test = PolicyTest.model_validate({"name": "plans go", "message": {"team": "Planning"}, "verdict": "redirect"})
+    assert test.failure(rules, pointers=True) is None
+    assert "the policy says copy by rule all" in (test.failure(rules) or "")
+
+
 def test_an_attached_message_can_be_sketched() -> None:
     """As one that can be read."""
     sketch = Sketch.model_validate({"kind": "message", "file": "Offer"})

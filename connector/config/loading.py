@@ -189,6 +189,11 @@ class TenantConfig(_Section):
         named = (getattr(self.store, "readers", None), self.links.readers if self.links else None)
         return tuple(each for each in named if each)
 
+    @property
+    def pointers(self) -> bool:
+        """Whether links take the place of files in some share."""
+        return any(isinstance(each, ShareConfig) and each.redirect for each in self.sources)
+
     def on_hold(self, address: str) -> bool:
         """Whether somebody has to be able to find everything of a source: then no retention ends there."""
         owner = owner_of(address)
@@ -373,7 +378,7 @@ def _failures(path: Path, tenant: TenantConfig) -> Iterator[str]:
         return
     document = read(path)
     for number, test in enumerate(checked(document, PolicyTests).tests):
-        if failure := test.failure(tenant.policy, tenant.domains):
+        if failure := test.failure(tenant.policy, tenant.domains, pointers=tenant.pointers):
             yield f"{document.places['tests', number]} tests.{number}: {failure}"
 
 

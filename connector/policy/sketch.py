@@ -143,8 +143,8 @@ class Sketch(Model):
             body=Body(self.html, html=True) if self.html else Body(self.body, html=False),
         )
 
-    def facts(self, domains: tuple[str, ...] = ()) -> Facts:
-        """What is known beside it: all that could be fetched."""
+    def facts(self, domains: tuple[str, ...] = (), *, pointers: bool = False) -> Facts:
+        """What is known beside it: all that could be fetched. `pointers`: shared files may give way to links."""
         of_message = b"Subject: x\n" if self.kind is Kind.MESSAGE else BEGINNINGS[self.true_type or promised(self.file)]
         content = Content(
             head=of_message, encrypted=self.encrypted, macros=self.macros, infected=self.infected, packed=()
@@ -159,7 +159,7 @@ class Sketch(Model):
             holds=frozenset(self.hold),
             unmapped=self.unmapped,
             contents={_FILE: content},
-            pointers=False,
+            pointers=pointers,
         )
 
 
@@ -171,9 +171,9 @@ class PolicyTest(Model):
     verdict: Action
     rule: str | None = Field(default=None, description="the rule that says so; guard:NAME and exclude:NAME too")
 
-    def failure(self, policy: Policy, domains: tuple[str, ...] = ()) -> str | None:
+    def failure(self, policy: Policy, domains: tuple[str, ...] = (), *, pointers: bool = False) -> str | None:
         """What the policy says instead; None where it says what is expected."""
-        (verdict,) = decide(policy, self.message.item, self.message.facts(domains))
+        (verdict,) = decide(policy, self.message.item, self.message.facts(domains, pointers=pointers))
         if verdict.action is self.verdict and self.rule in (None, verdict.rule):
             return None
         by = f" by rule {self.rule}" if self.rule is not None else ""
