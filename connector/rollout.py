@@ -19,7 +19,7 @@ from connector.config.settings import Settings
 from connector.config.yamlfile import ConfigError
 from connector.model import Action
 from connector.plan.tables import FEWEST
-from connector.policy import Rule
+from connector.policy import Mode, Rule
 from connector.rewrite.languages import LANGUAGES, Code
 from connector.rewrite.wording import HOUSE
 
@@ -29,13 +29,15 @@ _TEXT = {"subject", "body", "header"}
 #: Conditions for which files are looked into.
 _INSIDE = {"true_type", "disguised", "encrypted", "macros", "infected"}
 #: Of days and hours there are always several: a day is 24 hours, and an hour 60 minutes.
-_UNITS = (duration("1y"), duration("1 months"), timedelta(days=1), timedelta(hours=1))
+_MONTH = duration("1 months")
+_UNITS = (duration("1y"), _MONTH, timedelta(days=1), timedelta(hours=1))
 _UNIT_WORDS: dict[Code, tuple[str, ...]] = {
     "de": ("Jahre", "Monate", "Tage", "Stunden"),
     "en": ("years", "months", "days", "hours"),
     "fr": ("ans", "mois", "jours", "heures"),
     "nl": ("jaar", "maanden", "dagen", "uur"),
 }
+_ONE_MONTH: dict[Code, str] = {"de": "Monat", "en": "month", "fr": "mois", "nl": "maand"}
 _MINUTE = timedelta(minutes=1)
 _SIZES = ("B", "kB", "MB", "GB")
 
@@ -72,18 +74,20 @@ def text(folder: Path, tenant: TenantConfig, settings: Settings, readers: Reader
 def words(tenant: TenantConfig, settings: Settings, code: Code) -> Mapping[str, Any]:
     """All that a text may say or ask of a tenant."""
     policy, people = tenant.policy, tenant.people
-    moving = [rule for rule in tenant.rules if rule.action is Action.REDIRECT]
+    # Of what is only on trial, people would notice nothing.
+    rules = [rule for rule in tenant.rules if rule.mode is Mode.ENFORCE]
+    moving = [rule for rule in rules if rule.action is Action.REDIRECT]
     terms = [rule.link for rule in moving]
     audiences = {each.audience.value for each in terms}
-    kept = [each for rule in tenant.rules if (each := rule.retain.file or tenant.defaults.retain.file)]
+    kept = [each for rule in rules if (each := rule.retain.file or tenant.defaults.retain.file)]
     fixed, bound = ([each.span for each in kept if each.span and each.after_message is told] for told in (False, True))
     shares = [each for each in tenant.sources if isinstance(each, ShareConfig)]
     return {
         **tenant.notice.model_dump(include=HOUSE),
         "keep_when": policy.keep_when,
         "restore_when": policy.restore_when,
-        "digest": people.digest and any(rule.action is Action.HOLD for rule in tenant.rules),
-        "overruled": any(rule.overrules_people for rule in tenant.rules),
+        "digest": people.digest and any(rule.action is Action.HOLD for rule in rules),
+        "overruled": any(rule.overrules_people for rule in rules),
         "over": _size(moving, code),
         "settle": _longest_settle(moving, tenant, code),
         "audiences": audiences,
@@ -93,13 +97,13 @@ def words(tenant: TenantConfig, settings: Settings, code: Code) -> Mapping[str, 
         # Where the store itself lets people in, our pages only lead on to it, and note nothing.
         "pages": tenant.links is not None and bool(audiences - {"store"}),
         "irreversible": any(rule.irreversible for rule in moving),
-        "keeps_original": any(rule.keep_original for rule in tenant.rules),
+        "keeps_original": any(rule.keep_original for rule in rules),
         "retention": _spoken(min(fixed), code) if fixed else "",
         "outlives": _spoken(min(bound), code) if bound else "",
         "audit": _spoken(policy.audit, code) if policy.audit else "",
         "grace": _spoken(settings.sweep.grace, code),
         "fewest": FEWEST,
-        "rules": [f"{rule.name} ({rule.action}){' *' if rule.overrules_people else ''}" for rule in tenant.rules],
+        "rules": [f"{rule.name} ({rule.action}){' *' if rule.overrules_people else ''}" for rule in rules],
         "reads_text": not policy.asks.isdisjoint(_TEXT),
         "inspects": not policy.asks.isdisjoint(_INSIDE),
         "asks_read": "read" in policy.asks,
@@ -107,7 +111,7 @@ def words(tenant: TenantConfig, settings: Settings, code: Code) -> Mapping[str, 
         "excluded": list(_excluded(tenant)),
         "since": any(each.since is not None for each in tenant.sources),
         "teams": bool(shares),
-        "pointers": any(each.redirect for each in shares),
+        "pointers": tenant.pointers,
     }
 
 
@@ -134,7 +138,9 @@ def _longest_settle(moving: list[Rule], tenant: TenantConfig, code: Code) -> str
 
 
 def _spoken(span: timedelta, code: Code) -> str:
-    """As people say it: 24 hours, 30 days, 18 months."""
+    """As people say it: 24 hours, 30 days, 1 month, 18 months."""
+    if span == _MONTH:
+        return f"1\u00a0{_ONE_MONTH[code]}"
     units = zip(_UNITS, _UNIT_WORDS[code], strict=True)
     fitting = ((unit, word) for unit, word in units if span > unit and not span % unit)
     unit, word = next(fitting, (_MINUTE, "min"))

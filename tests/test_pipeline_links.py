@@ -236,7 +236,8 @@ def _reported(pipeline: LinkedPipeline) -> None:
     for each in reports.values():
         tables = MarkdownIt("commonmark").enable("table").render(each).count("<table>")
         assert tables == each.count("\n|---"), "a blank line is missing before a table"
-    for said in ("| all | redirect | anyone | for ever | no | for ever |", f"Exchange ({pipeline.exchange.ews})"):
+    rule = "| all | redirect | enforce | anyone | for ever | no | for ever |"
+    for said in (rule, f"Exchange ({pipeline.exchange.ews})"):
         assert said in reports["ropa"]
         assert said in reports["dpia"]
     assert "So far: 1 done." in reports["dpia"]

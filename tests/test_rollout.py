@@ -17,6 +17,7 @@ from connector.config.files import TESTS
 from connector.config.loading import TenantConfig, load
 from connector.config.settings import Settings
 from connector.plan.tables import FEWEST
+from connector.policy import Mode
 from connector.policy.conditions import Conditions
 from connector.rewrite.languages import LANGUAGES, Code
 from connector.rollout import FOLDER, Readers, text, words
@@ -173,7 +174,8 @@ def test_texts_are_there_for_every_policy_to_start_with(path: Path, tmp_path: Pa
         assert of.notice.product in printed(Readers.STAFF, code, of)
         lines = set(printed(Readers.WORKS_COUNCIL, code, of).splitlines())
         assert {f"- {each.removeprefix('group:')}" for each in of.exclude.mailboxes} <= lines
-        assert {f"- {each.name} ({each.action})" for each in of.rules if not each.overrules_people} <= lines
+        told = [each for each in of.rules if each.mode is Mode.ENFORCE and not each.overrules_people]
+        assert {f"- {each.name} ({each.action})" for each in told} <= lines
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -353,3 +355,21 @@ def test_what_cannot_be_printed_is_told_in_one_sentence(
     (sentence,) = answer.errors.splitlines()
     assert (answer.code, answer.text) == (2, "")
     assert says in sentence
+
+
+@pytest.mark.parametrize("readers", Readers)
+def test_of_rules_on_trial_nobody_is_told(readers: Readers) -> None:
+    """They move nothing, hold nothing and open nothing."""
+    link = {"audience": "anyone", "password": True}
+    trial = {**rule(link=link, irreversible=True), "name": "trial", "mode": "monitor"}
+    held = {**rule(action="hold"), "name": "held", "mode": "monitor", "overrules_people": True}
+    alone = tenant(links=LINKS, rules=[rule(when={"size_over": "20 MB"})])
+    with_trials = tenant(links=LINKS, rules=[trial, held, rule(when={"size_over": "20 MB"})])
+    assert printed(readers, "en", with_trials) == printed(readers, "en", alone)
+
+
+@pytest.mark.parametrize(("code", "said"), [("en", "1 month"), ("de", "1 Monat"), ("fr", "1 mois"), ("nl", "1 maand")])
+def test_a_month_is_a_month(code: Code, said: str) -> None:
+    """And no 730 hours."""
+    kept = words(tenant(rules=[rule(retain={"file": "1 months"})]), settings(), code)["retention"]
+    assert kept.replace("\u00a0", " ") == said

@@ -153,11 +153,14 @@ def _source(of: SourceConfig) -> Row:
 def _rule(rule: Rule, tenant: TenantConfig) -> Row:
     kept = rule.retain.file or tenant.defaults.retain.file
     moves = rule.action is not Action.KEEP
+    # What is held shows links too, once it is released.
+    links = rule.action in (Action.REDIRECT, Action.HOLD)
     return {
         "name": rule.name,
         "action": rule.action.value,
-        "audience": rule.link.audience.value if rule.action is Action.REDIRECT else "-",
-        "link": _span(rule.link.expires) if rule.action is Action.REDIRECT else "-",
+        "mode": rule.mode.value,
+        "audience": rule.link.audience.value if links else "-",
+        "link": _span(rule.link.expires) if links else "-",
         "password": "yes" if rule.link.password else "no",
         "file": _kept(kept.span, after=kept.after_message) if kept and moves else "for ever" if moves else "-",
     }
