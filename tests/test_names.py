@@ -1,15 +1,16 @@
 """Names for the store: safe everywhere, distinct, and one part each in the folder template."""
 
 import re
+import time
 import unicodedata
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.model import PathWord
-from connector.names import LONGEST, NAMELESS, check_template, distinct, folder, plain, safe_name
+from connector.names import LONGEST, NAMELESS, check_template, composed, distinct, folder, plain, safe_name
 
 WORDS: Mapping[PathWord, str] = {
     "tenant": "acme",
@@ -119,6 +120,26 @@ def test_distinct_names_are_safe_and_distinct(names: list[str]) -> None:
     assert len(given_out) == len(names)
     assert len({unicodedata.normalize("NFC", name.casefold()) for name in given_out}) == len(names)
     assert all(safe_name(name) == name for name in given_out)
+
+
+#: What combines, in no order; also where it is written as one, or looks like a letter.
+MARKS = st.text(st.sampled_from("\u0301\u0316\u0323\u0344\u0345\u0f73\u0653\u093c"), min_size=1, max_size=9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(HOSTILE | MARKS.map(lambda marks: marks * 99) | st.sampled_from("eé각ᄀ漢"), max_size=6))
+def test_composed_is_what_unicode_says(parts: list[str]) -> None:
+    """However much combines with one letter: the same text as the slow way."""
+    text = "".join(parts)
+    assert composed(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\u0f73"])
+def test_no_text_is_slow_to_compose(marks: str) -> None:
+    """Python alone would take several times as long as is allowed here, and no other thread would run."""
+    began = time.process_time()
+    composed("a" + marks * (300_000 // len(marks)))
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.timeout(20)

@@ -1,13 +1,13 @@
 """Patterns over the text of messages. RE2 takes time in proportion to the text, whatever a pattern or a sender says."""
 
 import re
-import unicodedata
 from functools import lru_cache
 from html import unescape
 
 import re2
 
 from connector.model import Body
+from connector.names import composed
 from connector.rewrite.tokens import Kind, tokens
 
 #: Longer ones are lists of words, and those have a place in the list of values.
@@ -45,7 +45,7 @@ def found(pattern: str, text: bytes) -> bool:
 
 def as_text(text: str) -> bytes:
     """What patterns are matched with: accents are composed, and what is no Unicode becomes question marks."""
-    return unicodedata.normalize("NFC", text[:_LOOKED_AT]).encode("utf-8", "replace")
+    return composed(text[:_LOOKED_AT]).encode("utf-8", "replace")
 
 
 def shown(body: Body) -> bytes:

@@ -1,7 +1,6 @@
 """What stands behind the words of a policy: addresses, extensions, folders, durations, as people write them."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +12,7 @@ from pydantic_core import CoreSchema
 
 from connector.amounts import duration
 from connector.model import Direction
+from connector.names import composed
 from connector.policy.patterns import compiled
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ _DOMAIN = re.compile(r"[^@\s.*]+(\.[^@\s.*]+)+")
 
 def fold(text: str) -> str:
     """Equal for names that people take for equal: any case, accents composed or not."""
-    return unicodedata.normalize("NFC", text).casefold()
+    return composed(text).casefold()
 
 
 def owner_of(address: str) -> str:
