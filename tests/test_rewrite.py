@@ -215,6 +215,8 @@ def test_a_look_alike_is_not_ours(planted: str) -> None:
         ("<a href='https://example.org/?a=1&amp;b=2'>x</a>", True),
         ('<A class=b\nHREF = " https://example.org/?a=1&amp;b=2\r\n">x', True),
         ("<a href=https://example.org/?a=1&#38;b=2>", True),
+        (f"<a href=https://example.org/?a=1&#{'0' * 5000}38;b=2>", True),
+        (f"<a href='&#{'1' * 5000};'>x</a><a href='https://example.org/?a=1&amp;b=2'>x</a>", True),
         ("<a href='https://example.org/?a=1&amp;b=23'>", False),
         ("<a href=x href='https://example.org/?a=1&amp;b=2'>", False),
         ("https://example.org/?a=1&amp;b=2", False),

@@ -2,13 +2,12 @@
 
 import re
 from functools import lru_cache
-from html import unescape
 
 import re2
 
 from connector.model import Body
 from connector.names import composed
-from connector.rewrite.tokens import Kind, tokens
+from connector.rewrite.tokens import Kind, tokens, unescaped
 
 #: Longer ones are lists of words, and those have a place in the list of values.
 _LONGEST = 500
@@ -59,4 +58,4 @@ def _without_markup(html: str) -> str:
         for token in tokens(html)
         if token.kind is Kind.TEXT or token.name not in _WITHIN_LINES
     ]
-    return _BLANKS.sub(" ", unescape("".join(parts)))
+    return _BLANKS.sub(" ", unescaped("".join(parts)))

@@ -1,9 +1,8 @@
 """HTML bodies: a `Form`."""
 
 from collections.abc import Iterator
-from html import unescape
 
-from connector.rewrite.tokens import SPACE, Kind, Token, attributes, tokens
+from connector.rewrite.tokens import SPACE, Kind, Token, attributes, tokens, unescaped
 
 #: A notice is one `<div data-redirect="ID">`, and no second div stands in it: the next end tag of a div is its own.
 _ELEMENT = "div"
@@ -63,7 +62,7 @@ def extent(body: str, redirect_id: str) -> tuple[int, int] | None:
 def links(body: str) -> Iterator[str]:
     """The targets of all `<a href>`, entities decoded."""
     anchors = (token for token in _seen(body) if token.kind is Kind.START and token.name == "a")
-    return (unescape(attributes(body, anchor).get("href", "")).strip(SPACE) for anchor in anchors)
+    return (unescaped(attributes(body, anchor).get("href", "")).strip(SPACE) for anchor in anchors)
 
 
 def _seen(body: str) -> Iterator[Token]:

@@ -7,6 +7,7 @@ comments. Every token is found in one step from the left, with patterns that nev
 import re
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
+from html import unescape
 from typing import NamedTuple
 
 SPACE = " \t\n\f\r"
@@ -48,6 +49,9 @@ _ATTRIBUTE = r"""
 _TAG = re.compile(rf"({_NAME}) (?:{_ATTRIBUTE.replace('(', '(?:')})*+ [ \t\n\f\r/]*+ >", re.VERBOSE)
 _NAMED = re.compile(_NAME)
 _SAID = re.compile(_ATTRIBUTE, re.VERBOSE)
+#: A reference that is longer than that of any character; leading zeros say nothing.
+_LONG_REFERENCE = re.compile(r"&#(?=[0-9]{8})0*([0-9]+)")
+_MOST_DIGITS = 7
 _RAW = frozenset({"iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp"})
 
 
@@ -72,6 +76,16 @@ def attributes(html: str, tag: Token) -> Mapping[str, str]:
         value = found[3] or ""
         told.setdefault(found[1].lower(), value[1:-1] if value[:1] in {"'", '"'} else value)
     return told
+
+
+def unescaped(html: str) -> str:
+    """Text, or the value of an attribute, with its references decoded. Python's own refuses numbers of 4301 digits."""
+    return unescape(_LONG_REFERENCE.sub(_short_reference, html))
+
+
+def _short_reference(found: re.Match[str]) -> str:
+    # The standard has this character for a number that is none of a character.
+    return f"&#{found[1]}" if len(found[1]) <= _MOST_DIGITS else "&#xFFFD"
 
 
 def _markup(html: str, start: int) -> Token:
