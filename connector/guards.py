@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from connector.model import Body, File, FileKind, Item, Message, SharedFile
+from connector.rewrite.tokens import Kind, Token, attributes, tokens, unescaped
 
 #: The transport headers that guards read; a source fills `Message.headers` with at least these.
 HEADERS = ("content-type", "content-class", "x-ms-journal-report")
@@ -30,10 +31,13 @@ _ARMOR = "-----BEGIN PGP "
 _ARMORED_TEXT = re.compile(rf"^[ \t]*+{_ARMOR}", re.MULTILINE)
 _ARMORED_HTML = re.compile(rf"(?:^|>)[ \t]*+{_ARMOR}", re.MULTILINE)
 #: The elements that everything shown stands in; where they come again, browsers take over what attributes are new.
-_WHOLE = re.compile(r"<(?:html|body)(?=[\s/])([^<>]*+)>", re.IGNORECASE)
+_WHOLE = re.compile(r"<(?:html|body)[\s/]", re.IGNORECASE)
+#: Without any of these, nothing hides, however it is spelled.
+_MAY_HIDE = re.compile(r"hidden|none|collapse|mso-hide|&#|&bsol|\\", re.IGNORECASE)
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+#: A style with a backslash, which spells letters in another way, wants not to be read.
 _HIDDEN = re.compile(
-    r"(?:^|[\s/\"'])hidden(?=[\s/=]|$)|display\s*+:\s*+none|visibility\s*+:\s*+hidden|mso-hide\s*+:\s*+all",
-    re.IGNORECASE,
+    r"display\s*+:\s*+none|visibility\s*+:\s*+(?:hidden|collapse)|mso-hide\s*+:\s*+all|\\", re.IGNORECASE
 )
 _TNEF_TYPES = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff", ".emf", ".wmf", ".heic")
@@ -57,7 +61,7 @@ _POINTER = Kept("pointer", "the file is only a link already")
 _WHILE = timedelta(minutes=15)
 #: What MIME begins with. Appointments and contacts begin otherwise (RFC 5545, RFC 6350).
 _FIELD = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
-#: Anywhere in it: a message within the attached one may be the sealed one.
+#: Anywhere in what is seen of it: a message within the attached one may be the sealed one.
 _SEALED_TYPE = re.compile(
     rb"^content-type:\s*+(?:multipart/(?:signed|encrypted)|application/(?:(?:x-)?pkcs7-|pgp|x-microsoft-rpmsg)"
     rb"|message/partial)|^-----BEGIN PGP ",
@@ -106,7 +110,7 @@ def guard_of_file(file: File) -> Kept | None:
 
 
 def guard_of_nested(head: bytes) -> Kept | None:
-    """The guard that keeps an attached item whose MIME begins so, or None. Never raises."""
+    """The guard that keeps an attached item whose MIME begins so, or None; more is not seen. Never raises."""
     if _FIELD.match(head) is None:
         return _NO_MESSAGE
     return _SEALED if _SEALED_TYPE.search(head) else None
@@ -201,7 +205,20 @@ def _is_hidden(message: Message) -> bool:
     """Whether its sender hides all of the text: nobody would see a notice in it. Style sheets are not looked at."""
     if message.body is None or not message.body.html:
         return False
-    return any(_HIDDEN.search(whole[1]) for whole in _WHOLE.finditer(message.body.content))
+    html = message.body.content
+    # Asked first, since to cut a long one into tokens takes a while.
+    said = _WHOLE.search(html) and _MAY_HIDE.search(html)
+    return bool(said) and any(_hides(html, token) for token in tokens(html))
+
+
+def _hides(html: str, token: Token) -> bool:
+    if token.kind is Kind.LOST:  # There may be such a tag in it, or none.
+        return _WHOLE.search(html, token.start) is not None
+    if token.kind is not Kind.START or token.name not in {"html", "body"}:
+        return False
+    told = attributes(html, token)
+    style = _COMMENT.sub("", unescaped(told.get("style", "")))
+    return "hidden" in told or _HIDDEN.search(style) is not None
 
 
 def _is_inline(file: File) -> bool:
