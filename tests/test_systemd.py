@@ -26,10 +26,10 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """With a program in place of the one that is installed elsewhere."""
-    units = [tmp_path / each.name for each in UNITS.iterdir() if each.suffix]
+    shutil.copytree(UNITS, tmp_path, dirs_exist_ok=True)
+    units = [each for each in tmp_path.iterdir() if each.suffix in {".service", ".timer"}]
     for unit in units:
-        told = (UNITS / unit.name).read_text()
-        unit.write_text(told.replace("/opt/connector/bin/connector", sys.executable))
+        unit.write_text(unit.read_text().replace("/opt/connector/bin/connector", sys.executable))
     checked = analyze("verify", *map(str, units))
     assert (checked.returncode, checked.stderr) == (0, "")
     assert len(units) >= 6
@@ -53,13 +53,14 @@ def test_every_timer_has_its_service_and_starts_with_the_machine() -> None:
 
 def test_the_unit_loads_every_credential_that_the_examples_name() -> None:
     """Whoever starts from our examples finds the unit ready for them; what policies name beside that, stands there."""
-    config, unit = UNITS.parent / "config", UNITS / "connector.service"
+    config, unit = UNITS.parent / "config", (UNITS / "connector.service").read_text()
+    beside = (UNITS / "connector.service.d" / "links.conf").read_text()
     policies = [*(config / "policies").glob("*.yaml")]
     examples = [path for path in config.rglob("*.yaml") if path not in policies]
     # What is commented out, and its credential in the unit too, would stop the unit where there is no such file.
-    loaded = re.findall(r"^LoadCredential=([a-z-]+):", unit.read_text(), re.MULTILINE)
+    loaded = re.findall(r"^LoadCredential=([a-z-]+):", unit, re.MULTILINE)
     assert _named(examples) == set(loaded)
-    assert _named(policies) <= set(re.findall(r"^#?LoadCredential=([a-z-]+):", unit.read_text(), re.MULTILINE))
+    assert _named(policies) <= set(re.findall(r"^#?LoadCredential=([a-z-]+):", unit + beside, re.MULTILINE))
 
 
 def _named(examples: list[Path]) -> set[str]:
