@@ -93,7 +93,7 @@ class World:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         if body is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)) as connection:
             connection.request(method, path, body=body, headers=sent)
             response = connection.getresponse()
             said = response.read()
@@ -218,7 +218,8 @@ def opened(folder: Path, store: DavServer, **more: Any) -> Iterator[World]:
         book = stack.enter_context(closing(Book(settings.book)))
         heard = stack.enter_context(closing(listening(settings)))
         port = heard.getsockname()[1]
-        settings = settings.model_copy(update={"url": f"http://127.0.0.1:{port}"})
+        if "url" not in more:
+            settings = settings.model_copy(update={"url": f"http://127.0.0.1:{port}"})
         refusals = Refusals(book)
         site = Site(settings, book, refusals, clock)
         pages = server(settings, site)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ from joserfc.jwk import RSAKey
 from connector.config.yamlfile import ConfigError
 from connector.links import people
 from connector.links.settings import Oidc
+from connector.links.tokens import hashed
 from connector.model import Audience
 from tests import issuer as issuers
 from tests.issuer import CLIENT, SECRET, Issuer
@@ -140,6 +142,27 @@ def test_a_way_back_that_is_not_ours_leads_nowhere(browser: httpx.Client, state:
     assert came.status_code == 403
     assert "Sign in and open" not in came.text
     assert "evil" not in came.text
+
+
+def test_cookies_are_for_this_site_over_tls_and_for_no_script(
+    tmp_path: Path, apache: DavServer, issuer: Issuer
+) -> None:
+    """That of a login, and that of a password that was right."""
+    (tmp_path / "secret").write_text(SECRET)
+    oidc = {"issuer": issuer.url, "client_id": CLIENT, "client_secret": {"file": str(tmp_path / "secret")}}
+    with opened(tmp_path, apache, url="https://files.example.org", oidc=oidc, proxy=None) as world:
+        publication, token = world.publish({"a.txt": b"mine"}, token={"password": "right"})
+        login = world.ask(f"/r/{publication.id}")
+        unlocked = world.ask(f"/a/{token}", "POST", body="password=right")
+    for answer, name, path in ((login, "session", "/"), (unlocked, f"p{hashed(token)[:16]}", f"/a/{token}")):
+        (cookie,) = SimpleCookie(answer.cookies[0]).items()
+        assert cookie[0] == name
+        assert {word: cookie[1][word] for word in ("secure", "httponly", "samesite", "path")} == {
+            "secure": True,
+            "httponly": True,
+            "samesite": "lax",
+            "path": path,
+        }
 
 
 def test_a_session_is_a_number_that_nobody_can_make_up(pages: World, browser: httpx.Client) -> None:

@@ -606,6 +606,17 @@ def test_a_password_on_a_release_is_the_owners_choice_where_the_house_lets_it_be
         assert world.ask(link).status == 404
 
 
+def test_a_release_does_not_outlast_what_it_opens(world: World) -> None:
+    """The owner reads the day on which it really ends."""
+    ends = NOW + timedelta(days=2)
+    publication, _ = world.publish(PARTS, audience=Audience.OWNER, expires=ends)
+    path = f"/r/{publication.id}"
+    form = {"proof": proof(world.ask(path, headers=ANNA)), "days": "30"}
+    made = world.ask(f"{path}/release", "POST", headers=ANNA, body=urlencode(form))
+    assert "30 November 2026" in made.text
+    assert [each.expires for each in world.book.released(publication.id, NOW)] == [ends]
+
+
 def test_where_the_house_lets_nobody_release_nobody_is_asked(tmp_path: Path, apache: DavServer) -> None:
     """No form, and none is taken."""
     values = settings_of(tmp_path, apache)

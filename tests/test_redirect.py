@@ -16,6 +16,7 @@ from connector.flow.decisions import backed_up, drop, recall, release
 from connector.flow.reactions import MOST_ATTEMPTS
 from connector.flow.redirect import tick
 from connector.flow.sweep import sweep
+from connector.flow.turn import LEASE
 from connector.ledger import LeaseLost, Ledger, Stale, Taken
 from connector.marker import sign
 from connector.model import Item, Message, Notice, Page, Redirect, State, Stored
@@ -969,6 +970,24 @@ def test_two_processes_do_not_share_a_source(world: World) -> None:
     assert not redirects(world)
 
 
+def test_a_lease_is_renewed_before_an_effect(world: World) -> None:
+    """A slow store must not use up what the effect on the message still needs: nobody else may get at it meanwhile."""
+    world.deliver(FILE)
+    saboteur, others = Saboteur(), list[object]()
+    with world.process(saboteur) as (watch, ledger):
+
+        def slowly(name: str) -> None:
+            if name in {"verify", "prune"}:
+                world.now += LEASE * 0.6
+            if name == "prune":
+                others.append(ledger.lease(watch.name, "another", world.now, LEASE))
+
+        saboteur.entering = slowly
+        assert tick(watch, ledger, world.clock, "one")
+    assert others == [None]
+    assert only(world).state is State.DONE
+
+
 def test_announced_size_is_not_the_byte_count(world: World) -> None:
     """What is proved is what was read, whatever the server announced."""
     world.deliver(Attached("big.bin", b"x" * 3_000_000))
@@ -1363,6 +1382,26 @@ def test_a_search_that_fails_stops_none_of_the_others(world: World, fault: Excep
     (lost,) = (each for each in redirects(world) if each.item_id == gone)
     world.run(ticks=40, source=Broken)
     assert {each.item_id: each.state for each in redirects(world)} == {gone: State.HELD, other: State.DONE}
+
+
+def test_a_search_that_finds_another_ones_message_finds_nothing(world: World) -> None:
+    """It bears a mark of ours, but not the one that was asked for."""
+    world.deliver(FILE)
+    step(world)
+    (other,) = redirects(world)
+    world.policy = policy(settle="1h")
+    gone = world.deliver(FILE)
+    step(world)
+    world.mailbox.delete(gone)
+
+    class Confused(MemorySource):
+        def find(self, redirect_id: str) -> tuple[Message, ...]:
+            return super().find(other.id)
+
+    world.run(source=Confused)
+    lost, kept = sorted(redirects(world), key=lambda each: each.id == other.id)
+    assert (lost.item_id, lost.state, lost.reason) == (gone, State.DROPPED, "the item is gone")
+    assert (kept.item_id, kept.state) == (other.item_id, State.DONE)
 
 
 def test_items_that_come_up_again_all_at_once_fill_no_turn(world: World) -> None:

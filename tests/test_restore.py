@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email import policy as mail_policy
@@ -20,7 +20,7 @@ from connector.flow.sweep import sweep
 from connector.ledger import Ledger
 from connector.model import File, FileKind, Item, Message, Page, Redirect, State, Stored
 from connector.policy import Policy
-from connector.sources.memory import Attached, MemoryMailbox, MemorySource
+from connector.sources.memory import Attached, Entry, MemoryMailbox, MemorySource
 from connector.spool import Spool
 from connector.stores.memory import MemoryStore
 from tests.crash.test_every_effect import HALF, kills, packed, policy, several_messages
@@ -513,6 +513,29 @@ def test_store_out_of_reach(world: World) -> None:
     as_before(world)
 
 
+def test_a_store_that_streams_without_end(world: World) -> None:
+    """It is read for as many bytes as were taken out, and not until the disk is full."""
+    given = 0
+
+    class Endless(io.RawIOBase):
+        def read(self, _size: int = -1) -> bytes:
+            nonlocal given
+            given += 1000
+            assert given < 100_000
+            return bytes(1000)
+
+    class Flooding(MemoryStore):
+        def original(self, stored: Stored) -> Any:
+            return Endless()
+
+    world.store = Flooding(files=world.store.files, shares=world.store.shares)
+    recalled(world)
+    world.run()
+    assert (only(world).state, given) == (State.HELD, 1000)
+    assert "the store has other bytes" in only(world).reason
+    assert not world.lost()
+
+
 def one(world: World) -> Item:
     """The message."""
     return world.mailbox.items()[0]
@@ -520,26 +543,44 @@ def one(world: World) -> Item:
 
 def remark(world: World) -> None:
     """The user writes something above."""
-    body = one(world).body
-    assert body
-    world.mailbox.edit_body(one(world).id, "A remark. " + body.content)
+    world.mailbox.edit_body(one(world).id, "A remark. " + content(one(world)))
 
 
-#: What a user may do between any two looks.
-ACTS: dict[str, Callable[[World], object]] = {
-    "move": lambda world: world.mailbox.move(one(world).id, "Inbox/Project"),
-    "remark": remark,
-    "read": lambda world: world.mailbox.mark_read(one(world).id),
-    "copy": lambda world: world.mailbox.copy(one(world).id),
+def content(item: Item) -> str:
+    """The text of its body."""
+    assert item.body
+    return item.body.content
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a user may do between any two looks, and how it is seen that it stayed."""
+
+    does: Callable[[World], object]
+    #: In one message of the mailbox, or more.
+    stayed: Callable[[tuple[Entry, ...]], bool]
+
+
+ACTS = {
+    "move": Act(
+        lambda world: world.mailbox.move(one(world).id, "Inbox/Project"),
+        lambda entries: [each.message.folder for each in entries] == ["Inbox/Project"],
+    ),
+    "remark": Act(remark, lambda entries: ["A remark. " in content(each.message) for each in entries] == [True]),
+    "read": Act(
+        lambda world: world.mailbox.mark_read(one(world).id), lambda entries: [each.read for each in entries] == [True]
+    ),
+    "copy": Act(lambda world: world.mailbox.copy(one(world).id), lambda entries: len(entries) == 2),
 }
 
 
-@pytest.mark.parametrize("nth", range(1, 9))
+@pytest.mark.parametrize("nth", range(1, 6))
 @pytest.mark.parametrize("act", ACTS)
 def test_users_act_while_it_comes_back(world: World, act: str, nth: int) -> None:
     """Nothing is lost, nothing comes back twice, and what they did stays."""
     recalled(world)
-    world.run(before("fetch", nth, lambda: ACTS[act](world)))
+    world.run(before("fetch", nth, lambda: ACTS[act].does(world)))
+    assert ACTS[act].stayed(world.mailbox.entries())
     assert not world.lost()
     for entry in world.mailbox.entries():
         assert len(entry.contents) <= 2
@@ -556,8 +597,10 @@ def test_file_taken_out_again_at_once(world: World) -> None:
         item = world.mailbox.items()[0]
         world.mailbox.detach(item.id, item.files[0].id)
 
-    world.run(before("fetch", 6, detach))
+    saboteur = before("fetch", 4, detach)
+    world.run(saboteur)
     as_before(world)
+    assert saboteur.seen.count("put_back") == 3
 
 
 def test_file_that_vanishes_while_it_is_compared(world: World) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from io import SEEK_SET, BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from connector.errors import Conflict, ConnectorError, Corrupt, Denied, Exhauste
 from connector.model import Audience, LinkTerms, Stored
 from connector.simulator.nextcloud import Nextcloud
 from connector.simulator.nextcloud.message import Refused, Reply
+from connector.simulator.nextcloud.shares import Shares
 from connector.simulator.nextcloud.uploads import Uploads
 from connector.spool import spooled
 from connector.stores import Store
@@ -766,12 +768,14 @@ def test_the_line_breaks_while_somebody_is_let_in(world: NextcloudWorld, when: s
     pytest.fail("there were more requests than expected")
 
 
+@pytest.mark.parametrize("wrong", [{"permissions": 31}, {"who": "bert"}], ids=["writes", "another reader"])
 def test_a_share_that_lets_do_more_than_was_asked(
-    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch
+    world: NextcloudWorld, store: NextcloudStore, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
 ) -> None:
     """It is taken back at once, and nothing is linked."""
-    monkeypatch.setattr("connector.simulator.nextcloud.shares.Shares._kept", _generous)
-    with pytest.raises(Rejected, match="for more than reading"):
+    kept = Shares._kept
+    monkeypatch.setattr(Shares, "_kept", lambda ocs, share: kept(ocs, replace(share, **wrong)))
+    with pytest.raises(Rejected, match="for more than reading, or with others than it was asked"):
         store.admit(HOME, ANNA)
     assert world.cloud.shares == {}
 
@@ -815,12 +819,6 @@ def test_shares_that_have_to_end(world: NextcloudWorld, store: NextcloudStore) -
     store.admit(HOME, ANNA)
     assert store.admits(HOME, ANNA)
     assert len(world.cloud._shared["connector"]) == 1
-
-
-def _generous(ocs: Any, share: Any) -> Any:
-    share.permissions = 31
-    ocs._cloud.shares[share.id] = share
-    return share
 
 
 @pytest.mark.parametrize(

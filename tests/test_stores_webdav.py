@@ -289,9 +289,10 @@ def test_a_proxy_that_hides_where_a_move_leads(
 
 
 def test_bytes_lost_by_the_move_are_seen(plain_world: WebdavWorld) -> None:
-    """The last look is at the right name, not at the temporary one."""
+    """The last look is at the right name, not at the temporary one; and half a file is in nobody's way."""
     with lying_store(plain_world.server.port, lies.moves_half) as proxy, pytest.raises(Corrupt):
         plain_world.connect(proxy.port).put(PATH, spool(DATA))
+    assert not plain_world.on_disk()
 
 
 @pytest.mark.parametrize(
