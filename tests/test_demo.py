@@ -61,6 +61,13 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def start_once() -> float:
+    """What it takes to start the program, and no more."""
+    began = cpu_seconds()
+    subprocess.run([*COMMAND, "--help"], stdout=subprocess.DEVNULL, check=True)
+    return cpu_seconds() - began
+
+
 def write(path: Path, *names: str) -> None:
     """A message with attachments of these names."""
     mail = EmailMessage()
@@ -75,12 +82,12 @@ def write(path: Path, *names: str) -> None:
 @pytest.mark.long
 def test_the_demo_ends_well_after_a_crash_in_the_middle(tmp_path: Path) -> None:
     """On our own mail: killed once, nothing lost, every link right, what is kept untouched; and no trace is left."""
+    one_start = start_once()
     began = cpu_seconds()
-    subprocess.run([*COMMAND, "--help"], stdout=subprocess.DEVNULL, check=True)
-    one_start = cpu_seconds() - began
     said = run(tmp_path)
-    # It has seven of them, and some work.
-    assert cpu_seconds() - began < 35 * one_start
+    used = cpu_seconds() - began
+    # It has seven of them, and some work; the dearer one of before and afterwards, as a machine is not always as fast.
+    assert used < 35 * max(one_start, start_once())
     said_plainly = " ".join(said.split())
     assert "18 messages with 27 attachments in 2 mailboxes" in said_plainly
     assert re.search(r"[1-9]\d* behind links that stand in their place and give the same bytes, 0 lost", said_plainly)

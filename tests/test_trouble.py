@@ -196,7 +196,7 @@ class Busy:
 
     def one_by_one(self) -> None:
         """After those who were at it anyway, nobody asks before the time is over, and then one alone."""
-        time.sleep(1)
+        wait_for(lambda: bool(self.asked) and time.monotonic() - self.asked[-1] > 1)
         begun = len(self.asked)
         wait_for(lambda: len(self.asked) >= begun + 3)
         times = self.asked[begun : begun + 3]
