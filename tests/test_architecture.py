@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "connector"
 
 #: No I/O, no clock: what comes out depends on what goes in.
 PURE = (
-    *("model", "errors", "amounts", "policy", "guards", "filetype", "names", "marker", "sight", "rewrite"),
+    *("model", "errors", "amounts", "policy", "guards", "filetype", "names", "marker", "pauses", "sight", "rewrite"),
     "templates",
 )
 #: The flow knows the two ports, never an adapter.

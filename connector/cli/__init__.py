@@ -26,9 +26,9 @@ _ROOMS = ("asking", "deciding", "ledger", "audit", "trying", "work", "looking", 
 _UNTOLD = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
 
 _EPILOG = """
-Exit codes: 0 done; 1 something is held, and a human has to decide; 2 the configuration or the command is wrong, or
-names what nobody knows; 3 a server or the ledger is out of reach; 4 a server refuses a login, a right, or what it is
-asked for; 70 a bug.
+Exit codes: 0 done; 1 something wants a human: a held redirect, a finding of `check` or `certify`, a chain, a manifest
+or a file that is not right; 2 the configuration or the command is wrong, or names what nobody knows; 3 a server or the
+ledger is out of reach; 4 a server refuses a login, a right, or what it is asked for; 70 a bug.
 """
 
 

@@ -15,9 +15,10 @@ from connector.cli.ground import (
     Decision,
     Id,
     Json,
-    Moment,
     Only,
     Rule,
+    Since,
+    Until,
     Wanted,
     day,
     known_tenants,
@@ -96,8 +97,8 @@ def restore(
     mailbox: Only = None,
     *,
     rule: Rule = None,
-    since: Moment = None,
-    until: Moment = None,
+    since: Since = None,
+    until: Until = None,
     everything: All = False,
     revoke: Annotated[
         bool, typer.Option(help="The links open nothing afterwards, where the store can do that.")
@@ -107,7 +108,7 @@ def restore(
     ] = decisions.Pace().per_hour,
     as_json: Json = False,
 ) -> None:
-    """Want attachments back in their messages; all that is named has to hold. The daemon, or `once`, does it."""
+    """Ask for attachments to be put back; a message must match every option given. The daemon, or `once`, does it."""
     pace = decisions.Pace(per_hour=per_hour)
     with opened_ledger(context) as ledger, told():
         wanted = decisions.Wanted(message and message_id(message), mailbox, rule, since, until)
@@ -133,7 +134,7 @@ def backfill(
     status: Annotated[bool, typer.Option("--status", help="Only tell how far it is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Want what is older than first contact to be treated by the policy too. The daemon does it, or `once`."""
+    """Ask for what is older than first contact to go by the policy too. The daemon does it, or `once`."""
     how = ("biggest", "since", "hours", "per_hour")
     refuse_beside(context, "pause", "resume", "status", *how)
     refuse_beside(context, "resume", "status", *how)

@@ -81,16 +81,18 @@ Message = Annotated[
         help="Message-ID, id in the mailbox or of a redirect, a link, a path in the store, or an .eml file.",
     ),
 ]
-Only = Annotated[
-    str | None,
-    typer.Option("--mailbox", help="Look into this one; else into those of its redirects, or, where it has none, all."),
-]
+Only = Annotated[str | None, typer.Option("--mailbox", help="Only messages of this mailbox or share.")]
 Wanted = Annotated[
     str | None, typer.Argument(metavar="MESSAGE", help="Message-ID, id of a redirect, or path of an .eml file.")
 ]
 Rule = Annotated[str | None, typer.Option(help="Only messages with files that this rule moved.")]
 All = Annotated[bool, typer.Option("--everything", help="All of them.")]
-Moment = Annotated[datetime | None, typer.Option(help="Bounds when it was redirected: `date -Is`.", parser=moment)]
+Since = Annotated[
+    datetime | None, typer.Option(help="Redirected at or after this time (as `date -Is` prints it).", parser=moment)
+]
+Until = Annotated[
+    datetime | None, typer.Option(help="Redirected at or before this time (as `date -Is` prints it).", parser=moment)
+]
 Begun = Annotated[
     datetime, typer.Argument(metavar="BEGUN", help="When the backup began, as `date -Is` told then.", parser=moment)
 ]

@@ -69,7 +69,7 @@ def revoke(
     everything: All = False,
     as_json: Json = False,
 ) -> None:
-    """End links: they open nothing any more. The messages still show them; see `relink` and `restore`."""
+    """End links: they open nothing any more. Messages still show them, until `links relink` or `restore` is called."""
     with _links(context, message, mailbox, rule, everything=everything) as (wanted, links):
         done = links.revoke(wanted)
     _tell({"revoked": done.messages}, "The links of {} open nothing any more.", done, as_json=as_json)

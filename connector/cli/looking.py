@@ -12,7 +12,7 @@ from connector.amounts import duration
 from connector.checks.certify import CLIENTS, certificates
 from connector.checks.check import findings, grants
 from connector.cli import answers
-from connector.cli.ground import CODES, Json, Message, Only, code_of, configured, refuse_beside, require, told, user
+from connector.cli.ground import CODES, Json, Message, code_of, configured, refuse_beside, require, told, user
 from connector.config import loading as config
 from connector.config.exports import databases
 from connector.config.yamlfile import ConfigError
@@ -180,7 +180,10 @@ def _require_writable(path: Path) -> None:
 def explain(
     context: typer.Context,
     message: Message,
-    mailbox: Only = None,
+    mailbox: Annotated[
+        str | None,
+        typer.Option(help="Look into this one; else into those of its redirects, or, where it has none, all."),
+    ] = None,
     *,
     reason: Annotated[str, typer.Option(help="Why somebody's mail is looked into: it is written down.")],
     as_json: Json = False,
