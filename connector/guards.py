@@ -79,6 +79,7 @@ def guards_of_item(item: Item, *, ours: bool, since: datetime | None) -> Iterato
     noun = "message" if isinstance(item, Message) else "file"
     where = "mailbox" if isinstance(item, Message) else "share"
     yield Kept("ours", f"the {noun} carries our own marker"), ours
+    yield Kept("scope", f"the {noun} lies in a folder that is left alone"), not item.in_scope
     old = Kept("first-contact", f"the {noun} is older than the first contact with this {where}")
     yield old, since is not None and not received_after(item, since)
     if isinstance(item, SharedFile):

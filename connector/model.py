@@ -179,6 +179,8 @@ class Message:
     internet_message_id: str
     #: The path below the mailbox's root, with `/` between names.
     folder: str
+    #: It lies in a folder that the change feed looks at. One that keeps its id when it is moved may have left those.
+    in_scope: bool = True
     subject: str
     sender: str
     recipients: tuple[str, ...]
@@ -228,6 +230,8 @@ class SharedFile:
     version: str
     #: The path below the root of the share, with `/` between names.
     folder: str
+    #: See `Message.in_scope`.
+    in_scope: bool = True
     #: The address of whoever changed it last; "" where the server does not say.
     sender: str
     #: Who may open it where it is: addresses.

@@ -77,6 +77,7 @@ MESSAGES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("hidden in a comment", {"body": html("<!-- <body style=display:none> --><body class=hidden>Hi")}, None),
     ("hidden in plain text", {"body": Body("<body hidden>Hi", html=False)}, None),
     ("a part of the text is hidden", {"body": html('<body class="hidden-s"><div style="display:none">Hi</div>')}, None),
+    ("moved to where nobody looks", {"in_scope": False}, "scope"),
     ("a part of a message", {"headers": {"content-type": 'message/partial; id="a"; number=2'}}, "partial"),
     ("a part of a message as its file", {"files": (replace(FILE, content_type="message/partial"),)}, "partial"),
     ("encrypted with PGP, no MIME", {"body": Body("Hi\r\n-----BEGIN PGP MESSAGE-----", html=False)}, "pgp"),

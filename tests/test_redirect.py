@@ -563,6 +563,29 @@ def test_file_that_becomes_another_one_is_judged_by_what_it_is_now(world: World,
     assert not world.lost()
 
 
+@pytest.mark.parametrize("fetch", [1, 2])
+def test_what_is_moved_to_where_nobody_looks_keeps_what_it_has(world: World, fetch: int) -> None:
+    """Where ids last a move it still answers, at either look before its links show; back again, it is planned anew."""
+    item_id = world.deliver(FILE)
+    step(world, 3, saboteur=before("fetch", fetch, lambda: world.mailbox.change(item_id, folder="Deleted Items")))
+    assert only(world).state is State.DROPPED
+    (left,) = world.mailbox.items()
+    assert [file.name for file in left.files] == ["a.bin"]
+    assert not left.marker
+    world.mailbox.change(item_id, folder="Inbox")
+    world.run()
+    done(world)
+    assert not world.mailbox.items()[0].files
+
+
+def test_what_shows_its_links_goes_on_wherever_it_is_moved(world: World) -> None:
+    """It must not keep originals and links for ever."""
+    item_id = world.deliver(FILE)
+    step(world, 3, saboteur=before("prune", 1, lambda: world.mailbox.change(item_id, folder="Deleted Items")))
+    done(world)
+    assert not world.mailbox.items()[0].files
+
+
 def test_gone_is_only_suspected_until_a_full_pass(world: World) -> None:
     """A message that does not answer once is not given up at once."""
     world.policy = policy(settle="1h")

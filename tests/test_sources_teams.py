@@ -140,6 +140,17 @@ def test_exclusions(exchange: Exchange, world: Users) -> None:
     assert settings(exchange, **more).addresses() == ("Project",)
 
 
+def test_a_file_that_is_moved_into_a_channel_that_is_left_alone(exchange: Exchange, world: Users) -> None:
+    """It keeps its id there, and whoever has that is told so."""
+    exchange.workspace.add_channel(world.team, "Board")
+    item_id = world.upload("a.pdf", REPORT)
+    source = channel(exchange, exclude=["Project/Board"])
+    assert set(files(source)) == {"a.pdf"}
+    assert fetched(source, item_id).in_scope
+    world.move(item_id, "Board")
+    assert not fetched(source, item_id).in_scope
+
+
 def test_team_that_is_not_there(exchange: Exchange, world: Users) -> None:
     """It may have been deleted: a sentence names it."""
     with pytest.raises(Denied, match="no team Projects"):

@@ -261,6 +261,8 @@ def rewrite(redirect: Redirect, turn: Turn) -> Redirect:
     redirect = _looked_at(redirect, item)
     if not redirect.shown:
         return drop(redirect, "every file was taken out of the item", turn)
+    if not (item.in_scope or redirect.copy or redirect.was_shown or was_shown_in(item, redirect)):
+        return drop(redirect, "the item was moved to where nothing is touched", turn)
     if _unproved(redirect):
         return begin_again(redirect, State.PLANNED, "a file of the item changed", turn)
     notice = _notice(redirect, item, turn)

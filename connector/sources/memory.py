@@ -376,7 +376,7 @@ def _read(entry: Entry) -> Message:
 
 def _told(entry: Entry) -> Message:
     size = entry.message.size or sum(map(len, entry.contents.values()))
-    return replace(entry.message, read=entry.read, categories=entry.categories, size=size)
+    return replace(entry.message, read=entry.read, categories=entry.categories, size=size, in_scope=_in_scope(entry))
 
 
 def _in_scope(entry: Entry) -> bool:

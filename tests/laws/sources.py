@@ -185,12 +185,18 @@ class SourceLaws:
 
     @pytest.mark.parametrize("folder", ["Deleted Items", "Drafts", "Junk Email", "Deleted Items/Old"])
     def test_folders_out_of_scope(self, world: World, source: Source, folder: str) -> None:
-        """What lies in Junk, Drafts and Deleted Items is not reported; what is moved out of them is."""
+        """What lies in Junk, Drafts and Deleted Items is not reported; what is moved out of them is.
+
+        Whoever has its id is told so.
+        """
         item_id = world.deliver(REPORT, folder=folder)
         *_, last = source.changes(None)
         assert reported([last]) == set()
+        assert not source.fetch(item_id).in_scope
         restored = world.move(item_id, "Inbox")
         assert reported(source.changes(last.cursor)) == {restored}
+        assert source.fetch(restored).in_scope
+        assert not source.fetch(world.move(restored, folder)).in_scope
 
     def test_the_feed_tells_what_a_policy_asks(self, world: World, source: Source) -> None:
         """An item of the feed is the item that `fetch` gives, without its body."""

@@ -48,6 +48,7 @@ def message(element: Element, folder: Folder | None, mailbox: str) -> Message:
         version=told["ItemId"].get("ChangeKey", ""),
         internet_message_id=_text(told, "InternetMessageId"),
         folder=folder.path if folder else "",
+        in_scope=bool(folder and folder.in_scope),
         subject=_text(told, "Subject"),
         sender=sender,
         recipients=_recipients(told),

@@ -280,10 +280,9 @@ class GraphMailbox:
         """
         told = [each for each in self._connection.listed(answer) if "@removed" not in each]
         items, unread = [], []
-        scope = {folder.path for folder in self._tree.values() if folder.in_scope}
         for item_id, item in self._read([str(each["id"]) for each in told]).items():
             if isinstance(item, Message):
-                if item.folder in scope:  # Else it was moved out of scope meanwhile.
+                if item.in_scope:  # Else it was moved out of scope meanwhile.
                     items.append(item)
             elif isinstance(item, Unavailable | Denied) and not isinstance(item, Grief):
                 raise item

@@ -25,6 +25,7 @@ def message(told: JSON, folder: Folder | None, mailbox: str) -> Message:
         version=str(told.get("changeKey") or ""),
         internet_message_id=_text(told, "internetMessageId"),
         folder=folder.path if folder else "",
+        in_scope=bool(folder and folder.in_scope),
         subject=_text(told, "subject"),
         sender=sender,
         recipients=tuple(

@@ -169,7 +169,7 @@ class GraphDrive(Shelfless):
         if _may_be_pointer(told) and (pointer := pointers.read(self._content(told))):
             yield replace(self._item(None, told, pointer), body=None)
         else:
-            yield _shared(told, folder, root, self._sender(told))
+            yield self._shared(told, folder, root)
 
     def _folder(self, folder_id: str) -> tuple[str, Root | None]:
         """Its path below the drive's root, and which of the roots it is or is below."""
@@ -322,7 +322,7 @@ class GraphDrive(Shelfless):
         """A file and its pointer, of which one at least is there."""
         seen = told or beside
         assert seen
-        item = _shared(seen, *self._folder(seen["parentReference"]["id"]), self._sender(seen))
+        item = self._shared(seen, *self._folder(seen["parentReference"]["id"]))
         if beside is None or pointer is None:
             return item
         left_out = told and self._shares_by_item and self._invited(told["id"]) - self._invited(beside["id"])
@@ -333,6 +333,26 @@ class GraphDrive(Shelfless):
             pointer=beside["id"],
             marker=pointer.marker,
             body=None if left_out else Body(f"{beside['name']}\n{pointer.url}", html=False),
+        )
+
+    def _shared(self, told: JSON, folder: str, root: Root | None) -> SharedFile:
+        file = File(
+            id=told["id"],
+            name=str(told.get("name", "")),
+            size=int(told.get("size") or 0),
+            content_type=str(told["file"].get("mimeType") or ""),
+            version=str(told.get("cTag", "")),
+        )
+        return SharedFile(
+            id=file.id,
+            version=str(told.get("eTag", "")),
+            folder=folder,
+            in_scope=root is not None or not self._roots,
+            sender=self._sender(told),
+            recipients=root.members if root else (),
+            received=_time(told.get("lastModifiedDateTime")),
+            busy=(told.get("publication") or {}).get("level") == "checkout",
+            files=(file,),
         )
 
     # --- people ---------------------------------------------------------------------------------------------
@@ -430,26 +450,6 @@ def _place(told: JSON) -> tuple[str, str]:
 def _may_be_pointer(told: JSON) -> bool:
     name, size = str(told.get("name", "")), int(told.get("size") or 0)
     return _is_file(told) and name.casefold().endswith(pointers.EXTENSION) and 0 < size <= pointers.LONGEST
-
-
-def _shared(told: JSON, folder: str, root: Root | None, sender: str) -> SharedFile:
-    file = File(
-        id=told["id"],
-        name=str(told.get("name", "")),
-        size=int(told.get("size") or 0),
-        content_type=str(told["file"].get("mimeType") or ""),
-        version=str(told.get("cTag", "")),
-    )
-    return SharedFile(
-        id=file.id,
-        version=str(told.get("eTag", "")),
-        folder=folder,
-        sender=sender,
-        recipients=root.members if root else (),
-        received=_time(told.get("lastModifiedDateTime")),
-        busy=(told.get("publication") or {}).get("level") == "checkout",
-        files=(file,),
-    )
 
 
 def _time(told: object) -> datetime | None:
