@@ -330,6 +330,16 @@ def test_a_writer_that_slept_through_its_lease_writes_nothing(ledger: Ledger) ->
         ledger.write(dropped, "redirect.deferred", NOW, lease=new)
 
 
+def test_a_lease_is_for_the_redirects_of_its_source(ledger: Ledger) -> None:
+    """Whoever has another source writes nothing into them."""
+    (plan,) = recorded(ledger, taken(ledger), a_redirect())
+    ledger.watch("acme/boss", tenant="acme", address="boss@example.org", now=NOW)
+    other = ledger.lease("acme/boss", "daemon", NOW, MINUTE)
+    with pytest.raises(LeaseLost, match="acme/boss"):
+        ledger.write(plan, "redirect.deferred", NOW, lease=other)
+    assert ledger.redirects() == (plan,)
+
+
 def test_the_same_owner_fences_itself_off(ledger: Ledger) -> None:
     """A daemon that takes its source again cannot be disturbed by a thread of its own that hung."""
     old = taken(ledger)

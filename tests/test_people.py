@@ -9,8 +9,9 @@ import pytest
 
 from connector.model import Page, State
 from connector.policy import Policy, Wish
-from connector.sources.memory import Attached, MemorySource
+from connector.sources.memory import Attached, MemoryMailbox, MemorySource
 from tests.crash.test_every_effect import policy
+from tests.logged import Lines
 from tests.test_redirect import events, only, redirects, step
 from tests.world import World
 
@@ -121,6 +122,40 @@ def test_a_copy_asks_for_nothing(world: World) -> None:
     world.mailbox.copy(item_id, "Give back")
     world.run()
     assert only(world).state is State.DONE
+
+
+def elsewhere(world: World, folder: str) -> World:
+    """Another mailbox of the house, into which the message was copied as it is now."""
+    mailbox = MemoryMailbox(address="boss@example.org", key="another mailbox")
+    other = World(world.ledger_file, world.policy, mailbox, world.store)
+    (entry,) = world.mailbox.entries()
+    mailbox._entries["item-boss"] = replace(entry, message=replace(entry.message, id="item-boss", folder=folder))
+    mailbox._changed("item-boss")
+    return other
+
+
+def test_a_copy_in_another_mailbox_asks_for_nothing(world: World, lines: Lines) -> None:
+    """There the message never answers under its id, and is not gone for that."""
+    item_id = world.deliver(FILE)
+    world.run()
+    other = elsewhere(world, "Give back")
+    other.run()
+    assert (only(world).state, only(world).item_id) == (State.DONE, item_id)
+    assert [each["event"] for each in lines() if each["event"].startswith("people.")] == ["people.elsewhere"]
+    world.mailbox.categorise(item_id, "Give back")
+    world.run()
+    assert world.mailbox.items()[0].files
+
+
+def test_a_copy_in_another_mailbox_takes_over_nothing(world: World) -> None:
+    """While the message itself is missed, since it was moved between two effects."""
+    item_id = world.deliver(FILE)
+    world.run()
+    with world.ledger() as ledger:
+        (done,) = ledger.redirects()
+        ledger.write(replace(done, state=State.REWRITTEN, missed=0), "redirect.deferred", world.now)
+    step(elsewhere(world, "Inbox"))
+    assert only(world).item_id == item_id
 
 
 def test_a_rule_may_overrule_people(tmp_path: Path) -> None:

@@ -286,10 +286,13 @@ def genuine(item: Item, turn: Turn) -> Marker | None:
 def _recognise(item: Item, found: Marker, turn: Turn) -> None:
     """An item of ours turns up under an id that we do not know: take up again a redirect that missed it.
 
-    Only one that missed it: as long as the old id answers, this is a copy, and a copy is not a move.
+    Only one that missed it: as long as the old id answers, this is a copy, and a copy is not a move. Nor is a copy in
+    another mailbox, where that id never answers.
     """
     redirect = turn.ledger.redirect(found.redirect_id)
-    if redirect is None or redirect.item_id == item.id or redirect.missed is None:
+    if redirect is None or redirect.source != turn.watch.name:
+        return
+    if redirect.item_id == item.id or redirect.missed is None:
         return
     if redirect.ended_by and {redirect.state, redirect.held_in}.isdisjoint(RETURNING | SWAPPING):
         return
@@ -307,6 +310,9 @@ def _give_back(item: Item, found: Marker, turn: Turn) -> None:
     if turn.watch.monitor or redirect is None or not policy.restore_when.of(item):
         return
     if redirect.state is not State.DONE or not policy.lets_go_back({each.rule for each in redirect.shown}):
+        return
+    if redirect.source != turn.watch.name:
+        log.info(Event.PEOPLE_ELSEWHERE, redirect=redirect.id, source=turn.watch.name)
         return
     if redirect.item_id != item.id:
         with suppress(Gone):

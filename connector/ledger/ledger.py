@@ -21,7 +21,7 @@ from connector.ledger.absorb import absorbed
 from connector.ledger.agenda import Due
 from connector.ledger.backlog import Backfill, Waiting
 from connector.ledger.chain import Chain, Event, Fact
-from connector.ledger.errors import TROUBLE, LedgerError
+from connector.ledger.errors import TROUBLE, LeaseLost, LedgerError
 from connector.ledger.prepared import Prepared
 from connector.ledger.proofs import Proved
 from connector.ledger.schema import chains, erasures, events, files, identity, later, pauses, redirects, successors
@@ -803,8 +803,12 @@ def _done(tenant: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _tenant_of(connection: Connection, redirect: Redirect, lease: Lease | None) -> str:
-    """The tenant whose redirect it is. Raises LeaseLost."""
-    return sources.fence(connection, lease) if lease else sources.tenant(connection, redirect.source)
+    """The tenant whose redirect it is. Raises LeaseLost, also where the lease is of another source."""
+    if lease is None:
+        return sources.tenant(connection, redirect.source)
+    if lease.source != redirect.source:
+        raise LeaseLost(f"the lease of source {lease.source} is none for a redirect of source {redirect.source}")
+    return sources.fence(connection, lease)
 
 
 def _stands(pause: Pause, now: datetime) -> bool:

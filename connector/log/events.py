@@ -146,6 +146,11 @@ class Event(StrEnum):
         INFO,
         "Whoever a message belongs to asked for its attachments, by a category or a folder: they come back.",
     )
+    PEOPLE_ELSEWHERE = (
+        "people.elsewhere",
+        INFO,
+        "Somebody asked for attachments in a copy of another mailbox's message: they have to be asked for in that one.",
+    )
     MESSAGE_MONITORED = (
         "message.monitored",
         INFO,
