@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,33 @@ def test_a_copy_in_another_mailbox_takes_over_nothing(world: World) -> None:
         ledger.write(replace(done, state=State.REWRITTEN, missed=0), "redirect.deferred", world.now)
     step(elsewhere(world, "Inbox"))
     assert only(world).item_id == item_id
+
+
+def test_asked_for_while_its_copy_settles(tmp_path: Path) -> None:
+    """The feed tells it once, long before all is done."""
+    world = World(tmp_path / "ledger.db", heeding(settle="24h"), replace=True)
+    world.deliver(FILE)
+    before = world.view()
+    step(world)
+    world.now += timedelta(days=1)
+    step(world)
+    assert only(world).state is State.REPLACED
+    world.mailbox.categorise(only(world).item_id, "Give back")
+    world.run()
+    assert (only(world).state, world.view()) == (State.RESTORED, before)
+
+
+def test_asked_for_while_it_is_held(world: World) -> None:
+    """Its message shows links: whoever it belongs to need not wait for whoever decides."""
+    item_id = world.deliver(FILE)
+    before = world.view()
+    world.run()
+    with world.ledger() as ledger:
+        held = replace(only(world), state=State.HELD, held_in=State.REWRITTEN)
+        ledger.write(held, "redirect.held", world.now)
+    world.mailbox.categorise(item_id, "Give back")
+    world.run()
+    assert (only(world).state, world.view()) == (State.RESTORED, before)
 
 
 def test_a_rule_may_overrule_people(tmp_path: Path) -> None:

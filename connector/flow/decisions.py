@@ -74,7 +74,7 @@ def recall(
     From `due` on, or at once. `revoke`: its links are to open nothing afterwards.
     Raises ValueError where nothing of it can go back, or already has.
     """
-    if not _is_recallable(redirect):
+    if not is_recallable(redirect):
         raise ValueError(f"redirect {redirect.id} is {redirect.state}: there is nothing to put back")
     stood = redirect.held_in or redirect.state
     recalled = replace(
@@ -91,7 +91,8 @@ def recall(
     return ledger.write(recalled, Event.REDIRECT_RECALLED, now, stood=redirect.state, by=by)
 
 
-def _is_recallable(redirect: Redirect) -> bool:
+def is_recallable(redirect: Redirect) -> bool:
+    """Whether anything of it can go back, and is not on its way already."""
     is_on_its_way = redirect.ended_by and redirect.state in SWAPPING
     return redirect.state in _RECALLABLE and not is_on_its_way
 
@@ -152,7 +153,7 @@ def restore(
     places: Counter[str] = Counter()
     recalled = Recalled(0, 0, 0, now)
     for redirect in meant(wanted, ledger):
-        if _is_recallable(redirect):
+        if is_recallable(redirect):
             due = pace.due(places[redirect.source], now)
             with suppress(Stale):  # A daemon was faster; the next call finds it.
                 recall(redirect, ledger, now, by, due=due, revoke=revoke)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from connector import names
 from connector.errors import ConnectorError, Denied, Gone, PartUnread, Unavailable
 from connector.flow.ask import ask, facts, our_marker
-from connector.flow.decisions import recall
+from connector.flow.decisions import is_recallable, recall
 from connector.flow.turn import LONGEST_BACKOFF, UNAVAILABLE_PAUSE, Turn, Watch, outage
 from connector.ledger import LeaseLost, LedgerError, Stale, Taken
 from connector.log import Event, log
@@ -303,13 +303,16 @@ def _recognise(item: Item, found: Marker, turn: Turn) -> None:
 def _give_back(item: Item, found: Marker, turn: Turn) -> None:
     """Whoever it belongs to asks, by a category or a folder, for what was taken out of this very item.
 
-    A copy asks for nothing: as long as the old id answers, the item itself has not moved.
+    A copy asks for nothing: as long as the old id answers, the item itself has not moved. The feed may tell of it only
+    once, however far the redirect has come by then. What was asked for already, and is held, is a human's.
     """
     policy = turn.watch.policy
     redirect = turn.ledger.redirect(found.redirect_id)
     if turn.watch.monitor or redirect is None or not policy.restore_when.of(item):
         return
-    if redirect.state is not State.DONE or not policy.lets_go_back({each.rule for each in redirect.shown}):
+    if redirect.ended_by or not (redirect.was_shown and is_recallable(redirect)):
+        return
+    if not policy.lets_go_back({each.rule for each in redirect.shown}):
         return
     if redirect.source != turn.watch.name:
         log.info(Event.PEOPLE_ELSEWHERE, redirect=redirect.id, source=turn.watch.name)
