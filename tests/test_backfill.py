@@ -90,6 +90,34 @@ def test_folders_at_which_a_server_fails_stop_no_backfill(tmp_path: Path) -> Non
     assert sorted(moved(world)) == [100, 200]
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_folder_at_which_a_server_failed_is_listed_again(tmp_path: Path, *, asked: bool) -> None:
+    """Once all the others are done, an hour later; or at once, where it is wanted again."""
+    failures = []
+
+    class Failing(MemorySource):
+        def changes(self, cursor: str | None) -> Iterator[Page]:
+            for page in super().changes(cursor):
+                if any(item.folder == "Broken" for item in page.items):
+                    failures.append("Broken")
+                    raise PartUnread("1 of 2 folders")
+                yield page
+
+    world = old(tmp_path, 100, 200, 300)
+    world.deliver(Attached("400.bin", bytes(400)), folder="Broken")
+    run(world, ticks=1, source=Failing)
+    wanted(world)
+    run(world, source=Failing)
+    assert (sorted(moved(world)), told(world).state) == ([100, 200, 300], "under way")
+    assert len(failures) == 7 + 1  # In each turn, for what is new; and once for the backfill.
+    if asked:
+        wanted(world)
+        run(world)
+        assert 400 in moved(world)
+    run(world, step=timedelta(hours=1))
+    assert (sorted(moved(world)), told(world).state) == ([100, 200, 300, 400], "done")
+
+
 def test_nothing_older_is_touched_unless_it_is_wanted(tmp_path: Path) -> None:
     """Then all of it is, as new mail would be; and never again."""
     world = old(tmp_path, 100, 200)

@@ -6,7 +6,6 @@ a crash costs nothing, and none of it happens while anything new is due.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,13 +14,17 @@ from connector.flow.discover import bear, plan, tell_if_held
 from connector.flow.turn import LONGEST_BACKOFF, Turn
 from connector.guards import received_after
 from connector.ledger import Backfill, Ledger, Waiting
-from connector.log import Event, log
+from connector.log import Event, log, tell
 from connector.model import Item
 
 #: Of one source in one turn: new mail waits for no more.
 AT_ONCE = 20
 #: After a break, so much of the pace that was missed is made up for at the most.
 CATCH_UP = timedelta(minutes=5)
+#: So long after a server failed at some folders, they are listed again: once the others are done.
+LIST_AGAIN = timedelta(hours=1)
+#: Stands in the backlog for what lies in those folders. No item has this id.
+_UNLISTED = Waiting(item_id="", received=None, size=0)
 
 
 def backfill(turn: Turn) -> bool:
@@ -44,7 +47,8 @@ def _may_go_on(wanted: Backfill, turn: Turn) -> bool:
 
 def _list(wanted: Backfill, turn: Turn) -> Backfill:
     """All items that are older than first contact, page by page; the cursor moves with what its page has of them."""
-    with suppress(PartUnread):  # The turn has told of it; what lies there is left alone as it was.
+    unlisted: tuple[Waiting, ...] = ()
+    try:
         for page in turn.watch.source.changes(wanted.cursor):
             turn.keep_lease()
             wanted = replace(wanted, cursor=page.cursor)
@@ -53,8 +57,11 @@ def _list(wanted: Backfill, turn: Turn) -> Backfill:
             turn.ledger.list_backlog(turn.lease, wanted, found, turn.clock())
             if turn.spent():
                 return wanted
+    except PartUnread as error:
+        tell(Event.FOLDERS_UNREAD, source=turn.watch.name, reason=str(error))
+        unlisted = (_UNLISTED,)
     wanted = replace(wanted, listed=True)
-    turn.ledger.list_backlog(turn.lease, wanted, (), turn.clock())
+    turn.ledger.list_backlog(turn.lease, wanted, unlisted, turn.clock() + LIST_AGAIN)
     items, size = turn.ledger.left_in_backlog(turn.watch.name)
     log.info(Event.BACKFILL_LISTED, source=turn.watch.name, items=items, bytes=size)
     return wanted
@@ -105,15 +112,16 @@ def _plan_some(wanted: Backfill, turn: Turn) -> bool:
 
 
 def _read(waiting: Waiting, wanted: Backfill, turn: Turn) -> tuple[Item | None, Exception | None]:
-    """The item, or why it cannot be read; neither where it is gone."""
+    """The item, or why it cannot be read; neither where it has to be listed once more."""
     try:
-        return turn.watch.source.fetch(waiting.item_id), None
+        if waiting != _UNLISTED:
+            return turn.watch.source.fetch(waiting.item_id), None
     except Gone:
-        # Moved or deleted: where it was moved, the feed tells of it under another id.
-        turn.ledger.list_backlog(turn.lease, replace(wanted, listed=False), (), turn.clock())
-        return None, None
+        pass  # Moved or deleted: where it was moved, the feed tells of it under another id.
     except Exception as error:  # noqa: BLE001 - `bear` raises what is not the item's
         return None, error
+    turn.ledger.list_backlog(turn.lease, replace(wanted, listed=False), (), turn.clock())
+    return None, None
 
 
 # --- what operators want ------------------------------------------------------------------------------------------
@@ -154,6 +162,8 @@ class Progress:
 def want(wish: Wish, address: str | None, ledger: Ledger, now: datetime, by: str) -> None:
     """Want what is older than first contact: of this source, or of all. Wanted again, it goes on in the new way.
 
+    Then what the feed tells since it was listed is listed too.
+
     Raises ValueError where the ledger knows no such source.
     """
     for name in _sources(address, ledger):
@@ -168,7 +178,7 @@ def want(wish: Wish, address: str | None, ledger: Ledger, now: datetime, by: str
         )
         known = ledger.backfill(name)
         if known and not _reaches_back(new, known):
-            new = replace(new, cursor=known.cursor, listed=known.listed, done=known.done, done_bytes=known.done_bytes)
+            new = replace(new, cursor=known.cursor, done=known.done, done_bytes=known.done_bytes)
         ledger.want_backfill(new, Event.BACKFILL_WANTED, now, by=by)
 
 
