@@ -611,7 +611,8 @@ def test_permissions_come_from_above_too(app: App, drive: Drive, at: str) -> Non
     (only,) = app.get(f"{at}/items/{item}/permissions")["value"]
     assert only["roles"] == ["read"]
     link = app.ask("POST", f"{at}/items/{item}/createLink", {"type": "view", "scope": "organization"})
-    assert (link.status, link.json["link"]["type"]) == (201, "view")
+    assert (link.status, link.json["link"]["type"], link.json["link"]["scope"]) == (201, "view", "organization")
+    assert "grantedToIdentitiesV2" not in link.json
     assert app.ask("POST", f"{at}/items/{item}/createLink", {"type": "view", "scope": "anonymous"}).status == 403
     assert app.ask("POST", f"{at}/items/{item}/invite", {**invitation, "recipients": [{"objectId": "x"}]}).status == 400
 

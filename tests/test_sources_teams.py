@@ -17,6 +17,7 @@ from connector.checks.probe import try_put_back_file
 from connector.errors import Conflict, Corrupt, Denied, Gone, Rejected, Unavailable
 from connector.model import Page, SharedFile
 from connector.simulator import Deviation, Exchange
+from connector.simulator.graph.files.drive import Permission
 from connector.simulator.graph.files.workspace import CHAT_FILES
 from connector.simulator.server import Server
 from connector.sources.graph import Connection, Reply
@@ -129,6 +130,34 @@ def test_whoever_may_open_a_chat_file_may_open_its_pointer(exchange: Exchange, w
     drive.share(item_id, "dora@example.org")
     assert fetched(source, item_id).body is None
     assert shown(source, item_id).body is not None
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_chat_file_with_a_link_for_everybody_stays(exchange: Exchange, world: Users, *, before: bool) -> None:
+    """Whoever follows that link is named nowhere, so nobody could let him in to the pointer."""
+    item_id = exchange.workspace.send(ANNA, "chat.pdf", REPORT, BERT)
+    item = exchange.workspace.onedrive(ANNA).find(item_id)
+    source = channel(exchange, teams=[], chats=[ANNA])
+    if not before:
+        assert shown(source, item_id).body
+    item.permissions.append(Permission(roles=("read",), link="view"))
+    assert fetched(source, item_id).body is None
+    with pytest.raises(Rejected, match="shared with others"):
+        source.rewrite(fetched(source, item_id), notice())
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_file_of_a_channel_that_others_may_open_too_stays(
+    exchange: Exchange, world: Users, source: GraphDrive, *, before: bool
+) -> None:
+    """The pointer opens to whoever may open the folder, and to nobody else."""
+    item_id = world.upload("a.pdf", REPORT)
+    if not before:
+        assert shown(source, item_id).body
+    world.drive.share(item_id, "carl@example.net")
+    assert fetched(source, item_id).body is None
+    with pytest.raises(Rejected, match="shared with others"):
+        source.rewrite(fetched(source, item_id), notice())
 
 
 def test_exclusions(exchange: Exchange, world: Users) -> None:

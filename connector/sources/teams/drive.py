@@ -243,6 +243,12 @@ class GraphDrive(Shelfless):
             return
         now = self._unchanged(item)
         (file,), (url,) = item.files, notice.urls
+        given = self._given(file.id)
+        if self._opens_to_more(given):
+            raise Rejected(
+                f"a file of {self._connection.party.whose} is shared with others than those who can be let in to a"
+                " pointer, and stays: take back that link or share, and release it, or drop it"
+            )
         pointer = pointers.Pointer(url=url, marker=notice.marker, original=file.id, name=file.name)
         try:
             content = pointers.written(pointer)
@@ -254,7 +260,7 @@ class GraphDrive(Shelfless):
         else:
             pointer_id = self._created(now["parentReference"]["id"], file.name, content)
         if self._shares_by_item:
-            self._let_in(pointer_id, self._invited(file.id) - self._invited(pointer_id))
+            self._let_in(pointer_id, _people(given) - _people(self._given(pointer_id)))
 
     def retract(self, item: Item, redirect_id: str, *, keep_marker: bool = False) -> None:  # noqa: ARG002 - both go
         """See `Source.retract`: the pointer goes to the recycle bin."""
@@ -325,7 +331,7 @@ class GraphDrive(Shelfless):
         item = self._shared(seen, *self._folder(seen["parentReference"]["id"]))
         if beside is None or pointer is None:
             return item
-        left_out = told and self._shares_by_item and self._invited(told["id"]) - self._invited(beside["id"])
+        left_out = told and self._leaves_out(told["id"], beside["id"])
         return replace(
             item,
             id=told["id"] if told else pointer.original,
@@ -370,11 +376,26 @@ class GraphDrive(Shelfless):
             self._people[user["id"]] = address
         return self._people[user["id"]]
 
-    def _invited(self, item_id: str) -> frozenset[str]:
-        """Whom a file is shared with by itself, and not by its folder: ids of people. Five resource units."""
+    def _given(self, item_id: str) -> list[JSON]:
+        """The permissions that a file has by itself, and not by its folder. Five resource units."""
         pages = self._connection.pages(f"{self._at(item_id)}/permissions")
-        granted = (each for page in pages for each in page["value"] if not each.get("inheritedFrom"))
-        return frozenset(person for each in granted for person in _grantees(each))
+        return [each for page in pages for each in page["value"] if not each.get("inheritedFrom")]
+
+    def _opens_to_more(self, given: Sequence[JSON]) -> bool:
+        """Whether a file with these opens to others than those who can be let in to its pointer.
+
+        In a channel, whoever may open the folder; of a chat, people who are named, which links for all do not.
+        """
+        if not self._shares_by_item:
+            return bool(given)
+        return any((each.get("link") or {}).get("scope") in ("organization", "anonymous") for each in given)
+
+    def _leaves_out(self, file_id: str, pointer_id: str) -> bool:
+        """Whether somebody may open the file by now, but not its pointer."""
+        given = self._given(file_id)
+        if self._opens_to_more(given):
+            return True
+        return self._shares_by_item and not _people(given) <= _people(self._given(pointer_id))
 
     def _let_in(self, item_id: str, people: Collection[str]) -> None:
         """Let them open the pointer; nobody gets mail about it."""
@@ -458,6 +479,11 @@ def _time(told: object) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _people(given: Sequence[JSON]) -> frozenset[str]:
+    """Whom these let in: ids of people."""
+    return frozenset(person for each in given for person in _grantees(each))
 
 
 def _grantees(permission: JSON) -> Iterator[str]:

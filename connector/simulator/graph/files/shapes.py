@@ -127,8 +127,10 @@ def permission_shape(call: Call, drive: Drive, permission: Permission, source: D
         told["inheritedFrom"] = {"driveId": drive.id, "id": source.id}
     if permission.link:
         url = f"{drive.url.rpartition('/')[0]}/:u:/s/{permission.id}"
-        told["link"] = {"type": permission.link, "scope": "organization", "webUrl": url}
-        told["grantedToIdentitiesV2"] = [_granted(call, each) for each in permission.people]
+        scope = "users" if permission.people else "organization"
+        told["link"] = {"type": permission.link, "scope": scope, "webUrl": url}
+        if permission.people:  # What everybody in the organisation may follow names nobody.
+            told["grantedToIdentitiesV2"] = [_granted(call, each) for each in permission.people]
     elif permission.group:
         told["grantedToV2"] = {"siteGroup": {"id": "5", "displayName": permission.group, "loginName": permission.group}}
     else:
