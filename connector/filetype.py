@@ -69,7 +69,8 @@ _STARTED = _words("""
     py rb reg scf scr sct sh url vb vbe vbs wsc wsf wsh
 """)
 _MACRO_NAMES = _words("docm dotm potm ppam ppsm pptm sldm xla xlam xlsm xltm")
-_PACKED = _words("7z ace ar arj bz2 bzip2 cab cpio deb dmg gz img iso lz lzh rar rpm tar vhd vhdx wim xz z zip zst")
+_ARCHIVES = "7z ace ar arj bz2 bzip2 cab cpio deb dmg gz img iso lz lzh rar rpm tar tgz vhd vhdx wim xz z zip zst"
+_PACKED = _words(_ARCHIVES)
 #: What the end of a name promises: first what it most likely is.
 _PROMISED: dict[str, tuple[TrueType, ...]] = {
     extension: kinds
@@ -84,7 +85,7 @@ _PROMISED: dict[str, tuple[TrueType, ...]] = {
         ),
         ("bmp emf gif heic ico jpeg jpg png svg tif tiff webp wmf", (TrueType.IMAGE,)),
         ("aac avi flac m4a m4v mkv mov mp3 mp4 mpeg mpg ogg wav webm wma wmv", (TrueType.AUDIO, TrueType.VIDEO)),
-        ("7z bz2 cab gz lzh rar tar tgz xz zip zst", (TrueType.ARCHIVE,)),
+        (_ARCHIVES, (TrueType.ARCHIVE,)),
         ("csv ini json log md txt xml yaml yml", (TrueType.TEXT, TrueType.HTML, TrueType.CALENDAR)),
         ("htm html xhtml", (TrueType.HTML,)),
         ("eml msg", (TrueType.MESSAGE,)),
@@ -94,6 +95,8 @@ _PROMISED: dict[str, tuple[TrueType, ...]] = {
 }
 #: What Windows Installer makes of the name `!_StringData`, a stream that each of its databases has.
 _INSTALLER = "\u4840\u3f3f\u4577\u446c\u3b6a\u45e4\u4824"
+#: How a message begins (RFC 5322, section 2.2).
+_FIELD = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
 _MEDIA = {"image": TrueType.IMAGE, "audio": TrueType.AUDIO, "video": TrueType.VIDEO}
 
 
@@ -105,6 +108,9 @@ def true_type(head: bytes, name: str) -> TrueType:
     extension = _extension(name)
     if extension in _STARTED or (head.startswith(b"MZ") and b"\0" in head[:64]):
         return TrueType.EXECUTABLE
+    # What its headers and its text say does not make it anything else.
+    if extension == "eml" and _FIELD.match(head):
+        return TrueType.MESSAGE
     for start, kind in _STARTS.items():
         if head.startswith(start):
             return kind
@@ -112,6 +118,10 @@ def true_type(head: bytes, name: str) -> TrueType:
         return _zip_type(head, extension)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole_type(head, extension)
+    return _unpacked_type(head, extension)
+
+
+def _unpacked_type(head: bytes, extension: str) -> TrueType:
     # Readers look for it in the first kilobyte.
     if b"%PDF-" in head[:1024]:
         return TrueType.PDF

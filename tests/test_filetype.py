@@ -131,6 +131,8 @@ EXAMPLES: tuple[tuple[str, str, bytes, str], ...] = (
     ("a saved Outlook message", "mail", compound(["__nameid_version1.0"]), "message"),
     ("a saved Outlook message by its name", "mail.msg", compound([]), "message"),
     ("a saved message", "mail.eml", b"From: anna@example.org\r\nSubject: x\r\n\r\nHello", "message"),
+    ("a saved message with a web page", "mail.eml", b"From: a@example.org\n\n<html><svg>%PDF-1.4", "message"),
+    ("a web page called a message", "mail.eml", b"<html>Hello", "html"),
     ("a PDF", "a.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "pdf"),
     ("a PDF of text only", "a.txt", b"%PDF-1.4\n1 0 obj", "pdf"),
     ("a PDF behind some bytes", "a.pdf", b"\0\0\0junk\n%PDF-1.4", "pdf"),

@@ -152,6 +152,15 @@ WORD_XML = (
 FLAT = b'<?xml version="1.0"?><pkg:package xmlns:pkg="http://schemas.microsoft.com/office/2006/xmlPackage">'
 
 
+def old_tar(files: Mapping[str, bytes]) -> bytes:
+    """A tar with one file as it was before POSIX: its header says nothing but the sum of itself."""
+    made = bytearray(tarred(files))
+    made[257:265] = bytes(8)
+    made[148:156] = b" " * 8
+    made[148:156] = b"%06o\0 " % sum(made[:512])
+    return bytes(made)
+
+
 def saved_message(name: str, content: bytes) -> bytes:
     """A message with a file, as RFC 5322 has it."""
     message = EmailMessage()
@@ -306,6 +315,29 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
         lambda: zipped({"a": zipped({"a": zipped({"a": zipped({"a.eml": saved_message("a", b"a")})})})}),
         BOTH,
     ),
+    "docm in an eml that looks like a web page": (
+        "a.eml",
+        lambda: b"X-A: <html>\r\n" + saved_message("a.docx", DOCM),
+        MACROS,
+    ),
+    "docm in an eml that looks like a PDF": ("a.eml", lambda: b"X-A: %PDF-1.4\n" + saved_message("a", DOCM), MACROS),
+    "docm in an eml in a zip that looks like RTF": (
+        "a.zip",
+        lambda: zipped({"a.eml": b"{\\rtf1: \n" + saved_message("a", DOCM)}),
+        MACROS,
+    ),
+    "a web page of Word with macros": (
+        "a.doc",
+        lambda: saved_message("editdata.mso", b"ActiveMime" + bytes(99)),
+        MACROS,
+    ),
+    "a web page of Word with macros in a zip": (
+        "a.zip",
+        lambda: zipped({"a.doc": b"\r\n" + saved_message("editdata.mso", b"ActiveMime" + bytes(99))}),
+        MACROS,
+    ),
+    "a web page of Word": ("a.mht", lambda: saved_message("a.png", b"\x89PNG"), NEITHER),
+    "a text about messages": ("a.txt", lambda: b"Hello\nMIME-Version: 1.0\n" * 9, NEITHER),
     "docm in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCM}), MACROS),
     "docx in a msg": ("a.msg", lambda: compound({"__substg1.0_37010102": DOCX}), NEITHER),
     "docm in winmail.dat": ("winmail.dat", lambda: winmail([("a.txt", b"a"), ("a.docx", DOCM)]), MACROS),
@@ -329,6 +361,12 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], tuple[bool, bool]]] = {
     "an archive of a kind that nobody here knows": ("a.cab", lambda: b"MSCF" + bytes(99), BOTH),
     "a zip with something before it": ("a.zip", lambda: b"\n" + zipped({"a.txt": b"a"}), BOTH),
     "a disk image": ("a.iso", lambda: bytes(32769) + b"CD001" + bytes(2048), BOTH),
+    "a disk image in a zip": ("a.zip", lambda: zipped({"a.iso": bytes(32769) + b"CD001" + bytes(2048)}), BOTH),
+    "a disk of Windows in a zip": ("a.zip", lambda: zipped({"a": b"vhdxfile" + bytes(99)}), BOTH),
+    "a disk as it is": ("a.vhd", lambda: b"\x33\xc0\x8e\xd0" + bytes(2048), BOTH),
+    "a zip with something before it in a zip": ("a.zip", lambda: zipped({"a.zip": b"\n" + zipped({"a": b"a"})}), BOTH),
+    "docm in an old tar in a gzip": ("a.tgz", lambda: gzip.compress(old_tar({"a.docx": DOCM})), MACROS),
+    "docm in an old tar in a zip": ("a.zip", lambda: zipped({"a": old_tar({"a.docx": DOCM})}), MACROS),
     "a zip in a zip, and so on": (
         "a.zip",
         lambda: zipped({"a": zipped({"a": zipped({"a": zipped({"a": zipped({"a": b"a"})})})})}),

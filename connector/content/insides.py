@@ -27,6 +27,8 @@ from typing import IO, Any, NoReturn
 
 from connector.content import tnef
 from connector.content.confined import confine
+from connector.filetype import TrueType, promised
+from connector.names import plain
 
 
 class Found(IntFlag):
@@ -68,27 +70,32 @@ class _Look:
         self._files = MOST_FILES
         self._bytes = MOST_BYTES
 
-    def into(self, content: IO[bytes], depth: int = 1) -> Found:
-        """What is in a file that can be read from any place. What goes wrong in it has not been seen."""
+    def into(self, content: IO[bytes], depth: int = 1, *, message: bool = False) -> Found:
+        """What is in a file that can be read from any place. What goes wrong in it has not been seen.
+
+        A message may be made to look like something else, too: it is looked into as both.
+        """
         try:
             content.seek(0)
             head = content.read(_HEAD)
-            opened = next((opener for told, opener in _KINDS if told(head)), None)
-            if opened is None:
-                return NOTHING
-            content.seek(0)
-            found = opened(self, content, depth)
+            openers = [opener for told, opener in _KINDS if told(head)][:1]
+            if message:
+                openers.append(_message)
+            found = NOTHING
+            for opener in openers:
+                content.seek(0)
+                found |= opener(self, content, depth)
             return found | Found.NOT_SEEN if self.over else found
         except Exception:  # noqa: BLE001 - parsers of hostile bytes raise whatever they like
             return Found.NOT_SEEN
 
     def member(self, stream: IO[bytes], depth: int, name: str = "") -> Found:
-        """What is in a file of an archive, as it is unpacked. Only its name tells of a message that it is one."""
+        """What is in a file of an archive, as it is unpacked."""
         self._files -= 1
         head = stream.read(_HEAD)
-        known = knows(head)
-        if not known and not name.rstrip(". ").casefold().endswith(".eml"):
-            return NOTHING
+        message = is_message(head, name)
+        if not message and not knows(head):
+            return Found.NOT_SEEN if head and promised(name) is TrueType.ARCHIVE else NOTHING
         if depth >= DEEPEST:
             return Found.NOT_SEEN
         content = io.BytesIO(head + stream.read(LARGEST))
@@ -96,7 +103,7 @@ class _Look:
         self._bytes -= size
         if size > LARGEST or self._bytes < 0:
             return Found.NOT_SEEN
-        return self.into(content, depth + 1) if known else _message(self, content, depth + 1)
+        return self.into(content, depth + 1, message=message)
 
     @property
     def over(self) -> bool:
@@ -161,7 +168,14 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _is_tar(head: bytes) -> bool:
-    return head[257:262] == b"ustar"
+    """By its word, or by the sum of its first header: those older than POSIX have nothing else."""
+    if head[257:262] == b"ustar":
+        return True
+    try:
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return False
+    return True
 
 
 def _tar(look: _Look, content: IO[bytes], depth: int) -> Found:
@@ -347,14 +361,24 @@ def _current_user(stream: bytes) -> Found:
     return Found.ENCRYPTED if stream[12:16] == _PASSWORD_TOKEN else NOTHING
 
 
-def _message(look: _Look, content: IO[bytes], depth: int = 1) -> Found:
-    """A message saved as a file, as the standards have it (RFC 5322): each of its parts."""
+#: It begins with a header, and one of those at its beginning is the one that all have that have parts.
+_MIME = re.compile(rb"\s*(?=[!-9;-~]+[ \t]*:).*?(?<![^\r\n])mime-version[ \t]*:", re.IGNORECASE | re.DOTALL)
+_MESSAGE_NAMES = (".eml", ".mht", ".mhtml")
+
+
+def is_message(head: bytes, name: str) -> bool:
+    """Whether a file is a message (RFC 5322), or a web page in one (RFC 2557), of which Word runs the macros."""
+    return plain(name).rstrip(". ").casefold().endswith(_MESSAGE_NAMES) or _MIME.match(head[:_HEAD]) is not None
+
+
+def _message(look: _Look, content: IO[bytes], depth: int) -> Found:
+    """A message saved as a file: each of its parts."""
     found = NOTHING
     for part in message_from_binary_file(content).walk():
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes):
             found |= look.member(io.BytesIO(payload), depth, part.get_filename() or "")
-    return found | (Found.NOT_SEEN if look.over else NOTHING)
+    return found
 
 
 _STREAMS: dict[str, Callable[[bytes], Found]] = {
@@ -491,8 +515,11 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[_Look, IO[bytes], int], F
     # What an Office document as a web page has its macros in.
     (_starts(b"ActiveMime"), lambda *_: Found.MACROS),
     (_is_office_xml, _office_xml),
-    # Cabinet, Zstandard, ARJ, and what compress made.
-    (_starts(b"MSCF", b"\x28\xb5\x2f\xfd", b"\x60\xea", b"\x1f\x9d"), _unknown),
+    # Cabinet, Zstandard, ARJ, what compress made, and the disks of Windows.
+    (
+        _starts(b"MSCF", b"\x28\xb5\x2f\xfd", b"\x60\xea", b"\x1f\x9d", b"MSWIM\0", b"conectix", b"vhdxfile"),
+        _unknown,
+    ),
     # Its readers look for it in the first kilobyte. Last, since the first file of an archive may be one.
     (lambda head: b"%PDF-" in head, _pdf),
 )
@@ -507,8 +534,7 @@ def main() -> NoReturn:
     """Look into what is given, and answer."""
     kind, *limits = sys.argv[1:]
     confine(*map(int, limits))
-    look = _Look()
-    found = _message(look, sys.stdin.buffer) if kind == "message" else look.into(sys.stdin.buffer)
+    found = _Look().into(sys.stdin.buffer, message=kind == "message")
     # At once: what is left to be tidied up is of no use to anybody.
     os._exit(ANSWER | found)
 

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 
 from connector.content.confined import Limits, run
-from connector.content.insides import ANSWER, Found, knows
+from connector.content.insides import ANSWER, Found, is_message, knows
 from connector.filetype import TrueType, promised, true_type
 from connector.spool import Spool
 
@@ -46,12 +46,12 @@ def inspected(content: Spool, name: str) -> Inspected:
 
 
 def _found(content: Spool, head: bytes, kind: TrueType, name: str) -> Found:
-    saved = kind is TrueType.MESSAGE and not knows(head)
-    if not knows(head) and not saved:
+    message = is_message(head, name)
+    if not message and not knows(head):
         # Programs open a ZIP also where something stands before it.
         hides = kind is TrueType.ARCHIVE or (head and promised(name) is TrueType.ARCHIVE)
         return Found.NOT_SEEN if hides else Found(0)
     if content.size > LIMITS.size:
         return Found.NOT_SEEN
-    code = run((*COMMAND, "message" if saved else "file"), content, subprocess.DEVNULL, LIMITS, most=0)
+    code = run((*COMMAND, "message" if message else "file"), content, subprocess.DEVNULL, LIMITS, most=0)
     return Found(code - ANSWER) if code in _ANSWERS else Found.NOT_SEEN
