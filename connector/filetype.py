@@ -63,10 +63,14 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: Names that make Windows, or a desktop of another system, start the file.
+#: Names that make Windows, or a desktop of another system, start the file, or what it names; among them those of
+#: Microsoft's page "Blocked attachments in Outlook" that do, and queries, which Excel runs.
 _STARTED = _words("""
-    appinstaller applescript bat chm cmd com command cpl desktop dll exe hta jar js jse lnk msi msp mst pif pl ps1 psm1
-    py rb reg scf scr sct sh url vb vbe vbs wsc wsf wsh
+    app appcontent-ms appinstaller application applescript appref-ms appx appxbundle bat cdxml chm cmd com command cpl
+    csh desktop diagcab dll exe gadget hlp hta inf iqy jar jnlp js jse ksh library-ms lnk mcf msc msh msh1 msh1xml msh2
+    msh2xml mshxml msi msix msixbundle msp mst osd pif pl ps1 ps1xml ps2 ps2xml psc1 psc2 psd1 psm1 pssc py pyc pyo pyw
+    pyz pyzw rb reg scf scr sct searchconnector-ms settingcontent-ms sh shb shs slk theme url vb vbe vbs vsmacros
+    webpnp website ws wsb wsc wsf wsh xbap xll
 """)
 _MACRO_NAMES = _words("docm dotm potm ppam ppsm pptm sldm xla xlam xlsm xltm")
 _ARCHIVES = "7z ace ar arj bz2 bzip2 cab cpio deb dmg gz img iso lz lzh rar rpm tar tgz vhd vhdx wim xz z zip zst"

@@ -208,6 +208,12 @@ def test_a_zip_of_nothing_but_headers_is_not_slow() -> None:
     assert true_type(entry * 2000, "a.zip") is TrueType.ARCHIVE
 
 
+@pytest.mark.parametrize("extension", ["msc", "ws", "jnlp", "appref-ms", "library-ms", "MSIX", "slk", "pyw"])
+def test_what_a_double_click_starts(extension: str) -> None:
+    """Whatever is in it."""
+    assert true_type(b"<xml>PK", f"invoice.{extension}") is TrueType.EXECUTABLE
+
+
 @pytest.mark.parametrize("hidden", ["\u200b", "\xa0", "\u2060", "\u202e", "\x00", " . "])
 def test_what_cannot_be_seen_hides_no_extension(hidden: str) -> None:
     """The store would have the name without it, and Windows would start what is in there."""
