@@ -72,13 +72,15 @@ class Listening(ThreadingHTTPServer):
             log.exception(Event.BUG)
 
 
-class _Server(Listening):
-    def __init__(self, host: str, port: int, hear: Hear) -> None:
-        self.hear = hear
+class Guarded(Listening):
+    """Where strangers may ask: so many at a time, each for so long; on an address of either family."""
+
+    def __init__(self, host: str, port: int, asked: type[BaseHTTPRequestHandler]) -> None:
+        """Raises OSError where it cannot listen there."""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         #: Who speaks now, and until when he may.
         self._speaking: dict[socket.socket, datetime] = {}
-        super().__init__((host, port), _Told)
+        super().__init__((host, port), asked)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """In a thread of its own, unless too many speak already."""
@@ -101,8 +103,16 @@ class _Server(Listening):
         super().shutdown_request(request)
 
 
+class _Server(Guarded):
+    def __init__(self, host: str, port: int, hear: Hear) -> None:
+        self.hear = hear
+        super().__init__(host, port, _Told)
+
+
 class Answering(BaseHTTPRequestHandler):
     """Answers in one piece; who asked, and for what, has no place in a log."""
+
+    timeout = _PATIENCE.total_seconds()
 
     def answer(self, status: int, kind: str, body: bytes) -> None:
         """The whole answer; `kind` is its Content-Type, whatever a browser thinks of it."""
@@ -122,7 +132,6 @@ class Answering(BaseHTTPRequestHandler):
 
 
 class _Told(Answering):
-    timeout = _PATIENCE.total_seconds()
     server: _Server
 
     def do_POST(self) -> None:

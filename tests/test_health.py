@@ -195,6 +195,19 @@ def test_a_port_that_another_has_costs_no_more_than_the_port(ledger: Ledger, tmp
         requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10)
 
 
+def test_so_many_may_ask_at_a_time_and_no_more(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a thread: whoever opens thousands of connections must not fill our memory. Over IPv6, too."""
+    well = health(ledger, tmp_path, FINE, host="::1", port=0)
+    well.beat()
+    assert well._server
+    url = f"http://[::1]:{well._server.server_port}/healthz"
+    assert requests.get(url, timeout=60).ok
+    monkeypatch.setattr("connector.endpoint._AT_A_TIME", 0)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=60)
+    well.close()
+
+
 def test_who_hangs_up_is_in_no_log(
     ledger: Ledger, tmp_path: Path, lines: Lines, capsys: pytest.CaptureFixture[str]
 ) -> None:

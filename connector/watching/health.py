@@ -19,7 +19,7 @@ from typing import Any
 
 from connector import __version__
 from connector.config.settings import MetricsSettings, Settings
-from connector.endpoint import Answering, Listening
+from connector.endpoint import Answering, Guarded
 from connector.flow.turn import Clock
 from connector.ledger import Ledger, LedgerError
 from connector.log import Event, flush, log
@@ -28,8 +28,6 @@ from connector.pauses import STOPS
 from connector.watching.metrics import Metrics, Standing
 from connector.watching.status import SAID, STILL, DaemonAtWork, TenantAtWork
 
-#: Whoever asks has so many seconds to do it.
-_PATIENCE = 10.0
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 Answer = tuple[int, str, bytes]
 
@@ -53,7 +51,7 @@ class Health:
         self._file = settings.state / SAID
         self._address = settings.metrics
         self._since, self._beaten = since, clock()
-        self._server: Listening | None = None
+        self._server: Guarded | None = None
 
     def beat(self) -> None:
         """Called by the scheduler: it turns. Also what has to be done once in a while, and what was to be tried again.
@@ -149,11 +147,9 @@ def _as_json(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _server(address: MetricsSettings, health: Health) -> Listening:
+def _server(address: MetricsSettings, health: Health) -> Guarded:
     class Asked(Answering):
-        timeout = _PATIENCE
-
         def do_GET(self) -> None:  # noqa: N802 - http.server wants it so
             self.answer(*health.answer(self.path.partition("?")[0]))
 
-    return Listening((address.host, address.port), Asked)
+    return Guarded(address.host, address.port, Asked)
