@@ -660,9 +660,9 @@ def test_who_is_set_aside_is_never_forgotten(world: World, monkeypatch: pytest.M
     assert not any(each.aside for each in daemon.standing())
 
 
-def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At SIGHUP a large file may take longer than the watchdog has patience."""
-    told = threading.Semaphore(0)
+def test_whoever_watches_is_told_also_while_the_last_turns_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At SIGHUP a large file may take longer than systemd, or who asks /healthz, has patience."""
+    told, beaten = threading.Semaphore(0), threading.Semaphore(0)
 
     def listen(said: str) -> None:
         if said == "WATCHDOG=1":
@@ -672,11 +672,11 @@ def test_systemd_is_told_also_while_the_last_turns_end(world: World, monkeypatch
     monkeypatch.setattr("connector.daemon.service.notify", listen)
     daemon = world.daemon()
     (desk,) = daemon.desks
-    heard = desk.pool.submit(lambda: [told.acquire(timeout=60) for _ in range(3)])
+    heard = desk.pool.submit(lambda: [each.acquire(timeout=60) for _ in range(3) for each in (told, beaten)])
     scheduler = BackgroundScheduler()
     scheduler.start()
-    daemon._drain(scheduler)
-    assert heard.result() == [True] * 3
+    daemon._drain(scheduler, beaten.release)
+    assert heard.result() == [True] * 6
 
 
 @pytest.mark.parametrize("name", ["notify", "@connector-test-notify"])

@@ -136,7 +136,7 @@ class Daemon:
             log.info(Event.SERVICE_STOPPING)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        self._drain(scheduler)
+        self._drain(scheduler, health.beat)
         health.close()
         return other
 
@@ -161,9 +161,9 @@ class Daemon:
             scheduler.add_job(notify, "interval", ("WATCHDOG=1",), seconds=wanted)
         return scheduler
 
-    def _drain(self, scheduler: BackgroundScheduler) -> None:
+    def _drain(self, scheduler: BackgroundScheduler, beat: Callable[[], None]) -> None:
         """No turn begins any more; those that run finish the effect that they are at, however long that takes."""
-        with _alive():
+        with _alive(beat):
             # Told to end while it is at a job, it would not find that one any more, and leave a traceback.
             scheduler.pause()
             scheduler.remove_all_jobs()
@@ -275,13 +275,14 @@ def _heartbeat() -> float | None:
 
 
 @contextmanager
-def _alive() -> Iterator[None]:
-    """Tell systemd so while no scheduler does: else it kills the daemon where a large file goes up at SIGHUP."""
-    seconds, over = _heartbeat(), threading.Event()
+def _alive(beat: Callable[[], None]) -> Iterator[None]:
+    """Tell so while no scheduler does: else the daemon is killed where a large file goes up at SIGHUP."""
+    seconds, over = min(BEAT.total_seconds(), _heartbeat() or BEAT.total_seconds()), threading.Event()
 
     def tell() -> None:
         while not over.wait(seconds):
             notify("WATCHDOG=1")
+            guarded(beat)
 
     telling = threading.Thread(target=tell, name="watchdog")
     telling.start()
