@@ -671,7 +671,7 @@ def test_held_while_it_goes_back_is_still_going_back_when_it_is_released(world: 
     assert only(world).state is State.RESTORED
 
 
-@pytest.mark.parametrize("nth", range(1, 20))
+@pytest.mark.parametrize("nth", range(1, 16))
 @pytest.mark.parametrize("touch", TOUCHES)
 def test_users_act_while_it_comes_back(world: World, touch: str, nth: int) -> None:
     """What they did stays, wherever between two looks it happens."""
@@ -679,15 +679,9 @@ def test_users_act_while_it_comes_back(world: World, touch: str, nth: int) -> No
     world.deliver(FILE)
     world.run()
     recalled(world)
-    acted: list[int] = []
-
-    def touch_it() -> None:
-        acted.append(nth)
-        act(world, visible(world)[-1].id)
-
-    world.run(before("fetch", nth, touch_it))
+    world.run(before("fetch", nth, lambda: act(world, visible(world)[-1].id)))
     assert not world.lost()
-    assert any(shows(world, item) for item in visible(world)) or not acted
+    assert any(shows(world, item) for item in visible(world))
     assert only(world).state is State.RESTORED
     assert not on_shelves(world)
 

@@ -185,8 +185,7 @@ ACTS: dict[str, Callable[[MemoryShare, str], object]] = {
 
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-@pytest.mark.parametrize("nth", range(1, 6))
-@pytest.mark.parametrize("verb", ["fetch", "rewrite", "prune"])
+@pytest.mark.parametrize(("verb", "nth"), [*(("fetch", nth) for nth in range(1, 6)), ("rewrite", 1), ("prune", 1)])
 def test_somebody_acts_before_each_effect(
     world: ShareWorld, verb: str, nth: int, act: Callable[[MemoryShare, str], object]
 ) -> None:
