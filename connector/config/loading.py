@@ -267,8 +267,8 @@ def load_usable(folder: Path) -> Config:
 def reload(folder: Path, still: Callable[[], object]) -> Config:
     """See `load_usable`; once more, while people may be writing it. `still` waits a moment.
 
-    A file that ends within a line is not whole yet. Raises ConfigError too where one changes meanwhile. So it is with
-    the lists and templates that tenants name: half a list of holds would let what is on hold go.
+    A file that ends within a line, but for a template, is not whole yet. Raises ConfigError too where one changes
+    meanwhile. So it is with the lists that tenants name: half a list of holds would let what is on hold go.
     """
     before = _written(folder)
     still()
@@ -278,7 +278,7 @@ def reload(folder: Path, still: Callable[[], object]) -> Config:
     cut = {
         whose: ConfigError(f"{path}: ends within a line; it may have been cut off")
         for whose, path, text in before
-        if text is not None and text[-1:] != b"\n"
+        if text is not None and text[-1:] != b"\n" and path.name not in _TEMPLATES.values()  # HTML may end anywhere.
     }
     if process := cut.get(_OF_ALL):
         raise process

@@ -384,10 +384,11 @@ class GraphDrive(Shelfless):
     def _opens_to_more(self, given: Sequence[JSON]) -> bool:
         """Whether a file with these opens to others than those who can be let in to its pointer.
 
-        In a channel, whoever may open the folder; of a chat, people who are named, which links for all do not.
+        In a channel, whoever may open the folder; of a chat, people who are named, which links for all do not. Groups
+        of the site are its channel's own, also where a server does not say that they are inherited.
         """
         if not self._shares_by_item:
-            return bool(given)
+            return any(each.get("link") or any(_grantees(each)) for each in given)
         return any((each.get("link") or {}).get("scope") in ("organization", "anonymous") for each in given)
 
     def _leaves_out(self, file_id: str, pointer_id: str) -> bool:
