@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from connector.model import Body, File, FileKind, Item, Message, SharedFile
-from connector.rewrite.tokens import Kind, Token, attributes, tokens, unescaped
+from connector.rewrite.tokens import Kind, Token, attributes, token_at, tokens, unescaped
 
 #: The transport headers that guards read; a source fills `Message.headers` with at least these.
 HEADERS = ("content-type", "content-class", "x-ms-journal-report")
@@ -32,8 +32,6 @@ _ARMORED_TEXT = re.compile(rf"^[ \t]*+{_ARMOR}", re.MULTILINE)
 _ARMORED_HTML = re.compile(rf"(?:^|>)[ \t]*+{_ARMOR}", re.MULTILINE)
 #: The elements that everything shown stands in; where they come again, browsers take over what attributes are new.
 _WHOLE = re.compile(r"<(?:html|body)[\s/]", re.IGNORECASE)
-#: Without any of these, nothing hides, however it is spelled.
-_MAY_HIDE = re.compile(r"hidden|none|collapse|mso-hide|&#|&bsol|\\", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 #: A style with a backslash, which spells letters in another way, wants not to be read.
 _HIDDEN = re.compile(
@@ -207,9 +205,9 @@ def _is_hidden(message: Message) -> bool:
     if message.body is None or not message.body.html:
         return False
     html = message.body.content
-    # Asked first, since to cut a long one into tokens takes a while.
-    said = _WHOLE.search(html) and _MAY_HIDE.search(html)
-    return bool(said) and any(_hides(html, token) for token in tokens(html))
+    # To cut a long text into tokens takes a while: only where such a tag hides, if it is none in a comment.
+    alone = (token_at(html, found.start()) for found in _WHOLE.finditer(html))
+    return any(_hides(html, each) for each in alone) and any(_hides(html, each) for each in tokens(html))
 
 
 def _hides(html: str, token: Token) -> bool:

@@ -61,7 +61,7 @@ def tokens(html: str) -> Iterator[Token]:
     while opening := _OPENING.search(html, at):
         if opening.start() > at:
             yield Token(Kind.TEXT, at, opening.start())
-        token = _markup(html, opening.start())
+        token = token_at(html, opening.start())
         yield token
         at = token.end
     if at < len(html):
@@ -88,7 +88,8 @@ def _short_reference(found: re.Match[str]) -> str:
     return f"&#{found[1]}" if len(found[1]) <= _MOST_DIGITS else "&#xFFFD"
 
 
-def _markup(html: str, start: int) -> Token:
+def token_at(html: str, start: int) -> Token:
+    """The markup that begins with this `<`, were it none within a comment or a script."""
     if html[start + 1] in "!?":
         return _comment(html, start)
     if html[start + 1] != "/":
