@@ -202,6 +202,9 @@ def test_one_mailbox_that_is_refused_hides_no_other(tmp_path: Path) -> None:
         plan = make(replace(looks, watches=tuple(watches)), ledger, Scope(now=START, begin=None))
     of = told(plan, named=True)
     assert of["not_looked_at"] == [{"mailbox": two.address, "because": "no impersonation here"}]
+    unnamed = told(plan, named=False)
+    assert (unnamed["mailboxes_not_looked_at"], unnamed["not_looked_at"]) == (1, [])
+    assert "1 mailboxes could not be looked at to their end" in next(sentences(unnamed))
     assert (of["messages_not_judged"], [row["files"] for row in of["total"]]) == (1, [1])
 
 
@@ -318,7 +321,9 @@ def test_what_lies_with_programs_is_told(tmp_path: Path) -> None:
     robot, *others = (MemoryMailbox("scan@example.org", "scan"), *people(5))
     for each in (robot, *others):
         each.deliver(REPORT)
-    of = told(plan_of(tmp_path, robot, *others), named=False)
+    plan = plan_of(tmp_path, robot, *others)
+    assert told(plan, named=False)["robots"] is None
+    of = told(plan, named=True)
     assert of["robots"]["messages"] == 1
     assert any("1 of them" in each and "programs seem to read" in each for each in sentences(of))
     assert told(plan_of(tmp_path, *others), named=True)["robots"]["messages"] == 0
@@ -377,6 +382,46 @@ def test_shares_are_held_against_what_the_store_allows(tmp_path: Path) -> None:
     ]
 
 
+def test_no_shares_take_no_time(tmp_path: Path) -> None:
+    """And not ten minutes less than none."""
+    plan = Plan(tenant="acme", begin=None, end=START, budget=20)
+    assert plan.time_for_shares == timedelta(0)
+
+
+def test_a_mailbox_in_which_nothing_would_be_done_lets_nothing_grow(tmp_path: Path) -> None:
+    """Whose it is, nobody knows: its files stay, and no share is made."""
+    policy = Policy.model_validate({"rules": [{"name": "all", "action": "redirect", "link": {"audience": "anyone"}}]})
+    world = World(tmp_path / "ledger.db", policy)
+    world.store.admitted = {}
+    world.deliver(REPORT)
+    with world.process() as (watch, ledger):
+        world.store.unknown = {watch.source.address}
+        plan = make(Looks(tenant="acme", watches=(watch,), house=()), ledger, Scope(now=START, begin=None))
+    assert plan.shares[0].blocked
+    of = told(plan, named=True)
+    assert (of["store"]["bytes"], of["recoverable_items"]["bytes"], of["shares"]["needed"]) == (0, 0, 0)
+    assert of["days"] == []
+
+
+def test_no_amount_tells_of_few_people_unless_they_are_named(tmp_path: Path) -> None:
+    """What stays for now, what is looked into and for whom shares are made, in one mailbox of six."""
+    rules = [
+        {"name": "old", "when": {"older_than": "30d"}, "action": "redirect"},
+        {"name": "programs", "when": {"true_type": "executable", "folder": "Records"}, "action": "hold"},
+    ]
+    one, *others = people(6)
+    for each in (one, *others):
+        each.deliver(REPORT, received=START - timedelta(days=40))
+    one.deliver(BIT, received=START - timedelta(days=3), folder="Inbox/Records")
+    plan = plan_of(tmp_path, one, *others, policy=Policy.model_validate({"rules": rules}))
+    plan.budget, plan.public_shares, plan.sharing = 20, 1, {0}
+    named, unnamed = (told(plan, named=each) for each in (True, False))
+    assert [named[each]["files"] for each in ("later", "looked_into")] == [1, 1]
+    assert [unnamed[each] for each in ("later", "looked_into")] == [None, None]
+    assert (named["shares"]["needed"], unnamed["shares"]["needed"], unnamed["shares"]["minutes"]) == (1, None, None)
+    assert len(list(sentences(named))) == len(list(sentences(unnamed))) + 3
+
+
 def test_links_that_outsiders_cannot_open_are_told(tmp_path: Path) -> None:
     """Of messages to people outside: what is answered to all or forwarded carries the link to them."""
     (mailbox,) = people(1)
@@ -396,7 +441,7 @@ def test_what_rules_look_into_is_told(tmp_path: Path) -> None:
     (mailbox,) = people(1)
     mailbox.deliver(Attached("big.bin", bytes(200_000)), BIT)
     plan = plan_of(tmp_path, mailbox, policy=policy)
-    assert (plan.looked_into.files, plan.looked_into.bytes) == (2, 64 * 1024 + len(BIT.content) + 300)
+    assert (plan.looked_into.amount.files, plan.looked_into.amount.bytes) == (2, 64 * 1024 + len(BIT.content) + 300)
 
 
 def test_what_ages_into_a_rule_is_told(tmp_path: Path) -> None:
@@ -404,7 +449,7 @@ def test_what_ages_into_a_rule_is_told(tmp_path: Path) -> None:
     policy = Policy.model_validate({"rules": [{"name": "old", "when": {"older_than": "30d"}, "action": "redirect"}]})
     (mailbox,) = people(1)
     mailbox.deliver(REPORT, received=START - timedelta(days=3))
-    assert plan_of(tmp_path, mailbox, policy=policy).later.files == 1
+    assert plan_of(tmp_path, mailbox, policy=policy).later.amount.files == 1
 
 
 # --- who is not told of -------------------------------------------------------------------------------------------

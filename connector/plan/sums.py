@@ -144,15 +144,17 @@ class Plan:
     lines: dict[By, Lines] = field(default_factory=lambda: {by: {} for by in By})
     people: set[int] = field(default_factory=set)
     #: What rules look into, and how many bytes of it are read.
-    looked_into: Amount = field(default_factory=Amount)
+    looked_into: Line = field(default_factory=Line)
     #: How many messages are fetched for the sake of their text.
     bodies: int = 0
     #: What would go into the store, each copy counted.
     stored: Amount = field(default_factory=Amount)
-    later: Amount = field(default_factory=Amount)
+    later: Line = field(default_factory=Line)
     #: Messages that go into the store as a whole too.
     originals: Amount = field(default_factory=Amount)
     public_shares: int = 0
+    #: For whom the store would have to make shares.
+    sharing: set[int] = field(default_factory=set)
     #: What leaves messages that their owners have forwarded.
     forwarded: Line = field(default_factory=Line)
     #: What rules on trial would have done, by rule and action.
@@ -169,6 +171,8 @@ class Plan:
 
     def begin_mailbox(self, share: Share) -> None:
         """One more is looked at: its number is how many there were before."""
+        if share.needs_share:
+            self.sharing.add(len(self.shares))
         self.shares.append(share)
         self.habits.append(Habits(share.address))
 
@@ -184,8 +188,9 @@ class Plan:
         if not verdicts:
             return
         self.people.add(number)
-        self._look_into(looked)
-        self.later.add(each.file for each in verdicts if each.look_again)
+        self._look_into(number, looked)
+        if again := [each for each in verdicts if each.look_again]:
+            self._add_line(self.later, number, again, frozenset())
         self._add_lines(number, item, verdicts, at_once)
         self._add_to_store(number, item, verdicts)
         self._compare(number, share, item, looked)
@@ -234,7 +239,7 @@ class Plan:
     @property
     def time_for_shares(self) -> timedelta:
         """How long the store takes to allow them."""
-        return timedelta(minutes=10) * ((self.new_shares - 1) // self.budget) if self.budget else timedelta(0)
+        return timedelta(minutes=10) * (max(self.new_shares - 1, 0) // self.budget) if self.budget else timedelta(0)
 
     def _add_lines(self, number: int, item: Item, verdicts: tuple[Verdict, ...], at_once: frozenset[str]) -> None:
         share = self.shares[number]
@@ -268,20 +273,24 @@ class Plan:
         line.at_once.add(each.file for each in verdicts if each.file.id in at_once)
         line.people.add(number)
 
-    def _look_into(self, looked: Looked) -> None:
-        self.looked_into.messages += bool(looked.looked_into)
+    def _look_into(self, number: int, looked: Looked) -> None:
+        if not looked.looked_into:
+            return
+        into = self.looked_into
+        into.people.add(number)
+        into.amount.messages += 1
         self.bodies += any(Need.BODY in each.needs for each in looked.looked_into)
         for each in looked.looked_into:
             if wanted := each.needs - {Need.BODY}:
-                self.looked_into.files += 1
-                self.looked_into.bytes += min(each.file.size, HEAD) if wanted == {Need.HEAD} else each.file.size
+                into.amount.files += 1
+                into.amount.bytes += min(each.file.size, HEAD) if wanted == {Need.HEAD} else each.file.size
 
     def _add_to_store(self, number: int, item: Item, verdicts: tuple[Verdict, ...]) -> None:
         self._add_links(number, item, [each for each in verdicts if each.action in _LEAVING])
         going = [each for each in verdicts if each.action in _TO_STORE]
-        if not going or any(each.action is Action.HOLD for each in verdicts):
-            return
         share = self.shares[number]
+        if share.blocked or not going or any(each.action is Action.HOLD for each in verdicts):
+            return
         day = item.received.astimezone(UTC).date() if item.received else self.end.date()
         self.first = min(self.first or day, day)
         size = item.size if isinstance(item, Message) else 0
@@ -303,8 +312,10 @@ class Plan:
             self._copies[one] = count + 1, each.file.size
 
     def _add_links(self, number: int, item: Item, leaving: list[Verdict]) -> None:
-        if self.budget:
-            self.public_shares += len({each.terms for each in leaving if each.terms.audience is Audience.ANYONE})
+        public = {each.terms for each in leaving if each.terms.audience is Audience.ANYONE}
+        if self.budget and public and not self.shares[number].blocked:
+            self.public_shares += len(public)
+            self.sharing.add(number)
         problems: dict[tuple[str, str], list[Verdict]] = {}
         for each in leaving:
             for problem in self._problems(number, item, each):

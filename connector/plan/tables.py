@@ -40,8 +40,9 @@ def told(plan: Plan, *, named: bool) -> dict[str, Any]:
         "named": named,
         "mailboxes_looked_at": len(plan.shares),
         "mailboxes_with_files": len(plan.people),
+        "mailboxes_not_looked_at": sum(each.failed is not None for each in plan.shares),
         "not_looked_at": [
-            {"mailbox": each.address, "because": str(each.failed)} for each in plan.shares if each.failed
+            {"mailbox": each.address, "because": str(each.failed)} for each in plan.shares if named and each.failed
         ],
         "messages_not_judged": sum(each.unread for each in plan.shares),
         "total": rows(plan, None, named=named),
@@ -84,6 +85,11 @@ def _robots(plan: Plan, *, named: bool) -> list[Habits]:
 
 def sentences(of: Mapping[str, Any]) -> Iterator[str]:
     """What people read beside the tables, from what `told` tells."""
+    if of["mailboxes_not_looked_at"] and not of["named"]:
+        yield (
+            f"{of['mailboxes_not_looked_at']} mailboxes could not be looked at to their end; --named with --reason"
+            " tells which, and why."
+        )
     if "store" not in of:
         yield f"Of {FEW} nothing more is told; --named with --reason tells it, and is written down."
         return
@@ -96,10 +102,11 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
             f"With its trash and backups that comes to {about(store['bytes_kept'])}, each byte being kept"
             f" {store['kept']:g} times (--kept says otherwise)."
         )
+    full = "Fewer than five" if room["mailboxes_that_fill"] is None else room["mailboxes_that_fill"]
     yield (
         f"Recoverable Items would grow by {about(room['bytes_per_night'])} on an average night, and transaction logs by"
         f" as much at least: where single item recovery is on, the server keeps each message as it was before an edit,"
-        f" {room['days_kept']} days by default. {room['mailboxes_that_fill']} mailboxes would come to {FULLEST:.0%} of"
+        f" {room['days_kept']} days by default. {full} mailboxes would come to {FULLEST:.0%} of"
         " their room, where connector stops editing them."
     )
     for each in room["databases"]:
@@ -112,22 +119,20 @@ def sentences(of: Mapping[str, Any]) -> Iterator[str]:
             " forwarded by their owners: whoever got them has the files, and gets the links when they are forwarded"
             " again."
         )
-    if of["robots"]["messages"]:
+    if of["robots"] and of["robots"]["messages"]:
         yield (
             f"{of['robots']['messages']} of them ({about(of['robots']['bytes'])}) are in mailboxes that programs seem"
             " to read."
         )
-    if shares["budget"]:
+    if shares["budget"] and shares["needed"] is not None:
         yield (
             f"{shares['needed']} shares would be made; at {shares['budget']} in ten minutes, which is what the store"
             f" allows by default, that takes {said_time(shares['minutes'])}."
         )
-    looks = of["looked_into"]
-    if looks["messages"]:
+    if (looks := of["looked_into"]) and looks["messages"]:
         text = f"; and into the text of {looks['bodies']} messages" if looks["bodies"] else ""
         yield f"Rules look into {looks['files']} files, and read {about(looks['bytes'])} of them for that{text}."
-    if of["later"]["files"]:
-        later = of["later"]
+    if (later := of["later"]) and later["files"]:
         yield f"{later['files']} files ({about(later['bytes'])}) stay for now, and are looked at again later."
 
 
@@ -172,10 +177,16 @@ def _all(plan: Plan) -> Lines:
 
 
 def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
+    few_shared = _few(len(plan.sharing), named=named)
+    looks, robots = _amount(plan.looked_into, named=named), _robots(plan, named=named)
     different, once, in_all = plan.repeated
     # What is redirected and what is copied make the sum: one that is shown would tell the other, of few people.
     stored = [line for (_, action), line in _all(plan).items() if action in (Action.REDIRECT, Action.COPY)]
-    few = not named and any(len(line.people) < FEWEST for line in stored)
+    # The sum of lines less that of mailboxes in which nothing would be done tells these.
+    nobody = {number for number, each in enumerate(plan.shares) if each.blocked}
+    few = not named and any(
+        len(line.people - nobody) < FEWEST or _few(len(line.people & nobody), named=False) for line in stored
+    )
     filling = [each for each in plan.shares if each.fills]
     blocked = [each for each in plan.shares if each.blocked]
     return {
@@ -201,7 +212,7 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
                 for (name, _), line in sorted((plan.databases if named else _without_few(plan.databases)).items())
                 if named or len(line.people) >= FEWEST
             ],
-            "mailboxes_that_fill": len(filling),
+            "mailboxes_that_fill": None if _few(len(filling), named=named) else len(filling),
             "which": [
                 {
                     "mailbox": each.address,
@@ -214,17 +225,27 @@ def _servers(plan: Plan, *, named: bool) -> dict[str, Any]:
             ],
         },
         "shares": {
-            "needed": plan.new_shares,
+            "needed": None if few_shared else plan.new_shares,
             "budget": plan.budget,
-            "minutes": int(plan.time_for_shares.total_seconds() // 60),
-            "mailboxes_of_nobody": len(blocked),
+            "minutes": None if few_shared else int(plan.time_for_shares.total_seconds() // 60),
+            "mailboxes_of_nobody": None if _few(len(blocked), named=named) else len(blocked),
             "which": [{"mailbox": each.address, "because": each.blocked} for each in blocked if named],
         },
-        "looked_into": {**asdict(plan.looked_into), "bodies": plan.bodies},
-        "later": asdict(plan.later),
-        "forwarded": None if not named and len(plan.forwarded.people) < FEWEST else asdict(plan.forwarded.amount),
-        "robots": asdict(plan.leaving([each.address for each in _robots(plan, named=named)])),
+        "looked_into": looks and {**looks, "bodies": plan.bodies},
+        "later": _amount(plan.later, named=named),
+        "forwarded": _amount(plan.forwarded, named=named),
+        "robots": None if _few(len(robots), named=named) else asdict(plan.leaving([each.address for each in robots])),
     }
+
+
+def _few(people: int, *, named: bool) -> bool:
+    """Whether what is behind them would tell of somebody."""
+    return 0 < people < FEWEST and not named
+
+
+def _amount(line: Line, *, named: bool) -> Row | None:
+    """None where it would tell of few people."""
+    return None if _few(len(line.people), named=named) else asdict(line.amount)
 
 
 def _changes(plan: Plan, *, named: bool) -> Iterator[Row]:
