@@ -576,6 +576,11 @@ def test_links_that_cannot_be_ended_are_told(world: World, monkeypatch: pytest.M
 
     world.exchange.deliver(ANNA, message("plan.pdf"))
     world.run("once")
+    told = world.run("links", "revoke", "--everything")
+    assert told.startswith(
+        "The links of 0 messages open nothing any more. Passed over: 1 message (they open for whoever"
+    )
+    monkeypatch.setattr("connector.stores.webdav.WebdavStore.can_revoke", lambda *_: True)
     monkeypatch.setattr("connector.stores.webdav.WebdavStore.revoke", refuse)
     assert world.json("links", "revoke", "--everything", code=3) == {"revoked": 0, "passed": {}}
     assert "call this again, since links are left as they are, of acme: the store is down" in world.log
