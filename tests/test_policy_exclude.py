@@ -195,8 +195,8 @@ def test_groups_are_read_from_a_list(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     path.write_text("group,Mailbox\nIT,Anna@example.org\n\nPlanning,anna@example.org\nIT,ben@example.org\n")
     assert memberships(str(path)) == {"anna@example.org": {"it", "planning"}, "ben@example.org": {"it"}}
-    known = {"anna@example.org": frozenset({"it"})}
-    assert memberships(known) is known
+    with pytest.raises(ValueError, match="name a CSV file"):
+        memberships({"Anna@example.org": ["IT"]})
 
 
 def test_holds_are_read_as_exchange_exports_them(tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_holds_are_read_as_exchange_exports_them(tmp_path: Path) -> None:
         "carl@example.org": {Hold.LITIGATION},
         "dora@example.org": set(),
     }
-    known = {"anna@example.org": frozenset({Hold.RETENTION})}
-    assert holds(known) is known
+    with pytest.raises(ValueError, match="name a CSV file"):
+        holds({"Anna@example.org": ["retention"]})
 
 
 HOLD_COLUMNS = "PrimarySmtpAddress,LitigationHoldEnabled,RetentionHoldEnabled,InPlaceHolds\n"

@@ -201,9 +201,7 @@ def progress(address: str | None, ledger: Ledger, now: datetime) -> Iterator[Pro
     """How far it is, with each source of which it is wanted; or with this one. Raises ValueError: see `want`."""
     meant = _sources(address, ledger) if address else None
     addresses = {each.name: each.address for each in ledger.watched()}
-    for each in ledger.backfills():
-        if meant is not None and each.source not in meant:
-            continue
+    for each in (one for one in ledger.backfills() if meant is None or one.source in meant):
         items, size = ledger.left_in_backlog(each.source)
         yield Progress(
             source=addresses[each.source],

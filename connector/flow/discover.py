@@ -310,9 +310,8 @@ def _give_back(item: Item, found: Marker, turn: Turn) -> None:
     redirect = turn.ledger.redirect(found.redirect_id)
     if turn.watch.monitor or redirect is None or not policy.restore_when.of(item):
         return
-    if redirect.ended_by or not (redirect.was_shown and is_recallable(redirect)):
-        return
-    if not policy.lets_go_back({each.rule for each in redirect.shown}):
+    too_late = redirect.ended_by or not (redirect.was_shown and is_recallable(redirect))
+    if too_late or not policy.lets_go_back({each.rule for each in redirect.shown}):
         return
     if redirect.source != turn.watch.name:
         log.info(Event.PEOPLE_ELSEWHERE, redirect=redirect.id, source=turn.watch.name)
