@@ -320,9 +320,11 @@ def test_half_of_what_a_tenant_names_is_not_taken_over(
     assert reload(folder, lambda: None) == load(folder)
     with pytest.raises(ConfigError, match="somebody is writing there"):
         reload(folder, lambda: named.write_text(cut))
-    assert reload(folder, lambda: None).broken["acme"].problems == (
-        f"{named}: ends within a line; it may have been cut off",
-    )
+    broken = reload(folder, lambda: None).broken
+    if name == "notice.txt.j2":  # A template may end anywhere.
+        assert not broken
+    else:
+        assert broken["acme"].problems == (f"{named}: ends within a line; it may have been cut off",)
 
 
 def test_the_problems_of_all_files_are_told_at_once(write: Write) -> None:
