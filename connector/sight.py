@@ -42,30 +42,19 @@ def seen_in(item: Item, redirect: Redirect, *, attempted: bool) -> Redirect:
     return redirect
 
 
-def needless(redirect: Redirect) -> tuple[Stored, ...]:
-    """What is stored of files that the item keeps, or that have changed in it since: it has them all.
+def needless(redirect: Redirect, item: Item) -> tuple[Stored, ...]:
+    """What is stored of files that the item keeps, or that have changed in it since: no message is to show it.
 
-    Where links were shown, what had one and is as it was may be all that there is.
+    Once links were shown, only what never had one, and what is in the item for certain: the rest may be all there is.
     """
-    live, changed = {each.path for each in redirect.live}, _changed(redirect)
+    live = {each.path for each in redirect.live}
     return tuple(
         each.stored
         for each in redirect.files
         if each.stored
         and each.path not in live
-        and (not redirect.was_shown or each.link is None or (each.inside or each.path) in changed)
+        and (not redirect.was_shown or (each.link is None and untouched(item, each)))
     )
-
-
-def _changed(redirect: Redirect) -> set[str]:
-    """The paths of those in whose place there is a newer one: see `_with_new`."""
-    newest: dict[str, str] = {}
-    of_item = [each for each in redirect.files if not each.inside]
-    return {
-        each.path
-        for each in of_item
-        if newest.setdefault(each.file.id, each.file.version) != each.file.version and each.gone
-    }
 
 
 def read_anew(before: Redirect, now: Redirect) -> Redirect:

@@ -287,9 +287,20 @@ def test_prune_sees_that_the_notice_is_out(world: World) -> None:
 
 
 def test_prune_sees_that_an_attachment_changed(world: World) -> None:
-    """The user edited it in Outlook after it was copied: the new bytes take the place of the old ones."""
+    """The user edited it in Outlook after it was copied: the new bytes are stored beside the old ones first."""
     item_id = world.deliver(FILE)
     world.run(source=acting("rewrite", edited(world, item_id)))
+    done(world)
+    assert sorted(world.manifest_free().values()) == [b"aaaa", b"edited"]
+
+
+def test_attachment_that_changes_before_its_link_shows_leaves_nothing_behind(world: World) -> None:
+    """Its old copy goes: a link for anyone may open the whole folder. What changed later may have been the only one."""
+    world.policy = policy(settle="24h")
+    item_id = world.deliver(FILE)
+    step(world)
+    edited(world, item_id)()
+    world.run()
     done(world)
     assert list(world.manifest_free().values()) == [b"edited"]
 

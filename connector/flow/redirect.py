@@ -228,7 +228,7 @@ def share(redirect: Redirect, turn: Turn) -> Redirect:
     redirect, held = _without_kept(redirect, item, turn, shown=shown)
     if held:
         return hold(redirect, held, turn)
-    for stored in needless(redirect):
+    for stored in needless(redirect, item):
         # A link may open the whole folder: what the message will not show goes.
         in_store(turn.watch.store.delete, stored.path)
     if not redirect.live:
