@@ -99,8 +99,8 @@ _PROMISED: dict[str, tuple[TrueType, ...]] = {
 }
 #: What Windows Installer makes of the name `!_StringData`, a stream that each of its databases has.
 _INSTALLER = "\u4840\u3f3f\u4577\u446c\u3b6a\u45e4\u4824"
-#: How a message begins (RFC 5322, section 2.2).
-_FIELD = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
+#: How a message begins (RFC 5322, section 2.2). Appointments and contacts begin otherwise (RFC 5545, RFC 6350).
+FIELD = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
 _MEDIA = {"image": TrueType.IMAGE, "audio": TrueType.AUDIO, "video": TrueType.VIDEO}
 
 
@@ -113,7 +113,7 @@ def true_type(head: bytes, name: str) -> TrueType:
     if extension in _STARTED or (head.startswith(b"MZ") and b"\0" in head[:64]):
         return TrueType.EXECUTABLE
     # What its headers and its text say does not make it anything else.
-    if extension == "eml" and _FIELD.match(head):
+    if extension == "eml" and FIELD.match(head):
         return TrueType.MESSAGE
     for start, kind in _STARTS.items():
         if head.startswith(start):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from connector.filetype import FIELD
 from connector.model import Body, File, FileKind, Item, Message, SharedFile
 from connector.rewrite.tokens import Kind, Token, attributes, token_at, tokens, unescaped
 
@@ -57,8 +58,6 @@ _SEALED = Kept("nested-sealed", "the file is a message that is signed, encrypted
 _POINTER = Kept("pointer", "the file is only a link already")
 #: How soon a file that is in use is looked at again.
 _WHILE = timedelta(minutes=15)
-#: What MIME begins with. Appointments and contacts begin otherwise (RFC 5545, RFC 6350).
-_FIELD = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
 #: Anywhere in what is seen of it: a message within the attached one may be the sealed one.
 _SEALED_TYPE = re.compile(
     rb"^content-type:\s*+(?:multipart/(?:signed|encrypted)|application/(?:(?:x-)?pkcs7-|pgp|x-microsoft-rpmsg)"
@@ -110,7 +109,7 @@ def guard_of_file(file: File) -> Kept | None:
 
 def guard_of_nested(head: bytes) -> Kept | None:
     """The guard that keeps an attached item whose MIME begins so, or None; more is not seen. Never raises."""
-    if _FIELD.match(head) is None:
+    if FIELD.match(head) is None:
         return _NO_MESSAGE
     return _SEALED if _SEALED_TYPE.search(head) else None
 
